@@ -1,0 +1,1 @@
+"""Vilokanam: the live media server. Rooms and their order: ARCHITECTURE.md."""

@@ -1,0 +1,1 @@
+"""Who may: viewer tokens and viewer sessions."""

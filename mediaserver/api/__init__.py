@@ -1,0 +1,1 @@
+"""What is answered over HTTP beside media: admin REST, problems, the live meter, pages."""

@@ -1,0 +1,1 @@
+"""Packets to access units: WHIP, ICE, DTLS, RTP."""

@@ -1,0 +1,1 @@
+"""Ticks to money. Knows nothing of media; ARCHITECTURE.md says who may import it."""

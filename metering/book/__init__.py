@@ -1,0 +1,1 @@
+"""The book of record. The only room that imports sqlalchemy."""

@@ -1,0 +1,1 @@
+"""Settlement back ends behind one port: the journal now, a chain beside it."""

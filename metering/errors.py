@@ -1,0 +1,75 @@
+"""Errors of the metering package, sorted by whose fault they are and what to do next.
+
+MeteringError
+├── NegativeSecondsError      bug: crash
+├── LedgerImbalanceError      bug: stop settling
+├── BookError                 operator: the book cannot be opened or is of another version
+├── UnknownNameError          caller: no such stream, viewer, batch: 404
+├── IdempotencyConflictError  caller: the key was used with another body: 409
+├── InvalidValueError         caller: a value out of its range, named with its remedy: 422
+├── ReceiptInvalidError       caller: a receipt does not prove what it says
+├── StoreUnavailableError     world: Redis is away or not yet recovered; retry the same claim: 503
+├── StoreRefusedError         operator: Redis is set up in a way that would lose money; names the
+setting └── ChainError
+    ├── ChainUnavailableError    retry
+    ├── ExtrinsicRejectedError   a person must look
+    └── OutcomeUnknownError      ask the chain first
+"""
+
+from __future__ import annotations
+
+
+class MeteringError(Exception):
+    """Base of all errors that this package raises on purpose."""
+
+
+class NegativeSecondsError(MeteringError):
+    """A count of seconds is below zero: only a bug can do that."""
+
+
+class LedgerImbalanceError(MeteringError):
+    """Postings do not sum to nothing, or the books differ: stop settling."""
+
+
+class BookError(MeteringError):
+    """The book cannot be opened, or its schema is not the one this program knows."""
+
+
+class UnknownNameError(MeteringError):
+    """No such stream, viewer, session or batch."""
+
+
+class IdempotencyConflictError(MeteringError):
+    """The idempotency key was used before with other content."""
+
+
+class InvalidValueError(MeteringError):
+    """A value out of its range; the message names it and the remedy."""
+
+
+class ReceiptInvalidError(MeteringError):
+    """A receipt does not verify; the message says at which number and why."""
+
+
+class StoreUnavailableError(MeteringError):
+    """Redis does not answer, or has not been recovered since it last changed hands."""
+
+
+class StoreRefusedError(MeteringError):
+    """Redis is configured in a way that would lose money; names the setting and its right value."""
+
+
+class ChainError(MeteringError):
+    """Base of what settlement can run into."""
+
+
+class ChainUnavailableError(ChainError):
+    """The back end does not answer now: the same bytes may be sent again."""
+
+
+class ExtrinsicRejectedError(ChainError):
+    """The back end refuses these bytes for good; the message carries its reason."""
+
+
+class OutcomeUnknownError(ChainError):
+    """It cannot be told whether the bytes took effect: ask the finalized state first."""

@@ -1,0 +1,239 @@
+"""The vocabulary of metering: who, which second, how much.
+
+Everything here is a value. Money outside Redis is planck in Python int; in Redis it is units (a
+quantum of planck) as signed 64-bit counts (docs/metering.md, "Money").
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final, NewType
+from uuid import UUID
+
+AccountId = NewType("AccountId", bytes)
+"""32 bytes: an sr25519 public key."""
+SessionId = NewType("SessionId", int)
+"""Unsigned 64-bit; written as 16 hexadecimal digits."""
+Tick = NewType("Tick", int)
+"""One Unix second of a stream's media time."""
+Planck = NewType("Planck", int)
+"""Smallest unit of the asset; never a float, a decimal string outside."""
+Units = NewType("Units", int)
+"""What Redis counts: `Planck` divided by the asset's quantum."""
+
+ACCOUNT_BYTES: Final = 32
+SHARDS: Final = 256
+"""Virtual shards, fixed for ever: crc16(account) mod 256."""
+HOUR_TICKS: Final = 3600
+"""Ticks in one *watched* bitmap: bit = tick mod 3600."""
+
+
+class Medium(Enum):
+    """Which pace bucket a delivery is drawn from."""
+
+    VIDEO = "video"
+    AUDIO = "audio"
+
+
+class Verdict(Enum):
+    """What became of a claim; `status` is the HTTP answer it leads to."""
+
+    GRANTED = "granted"
+    PURSE = "purse"
+    LIMIT = "limit"
+    SESSION = "session"
+    PACE = "pace"
+    TOO_OLD = "too_old"
+    STORE = "store"
+
+    @property
+    def status(self) -> int:
+        """Return the HTTP status of this verdict."""
+        return _STATUS[self]
+
+
+_STATUS: Final = {
+    Verdict.GRANTED: 200,
+    Verdict.PURSE: 402,
+    Verdict.LIMIT: 402,
+    Verdict.SESSION: 403,
+    Verdict.PACE: 429,
+    Verdict.TOO_OLD: 403,
+    Verdict.STORE: 503,
+}
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Run:
+    """`count` ticks in a row from `first`; `count` is 1 or more."""
+
+    first: int
+    count: int
+
+    @property
+    def end(self) -> int:
+        """Return the tick after the last."""
+        return self.first + self.count
+
+
+@dataclass(frozen=True, slots=True)
+class PriceVersion:
+    """What one tick of a stream costs from a given tick on.
+
+    Attributes:
+        number: From 1, one more for each change of the stream's price.
+        from_tick: First tick it holds for; later versions take over at theirs.
+        planck_per_tick: 0 means free.
+    """
+
+    number: int
+    from_tick: int
+    planck_per_tick: Planck
+
+
+@dataclass(frozen=True, slots=True)
+class PricedRun:
+    """A run of ticks of one price version, with that price in units."""
+
+    run: Run
+    version: int
+    units_per_tick: Units
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """The asset that everything is paid in.
+
+    Attributes:
+        symbol: Shown to people, such as ``UNIT``.
+        decimals: Decimal places of one token: 10**decimals planck.
+        quantum: Planck in one unit.
+    """
+
+    symbol: str = "UNIT"
+    decimals: int = 12
+    quantum: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class StreamPolicy:
+    """What an HTTP process must know of a stream to decide alone.
+
+    Attributes:
+        stream: The stream's UUID.
+        slug: Its public name.
+        title: Shown on the watch page.
+        prices: Versions in force and to come, by `from_tick`; empty means free.
+        is_enabled: False stops new fetches with 404.
+    """
+
+    stream: UUID
+    slug: str
+    title: str
+    prices: tuple[PriceVersion, ...]
+    is_enabled: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """One request for a media object, as the gate needs to know it.
+
+    Attributes:
+        account: Who pays.
+        session: Which player.
+        stream: Which stream.
+        run: The seconds the object carries, from its address.
+        duration_ms: How much media it holds: what the pace bucket gives.
+        medium: Which bucket.
+    """
+
+    account: AccountId
+    session: SessionId
+    stream: UUID
+    run: Run
+    duration_ms: int
+    medium: Medium
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """May this object be served, and what the viewer has left.
+
+    Attributes:
+        verdict: Granted, or why not.
+        balance_units: Purse after this claim, None when not known (served from memory, or the store
+        is away).
+        seconds_left: Balance divided by the price in force, None when unknown or free.
+    """
+
+    verdict: Verdict
+    balance_units: Units | None = None
+    seconds_left: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EntryKey:
+    """What a cumulative count is kept for. Order: stream, account, join, version."""
+
+    stream: UUID
+    account: AccountId
+    join: int
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class CutLine:
+    """One line of a cut: the ticks themselves.
+
+    Attributes:
+        key: Whose ticks.
+        runs: Sorted, disjoint, not touching.
+        cumulative: Ticks of this key up to and including this cut.
+    """
+
+    key: EntryKey
+    runs: tuple[Run, ...]
+    cumulative: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A numbered taking of a shard's pending ticks: the same number, the same lines."""
+
+    shard: int
+    number: int
+    lines: tuple[CutLine, ...]
+
+
+def shard_of(account: AccountId) -> int:
+    """Return the shard of an account: crc16 (XMODEM, as Redis Cluster) of its 32 bytes, mod 256."""
+    crc = 0
+    for byte in account:
+        crc ^= byte << 8
+        for _ in range(8):
+            crc = (crc << 1) ^ 0x1021 if crc & 0x8000 else crc << 1
+        crc &= 0xFFFF
+    return crc % SHARDS
+
+
+def account_text(account: AccountId) -> str:
+    """Return ``0x`` and 64 hexadecimal digits."""
+    return "0x" + account.hex()
+
+
+def parse_account(text: str) -> AccountId:
+    """Return the account that `account_text` wrote.
+
+    Raises:
+        ValueError: If it is not ``0x`` and 64 hexadecimal digits.
+    """
+    raw = bytes.fromhex(text.removeprefix("0x"))
+    if len(raw) != ACCOUNT_BYTES or not text.startswith("0x"):
+        raise ValueError(f"account {text!r} is not 0x and 64 hexadecimal digits")
+    return AccountId(raw)
+
+
+def session_text(session: SessionId) -> str:
+    """Return 16 hexadecimal digits."""
+    return f"{session:016x}"
