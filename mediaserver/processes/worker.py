@@ -7,14 +7,12 @@ the HTTP processes to go on: links are made again and replayed, and control hear
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import hashlib
 import hmac
 import json
 import os
-import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,15 +20,14 @@ from typing import Any, Final
 from uuid import UUID
 
 import aiohttp
-import uvloop
 from aiohttp import web
 
 from mediaserver import log, settings
 from mediaserver.clock import SystemClock
-from mediaserver.errors import ConfigError
 from mediaserver.ingest.whip import WhipEndpoint
 from mediaserver.link import Hello, Message
 from mediaserver.problem import problem
+from mediaserver.processes import entry
 from mediaserver.processes.broadcast import Broadcast
 from mediaserver.processes.link_client import LinkClients
 
@@ -105,7 +102,6 @@ class Worker:
                     await self._endpoint.close("drained")
                 if self._broadcast is not None:
                     await self._broadcast.drain(end_show=False)
-                await self._links.flush()
                 reporting.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await reporting
@@ -204,28 +200,17 @@ def _problem(status: int, title: str, detail: str) -> web.Response:
     )
 
 
-async def _main(tree: settings.Settings, name: str, notify_fd: int | None) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    await Worker(tree, name, notify_fd).run(stop)
-
-
 def main() -> None:
     """Run one worker: ``python -m mediaserver.processes.worker --config FILE --name w1``."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--config", default=None)
-    parser.add_argument("--data-dir", default=None)
+    parser = entry.parser()
     parser.add_argument("--name", required=True)
     parser.add_argument("--notify-fd", type=int, default=None)
     arguments = parser.parse_args()
-    try:
-        tree = settings.load_for_process(arguments.config, arguments.data_dir, os.environ)
-    except ConfigError as error:
-        raise SystemExit(str(error)) from error
-    log.configure(tree.log.format, tree.log.level, f"worker-{arguments.name}")
-    uvloop.run(_main(tree, arguments.name, arguments.notify_fd))
+
+    async def run(tree: settings.Settings, stop: asyncio.Event) -> None:
+        await Worker(tree, arguments.name, arguments.notify_fd).run(stop)
+
+    entry.start(arguments, f"worker-{arguments.name}", run)
 
 
 if __name__ == "__main__":
