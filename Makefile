@@ -48,7 +48,7 @@ bench: setup $(VENV)/.dev  ## Speed beside a yardstick in the same run; JSON und
 
 chaos: setup $(VENV)/.dev  ## kill -9 of every process and of Redis while a stream runs; exit 1 when the books are off
 	@scripts/need redis-server chromium
-	@$(BIN)/python -m tests.simulate.chaos
+	@$(BIN)/python tests/simulate/chaos.py
 
 clean:  ## Remove what set-up and demo made
 	rm -rf $(VENV) demo-data web/node_modules mediaserver/api/static bench/out

@@ -1,7 +1,7 @@
 """An HTTP process: media from memory, the meter, the page; all else forwarded. No SQL.
 
-Several share the TCP port (`reuse_port`). Windows come from the workers' links, prices and keys from control's: one that
-restarts is refilled by both, and goes on alone while control is away.
+Several share the TCP port (`reuse_port`). Windows come from the workers' links, prices and keys
+from control's: one that restarts is refilled by both, and goes on alone while control is away.
 """
 
 from __future__ import annotations
@@ -65,7 +65,9 @@ class HttpProcess:
             self._hub,
             self._gate,
             self._clock,
-            edge_key=_read_secret(tree.auth.edge_key_file or Path(tree.server.data_dir) / "edge.key"),
+            edge_key=_read_secret(
+                tree.auth.edge_key_file or Path(tree.server.data_dir) / "edge.key"
+            ),
         )
         self._pages = Pages()
         self._forwarder = Forwarder(run_dir)
