@@ -129,21 +129,21 @@ class HttpProcess:
 
     async def _dispatch(self, request: web.Request) -> web.StreamResponse:
         try:
-            found = addresses.parse(request.raw_path.partition("?")[0])
+            address = addresses.parse(request.raw_path.partition("?")[0])
         except AddressError:
             return await self._other(request)
-        if isinstance(found, addresses.MediaAddress):
-            return await self._media.handle(request, found)
-        match found.page:
-            case "page":
-                return self._page(found)
-            case "meter":
-                return await self._serve_meter(request, found)
-            case "session" | "top-up" | "receipts":
+        match address.place:
+            case addresses.WatchPage():
+                return self._page(address)
+            case addresses.Meter():
+                return await self._serve_meter(request, address)
+            case addresses.SessionMint() | addresses.TopUp() | addresses.Receipts():
                 return await self._forwarder.forward(request, "control.sock")
-            case "whip":
+            case addresses.WhipEndpoint():
                 return await self._whip(request)
-        return _problem(404, "Not found", request.path)
+            case addresses.WhipSession(worker=worker):
+                return await self._whip_session(request, worker)
+        return await self._media.handle(request, address)
 
     async def _other(self, request: web.Request) -> web.StreamResponse:
         path = request.path
@@ -164,15 +164,17 @@ class HttpProcess:
         return _problem(404, "Not found", f"{path} is nothing here")
 
     async def _whip(self, request: web.Request) -> web.StreamResponse:
-        _, _, session = request.path.partition("/whip/")
         if request.method == "OPTIONS":
             return whip.options_response(request)
-        if not session:
-            if request.method == "GET":
-                return whip.get_response()
-            return await self._forwarder.forward(request, "control.sock")
-        socket = f"worker-{session.partition('.')[0]}.sock"
-        if "/" in session or not self._forwarder.exists(socket):
+        if request.method == "GET":
+            return whip.get_response()
+        return await self._forwarder.forward(request, "control.sock")
+
+    async def _whip_session(self, request: web.Request, worker: str) -> web.StreamResponse:
+        if request.method == "OPTIONS":
+            return whip.options_response(request)
+        socket = f"worker-{worker}.sock"
+        if not self._forwarder.exists(socket):
             return _problem(404, "No such session", "the session is over; POST a new offer")
         return await self._forwarder.forward(request, socket)
 
