@@ -2,7 +2,7 @@
 
 Each room keeps its own record beside its code; this file joins them into `Settings`. Defaults come
 first, then the file, then the environment. `load` reports every fault at once, so that an operator
-mends a file in one go. What each key means: config/mediaserver.toml, which a test keeps equal to this tree.
+mends a file in one go. What each key means: config/mediaserver.toml, which a test keeps true.
 """
 
 from __future__ import annotations
