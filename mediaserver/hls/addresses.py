@@ -247,6 +247,24 @@ def segment_name(msn: int, first_tick: int, tick_count: int) -> str:
     return f"{msn}-{first_tick}x{tick_count}.m4s"
 
 
+def patterns() -> dict[str, str]:
+    """Return regular expressions for caches that route by path, without anchors or groups.
+
+    Keys: ``token`` (one path element) and ``multivariant``, ``playlist``, ``init``, ``segment``,
+    ``part`` (whole paths without the token). The syntax is common to Python's `re` and PCRE.
+    """
+    below = rf"/{_SLUG}/{_NUMBER}/{_RENDITION}/"
+    ticks = rf"-{_NUMBER}x{_COUNT}\.m4s"
+    return {
+        "token": _TOKEN.pattern,
+        "multivariant": rf"/{_SLUG}/index\.m3u8",
+        "playlist": rf"{below}media\.m3u8",
+        "init": rf"{below}init-[0-9a-f]{{16}}\.mp4",
+        "segment": rf"{below}{_NUMBER}{ticks}",
+        "part": rf"{below}{_NUMBER}\.{_NUMBER}{ticks}",
+    }
+
+
 @lru_cache(maxsize=PLACES_CACHED)
 def _parse_place(bare: str) -> Place:
     found = _PLACE.fullmatch(bare)
