@@ -182,8 +182,8 @@ server {
         access_log @access_log@ vilokanam;
     }
 
-    # A viewer's parts. No lock: it would make a part that is about to appear up to half a second late
-    # (nginx looks again each 500 ms). The claim has already waited for it.
+    # A viewer's parts. No lock: it would make a part that is about to appear up to half a second
+    # late (nginx looks again each 500 ms). The claim has already waited for it.
     location ~ "^/w/<token>(?<vk_part><part>)$" {
         set $vk_path $vk_part;
         auth_request /_vilokanam/authorise;
