@@ -7,6 +7,7 @@ exact (docs/metering.md, "Money").
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Final
 
 from metering.errors import InvalidValueError
@@ -29,7 +30,8 @@ def to_units(planck: Planck, quantum: int) -> Units:
     units, rest = divmod(planck, quantum)
     if rest:
         raise InvalidValueError(
-            f"{planck} planck is not a multiple of the quantum {quantum}; change price.quantum_planck"
+            f"{planck} planck is not a multiple of the quantum {quantum}: change the price or "
+            "price.quantum_planck"
         )
     return Units(units)
 
@@ -63,7 +65,7 @@ def priced_runs(prices: Sequence[PriceVersion], run: Run, quantum: int) -> tuple
         {run.first, run.end, *(v.from_tick for v in prices if run.first < v.from_tick < run.end)}
     )
     found: list[PricedRun] = []
-    for first, end in zip(edges, edges[1:], strict=False):
+    for first, end in pairwise(edges):
         version = in_force(prices, first)
         if version is None or version.planck_per_tick == 0:
             continue
