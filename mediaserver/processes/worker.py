@@ -1,8 +1,9 @@
 """The worker: one live stream, from its WHIP session to parts on the links.
 
-Started ahead as a spare, since importing the codecs takes most of a second. Control hands it a stream with the first
-WHIP request; it then serves that stream's show until the show is over, and exits 0. It needs neither control nor
-the HTTP processes to go on: links are made again and replayed, and control hears of it each second.
+Started ahead as a spare, since importing the codecs takes most of a second. Control hands it a
+stream with the first WHIP request; it then serves that stream's show until the show is over, and
+exits 0. It needs neither control nor the HTTP processes to go on: links are made again and
+replayed, and control hears of it each second.
 """
 
 from __future__ import annotations
@@ -87,7 +88,7 @@ class Worker:
         self.app.router.add_route("*", "/{slug}/whip/{session}", self._session)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Serve until the show is over, or `stop` is set (then the show is left to be continued)."""
+        """Serve until the show is over, or `stop` is set: then the show can be continued."""
         path = self._run_dir / f"worker-{self._name}.sock"
         path.unlink(missing_ok=True)
         runner = web.AppRunner(self.app, access_log=None, handle_signals=False)
