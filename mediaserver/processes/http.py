@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Final
@@ -15,13 +16,13 @@ from typing import Any, Final
 from aiohttp import web
 from prometheus_client import Counter, Gauge
 
-from mediaserver import log, metrics, settings
+from mediaserver import log, metrics
 from mediaserver.access.tokens import Grant, verify
 from mediaserver.api.forward import Forwarder
 from mediaserver.api.meter import Meter, Viewer
 from mediaserver.api.pages import Pages
 from mediaserver.clock import SystemClock
-from mediaserver.errors import AccessDeniedError, AddressError
+from mediaserver.errors import AccessDeniedError, AddressError, ConfigError
 from mediaserver.hls import addresses
 from mediaserver.hls.hub import Hub
 from mediaserver.hls.link_server import LinkServer
@@ -29,7 +30,8 @@ from mediaserver.hls.serve import MediaHandler
 from mediaserver.ingest import whip
 from mediaserver.link import Policy
 from mediaserver.problem import problem
-from mediaserver.processes import entry, scrape
+from mediaserver.processes import bootstrap, scrape
+from mediaserver.processes.bootstrap import Start
 from metering.claims import RawClaims
 from metering.gate import LocalGate
 from metering.price import in_force
@@ -52,12 +54,13 @@ _READY = Gauge("mediaserver_http_ready", "1 when priced media can be served")
 class HttpProcess:
     """Composes one process and routes its requests."""
 
-    def __init__(self, tree: settings.Settings, index: int) -> None:
+    def __init__(self, start: Start, index: int) -> None:
+        tree = start.settings
         self._settings = tree
         self._name = f"http-{index}"
         self._clock = SystemClock()
         self._log = log.get("http")
-        run_dir = Path(tree.server.data_dir) / "run"
+        run_dir = start.run_dir
         self._run_dir = run_dir
         self._claims = RawClaims(
             tree.metering.redis_url or f"unix://{run_dir / REDIS_SOCKET}",
@@ -68,7 +71,7 @@ class HttpProcess:
         self._gate = LocalGate(self._claims, tree.metering, self._clock)
         self._hub = Hub(self._clock, tree.ingest.reconnect_wait_s, tree.hls.waiters_max)
         self._links = LinkServer(run_dir / f"{self._name}.link", self._hub, self._on_policy)
-        edge_key = Path(tree.auth.edge_key_file or Path(tree.server.data_dir) / "edge.key")
+        edge_key = Path(tree.auth.edge_key_file or start.data_dir / "edge.key")
         self._media = MediaHandler(
             self._hub,
             self._gate,
@@ -284,17 +287,21 @@ def _problem(status: int, title: str, detail: str) -> web.Response:
     )
 
 
-def main() -> None:
+def main() -> def main() -> int:
     """Run one HTTP process: ``python -m mediaserver.processes.http --config FILE --index 0``."""
-    parser = entry.parser()
+    parser = bootstrap.parser("one HTTP process of a Vilokanam server")
     parser.add_argument("--index", type=int, default=0)
-    arguments = parser.parse_args()
+    try:
+        start = bootstrap.begin(parser.parse_args())
+    except ConfigError as error:
+        return bootstrap.refuse(error)
+    index = start.arguments.index
 
-    async def run(tree: settings.Settings, stop: asyncio.Event) -> None:
-        await HttpProcess(tree, arguments.index).run(stop)
+    async def run(stop: asyncio.Event) -> None:
+        await HttpProcess(start, index).run(stop)
 
-    entry.start(arguments, f"http-{arguments.index}", run)
+    return bootstrap.run(f"http-{index}", start.settings, run)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -14,6 +14,7 @@ import hashlib
 import hmac
 import json
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,12 +24,14 @@ from uuid import UUID
 import aiohttp
 from aiohttp import web
 
-from mediaserver import log, settings
+from mediaserver import log
 from mediaserver.clock import SystemClock
+from mediaserver.errors import ConfigError
 from mediaserver.ingest.whip import WhipEndpoint
 from mediaserver.link import Hello, Message
 from mediaserver.problem import problem
-from mediaserver.processes import entry
+from mediaserver.processes import bootstrap
+from mediaserver.processes.bootstrap import Start
 from mediaserver.processes.broadcast import Broadcast
 from mediaserver.processes.link_client import LinkClients
 
@@ -69,13 +72,15 @@ class Assignment:
 class Worker:
     """Answers control and HTTP processes on its own unix socket."""
 
-    def __init__(self, tree: settings.Settings, name: str, notify_fd: int | None) -> None:
+    def __init__(self, start: Start, name: str, notify_fd: int | None) -> None:
+        tree = start.settings
         self._settings = tree
+        self._data_dir = start.data_dir
         self._name = name
         self._notify_fd = notify_fd
         self._clock = SystemClock()
         self._log = log.get("worker")
-        self._run_dir = Path(tree.server.data_dir) / "run"
+        self._run_dir = start.run_dir
         self._assignment: Assignment | None = None
         self._broadcast: Broadcast | None = None
         self._endpoint: WhipEndpoint | None = None
@@ -138,6 +143,7 @@ class Worker:
             stream=given.stream,
             slug=given.slug,
             settings=tree,
+            data_dir=self._data_dir,
             clock=self._clock,
             publish=self._links.send,
             request_keyframe=self._request_keyframe,
@@ -196,23 +202,22 @@ class Worker:
 def _problem(status: int, title: str, detail: str) -> web.Response:
     return web.Response(
         status=status,
-        body=problem(status, title, detail),
-        content_type="application/problem+json",
-    )
-
-
-def main() -> None:
+        body=problem(statusdef main() -> int:
     """Run one worker: ``python -m mediaserver.processes.worker --config FILE --name w1``."""
-    parser = entry.parser()
+    parser = bootstrap.parser("one live stream of a Vilokanam server")
     parser.add_argument("--name", required=True)
     parser.add_argument("--notify-fd", type=int, default=None)
-    arguments = parser.parse_args()
+    try:
+        start = bootstrap.begin(parser.parse_args())
+    except ConfigError as error:
+        return bootstrap.refuse(error)
+    arguments = start.arguments
 
-    async def run(tree: settings.Settings, stop: asyncio.Event) -> None:
-        await Worker(tree, arguments.name, arguments.notify_fd).run(stop)
+    async def run(stop: asyncio.Event) -> None:
+        await Worker(start, arguments.name, arguments.notify_fd).run(stop)
 
-    entry.start(arguments, f"worker-{arguments.name}", run)
+    return bootstrap.run(f"worker-{arguments.name}", start.settings, run)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
