@@ -287,7 +287,7 @@ def _problem(status: int, title: str, detail: str) -> web.Response:
     )
 
 
-def main() -> def main() -> int:
+def main() -> int:
     """Run one HTTP process: ``python -m mediaserver.processes.http --config FILE --index 0``."""
     parser = bootstrap.parser("one HTTP process of a Vilokanam server")
     parser.add_argument("--index", type=int, default=0)

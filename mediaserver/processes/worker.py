@@ -17,7 +17,6 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
@@ -75,7 +74,6 @@ class Worker:
     def __init__(self, start: Start, name: str, notify_fd: int | None) -> None:
         tree = start.settings
         self._settings = tree
-        self._data_dir = start.data_dir
         self._name = name
         self._notify_fd = notify_fd
         self._clock = SystemClock()
@@ -143,7 +141,6 @@ class Worker:
             stream=given.stream,
             slug=given.slug,
             settings=tree,
-            data_dir=self._data_dir,
             clock=self._clock,
             publish=self._links.send,
             request_keyframe=self._request_keyframe,
@@ -202,7 +199,12 @@ class Worker:
 def _problem(status: int, title: str, detail: str) -> web.Response:
     return web.Response(
         status=status,
-        body=problem(statusdef main() -> int:
+        body=problem(status, title, detail),
+        content_type="application/problem+json",
+    )
+
+
+def main() -> int:
     """Run one worker: ``python -m mediaserver.processes.worker --config FILE --name w1``."""
     parser = bootstrap.parser("one live stream of a Vilokanam server")
     parser.add_argument("--name", required=True)
