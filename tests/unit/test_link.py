@@ -3,6 +3,7 @@
 from uuid import uuid4
 
 import pytest
+
 from mediaserver.errors import LinkError
 from mediaserver.link import (
     FRAME_BYTES_MAX,
