@@ -9,7 +9,7 @@ import { TickStream, type Snapshot } from "../sdk";
 import {
   figures,
   noticeFor,
-  priceLine,
+  priceLines,
   statusLine,
   toastLine,
   warningLine,
@@ -113,7 +113,9 @@ function showMeter(shown: Snapshot): void {
   $("meter").classList.toggle("free", !shown.isPriced);
   text("spent", spent);
   text("symbol", shown.price.symbol);
-  text("price", priceLine(shown));
+  const [perSecond, perMore] = priceLines(shown);
+  text("price", perSecond);
+  text("price-more", perMore);
   text("watched", watched);
   text("balance", balance === "\u2013" ? balance : `${balance}\u00a0${shown.price.symbol}`);
   text("left", left);
