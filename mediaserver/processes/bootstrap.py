@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import dataclasses
 import os
 import signal
 import sys
@@ -71,6 +72,8 @@ def begin(arguments: argparse.Namespace) -> Start:
     """
     settings = load(arguments.config, os.environ)
     data_dir = (arguments.data_dir or Path(settings.server.data_dir)).absolute()
+    server = dataclasses.replace(settings.server, data_dir=str(data_dir))
+    settings = dataclasses.replace(settings, server=server)
     return Start(settings, arguments.config, data_dir, arguments)
 
 
