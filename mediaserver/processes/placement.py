@@ -63,7 +63,7 @@ class StreamKey:
 
 @dataclass(slots=True)
 class Worker:
-    """One worker, as it last spoke of itself."""
+    """One worker, as it last spoke of itself; `socket` is a file name in the run directory."""
 
     name: str
     pid: int
@@ -74,6 +74,7 @@ class Worker:
     state: str
     facts: dict[str, float] = field(default_factory=dict)
     advice: tuple[str, ...] = ()
+    newest_planned_tick: int = 0
     heard_at_s: float = 0.0
     given_at_s: float = float("-inf")
 
@@ -160,7 +161,7 @@ def worker_of(body: Mapping[str, Any]) -> Worker:
         return Worker(
             name=str(body["name"])[:64],
             pid=int(body["pid"]),
-            socket=str(body["socket"]),
+            socket=Path(str(body["socket"])).name,
             stream=UUID(hex=stream) if stream else None,
             slug=str(body.get("slug") or ""),
             show=int(body.get("show") or 0),
@@ -171,6 +172,7 @@ def worker_of(body: Mapping[str, Any]) -> Worker:
                 if v is not None
             },
             advice=tuple(str(one)[:500] for one in list(body.get("advice") or ())[:16]),
+            newest_planned_tick=int(body.get("newest_planned_tick") or 0),
         )
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise ApiError(422, "Not a worker's report", f"{error!r} in the report") from error
@@ -181,15 +183,18 @@ class WhipForward:
 
     def __init__(
         self,
+        run_dir: Path,
         workers: Workers,
         check_key: Callable[[str, str], Awaitable[StreamKey]],
     ) -> None:
         """Take collaborators.
 
         Args:
+            run_dir: Where the workers' sockets are.
             workers: Who may take a publisher.
             check_key: Returns the stream of a slug and key; raises what the API answers.
         """
+        self._run_dir = run_dir
         self._workers = workers
         self._check_key = check_key
 
@@ -203,14 +208,14 @@ class WhipForward:
             if worker is None:
                 break
             try:
-                answer = await _post(worker, request, key, offer)
-            except (aiohttp.ClientConnectionError, OSError):
-                # rules 6: a worker that refuses a connection is gone; the next one may be there.
-                self._workers.forget(worker.name, "refused")
-                continue
+                answer = await _post(self._run_dir / worker.socket, request, key, offer)
             except TimeoutError:
                 self._workers.release(worker.name)
                 break
+            except (aiohttp.ClientError, OSError):
+                # rules 6: a worker that refuses a connection is gone; the next one may be there.
+                self._workers.forget(worker.name, "refused")
+                continue
             if answer.status >= 400:
                 self._workers.release(worker.name)
             _log.info(
@@ -229,12 +234,11 @@ class WhipForward:
         )
 
 
-async def _post(worker: Worker, request: web.Request, key: StreamKey, offer: bytes) -> web.Response:
+async def _post(socket: Path, request: web.Request, key: StreamKey, offer: bytes) -> web.Response:
     headers = {k: v for k, v in request.headers.items() if k.lower() not in _HOP_BY_HOP}
     headers["X-Vilokanam-Stream"] = json.dumps(
         {"stream": key.stream.hex, "slug": key.slug, "key_sha256": key.key_sha256.hex()}
     )
-    socket = Path(worker.socket)
     async with (
         asyncio.timeout(_FORWARD_TIMEOUT_S),
         aiohttp.ClientSession(
