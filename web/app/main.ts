@@ -3,6 +3,7 @@
  * this file is on the way to the first picture. React pages bind through sdk/react.ts.
  */
 
+import "./mark";
 import "./style.css";
 
 import { TickStream, type Snapshot } from "../sdk";
@@ -174,6 +175,7 @@ function changed(): void {
 }
 stream.subscribe(changed);
 changed();
+performance.mark("vilokanam:shown");
 
 // --- acting
 
@@ -212,7 +214,10 @@ $("volume").addEventListener("input", () => {
 $("full").addEventListener("click", fullScreen);
 $("top-up").addEventListener("click", () => act("top-up"));
 noticeButton.addEventListener("click", () => act(pending));
-video.addEventListener("click", toggle);
+video.addEventListener("click", () => {
+  // A finger's first tap only brings the controls back.
+  if (!wasIdle) toggle();
+});
 video.addEventListener("dblclick", fullScreen);
 
 addEventListener("keydown", (event) => {
@@ -228,6 +233,7 @@ addEventListener("keydown", (event) => {
 /** Controls leave with the pointer at rest. */
 const IDLE_MS = 2_800;
 let idle: ReturnType<typeof setTimeout> | undefined;
+let wasIdle = false;
 function stir(): void {
   stage.classList.remove("idle");
   clearTimeout(idle);
@@ -236,7 +242,10 @@ function stir(): void {
   }, IDLE_MS);
 }
 stage.addEventListener("pointermove", stir);
-stage.addEventListener("pointerdown", stir);
+stage.addEventListener("pointerdown", (event) => {
+  wasIdle = event.pointerType === "touch" && stage.classList.contains("idle");
+  stir();
+});
 stage.addEventListener("focusin", stir);
 stir();
 
