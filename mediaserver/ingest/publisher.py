@@ -13,6 +13,7 @@ from typing import Final, Protocol
 
 from mediaserver import log
 from mediaserver.clock import Clock
+from mediaserver.errors import CapacityError
 from mediaserver.ingest import sdp
 from mediaserver.ingest.dtls import Dtls, DtlsPath, certificate, sha256_of
 from mediaserver.ingest.health import Health
@@ -116,13 +117,16 @@ class Publisher:
         """Open the sockets, begin to connect, and return the answer's SDP.
 
         Raises:
-            CapacityError: If no UDP port is free.
+            CapacityError: If no UDP port is free, or the session ended meanwhile.
         """
         try:
             candidates = await self._ice.open()
         except BaseException:
             await self._ice.close()
             raise
+        if self.life.is_ended:  # by a newer POST or a shutdown, while the sockets opened
+            await self._ice.close()
+            raise CapacityError("the session was replaced before it was answered")
         self._connecting = asyncio.create_task(self._connect())
         return sdp.build_answer(self.offer, self._local(self._ice, candidates))
 
@@ -266,9 +270,11 @@ class Publisher:
             self._owner.media(self, item)
         if receiver.has_left:
             self.end(EndReason.CLOSED_BY_PEER)
-        elif receiver.due_s <= now:
+            return
+        due_s = receiver.due_s
+        if due_s <= now:
             self._wake()
-        elif receiver.due_s < self._timer_due_s:
+        elif due_s < self._timer_due_s:
             self._arm(now)
 
     def _wake(self) -> None:
