@@ -25,6 +25,8 @@ from mediaserver.media import (
 
 SAMPLES_MAX: Final = 4000
 """Samples of one track that wait for their cut: a minute of video at 60 frames a second."""
+INITS_MAX: Final = 16
+"""Formats that parts under way may still need; a browser changes size a few times a minute."""
 _VIDEO_PER_MS: Final = 90
 _AUDIO_PER_MS: Final = 48
 
@@ -62,11 +64,13 @@ class Packager:
         self._has_video = video is not None
         self._audio_format = audio
         self._init = _init_of(video, audio)
+        self._inits = dict([self._init])
         self._slots: deque[_Open] = deque()
         self._video: deque[_Frame] = deque()
         self._audio: deque[Sample] = deque()
         self._done_ms: int | None = None
         self._skip_ms = 0
+        self._skip_audio_ms = 0
         self._audio_end = 0
         self._needs_idr = True
         self._is_finishing = False
@@ -81,6 +85,10 @@ class Packager:
         """Return hash and bytes of the init that samples added from now on need."""
         return self._init
 
+    def init_of(self, init_hash: str) -> bytes:
+        """Return the init that a part which was just made names."""
+        return self._inits[init_hash]
+
     @property
     def waits_from_ms(self) -> int | None:
         """Return where the oldest part that is not complete ended, None when none waits."""
@@ -89,6 +97,10 @@ class Packager:
     def change_video(self, video: VideoFormat) -> None:
         """Samples added from now on are of this format: its init holds from the next segment on."""
         self._init = _init_of(video, self._audio_format)
+        self._inits.pop(self._init[0], None)
+        self._inits[self._init[0]] = self._init[1]
+        if len(self._inits) > INITS_MAX:
+            del self._inits[next(iter(self._inits))]
 
     def begin(self, slot: Slot) -> tuple[Part, ...]:
         """A part opens. Returns the parts now complete."""
@@ -121,6 +133,11 @@ class Packager:
             The parts now complete, without video where there was none.
         """
         self._skip_ms = max(self._skip_ms, until_ms)
+        return self._complete()
+
+    def skip_audio(self, until_ms: int) -> tuple[Part, ...]:
+        """Wait no longer for audio that starts before `until_ms`. Returns the parts complete."""
+        self._skip_audio_ms = max(self._skip_audio_ms, until_ms)
         return self._complete()
 
     def finish(self) -> tuple[Part, ...]:
@@ -165,7 +182,8 @@ class Packager:
         if len(self._slots) < 2:
             # Only the next slot tells whether time goes on where this part ends.
             return False
-        if self._audio_format is not None and self._audio_end < end_ms * _AUDIO_PER_MS:
+        has_sound = self._audio_end >= end_ms * _AUDIO_PER_MS or self._skip_audio_ms >= end_ms
+        if self._audio_format is not None and not has_sound:
             return False
         if not self._has_video or self._skip_ms >= end_ms:
             return True

@@ -22,6 +22,8 @@ ROUNDING_MS: Final = 2
 """Frame times are rounded to whole ms, so a frame may look this much longer than it is."""
 AUDIO_OVERRUN_MS: Final = 22
 """A segment of the audio rendition ends up to one AAC frame late: 1024 / 48000 s."""
+SEAM_MS: Final = 100
+"""A break this short is one of coding, not of time: what ends there leaves no hole."""
 OVERDUE_SLACK_MS: Final = 100
 """A forced IDR is asked for this early, so that one late frame does not break TARGETDURATION."""
 
@@ -101,12 +103,13 @@ class Segmenter:
         Args:
             start_ms: Where it starts; grows from frame to frame.
             is_idr: A decoder can start here (for audio: always).
-            is_discontinuity: Time or coding breaks here. What is open ends where its last frame
-                ends; what follows begins at the first IDR from here on.
+            is_discontinuity: Time or coding breaks here. What is open ends here or, when time
+                leaps, where its last frame ends; what follows begins at the first IDR from here on.
         """
         events: list[SegmenterEvent] = []
         if is_discontinuity:
-            events += self.finish(min(start_ms, self.frame_end_ms))
+            is_seam = start_ms - self.frame_end_ms <= SEAM_MS
+            events += self.finish(start_ms if is_seam else self.frame_end_ms)
             self._owes_discontinuity = True
         if self._slot is None:
             if is_idr:
