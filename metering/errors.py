@@ -13,6 +13,7 @@ MeteringError
 setting └── ChainError
     ├── ChainUnavailableError    retry
     ├── ExtrinsicRejectedError   a person must look
+    ├── ExtrinsicExpiredError    sign the same batch again
     └── OutcomeUnknownError      ask the chain first
 """
 
@@ -69,6 +70,10 @@ class ChainUnavailableError(ChainError):
 
 class ExtrinsicRejectedError(ChainError):
     """The back end refuses these bytes for good; the message carries its reason."""
+
+
+class ExtrinsicExpiredError(ChainError):
+    """Finalized state proves that the signed bytes can never take effect any more."""
 
 
 class OutcomeUnknownError(ChainError):

@@ -161,6 +161,7 @@ class Chain(Protocol):
 
         Raises:
             ChainUnavailableError: Try again.
+            ExtrinsicExpiredError: The signed bytes are dead: sign the same batch again.
         """
 
     async def last_settled(self) -> int:

@@ -26,7 +26,8 @@ _HOP: Final = frozenset(
         "host",
     }
 )
-_PEER: Final = "X-Vilokanam-Peer"
+_FORWARDED_FOR: Final = "X-Forwarded-For"
+"""Its last entry is who we saw; the bound on pending WHIP sessions goes by it."""
 
 
 class Forwarder:
@@ -52,7 +53,8 @@ class Forwarder:
         if body is None:
             return _answer(413, "Too large", f"the body is over {BODY_BYTES_MAX} bytes")
         headers = {k: v for k, v in request.headers.items() if k.lower() not in _HOP}
-        headers[_PEER] = request.remote or ""
+        forwarded = [*request.headers.getall(_FORWARDED_FOR, []), request.remote or "unknown"]
+        headers[_FORWARDED_FOR] = ", ".join(forwarded)
         try:
             async with self._client(socket_name).request(
                 request.method,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Final
@@ -15,21 +16,26 @@ from typing import Any, Final
 from aiohttp import web
 from prometheus_client import Counter, Gauge
 
-from mediaserver import log, metrics, settings
+from mediaserver import log, metrics
+from mediaserver.access.tokens import Grant, verify
 from mediaserver.api.forward import Forwarder
 from mediaserver.api.meter import Meter, Viewer
 from mediaserver.api.pages import Pages
 from mediaserver.clock import SystemClock
-from mediaserver.errors import AccessDeniedError, AddressError
+from mediaserver.errors import AccessDeniedError, AddressError, ConfigError
 from mediaserver.hls import addresses
-from mediaserver.hls.hub import Hub, LinkServer
+from mediaserver.hls.hub import Hub
+from mediaserver.hls.link_server import LinkServer
 from mediaserver.hls.serve import MediaHandler
 from mediaserver.ingest import whip
 from mediaserver.link import Policy
 from mediaserver.problem import problem
-from mediaserver.processes import entry, scrape
+from mediaserver.processes import bootstrap, scrape
+from mediaserver.processes.bootstrap import Start
 from metering.claims import RawClaims
 from metering.gate import LocalGate
+from metering.price import in_force
+from metering.units import StreamPolicy, session_text
 
 REDIS_SOCKET: Final = "redis.sock"
 """Under ``run/``: the embedded Redis."""
@@ -48,26 +54,29 @@ _READY = Gauge("mediaserver_http_ready", "1 when priced media can be served")
 class HttpProcess:
     """Composes one process and routes its requests."""
 
-    def __init__(self, tree: settings.Settings, index: int) -> None:
+    def __init__(self, start: Start, index: int) -> None:
+        tree = start.settings
         self._settings = tree
         self._name = f"http-{index}"
         self._clock = SystemClock()
         self._log = log.get("http")
-        run_dir = Path(tree.server.data_dir) / "run"
+        run_dir = start.run_dir
         self._run_dir = run_dir
         self._claims = RawClaims(
-            tree.metering.redis_url or f"unix://{run_dir / REDIS_SOCKET}", tree.metering
+            tree.metering.redis_url or f"unix://{run_dir / REDIS_SOCKET}",
+            watched_hours=tree.metering.watched_hours,
+            window_ms=tree.hls.window_ms,
+            timeout_ms=tree.metering.claim_timeout_ms,
         )
         self._gate = LocalGate(self._claims, tree.metering, self._clock)
-        self._hub = Hub(tree.hls, self._clock, reconnect_wait_s=tree.ingest.reconnect_wait_s)
-        self._links = LinkServer(self._hub, self._on_policy)
+        self._hub = Hub(self._clock, tree.ingest.reconnect_wait_s, tree.hls.waiters_max)
+        self._links = LinkServer(run_dir / f"{self._name}.link", self._hub, self._on_policy)
+        edge_key = Path(tree.auth.edge_key_file or start.data_dir / "edge.key")
         self._media = MediaHandler(
             self._hub,
             self._gate,
             self._clock,
-            edge_key=_read_secret(
-                tree.auth.edge_key_file or Path(tree.server.data_dir) / "edge.key"
-            ),
+            edge_key=edge_key.read_bytes().strip() if edge_key.exists() else b"",
         )
         self._pages = Pages()
         self._forwarder = Forwarder(run_dir)
@@ -92,8 +101,8 @@ class HttpProcess:
             await stack.enter_async_context(self._claims)
             await stack.enter_async_context(self._forwarder)
             await stack.enter_async_context(self._meter)
-            await self._links.start(self._run_dir / f"{self._name}.link")
-            stack.push_async_callback(self._links.close)
+            stack.push_async_callback(self._gate.close)
+            await stack.enter_async_context(self._links)
             for app in (public, inside):
                 runner = web.AppRunner(
                     app,
@@ -118,13 +127,14 @@ class HttpProcess:
 
     def _on_policy(self, policy: Policy) -> None:
         self._policy = policy
-        self._media.set_token_keys(dict(policy.token_keys))
+        self._media.set_policy(policy)
         self._gate.set_policy(
             policy.streams,
             policy.asset,
             epoch=policy.store_epoch,
             run_id=policy.store_run_id,
             replay_from_ms=policy.replay_from_ms,
+            received_at_s=self._clock.monotonic(),
         )
 
     async def _dispatch(self, request: web.Request) -> web.StreamResponse:
@@ -154,7 +164,7 @@ class HttpProcess:
             return answer or _problem(404, "Not found", path)
         match path:
             case "/_edge/authorise":
-                return await self._media.authorise(request)
+                return await self._authorise(request)
             case "/healthz":
                 return web.Response(text="ok\n")
             case "/readyz":
@@ -163,63 +173,83 @@ class HttpProcess:
                 return await self._all_metrics()
         return _problem(404, "Not found", f"{path} is nothing here")
 
+    async def _authorise(self, request: web.Request) -> web.Response:
+        """Answer an edge's subrequest: 204, or why not; names the session for the edge's log."""
+        path = request.headers.get("X-Original-URI", "")
+        status = await self._media.authorise(request, path)
+        headers = {}
+        if path.startswith("/w/") and status != 403:
+            try:
+                grant = self._grant(path[3:].partition("/")[0])
+                headers["X-Vilokanam-Session"] = session_text(grant.session)
+            except AccessDeniedError:
+                pass
+        return web.Response(status=status, headers=headers)
+
     async def _whip(self, request: web.Request) -> web.StreamResponse:
         if request.method == "OPTIONS":
-            return whip.options_response(request)
+            return await whip.endpoint_options(request)
         if request.method == "GET":
-            return whip.get_response()
+            return await whip.endpoint_get(request)
         return await self._forwarder.forward(request, "control.sock")
 
     async def _whip_session(self, request: web.Request, worker: str) -> web.StreamResponse:
-        if request.method == "OPTIONS":
-            return whip.options_response(request)
         socket = f"worker-{worker}.sock"
         if not self._forwarder.exists(socket):
             return _problem(404, "No such session", "the session is over; POST a new offer")
         return await self._forwarder.forward(request, socket)
 
-    def _page(self, found: addresses.PlaceAddress) -> web.StreamResponse:
-        policy = self._gate.policy(found.stream)
-        if policy is None or not policy.is_enabled:
-            return _problem(404, "No such stream", f"there is no stream {found.stream!r}")
-        return self._pages.page(self._boot(found, policy))
+    def _page(self, address: addresses.Address) -> web.StreamResponse:
+        slug = address.place.slug
+        policy = self._gate.policy(slug)
+        if policy is None or not policy.is_enabled or not self._settings.hls.is_page_enabled:
+            return _problem(404, "No such stream", f"there is no stream {slug!r}")
+        return self._pages.page(self._boot(address.token, policy))
 
-    def _boot(self, found: Any, policy: Any) -> dict[str, Any]:
-        tree = self._settings
+    def _boot(self, token: str, policy: StreamPolicy) -> dict[str, Any]:
+        """Return what the watch page needs to start without asking (web/sdk/types.ts, Boot)."""
+        price = self._settings.price
         session = None
-        if found.token is not None:
+        if token:
             try:
-                session = f"{self._media.grant(found.token).session:016x}"
+                session = session_text(self._grant(token).session)
             except AccessDeniedError:
                 session = None
-        playlists = self._hub.boot(found.stream)
+        playlist = self._hub.boot_playlist(policy.slug)
         return {
             "stream": policy.slug,
             "title": policy.title,
             "state": self._hub.state(policy.slug),
-            "multivariant": playlists.multivariant if playlists else None,
-            "playlist": {"uri": playlists.uri, "text": playlists.text} if playlists else None,
+            "multivariant": self._hub.multivariant(policy.slug),
+            "playlist": {"uri": playlist[0], "text": playlist[1]} if playlist else None,
             "price": {
                 "planck_per_s": str(self._price_now(policy)),
-                "symbol": tree.price.asset_symbol,
-                "decimals": tree.price.asset_decimals,
+                "symbol": price.asset_symbol,
+                "decimals": price.asset_decimals,
             },
             "session": session,
             "top_up": {
-                "open": bool(self._policy and self._policy.is_top_up_open),
-                "url": tree.price.top_up_url,
+                "open": self._policy is not None and self._policy.is_top_up_open,
+                "url": price.top_up_url,
             },
         }
 
-    def _price_now(self, policy: Any) -> int:
-        return self._gate.price_at(policy, self._clock.now_ms() // 1000)
+    def _price_now(self, policy: StreamPolicy) -> int:
+        version = in_force(policy.prices, self._clock.now_ms() // 1000)
+        return version.planck_per_tick if version else 0
 
-    async def _serve_meter(self, request: web.Request, found: Any) -> web.StreamResponse:
-        policy = self._gate.policy(found.stream)
-        if found.token is None or policy is None:
-            return _problem(401, "A token is needed", "the meter belongs to a viewer session")
+    def _grant(self, token: str) -> Grant:
+        keys = self._policy.token_keys if self._policy else ()
+        return verify(token, keys, self._clock.now_ms() // 1000)
+
+    async def _serve_meter(
+        self, request: web.Request, address: addresses.Address
+    ) -> web.StreamResponse:
+        policy = self._gate.policy(address.place.slug)
+        if policy is None:
+            return _problem(404, "No such stream", f"there is no stream {address.place.slug!r}")
         try:
-            grant = self._media.grant(found.token)
+            grant = self._grant(address.token)
         except AccessDeniedError as error:
             return _problem(error.status, "Not allowed", error.reason)
         if grant.stream != policy.stream:
@@ -230,7 +260,7 @@ class HttpProcess:
         faults = []
         if self._policy is None:
             faults.append("control has not been heard of")
-        if not self._claims.is_ready:
+        if not self._gate.is_ready:
             faults.append("Redis is away or not yet recovered: priced media is refused")
         if faults:
             return web.json_response({"ready": False, "faults": faults}, status=503)
@@ -238,7 +268,8 @@ class HttpProcess:
 
     def _measure(self) -> str:
         _METERS.set(self._meter.count)
-        _READY.set(self._claims.is_ready)
+        _READY.set(self._gate.is_ready)
+        _STREAMS.set(len(self._hub.slugs()))
         return metrics.own_text(self._name)
 
     async def _own_metrics(self, _request: web.Request) -> web.Response:
@@ -256,22 +287,21 @@ def _problem(status: int, title: str, detail: str) -> web.Response:
     )
 
 
-def _read_secret(path: Path | str) -> bytes:
-    file = Path(path)
-    return file.read_bytes().strip() if file.exists() else b""
-
-
-def main() -> None:
+def main() -> int:
     """Run one HTTP process: ``python -m mediaserver.processes.http --config FILE --index 0``."""
-    parser = entry.parser()
+    parser = bootstrap.parser("one HTTP process of a Vilokanam server")
     parser.add_argument("--index", type=int, default=0)
-    arguments = parser.parse_args()
+    try:
+        start = bootstrap.begin(parser.parse_args())
+    except ConfigError as error:
+        return bootstrap.refuse(error)
+    index = start.arguments.index
 
-    async def run(tree: settings.Settings, stop: asyncio.Event) -> None:
-        await HttpProcess(tree, arguments.index).run(stop)
+    async def run(stop: asyncio.Event) -> None:
+        await HttpProcess(start, index).run(stop)
 
-    entry.start(arguments, f"http-{arguments.index}", run)
+    return bootstrap.run(f"http-{index}", start.settings, run)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

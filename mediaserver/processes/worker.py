@@ -1,8 +1,9 @@
 """The worker: one live stream, from its WHIP session to parts on the links.
 
-Started ahead as a spare, since importing the codecs takes most of a second. Control hands it a stream with the first
-WHIP request; it then serves that stream's show until the show is over, and exits 0. It needs neither control nor
-the HTTP processes to go on: links are made again and replayed, and control hears of it each second.
+Started ahead as a spare, since importing the codecs takes most of a second. Control hands it a
+stream with the first WHIP request; it then serves that stream's show until the show is over, and
+exits 0. It needs neither control nor the HTTP processes to go on: links are made again and
+replayed, and control hears of it each second.
 """
 
 from __future__ import annotations
@@ -13,21 +14,23 @@ import hashlib
 import hmac
 import json
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
 import aiohttp
 from aiohttp import web
 
-from mediaserver import log, settings
+from mediaserver import log
 from mediaserver.clock import SystemClock
+from mediaserver.errors import ConfigError
 from mediaserver.ingest.whip import WhipEndpoint
 from mediaserver.link import Hello, Message
 from mediaserver.problem import problem
-from mediaserver.processes import entry
+from mediaserver.processes import bootstrap
+from mediaserver.processes.bootstrap import Start
 from mediaserver.processes.broadcast import Broadcast
 from mediaserver.processes.link_client import LinkClients
 
@@ -68,13 +71,14 @@ class Assignment:
 class Worker:
     """Answers control and HTTP processes on its own unix socket."""
 
-    def __init__(self, tree: settings.Settings, name: str, notify_fd: int | None) -> None:
+    def __init__(self, start: Start, name: str, notify_fd: int | None) -> None:
+        tree = start.settings
         self._settings = tree
         self._name = name
         self._notify_fd = notify_fd
         self._clock = SystemClock()
         self._log = log.get("worker")
-        self._run_dir = Path(tree.server.data_dir) / "run"
+        self._run_dir = start.run_dir
         self._assignment: Assignment | None = None
         self._broadcast: Broadcast | None = None
         self._endpoint: WhipEndpoint | None = None
@@ -87,7 +91,7 @@ class Worker:
         self.app.router.add_route("*", "/{slug}/whip/{session}", self._session)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Serve until the show is over, or `stop` is set (then the show is left to be continued)."""
+        """Serve until the show is over, or `stop` is set: then the show can be continued."""
         path = self._run_dir / f"worker-{self._name}.sock"
         path.unlink(missing_ok=True)
         runner = web.AppRunner(self.app, access_log=None, handle_signals=False)
@@ -200,18 +204,22 @@ def _problem(status: int, title: str, detail: str) -> web.Response:
     )
 
 
-def main() -> None:
+def main() -> int:
     """Run one worker: ``python -m mediaserver.processes.worker --config FILE --name w1``."""
-    parser = entry.parser()
+    parser = bootstrap.parser("one live stream of a Vilokanam server")
     parser.add_argument("--name", required=True)
     parser.add_argument("--notify-fd", type=int, default=None)
-    arguments = parser.parse_args()
+    try:
+        start = bootstrap.begin(parser.parse_args())
+    except ConfigError as error:
+        return bootstrap.refuse(error)
+    arguments = start.arguments
 
-    async def run(tree: settings.Settings, stop: asyncio.Event) -> None:
-        await Worker(tree, arguments.name, arguments.notify_fd).run(stop)
+    async def run(stop: asyncio.Event) -> None:
+        await Worker(start, arguments.name, arguments.notify_fd).run(stop)
 
-    entry.start(arguments, f"worker-{arguments.name}", run)
+    return bootstrap.run(f"worker-{arguments.name}", start.settings, run)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,0 +1,358 @@
+"""Cuts by number, the ticks they carry, and what is derived from them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
+
+from metering import runs, ticks
+from metering.book import schema
+from metering.book.engine import upsert
+from metering.book.records import BookedTicks, Counters, EntryRecord, Recovered
+from metering.book.rows import Rows, accounts_of, chunks, key_of, key_values
+from metering.book.settlements import last_final
+from metering.book.streams import prices_of
+from metering.errors import LedgerImbalanceError
+from metering.units import HOUR_TICKS, AccountId, Cut, EntryKey, Planck, Run, shard_of
+
+
+class CutRows(Rows):
+    """The part of the book about cuts and ticks."""
+
+    def booked_number(self, shard: int) -> int:
+        """Return the number of the newest cut of a shard, 0 before the first."""
+        cuts = schema.cuts.c
+        with self._reading() as connection:
+            number: int | None = connection.execute(
+                select(func.max(cuts.number)).where(cuts.shard == shard)
+            ).scalar_one()
+        return number or 0
+
+    def booked_numbers(self) -> dict[int, int]:
+        """Return the number of the newest cut of every shard that has one."""
+        with self._reading() as connection:
+            return _booked_numbers(connection)
+
+    def book_cuts(self, cuts: Sequence[Cut], now_ms: int) -> int:
+        """Write one round of cuts in one transaction; return how many ticks were new.
+
+        A cut that is booked already is passed over: its answer was the same.
+
+        Raises:
+            LedgerImbalanceError: If a number leaves a gap, or a cumulative count is not what the
+                book has plus the cut's ticks: this Redis is not the one that the book knows, or a
+                bug. Nothing is written.
+        """
+        new_ticks = 0
+        with self._writing() as connection:
+            booked = _booked_numbers(connection)
+            prices = prices_of(connection)
+            fresh = [cut for cut in cuts if cut.number > booked.get(cut.shard, 0)]
+            known = _entries(connection, [line.key for cut in fresh for line in cut.lines])
+            for cut in fresh:
+                last = booked.get(cut.shard, 0)
+                if cut.number != last + 1:
+                    raise LedgerImbalanceError(
+                        f"cut {cut.number} of shard {cut.shard} comes after {last}: one is missing"
+                    )
+                booked[cut.shard] = cut.number
+                _check(cut, known, prices)
+                new_ticks += _write(connection, cut, known, now_ms)
+            _set_meta(connection, "last_cut_ms", str(now_ms))
+        return new_ticks
+
+    def cuts_to_forget(self) -> dict[int, int]:
+        """Return, for each shard that has any, up to which number its cuts are final."""
+        cuts = schema.cuts.c
+        with self._reading() as connection:
+            return {
+                row.shard: row.number
+                for row in connection.execute(
+                    select(cuts.shard, func.max(cuts.number).label("number"))
+                    .where(cuts.is_forgotten.is_(False), cuts.batch_seq <= last_final(connection))
+                    .group_by(cuts.shard)
+                )
+            }
+
+    def mark_forgotten(self, up_to: dict[int, int]) -> None:
+        """Note that Redis has forgotten each shard's cuts up to a number."""
+        cuts = schema.cuts.c
+        with self._writing() as connection:
+            for shard, number in up_to.items():
+                connection.execute(
+                    update(schema.cuts)
+                    .where(cuts.shard == shard, cuts.number <= number, ~cuts.is_forgotten)
+                    .values(is_forgotten=True)
+                )
+
+    def compact(self, lines_max: int = 5000) -> int:
+        """Merge final, receipted cut lines into hours of history; return how many lines went.
+
+        Ticks are kept for ever, as runs per account, stream and hour. Cuts without lines go too,
+        but for the newest of each shard.
+        """
+        cuts, lines = schema.cuts.c, schema.cut_lines.c
+        with self._writing() as connection:
+            rows = connection.execute(
+                select(schema.cut_lines)
+                .join(schema.cuts, cuts.id == lines.cut)
+                .where(cuts.is_forgotten, lines.receipt.is_not(None))
+                .order_by(lines.cut)
+                .limit(lines_max)
+            ).all()
+            _merge_into_history(connection, rows)
+            for row in rows:
+                connection.execute(
+                    delete(schema.cut_lines).where(
+                        lines.cut == row.cut,
+                        *(lines[name] == value for name, value in key_values(key_of(row)).items()),
+                    )
+                )
+            newest = (
+                select(func.max(cuts.number).label("number"), cuts.shard)
+                .group_by(cuts.shard)
+                .subquery()
+            )
+            connection.execute(
+                delete(schema.cuts).where(
+                    cuts.is_forgotten,
+                    ~select(lines.cut).where(lines.cut == cuts.id).exists(),
+                    ~select(newest.c.number)
+                    .where(newest.c.shard == cuts.shard, newest.c.number == cuts.number)
+                    .exists(),
+                )
+            )
+        return len(rows)
+
+    def entries(self, shard: int | None = None) -> list[EntryRecord]:
+        """Return every entry, or those of one shard, with the price of its version."""
+        query = _entry_query()
+        if shard is not None:
+            query = query.where(schema.entries.c.shard == shard)
+        with self._reading() as connection:
+            return [_entry(row) for row in connection.execute(query)]
+
+    def booked_ticks(self, shard: int, from_tick: int = 0) -> list[BookedTicks]:
+        """Return the ticks that the book has of a shard, whole hours, from a tick's hour on.
+
+        Cut lines that are not merged yet are returned whole.
+        """
+        cuts, lines, history = schema.cuts.c, schema.cut_lines.c, schema.history.c
+        with self._reading() as connection:
+            rows = list[Row[Any]]()
+            rows += connection.execute(
+                select(schema.history).where(
+                    history.shard == shard, history.hour >= from_tick // HOUR_TICKS
+                )
+            ).all()
+            rows += connection.execute(
+                select(schema.cut_lines)
+                .join(schema.cuts, cuts.id == lines.cut)
+                .where(cuts.shard == shard)
+            ).all()
+        return [BookedTicks(key_of(row), runs.from_text(row.runs)) for row in rows]
+
+    def watched(self, account: AccountId, stream: UUID) -> tuple[Run, ...]:
+        """Return every second of a stream that the book has for an account."""
+        found: list[Run] = []
+        with self._reading() as connection:
+            for table in (schema.history, schema.cut_lines):
+                for text in connection.execute(
+                    select(table.c.runs).where(table.c.account == account, table.c.stream == stream)
+                ).scalars():
+                    found.extend(runs.from_text(text))
+        return ticks.normal(found)
+
+    def spent(self, account: AccountId) -> Planck:
+        """Return what the booked ticks of an account cost, each at its version's price."""
+        with self._reading() as connection:
+            rows = connection.execute(
+                _entry_query().where(schema.entries.c.account == account)
+            ).all()
+        return Planck(sum(row.booked * row.planck_per_tick for row in rows))
+
+    def recovered(self) -> Recovered | None:
+        """Return which Redis was last recovered, None before the first."""
+        with self._reading() as connection:
+            epoch, run_id, at_ms = (
+                _meta(connection, f"recovered_{name}") for name in ("epoch", "run_id", "at_ms")
+            )
+        if epoch is None or run_id is None or at_ms is None:
+            return None
+        return Recovered(epoch, run_id, int(at_ms))
+
+    def set_recovered(self, recovered: Recovered) -> None:
+        """Note which Redis is ours from now on."""
+        with self._writing() as connection:
+            _set_meta(connection, "recovered_epoch", recovered.epoch)
+            _set_meta(connection, "recovered_run_id", recovered.run_id)
+            _set_meta(connection, "recovered_at_ms", str(recovered.at_ms))
+
+    def last_cut_ms(self) -> int | None:
+        """Return when the last round of cuts was booked, None before the first."""
+        with self._reading() as connection:
+            text = _meta(connection, "last_cut_ms")
+        return None if text is None else int(text)
+
+    def put_counters(self, counted: Counters) -> None:
+        """Keep what the store counts now; below what it said before, it began anew."""
+        table = schema.counters
+        with self._writing() as connection:
+            before = {row.name: row for row in connection.execute(select(table))}
+            rows = []
+            for name, newest in asdict(counted).items():
+                old = before.get(name)
+                base = 0 if old is None else old.base
+                if old is not None and newest < old.newest:
+                    base += old.newest
+                rows.append({"name": name, "base": base, "newest": newest})
+            upsert(connection, table, rows, ("base", "newest"))
+
+    def counters(self) -> Counters:
+        """Return what all stores counted together."""
+        with self._reading() as connection:
+            sums = {
+                row.name: row.base + row.newest
+                for row in connection.execute(select(schema.counters))
+            }
+        return Counters(*(sums.get(field.name, 0) for field in fields(Counters)))
+
+
+def _check(cut: Cut, known: dict[EntryKey, int], prices: dict[tuple[UUID, int], Planck]) -> None:
+    """Raise unless every line goes on where the book is, and can be priced."""
+    seen = set()
+    for line in cut.lines:
+        runs.require_normal(line.runs)
+        key = line.key
+        if key in seen or shard_of(key.account) != cut.shard:
+            raise LedgerImbalanceError(
+                f"cut {cut.number} of shard {cut.shard} holds {key} twice, or by mistake"
+            )
+        seen.add(key)
+        if (key.stream, key.version) not in prices:
+            raise LedgerImbalanceError(
+                f"cut {cut.number} of shard {cut.shard}: no price {key.version} of {key.stream}"
+            )
+        expected = known.get(key, 0) + ticks.count(line.runs)
+        if line.cumulative != expected or not line.runs:
+            raise LedgerImbalanceError(
+                f"cut {cut.number} of shard {cut.shard}: {key} says {line.cumulative} ticks in "
+                f"all, the book and this cut make {expected}"
+            )
+
+
+def _write(connection: Connection, cut: Cut, known: dict[EntryKey, int], now_ms: int) -> int:
+    """Write a checked cut, move `known` on, and return its ticks."""
+    number = connection.execute(
+        insert(schema.cuts)
+        .values(shard=cut.shard, number=cut.number, booked_ms=now_ms, is_forgotten=False)
+        .returning(schema.cuts.c.id)
+    ).scalar_one()
+    if not cut.lines:
+        return 0
+    connection.execute(
+        insert(schema.cut_lines),
+        [
+            {
+                "cut": number,
+                **key_values(line.key),
+                "cumulative": line.cumulative,
+                "runs": runs.to_text(line.runs),
+            }
+            for line in cut.lines
+        ],
+    )
+    upsert(
+        connection,
+        schema.entries,
+        [
+            {
+                **key_values(line.key),
+                "shard": cut.shard,
+                "booked": line.cumulative,
+                "settled": 0,
+                "refused": 0,
+            }
+            for line in cut.lines
+        ],
+        ("booked",),
+    )
+    known.update({line.key: line.cumulative for line in cut.lines})
+    return sum(ticks.count(line.runs) for line in cut.lines)
+
+
+def _merge_into_history(connection: Connection, rows: Sequence[Row[Any]]) -> None:
+    """Add the ticks of some cut lines to the hours that they fall into."""
+    hours: dict[tuple[EntryKey, int], list[Run]] = {}
+    for row in rows:
+        for run in runs.from_text(row.runs):
+            for hour, bit, bits in ticks.by_hour(run):
+                hours.setdefault((key_of(row), hour), []).append(Run(hour * HOUR_TICKS + bit, bits))
+    history = schema.history.c
+    for (key, hour), added in hours.items():
+        there = connection.execute(
+            select(history.runs).where(
+                history.hour == hour,
+                *(history[name] == value for name, value in key_values(key).items()),
+            )
+        ).scalar_one_or_none()
+        merged = ticks.union(runs.from_text(there or ""), added)
+        upsert(
+            connection,
+            schema.history,
+            [
+                {
+                    **key_values(key),
+                    "hour": hour,
+                    "shard": shard_of(key.account),
+                    "runs": runs.to_text(merged),
+                }
+            ],
+            ("runs",),
+        )
+
+
+def _booked_numbers(connection: Connection) -> dict[int, int]:
+    cuts = schema.cuts.c
+    return {
+        row.shard: row.number
+        for row in connection.execute(
+            select(cuts.shard, func.max(cuts.number).label("number")).group_by(cuts.shard)
+        )
+    }
+
+
+def _entries(connection: Connection, keys: Sequence[EntryKey]) -> dict[EntryKey, int]:
+    """Return how far each of some entries is booked; all entries of their accounts are read."""
+    found = {}
+    entries = schema.entries.c
+    for accounts in chunks(accounts_of(keys)):
+        for row in connection.execute(select(schema.entries).where(entries.account.in_(accounts))):
+            found[key_of(row)] = row.booked
+    return found
+
+
+def _entry_query() -> Select[Any]:
+    entries, prices = schema.entries.c, schema.prices.c
+    return select(schema.entries, prices.planck_per_tick).join(
+        schema.prices, (prices.stream == entries.stream) & (prices.number == entries.version)
+    )
+
+
+def _entry(row: Row[Any]) -> EntryRecord:
+    return EntryRecord(key_of(row), row.booked, row.settled, row.refused, row.planck_per_tick)
+
+
+def _meta(connection: Connection, name: str) -> str | None:
+    value: str | None = connection.execute(
+        select(schema.meta.c.value).where(schema.meta.c.name == name)
+    ).scalar_one_or_none()
+    return value
+
+
+def _set_meta(connection: Connection, name: str, value: str) -> None:
+    upsert(connection, schema.meta, [{"name": name, "value": value}], ("value",))

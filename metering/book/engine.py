@@ -1,0 +1,117 @@
+"""Opens the database: how durable it is, how transactions begin, and the schema it must have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from sqlalchemy import Connection, Engine, Table, create_engine, event
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.pool import StaticPool
+
+from metering.errors import BookError
+
+_BUSY_MS = 10_000
+"""How long a writer waits for another: far above any transaction of ours, below a time-out."""
+
+
+def open_engine(url: str) -> Engine:
+    """Return the engine of a book, its schema brought up to this program's.
+
+    Raises:
+        BookError: If it cannot be opened, or was written by a newer program; says what to do.
+    """
+    try:
+        engine = _create(url)
+        with engine.begin() as connection:
+            _migrate(connection)
+    except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
+        raise BookError(
+            f"the book's URL cannot be used ({error}); use sqlite:///<file>, or install the driver"
+        ) from error
+    except DBAPIError as error:
+        raise BookError(
+            f"the book cannot be opened: {error.orig}; check that its file or server is there, "
+            "is a database of ours, and that the server's user may write to it"
+        ) from error
+    return engine
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """Hold one consistent view of the book."""
+    with engine.connect().execution_options(is_reading=True) as connection, connection.begin():
+        yield connection
+
+
+def upsert(
+    connection: Connection, table: Table, rows: Sequence[dict[str, Any]], changed: Iterable[str]
+) -> None:
+    """Insert rows; where the primary key is there already, set the `changed` columns instead."""
+    if not rows:
+        return
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    statement = dialect.insert(table)
+    statement = statement.on_conflict_do_update(
+        index_elements=[column.name for column in table.primary_key.columns],
+        set_={name: statement.excluded[name] for name in changed},
+    )
+    connection.execute(statement, rows)
+
+
+def _create(url: str) -> Engine:
+    if not url.startswith("sqlite"):
+        return create_engine(url)
+    is_memory = url in ("sqlite://", "sqlite:///:memory:")
+    engine = (
+        create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False})
+        if is_memory
+        else create_engine(url)
+    )
+
+    @event.listens_for(engine, "connect")
+    def _on_connect(dbapi: Any, _record: object) -> None:
+        dbapi.isolation_level = None  # we begin transactions ourselves, DDL included
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            f"busy_timeout={_BUSY_MS}",
+        ):
+            dbapi.execute(f"PRAGMA {pragma}").close()
+
+    @event.listens_for(engine, "begin")
+    def _on_begin(connection: Connection) -> None:
+        # A writer takes its lock at once: a lock taken later can fail when another came between.
+        is_reading = connection.get_execution_options().get("is_reading", False)
+        connection.exec_driver_sql("BEGIN" if is_reading else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _migrate(connection: Connection) -> None:
+    """Run the revisions that this database has not seen, in the caller's transaction."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
+    config.attributes["connection"] = connection
+    scripts = ScriptDirectory.from_config(config)
+    current = MigrationContext.configure(connection).get_current_revision()
+    if current == scripts.get_current_head():
+        return
+    try:
+        if current is not None:
+            scripts.get_revision(current)
+        command.upgrade(config, "head")
+    except CommandError as error:
+        raise BookError(
+            f"the book has schema {current}, which this program does not know: it was written by a "
+            "newer vilokanam; install that version again, or restore a backup made before it"
+        ) from error

@@ -1,0 +1,1 @@
+"""Alembic revisions of the book, run when it is opened."""

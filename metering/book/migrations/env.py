@@ -1,0 +1,14 @@
+"""Alembic's entry: runs revisions on the connection that engine.py hands over."""
+
+from __future__ import annotations
+
+from alembic import context
+
+from metering.book.schema import metadata
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=metadata,
+    render_as_batch=True,  # SQLite alters a table by copying it
+)
+context.run_migrations()

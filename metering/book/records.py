@@ -1,0 +1,181 @@
+"""What the book hands out: frozen values, money in planck, times in Unix milliseconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from metering.settlement import BatchState
+from metering.units import AccountId, EntryKey, Planck, PriceVersion, Run, SessionId
+
+
+@dataclass(frozen=True, slots=True)
+class StreamRecord:
+    """A stream: a channel with its own address and price.
+
+    Attributes:
+        id: Its UUID; the chain's u128.
+        slug: Public name in URLs; never names another stream.
+        title: Shown to viewers.
+        creator: Who earns.
+        is_enabled: False stops new fetches.
+        platform_fee_ppm: The platform's share of what it earns.
+        prices: Every version, oldest first.
+        created_ms: When.
+        key_sha256: Hash of the key that its publisher shows.
+    """
+
+    id: UUID
+    slug: str
+    title: str
+    creator: AccountId
+    is_enabled: bool
+    platform_fee_ppm: int
+    prices: tuple[PriceVersion, ...]
+    created_ms: int
+    key_sha256: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ViewerRecord:
+    """Who pays.
+
+    Attributes:
+        account: Their public key.
+        name: Unique; shown to the operator.
+        created_ms: When.
+        deposited: All they ever paid in.
+        has_wallet: False when the server made the key and keeps its seed in the book.
+    """
+
+    account: AccountId
+    name: str
+    created_ms: int
+    deposited: Planck
+    has_wallet: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Deposit:
+    """A top-up, as booked.
+
+    Attributes:
+        is_new: False when this key was booked before, with the same content.
+        total_planck: All deposits of the account, this one included.
+    """
+
+    is_new: bool
+    total_planck: Planck
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRecord:
+    """One player of a viewer; `ended_ms` is None while it lives."""
+
+    session: SessionId
+    account: AccountId
+    stream: UUID
+    join: int
+    created_ms: int
+    expires_ms: int
+    ended_ms: int | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class EntryRecord:
+    """How far an entry is: cumulative ticks.
+
+    Attributes:
+        key: Which.
+        booked: In cuts.
+        settled: Final on the chain.
+        refused: Where the chain last refused it; 0 when it did not, or has taken it since.
+        planck_per_tick: Price of its version.
+    """
+
+    key: EntryKey
+    booked: int
+    settled: int
+    refused: int
+    planck_per_tick: Planck
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRecord:
+    """A sealed batch and where it is.
+
+    Attributes:
+        seq: From 1, no gaps.
+        hash: blake2b-256 of `entries`.
+        entries: SCALE bytes.
+        entry_count: How many entries.
+        state: See settlement.py.
+        sealed_ms: When its bytes were fixed.
+        finalized_ms: When we learnt that it is final.
+        finalized_at: Block or journal record.
+    """
+
+    seq: int
+    hash: bytes
+    entries: bytes = field(repr=False)
+    entry_count: int
+    state: BatchState
+    sealed_ms: int
+    finalized_ms: int | None
+    finalized_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """Signed bytes of a batch, kept before they are sent."""
+
+    seq: int
+    number: int
+    signed: bytes = field(repr=False)
+    signed_ms: int
+    sent_ms: int | None
+    trouble: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An entry that a finalized batch did not settle, and why."""
+
+    seq: int
+    position: int
+    key: EntryKey
+    cumulative: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class BookedTicks:
+    """The ticks themselves, as the book holds them: one cut line, or one hour of history."""
+
+    key: EntryKey
+    runs: tuple[Run, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """Which Redis the book last recovered."""
+
+    epoch: str
+    run_id: str
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """Ticks that stores counted beside the bill, since the book began.
+
+    Attributes:
+        unpaid_ticks: Delivered and reported, but the purse was empty; never collected.
+        forgiven_ticks: Served unbilled after the book itself was restored.
+        late_ticks: Reported too late to tell whether they were billed.
+    """
+
+    unpaid_ticks: int
+    forgiven_ticks: int
+    late_ticks: int

@@ -1,0 +1,108 @@
+"""What every part of the book stands on: its engine and its asset."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine, Row
+from sqlalchemy.exc import InterfaceError, OperationalError
+
+from metering.book.engine import reading
+from metering.errors import BookError, InvalidValueError
+from metering.units import AccountId, Asset, EntryKey, Planck
+
+IN_MAX = 400
+"""Values in one ``IN (...)``: below SQLite's oldest limit of 999 parameters."""
+
+T = TypeVar("T")
+
+
+class Rows:
+    """Holds the engine for the parts of `Book`."""
+
+    def __init__(self, engine: Engine, asset: Asset) -> None:
+        self._engine = engine
+        self._asset = asset
+
+    @property
+    def asset(self) -> Asset:
+        """Return the asset that everything is paid in."""
+        return self._asset
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        """Hold one transaction that may write; it is durable when the block has ended.
+
+        Raises:
+            BookError: If the database does not answer, is locked for long, or its disk is full.
+        """
+        with _door(), self._engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        """Hold one consistent view.
+
+        Raises:
+            BookError: If the database does not answer.
+        """
+        with _door(), reading(self._engine) as connection:
+            yield connection
+
+    def _require_units(self, planck: int, what: str, units_max: int) -> Planck:
+        """Return `planck` when it is a whole, bounded number of units.
+
+        Raises:
+            InvalidValueError: Names the value and the remedy.
+        """
+        quantum = self._asset.quantum
+        if planck < 0 or planck % quantum:
+            raise InvalidValueError(
+                f"{what} of {planck} planck: it must be 0 or more and a multiple of the asset's "
+                f"quantum, {quantum} planck"
+            )
+        if planck // quantum > units_max:
+            raise InvalidValueError(
+                f"{what} of {planck} planck is above {units_max * quantum} planck; "
+                "choose a larger [price].quantum_planck"
+            )
+        return Planck(planck)
+
+
+@contextmanager
+def _door() -> Iterator[None]:
+    try:
+        yield
+    except (OperationalError, InterfaceError) as error:
+        raise BookError(
+            f"the book does not answer: {error.orig}; check its disk, its file's rights, or its "
+            "server; nothing of this transaction was written"
+        ) from error
+
+
+def key_of(row: Row[Any]) -> EntryKey:
+    """Return the entry key of a row that has its four columns."""
+    return EntryKey(row.stream, row.account, row.join, row.version)
+
+
+def key_values(key: EntryKey) -> dict[str, Any]:
+    """Return the four columns of an entry key."""
+    return {
+        "account": key.account,
+        "stream": key.stream,
+        "join": key.join,
+        "version": key.version,
+    }
+
+
+def chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Yield `values` in pieces that fit one statement."""
+    for start in range(0, len(values), IN_MAX):
+        yield values[start : start + IN_MAX]
+
+
+def accounts_of(keys: Sequence[EntryKey]) -> list[AccountId]:
+    """Return the accounts of some entries, each once, in a stable order."""
+    return sorted({key.account for key in keys})

@@ -1,0 +1,242 @@
+"""Streams, their keys and their prices."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Iterable
+from typing import Any, Final
+from uuid import UUID, uuid4
+
+from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from metering import keys
+from metering.book import schema
+from metering.book.records import StreamRecord
+from metering.book.rows import Rows
+from metering.errors import InvalidValueError, UnknownNameError
+from metering.ledger import PPM
+from metering.price import UNITS_PER_TICK_MAX
+from metering.units import ACCOUNT_BYTES, AccountId, Planck, PriceVersion
+
+SLUG: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+RESERVED_SLUGS: Final = frozenset(
+    {"w", "api", "assets", "healthz", "readyz", "metrics", "favicon.ico", "whip"}
+)
+_KEY_BYTES: Final = 24
+"""Random bytes of a stream or viewer key: 192 bits, so that its plain sha256 is enough to keep."""
+_TITLE_MAX: Final = 200
+
+
+class StreamRows(Rows):
+    """The part of the book about streams."""
+
+    def create_stream(  # noqa: PLR0917 -- the contract between rooms names them in this order
+        self,
+        slug: str,
+        title: str,
+        planck_per_tick: Planck,
+        now_ms: int,
+        platform_fee_ppm: int,
+        creator: AccountId | None = None,
+    ) -> tuple[StreamRecord, str]:
+        """Return a new stream and its key, which is shown this once.
+
+        Args:
+            slug: Its public name, never used before.
+            title: Shown to viewers.
+            planck_per_tick: Price from tick 0 on; 0 is free.
+            now_ms: Unix time.
+            platform_fee_ppm: The platform's share.
+            creator: Who earns; a key is made, and its seed kept here, when there is none.
+
+        Raises:
+            InvalidValueError: Names the value and the remedy.
+        """
+        if not SLUG.fullmatch(slug) or slug in RESERVED_SLUGS:
+            raise InvalidValueError(
+                f"slug {slug!r}: use 1 to 63 of a-z, 0-9 and -, not beginning with -, "
+                f"and none of {', '.join(sorted(RESERVED_SLUGS))}"
+            )
+        if not 0 <= platform_fee_ppm <= PPM:
+            raise InvalidValueError(f"platform fee {platform_fee_ppm} ppm is not in 0..{PPM}")
+        if not 0 < len(title) <= _TITLE_MAX:
+            raise InvalidValueError(f"a title has 1 to {_TITLE_MAX} characters, not {len(title)}")
+        self._require_units(planck_per_tick, "price of a second", UNITS_PER_TICK_MAX)
+        seed = None
+        if creator is None:
+            seed = secrets.token_bytes(keys.SEED_BYTES)
+            creator = keys.from_seed(seed).account
+        elif len(creator) != ACCOUNT_BYTES:
+            raise InvalidValueError(f"a creator's account has {ACCOUNT_BYTES} bytes")
+        stream, key = uuid4(), new_key()
+        try:
+            with self._writing() as connection:
+                connection.execute(
+                    insert(schema.streams).values(
+                        id=stream,
+                        slug=slug,
+                        title=title,
+                        creator=creator,
+                        creator_seed=seed,
+                        is_enabled=True,
+                        platform_fee_ppm=platform_fee_ppm,
+                        key_sha256=sha256(key),
+                        created_ms=now_ms,
+                    )
+                )
+                connection.execute(
+                    insert(schema.prices).values(
+                        stream=stream, number=1, from_tick=0, planck_per_tick=planck_per_tick
+                    )
+                )
+        except IntegrityError as error:
+            raise InvalidValueError(
+                f"slug {slug!r} names a stream already, and a slug is never used twice: choose "
+                "another"
+            ) from error
+        return self.stream(slug), key
+
+    def streams(self) -> list[StreamRecord]:
+        """Return every stream, by slug."""
+        with self._reading() as connection:
+            rows = connection.execute(select(schema.streams).order_by(schema.streams.c.slug)).all()
+            return _records(connection, rows)
+
+    def stream(self, slug: str) -> StreamRecord:
+        """Return the stream of a slug.
+
+        Raises:
+            UnknownNameError: If there is none.
+        """
+        with self._reading() as connection:
+            return _one(connection, slug)
+
+    def stream_by_key(self, slug: str, key: str) -> StreamRecord | None:
+        """Return the stream when `key` is its key, else None; takes as long for any wrong key."""
+        with self._reading() as connection:
+            try:
+                record = _one(connection, slug)
+            except UnknownNameError:
+                hmac.compare_digest(sha256(key), bytes(32))
+                return None
+        return record if hmac.compare_digest(sha256(key), record.key_sha256) else None
+
+    def rotate_key(self, slug: str, now_ms: int) -> str:  # noqa: ARG002 -- contract; kept for a log of keys
+        """Return a new key of the stream, shown this once; the old one is refused from now on.
+
+        Raises:
+            UnknownNameError: If there is no such stream.
+        """
+        key = new_key()
+        self._change(slug, key_sha256=sha256(key))
+        return key
+
+    def enable_stream(self, slug: str, *, is_enabled: bool) -> StreamRecord:
+        """Return the stream after it was opened to fetches, or closed.
+
+        Raises:
+            UnknownNameError: If there is no such stream.
+        """
+        self._change(slug, is_enabled=is_enabled)
+        return self.stream(slug)
+
+    def add_price(self, slug: str, planck_per_tick: Planck, from_tick: int) -> PriceVersion:
+        """Return the new price version, in force from `from_tick` on.
+
+        How far ahead it must lie is for the caller, who knows the newest planned tick.
+
+        Raises:
+            UnknownNameError: If there is no such stream.
+            InvalidValueError: If it would not begin after the newest version.
+        """
+        self._require_units(planck_per_tick, "price of a second", UNITS_PER_TICK_MAX)
+        with self._writing() as connection:
+            record = _one(connection, slug)
+            last = record.prices[-1]
+            if from_tick <= last.from_tick:
+                raise InvalidValueError(
+                    f"price from tick {from_tick}: version {last.number} begins at "
+                    f"{last.from_tick}; choose a later tick"
+                )
+            version = PriceVersion(last.number + 1, from_tick, planck_per_tick)
+            connection.execute(
+                insert(schema.prices).values(
+                    stream=record.id,
+                    number=version.number,
+                    from_tick=from_tick,
+                    planck_per_tick=planck_per_tick,
+                )
+            )
+        return version
+
+    def prices(self) -> dict[tuple[UUID, int], Planck]:
+        """Return the price of a second of every version of every stream."""
+        with self._reading() as connection:
+            return prices_of(connection)
+
+    def _change(self, slug: str, **values: Any) -> None:
+        with self._writing() as connection:
+            changed = connection.execute(
+                update(schema.streams).where(schema.streams.c.slug == slug).values(**values)
+            )
+            if changed.rowcount != 1:
+                raise UnknownNameError(f"no stream is called {slug!r}")
+
+
+def prices_of(connection: Connection) -> dict[tuple[UUID, int], Planck]:
+    """Return the price of every version of every stream."""
+    prices = schema.prices.c
+    return {
+        (row.stream, row.number): row.planck_per_tick
+        for row in connection.execute(select(prices.stream, prices.number, prices.planck_per_tick))
+    }
+
+
+def new_key() -> str:
+    """Return a new random key for a publisher or a viewer."""
+    return secrets.token_urlsafe(_KEY_BYTES)
+
+
+def sha256(key: str) -> bytes:
+    """Return what the book keeps of a key."""
+    return hashlib.sha256(key.encode()).digest()
+
+
+def _one(connection: Connection, slug: str) -> StreamRecord:
+    row = connection.execute(
+        select(schema.streams).where(schema.streams.c.slug == slug)
+    ).one_or_none()
+    if row is None:
+        raise UnknownNameError(f"no stream is called {slug!r}")
+    return _records(connection, [row])[0]
+
+
+def _records(connection: Connection, rows: Iterable[Row[Any]]) -> list[StreamRecord]:
+    rows = list(rows)
+    prices = schema.prices.c
+    query = select(schema.prices).order_by(prices.stream, prices.number)
+    if len(rows) == 1:
+        query = query.where(prices.stream == rows[0].id)
+    versions: dict[UUID, list[PriceVersion]] = {}
+    for row in connection.execute(query):
+        versions.setdefault(row.stream, []).append(
+            PriceVersion(row.number, row.from_tick, row.planck_per_tick)
+        )
+    return [
+        StreamRecord(
+            row.id,
+            row.slug,
+            row.title,
+            row.creator,
+            row.is_enabled,
+            row.platform_fee_ppm,
+            tuple(versions[row.id]),
+            row.created_ms,
+            row.key_sha256,
+        )
+        for row in rows
+    ]

@@ -1,0 +1,150 @@
+"""Double entry: where every planck comes from and where it goes.
+
+Holders: *outside* (what people paid in), *viewer* (the purse), *creator* and *platform* (what a
+stream earned, kept per stream). Each transfer's postings sum to zero, so all balances do.
+
+The platform's share of an entry is a function of its cumulative ticks alone; what is posted is the
+difference to what was posted before. So earnings do not depend on how ticks fell into batches, and
+audit.py can derive them again from the ticks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+from uuid import UUID
+
+from metering.errors import LedgerImbalanceError, NegativeSecondsError
+from metering.units import AccountId, EntryKey, Planck
+
+PPM: Final = 1_000_000
+"""Parts in a whole: fees are in parts per million, as in substrate's Permill."""
+
+
+NOBODY: Final = AccountId(b"")
+"""The account of holders that are none: outside and the platform."""
+
+
+class Role(Enum):
+    """On which side of the business a holder stands."""
+
+    OUTSIDE = "outside"
+    VIEWER = "viewer"
+    CREATOR = "creator"
+    PLATFORM = "platform"
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds money in the ledger.
+
+    Attributes:
+        role: In which role.
+        account: Whose, for viewers and creators; the platform and outside have none.
+        stream: Which stream earned it, for creators and the platform.
+    """
+
+    role: Role
+    account: AccountId = NOBODY
+    stream: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Posting:
+    """One side of a transfer: positive comes in, negative goes out."""
+
+    holder: Holder
+    planck: Planck
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """One entry that finalized, and how far it was settled before.
+
+    Attributes:
+        key: Which entry.
+        before: Cumulative ticks settled so far.
+        after: Cumulative ticks settled now; never less.
+        planck_per_tick: Price of the entry's version.
+        platform_fee_ppm: The platform's share.
+        creator: Who earns the rest.
+    """
+
+    key: EntryKey
+    before: int
+    after: int
+    planck_per_tick: Planck
+    platform_fee_ppm: int
+    creator: AccountId
+
+
+def cost(ticks: int, planck_per_tick: Planck) -> Planck:
+    """Return what `ticks` of one price version cost: exact, nothing is rounded.
+
+    Raises:
+        NegativeSecondsError: If `ticks` is below 0.
+    """
+    if ticks < 0:
+        raise NegativeSecondsError(f"{ticks} ticks cannot be charged")
+    return Planck(ticks * planck_per_tick)
+
+
+def split(planck: Planck, platform_fee_ppm: int) -> tuple[Planck, Planck]:
+    """Return the creator's and the platform's share of an amount: their sum is the amount.
+
+    Largest remainder: both shares are rounded down and the planck that is left, if any, goes to the
+    larger remainder, the creator's when they are equal.
+    """
+    platform, remainder = divmod(planck * platform_fee_ppm, PPM)
+    if remainder * 2 > PPM:
+        platform += 1
+    return Planck(planck - platform), Planck(platform)
+
+
+def deposit_postings(account: AccountId, planck: Planck) -> tuple[Posting, ...]:
+    """Return the postings of a top-up."""
+    return balanced(
+        (
+            Posting(Holder(Role.OUTSIDE), Planck(-planck)),
+            Posting(Holder(Role.VIEWER, account), planck),
+        )
+    )
+
+
+def settlement_postings(settled: Iterable[Settled]) -> tuple[Posting, ...]:
+    """Return the postings of what one batch settled, one per holder, those of nothing left out.
+
+    Raises:
+        LedgerImbalanceError: If an entry goes back.
+    """
+    sums: dict[Holder, int] = {}
+    for item in settled:
+        if item.after < item.before:
+            raise LedgerImbalanceError(f"{item.key} goes back from {item.before} to {item.after}")
+        before = cost(item.before, item.planck_per_tick)
+        after = cost(item.after, item.planck_per_tick)
+        was = split(before, item.platform_fee_ppm)
+        now = split(after, item.platform_fee_ppm)
+        for holder, planck in (
+            (Holder(Role.VIEWER, item.key.account), before - after),
+            (Holder(Role.CREATOR, item.creator, item.key.stream), now[0] - was[0]),
+            (Holder(Role.PLATFORM, stream=item.key.stream), now[1] - was[1]),
+        ):
+            sums[holder] = sums.get(holder, 0) + planck
+    return balanced(
+        tuple(Posting(holder, Planck(planck)) for holder, planck in sums.items() if planck)
+    )
+
+
+def balanced(postings: tuple[Posting, ...]) -> tuple[Posting, ...]:
+    """Return `postings` when they sum to nothing.
+
+    Raises:
+        LedgerImbalanceError: If they do not.
+    """
+    total = sum(posting.planck for posting in postings)
+    if total:
+        raise LedgerImbalanceError(f"postings sum to {total} planck, not to 0")
+    return postings

@@ -1,0 +1,107 @@
+"""A batch's life: what to do next, given its state and what the chain said last.
+
+Only *finalized* closes a batch. What cannot be told is asked again and never taken for a failure.
+
+    sealed --sign--> signed --submit--> sent --ask--> finalized (entries may be refused, each named)
+                       ^                  |
+                       +---- expired -----+--> rejected: a person must look; the batch stays open
+
+Source: docs/metering.md, "Settled exactly once".
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Final
+
+
+class BatchState(Enum):
+    """Where a batch is; the book keeps it."""
+
+    SEALED = "sealed"
+    """Its bytes are fixed; nothing is signed, or what was signed can never take effect."""
+    SIGNED = "signed"
+    """Signed bytes are kept; it is not known that they were handed over."""
+    SENT = "sent"
+    """The bytes were handed over at least once."""
+    REJECTED = "rejected"
+    """The back end refuses these bytes for good; the reason is kept with the attempt."""
+    CONFLICT = "conflict"
+    """Finalized state holds other content under this number."""
+    FINALIZED = "finalized"
+    """Finalized state holds it. The end."""
+
+
+class Said(Enum):
+    """What the last question or act brought."""
+
+    NOTHING = "nothing"
+    """Nothing was asked yet, or this process has just started."""
+    SIGNED = "signed"
+    ACCEPTED = "accepted"
+    """The bytes were taken; this says nothing of their outcome."""
+    UNAVAILABLE = "unavailable"
+    """No answer: it may or may not have arrived."""
+    REJECTED = "rejected"
+    NOT_FINAL = "not_final"
+    EXPIRED = "expired"
+    """Finalized state proves that these bytes can never take effect any more."""
+    FINAL = "final"
+    OTHER_CONTENT = "other_content"
+    """Finalized state has this sequence number with another hash."""
+
+
+class Action(Enum):
+    """What the settler does next."""
+
+    SIGN = "sign"
+    SUBMIT = "submit"
+    ASK = "ask"
+    WAIT = "wait"
+    STOP = "stop"
+    """A person must look."""
+    CLOSE = "close"
+    """Post to the ledger and go on to the next batch."""
+
+
+def advance(state: BatchState, said: Said) -> BatchState:
+    """Return the state after what was said; what is not in the table changes nothing.
+
+    `FINAL` wins from every state: a batch that took effect is settled, whatever we thought of it.
+    """
+    if state is BatchState.FINALIZED or said is Said.FINAL:
+        return BatchState.FINALIZED
+    if said is Said.OTHER_CONTENT:
+        return BatchState.CONFLICT
+    return _TABLE.get((state, said), state)
+
+
+def action(state: BatchState, said: Said) -> Action:
+    """Return what to do in `state`, after `said` has been taken in with `advance`.
+
+    Every life begins by asking, since after a crash the chain may know more than the book does. The
+    same bytes are handed over again at each turn until they are final: the chain contract allows
+    it, and a pool may drop them.
+    """
+    if state is BatchState.FINALIZED:
+        return Action.CLOSE
+    if said is Said.NOTHING:
+        return Action.ASK
+    if state in (BatchState.REJECTED, BatchState.CONFLICT):
+        return Action.STOP
+    if said is Said.UNAVAILABLE:
+        return Action.WAIT
+    if state is BatchState.SEALED:
+        return Action.SIGN
+    return Action.WAIT if said is Said.ACCEPTED else Action.SUBMIT
+
+
+_TABLE: Final = {
+    (BatchState.SEALED, Said.SIGNED): BatchState.SIGNED,
+    (BatchState.SIGNED, Said.ACCEPTED): BatchState.SENT,
+    (BatchState.SIGNED, Said.REJECTED): BatchState.REJECTED,
+    (BatchState.SIGNED, Said.EXPIRED): BatchState.SEALED,
+    (BatchState.SENT, Said.REJECTED): BatchState.REJECTED,
+    (BatchState.SENT, Said.EXPIRED): BatchState.SEALED,
+    (BatchState.REJECTED, Said.EXPIRED): BatchState.SEALED,
+}

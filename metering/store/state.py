@@ -1,0 +1,128 @@
+"""What control and the store tell each other. Values only.
+
+All amounts are units (`metering.units.Units`), signed 64 bits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from metering.units import AccountId, CutLine, EntryKey, Run, SessionId, Units
+
+_NONE: Final = Units(0)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionGrant:
+    """The right of one player to claim.
+
+    Attributes:
+        account: Who pays.
+        stream: 16 bytes, big-endian UUID.
+        session: Which player.
+        join: Its ticks are counted under this join number.
+        limit_units: What it may spend, 0 for no limit.
+        expires_ms: Unix time from which it is refused.
+    """
+
+    account: AccountId
+    stream: bytes
+    session: SessionId
+    join: int
+    limit_units: Units
+    expires_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class PurseState:
+    """A purse as the book has it.
+
+    Attributes:
+        account: Whose.
+        deposited_units: Sum of all deposits.
+        spent_units: Cost of all ticks in booked cuts *and* of `ShardState.pending`.
+        stream_limit_units: Most that one stream may take, 0 for no limit.
+        day_limit_units: Most that one UTC day may take, 0 for no limit.
+        day_spent_units: Spent so far in the current UTC day.
+        stream_spent: Spent so far by stream (16 bytes); needed for the stream limit only.
+    """
+
+    account: AccountId
+    deposited_units: Units
+    spent_units: Units
+    stream_limit_units: Units = _NONE
+    day_limit_units: Units = _NONE
+    day_spent_units: Units = _NONE
+    stream_spent: tuple[tuple[bytes, Units], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedState:
+    """Ticks that an account has been billed for, of one stream (16 bytes)."""
+
+    account: AccountId
+    stream: bytes
+    runs: tuple[Run, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ShardState:
+    """All that a shard holds, for `Store.rebuild`.
+
+    Attributes:
+        purses: Every account of the shard.
+        watched: Ticks of booked cuts in the last watched hours; older ones may be left out. Ticks
+            of `pending` are added by the store.
+        pending: Ticks metered and not booked; `CutLine.cumulative` is not read.
+        cumulative: Ticks of each key in booked cuts.
+        booked_number: Last cut number that the book has of this shard, 0 before the first.
+        sessions: Sessions that are live.
+        forgiven: Ticks that are served and counted but never billed, because the book was restored;
+            None at all other times.
+    """
+
+    purses: tuple[PurseState, ...] = ()
+    watched: tuple[WatchedState, ...] = ()
+    pending: tuple[CutLine, ...] = ()
+    cumulative: tuple[tuple[EntryKey, int], ...] = ()
+    booked_number: int = 0
+    sessions: tuple[SessionGrant, ...] = ()
+    forgiven: Run | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoreTotals:
+    """Ticks over all shards.
+
+    Attributes:
+        metered_ticks: Billed: in booked cuts or pending.
+        unpaid_ticks: Delivered, reported as evidence, and not paid: never collected later.
+        forgiven_ticks: Served unbilled after the book was restored.
+        pending_ticks: Metered and not cut yet.
+        late_ticks: In evidence older than the watched hours: not billed, as it cannot be told
+            whether they were before.
+    """
+
+    metered_ticks: int
+    unpaid_ticks: int
+    forgiven_ticks: int
+    pending_ticks: int
+    late_ticks: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MeterReading:
+    """What the live meter shows of one session.
+
+    Attributes:
+        balance_units: The purse.
+        session_ticks: Billed under this session.
+        session_units: What those cost.
+        state: ``live``, ``gone`` when the store has no such session, else why it ended.
+    """
+
+    balance_units: Units
+    session_ticks: int
+    session_units: Units
+    state: str

@@ -1,0 +1,59 @@
+"""A book with a stream and viewers, in memory or in a file: one call, sensible defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from metering import keys
+from metering.book.book import Book
+from metering.book.records import StreamRecord
+from metering.units import AccountId, Asset, EntryKey, Planck
+
+T = TypeVar("T")
+OPERATOR = keys.from_seed(b"operator".ljust(32, b"."))
+PRICE = Planck(10**8)
+
+
+@dataclass
+class FakeClock:
+    """Unix milliseconds that a test moves."""
+
+    at_ms: int = 1_700_000_000_000
+
+    def __call__(self) -> int:
+        return self.at_ms
+
+
+@dataclass
+class House:
+    """A book, one stream and some viewers."""
+
+    book: Book
+    stream: StreamRecord
+    accounts: list[AccountId]
+    clock: FakeClock = field(default_factory=FakeClock)
+
+    def key(self, viewer: int = 0, join: int = 1, version: int = 1) -> EntryKey:
+        return EntryKey(self.stream.id, self.accounts[viewer], join, version)
+
+
+def make_house(
+    url: str = "sqlite://", viewers: int = 1, fee_ppm: int = 100_000, price: Planck = PRICE
+) -> House:
+    """Return a new book at `url` with a stream and viewers who paid in 10**12 planck each."""
+    book = Book.open(url, Asset())
+    stream, _ = book.create_stream("talks", "Talks", price, 1, fee_ppm)
+    accounts = []
+    for number in range(viewers):
+        account = keys.from_seed(f"viewer {number}".encode().ljust(32, b".")).account
+        book.create_viewer(f"viewer {number}", account, 1)
+        book.deposit(account, Planck(10**12), f"top-up {number}", "", 1)
+        accounts.append(account)
+    return House(book, stream, accounts)
+
+
+async def inline(call: Callable[[], T]) -> T:
+    """Run a book call where we are: an `OffLoop` without a thread."""
+    return call()

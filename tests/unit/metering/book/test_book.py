@@ -1,0 +1,505 @@
+"""The book of record: what it keeps, refuses, and shows once."""
+
+import sqlite3
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from metering import keys, receipt
+from metering.book.book import Book
+from metering.book.records import Counters, Recovered
+from metering.errors import (
+    BookError,
+    IdempotencyConflictError,
+    InvalidValueError,
+    LedgerImbalanceError,
+    UnknownNameError,
+)
+from metering.ledger import Holder, Role
+from metering.ports import BatchOutcome
+from metering.settlement import BatchState
+from metering.units import (
+    AccountId,
+    Asset,
+    Cut,
+    CutLine,
+    Planck,
+    PriceVersion,
+    Run,
+    SessionId,
+    account_text,
+    shard_of,
+)
+from tests.fakes.money import OPERATOR, PRICE, make_house
+
+HUGE = Planck(10**38)
+
+
+def cut(house, number, *runs, cumulative, viewer=0, version=1):
+    key = house.key(viewer, version=version)
+    return Cut(shard_of(key.account), number, (CutLine(key, runs, cumulative),))
+
+
+# Opening
+
+
+def test_a_book_opened_again_holds_what_was_written(tmp_path):
+    """Money does not live in memory."""
+    url = f"sqlite:///{tmp_path}/book.sqlite3"
+    with Book.open(url, Asset()) as book:
+        stream, _ = book.create_stream("talks", "Talks", HUGE // 10**27, 5, 250)
+
+    with Book.open(url, Asset()) as book:
+        assert book.stream("talks") == stream
+        assert book.streams() == [stream]
+
+
+def test_a_book_is_durable_before_it_answers(tmp_path):
+    """WAL with synchronous=FULL, foreign keys checked."""
+    with Book.open(f"sqlite:///{tmp_path}/book.sqlite3", Asset()) as book, book._reading() as c:
+        found = [
+            c.exec_driver_sql(f"PRAGMA {name}").scalar_one()
+            for name in ("journal_mode", "synchronous", "foreign_keys")
+        ]
+
+    assert found == ["wal", 2, 1]
+
+
+def test_a_book_of_a_newer_program_is_left_alone(tmp_path):
+    """And the operator is told what to do."""
+    path = tmp_path / "book.sqlite3"
+    Book.open(f"sqlite:///{path}", Asset()).close()
+    with sqlite3.connect(path) as raw:
+        raw.execute("UPDATE alembic_version SET version_num = '9999'")
+    raw.close()
+
+    with pytest.raises(BookError, match="newer vilokanam"):
+        Book.open(f"sqlite:///{path}", Asset())
+
+
+@pytest.mark.parametrize("url", ["sqlite:////no/such/place/b.sqlite3", "nonsense", "oracle9://x"])
+def test_a_book_that_cannot_be_opened_says_why(url):
+    """One named error for every cause."""
+    with pytest.raises(BookError, match="the book"):
+        Book.open(url, Asset())
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path):
+    """It is not overwritten."""
+    path = tmp_path / "book.sqlite3"
+    path.write_bytes(b"not a database, but long enough to be taken for one" * 100)
+
+    with pytest.raises(BookError):
+        Book.open(f"sqlite:///{path}", Asset())
+
+
+def test_migrations_make_the_tables_that_the_code_uses(tmp_path):
+    """A changed table without a revision shows here."""
+    from alembic.autogenerate import compare_metadata
+    from alembic.runtime.migration import MigrationContext
+
+    from metering.book.schema import metadata
+
+    with Book.open(f"sqlite:///{tmp_path}/b.sqlite3", Asset()) as book, book._reading() as c:
+        assert compare_metadata(MigrationContext.configure(c), metadata) == []
+
+
+# Streams
+
+
+def test_a_slug_once_used_never_names_another_stream():
+    """Not even after it was closed."""
+    house = make_house()
+    house.book.enable_stream("talks", is_enabled=False)
+
+    with pytest.raises(InvalidValueError, match="never used twice"):
+        house.book.create_stream("talks", "Other", PRICE, 2, 0)
+
+
+@pytest.mark.parametrize("slug", ["", "-a", "A", "a b", "w", "api", "a" * 64, "favicon.ico", "é"])
+def test_a_slug_that_cannot_be_an_address_is_refused(slug):
+    """With what would be one."""
+    with pytest.raises(InvalidValueError, match="slug"):
+        make_house().book.create_stream(slug, "T", PRICE, 1, 0)
+
+
+def test_a_stream_key_opens_its_stream_and_no_other_until_rotated():
+    """The book keeps only its hash."""
+    book = make_house().book
+    stream, key = book.create_stream("one", "One", PRICE, 1, 0)
+
+    assert book.stream_by_key("one", key) == stream
+    assert book.stream_by_key("talks", key) is None
+    assert book.stream_by_key("nowhere", key) is None
+    assert key.encode() not in repr(stream).encode()
+
+    new = book.rotate_key("one", 2)
+
+    assert book.stream_by_key("one", key) is None
+    assert book.stream_by_key("one", new) is not None
+
+
+def test_prices_begin_one_after_another():
+    """A price that has begun is never changed."""
+    house = make_house()
+
+    assert house.book.add_price("talks", Planck(5), 1000) == PriceVersion(2, 1000, Planck(5))
+    with pytest.raises(InvalidValueError, match="later tick"):
+        house.book.add_price("talks", Planck(6), 1000)
+    with pytest.raises(UnknownNameError):
+        house.book.add_price("nowhere", Planck(6), 1000)
+    assert [v.number for v in house.book.stream("talks").prices] == [1, 2]
+
+
+def test_a_price_that_redis_could_not_count_is_refused():
+    """Not whole units, or too many of them."""
+    book = Book.open("sqlite://", Asset("T", 12, 100))
+
+    for planck in (150, -100, 100 * 2**50):
+        with pytest.raises(InvalidValueError, match="quantum"):
+            book.create_stream("talks", "Talks", Planck(planck), 1, 0)
+
+
+# Viewers, deposits, sessions
+
+
+def test_a_viewer_without_a_wallet_gets_an_account():
+    """And is found by name, account, its text, and key."""
+    book = make_house().book
+    viewer, key = book.create_viewer("ann", None, 3)
+
+    for name in ("ann", viewer.account, account_text(viewer.account)):
+        assert book.viewer(name) == viewer
+    assert book.viewer_by_key(key) == viewer
+    assert not viewer.has_wallet
+    assert book.viewer_by_key("nonsense") is None
+    with pytest.raises(UnknownNameError):
+        book.viewer("0xzz")
+
+
+def test_a_viewer_is_made_once():
+    """Neither the name nor the account can be taken over."""
+    house = make_house()
+
+    for name, account in (("viewer 0", None), ("other", house.accounts[0])):
+        with pytest.raises(InvalidValueError, match="already"):
+            house.book.create_viewer(name, account, 3)
+
+
+def test_a_deposit_repeated_counts_once():
+    """A page that sends its top-up twice pays once."""
+    house = make_house()
+    account = house.accounts[0]
+
+    first = house.book.deposit(account, Planck(7), "key", "memo", 1)
+    again = house.book.deposit(account, Planck(7), "key", "memo", 2)
+
+    assert (first.is_new, again.is_new) == (True, False)
+    assert first.total_planck == again.total_planck == house.book.total_deposits(account)
+    assert house.book.viewer(account).deposited == 10**12 + 7
+    assert house.book.ledger()[Holder(Role.VIEWER, account)] == 10**12 + 7
+
+
+def test_a_deposit_key_used_for_another_body_is_refused():
+    """Amount, account or memo."""
+    house = make_house(viewers=2)
+    one, two = house.accounts
+    house.book.deposit(one, Planck(7), "key", "memo", 1)
+
+    for account, planck, memo in ((one, 8, "memo"), (two, 7, "memo"), (one, 7, "other")):
+        with pytest.raises(IdempotencyConflictError):
+            house.book.deposit(account, Planck(planck), "key", memo, 1)
+    assert house.book.total_deposits(one) == 10**12 + 7
+
+
+def test_deposits_that_cannot_be_are_refused():
+    """Of nobody, of nothing, of more than Redis counts."""
+    house = make_house()
+
+    with pytest.raises(UnknownNameError):
+        house.book.deposit(AccountId(b"?" * 32), Planck(1), "a", "", 1)
+    for planck in (0, -1, 2**63):
+        with pytest.raises(InvalidValueError):
+            house.book.deposit(house.accounts[0], Planck(planck), f"b{planck}", "", 1)
+
+
+def test_planck_beyond_64_bits_are_kept_exactly():
+    """An asset with 18 decimals and a large supply."""
+    book = Book.open("sqlite://", Asset("BIG", 18, 10**21))
+    viewer, _ = book.create_viewer("ann", None, 1)
+
+    book.deposit(viewer.account, Planck(123456789 * 10**21), "k", "", 1)
+
+    assert book.total_deposits(viewer.account) == 123456789 * 10**21
+    assert sum(book.ledger().values()) == 0
+
+
+def test_a_session_lives_until_it_ends_or_expires():
+    """The first reason stays; an ended id is never minted again."""
+    house = make_house()
+    account, stream = house.accounts[0], house.stream.id
+    for number in (1, 2, 2**64 - 1):
+        house.book.add_session(SessionId(number), account, stream, 1, 10, 100)
+
+    house.book.end_session(SessionId(1), "limit", 20)
+    house.book.end_session(SessionId(1), "other", 21)
+    house.book.add_session(SessionId(2), account, stream, 1, 30, 500)
+
+    assert [one.session for one in house.book.sessions_live(50)] == [2, 2**64 - 1]
+    assert [one.session for one in house.book.sessions_live(100)] == [2]
+    assert house.book.session(SessionId(1)).reason == "limit"
+    with pytest.raises(IdempotencyConflictError):
+        house.book.add_session(SessionId(1), account, stream, 1, 40, 600)
+    with pytest.raises(IdempotencyConflictError):
+        house.book.add_session(SessionId(2), account, stream, 2, 40, 600)
+    with pytest.raises(UnknownNameError):
+        house.book.add_session(SessionId(9), AccountId(b"?" * 32), stream, 1, 1, 2)
+
+
+# Cuts
+
+
+def test_a_cut_is_booked_once():
+    """The same number again is passed over."""
+    house = make_house()
+    first = cut(house, 1, Run(100, 10), cumulative=10)
+
+    assert house.book.book_cuts([first], 1) == 10
+    assert house.book.book_cuts([first], 2) == 0
+
+    shard = first.shard
+    assert house.book.booked_number(shard) == 1
+    assert house.book.booked_number(shard + 1) == 0
+    assert house.book.spent(house.accounts[0]) == 10 * PRICE
+    assert house.book.watched(house.accounts[0], house.stream.id) == (Run(100, 10),)
+
+
+def test_a_round_is_written_whole_or_not_at_all():
+    """One bad line keeps out the good one beside it."""
+    house = make_house(viewers=2)
+    good = cut(house, 1, Run(100, 10), cumulative=10, viewer=1)
+    bad = cut(house, 1, Run(100, 10), cumulative=11)
+
+    with pytest.raises(LedgerImbalanceError, match="make 10"):
+        house.book.book_cuts([good, bad], 1)
+
+    assert house.book.booked_numbers() == {}
+    assert house.book.spent(house.accounts[1]) == 0
+
+
+@pytest.mark.parametrize("wrong", ["gap", "went back", "no price", "shard"])
+def test_a_cut_that_does_not_go_on_where_the_book_is_stops_booking(wrong):
+    """Rather than bill a second twice."""
+    house = make_house()
+    house.book.book_cuts([cut(house, 1, Run(100, 10), cumulative=10)], 1)
+    cuts = {
+        "gap": cut(house, 3, Run(200, 1), cumulative=11),
+        "went back": cut(house, 2, Run(100, 10), cumulative=10),
+        "no price": cut(house, 2, Run(200, 1), cumulative=1, version=2),
+        "shard": Cut(0, 1, cut(house, 2, Run(200, 1), cumulative=11).lines),
+    }
+
+    with pytest.raises(LedgerImbalanceError):
+        house.book.book_cuts([cuts[wrong]], 2)
+
+    assert house.book.spent(house.accounts[0]) == 10 * PRICE
+
+
+def test_what_a_viewer_spent_is_priced_by_version():
+    """Ticks of each version at its own price."""
+    house = make_house()
+    house.book.add_price("talks", Planck(3), 200)
+    shard = shard_of(house.accounts[0])
+    lines = (
+        CutLine(house.key(version=1), (Run(190, 10),), 10),
+        CutLine(house.key(version=2), (Run(200, 4),), 4),
+    )
+
+    house.book.book_cuts([Cut(shard, 1, lines)], 1)
+
+    assert house.book.spent(house.accounts[0]) == 10 * PRICE + 4 * 3
+
+
+def settle(house, seq=1, refused=()):
+    batch = house.book.open_batch()
+    house.book.add_attempt(seq, b"signed", 1)
+    return house.book.finalize(BatchOutcome(seq, batch.hash, refused, 1), 2)
+
+
+def test_final_ticks_are_merged_by_hour_and_none_is_lost():
+    """The book does not grow by a row a cut for ever."""
+    house = make_house()
+    account = house.accounts[0]
+    for number in range(1, 5):
+        run = Run(3600 * 5 - 20 + number * 10, 10)
+        house.book.book_cuts([cut(house, number, run, cumulative=number * 10)], number)
+    house.book.seal(9, 100)
+    settle(house)
+    before = house.book.watched(account, house.stream.id)
+    assert house.book.compact() == 0  # neither receipted nor forgotten yet
+
+    house.book.make_receipts(OPERATOR, 10)
+    assert house.book.cuts_to_forget() == {shard_of(account): 4}
+    house.book.mark_forgotten(house.book.cuts_to_forget())
+
+    assert house.book.compact() == 4
+    assert house.book.cuts_to_forget() == {}
+    assert house.book.watched(account, house.stream.id) == before == (Run(3600 * 5 - 10, 40),)
+    booked = house.book.booked_ticks(shard_of(account))
+    assert sorted(one.runs for one in booked) == [(Run(17990, 10),), (Run(18000, 30),)]
+    assert house.book.booked_number(shard_of(account)) == 4
+
+
+# Settlement
+
+
+def test_a_settled_batch_pays_creator_and_platform_once():
+    """Whatever is said again."""
+    house = make_house(fee_ppm=100_001)
+    account, stream = house.accounts[0], house.stream
+    house.book.book_cuts([cut(house, 1, Run(100, 7), cumulative=7)], 1)
+    house.book.seal(1, 100)
+    first = settle(house)
+
+    again = house.book.finalize(BatchOutcome(1, first.hash, (), 1), 99)
+
+    assert again == first
+    paid = 7 * PRICE
+    fee = paid * 100_001 // 10**6
+    assert house.book.ledger() == {
+        Holder(Role.OUTSIDE): -(10**12),
+        Holder(Role.VIEWER, account): 10**12 - paid,
+        Holder(Role.CREATOR, stream.creator, stream.id): paid - fee,
+        Holder(Role.PLATFORM, stream=stream.id): fee,
+    }
+    assert house.book.earned(stream.creator) == {stream.id: paid - fee}
+    assert house.book.unbalanced_transfers() == []
+
+
+def test_a_refused_entry_is_carried_again_by_a_later_one():
+    """Refused is a state, not an end."""
+    house = make_house(viewers=2)
+    for viewer in (0, 1):
+        house.book.book_cuts([cut(house, 1, Run(100, 5), cumulative=5, viewer=viewer)], 1)
+    house.book.seal(1, 100)
+    settle(house, refused=((0, "purse"),))
+    (refusal,) = house.book.refusals()
+    entries = {entry.key: entry for entry in house.book.entries()}
+    assert (entries[refusal.key].settled, entries[refusal.key].refused) == (0, 5)
+
+    assert house.book.seal(2, 100) == []
+    assert len(house.book.seal(2, 100, with_refused=True)) == 1
+    settle(house, seq=2)
+
+    assert all((e.settled, e.refused) == (5, 0) for e in house.book.entries())
+
+
+def test_one_batch_above_its_bound_becomes_several_without_a_gap():
+    """And the cut is forgotten only after the last of them."""
+    house = make_house(viewers=3)
+    for viewer in range(3):
+        house.book.book_cuts([cut(house, 1, Run(1, 1), cumulative=1, viewer=viewer)], 1)
+
+    sealed = house.book.seal(1, 2)
+
+    assert [(batch.seq, batch.entry_count) for batch in sealed] == [(1, 2), (2, 1)]
+    assert house.book.seal(2, 2) == []
+    settle(house, 1)
+    assert house.book.cuts_to_forget() == {}
+    settle(house, 2)
+    assert len(house.book.cuts_to_forget()) == len({shard_of(a) for a in house.accounts})
+
+
+def test_other_content_under_our_number_is_never_booked():
+    """A second operator with the same key, or a book that went back."""
+    house = make_house()
+    house.book.book_cuts([cut(house, 1, Run(100, 5), cumulative=5)], 1)
+    house.book.seal(1, 100)
+
+    with pytest.raises(LedgerImbalanceError):
+        house.book.finalize(BatchOutcome(1, b"?" * 32, (), 1), 2)
+
+    assert house.book.batch(1).state is BatchState.SEALED
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 2), st.integers(1, 500)), min_size=1, max_size=12),
+    st.integers(0, 10**6),
+    st.integers(1, 10**9),
+)
+def test_books_sum_to_nothing_whatever_is_watched(steps, fee_ppm, price):
+    """Hypothesis law: after each settlement, all balances sum to zero and every split is exact."""
+    house = make_house(viewers=3, fee_ppm=fee_ppm, price=Planck(price))
+    totals = [0, 0, 0]
+    numbers = dict.fromkeys(map(shard_of, house.accounts), 0)
+    for seq, (viewer, count) in enumerate(steps, 1):
+        shard = shard_of(house.accounts[viewer])
+        numbers[shard] += 1
+        run = Run(1000 + totals[viewer] * 2, count)
+        totals[viewer] += count
+        one = cut(house, numbers[shard], run, cumulative=totals[viewer], viewer=viewer)
+        house.book.book_cuts([one], seq)
+        house.book.seal(seq, 100)
+        settle(house, seq)
+        ledger = house.book.ledger()
+        assert sum(ledger.values()) == 0
+        paid = sum(10**12 - ledger[Holder(Role.VIEWER, a)] for a in house.accounts)
+        assert paid == sum(totals) * price
+    house.book.close()
+
+
+# Receipts and counters
+
+
+def test_receipts_come_from_booked_cuts_and_chain():
+    """One per viewer and stream and round; a file that verifies; no tick twice."""
+    house = make_house()
+    account, stream = house.accounts[0], house.stream.id
+    assert house.book.make_receipts(OPERATOR, 1) == 0
+    for number in (1, 2):
+        run = Run(number * 100, 10)
+        house.book.book_cuts([cut(house, number, run, cumulative=number * 10)], number)
+        assert house.book.make_receipts(OPERATOR, number) == 1
+        assert house.book.make_receipts(OPERATOR, number, account) == 0
+
+    data = receipt.file_bytes(Asset(), OPERATOR.account, house.book.receipts(account, stream))
+    found = receipt.verify(data, OPERATOR.account)
+
+    assert [one.receipt.number for one in found.receipts] == [1, 2]
+    assert found.amount == house.book.spent(account) == 20 * PRICE
+    assert house.book.receipted_streams(account) == [stream]
+
+
+def test_counters_outlive_an_emptied_store():
+    """Unpaid seconds are shown for ever, though Redis counts from 0 again."""
+    book = make_house().book
+    assert book.counters() == Counters(0, 0, 0)
+
+    for counted in (Counters(5, 1, 0), Counters(7, 1, 2), Counters(2, 0, 0), Counters(3, 0, 0)):
+        book.put_counters(counted)
+
+    assert book.counters() == Counters(10, 1, 2)
+
+
+def test_the_book_remembers_which_redis_is_ours():
+    """None before the first."""
+    book = make_house().book
+    assert book.recovered() is None
+
+    book.set_recovered(Recovered("epoch", "run", 5))
+
+    assert book.recovered() == Recovered("epoch", "run", 5)
+
+
+def test_seeds_made_here_sign_for_their_account():
+    """The server can act for a viewer without a wallet."""
+    book = make_house().book
+    viewer, _ = book.create_viewer("ann", None, 1)
+
+    seed = book.viewer_seed(viewer.account)
+
+    assert seed is not None
+    assert keys.from_seed(seed).account == viewer.account
+    assert book.viewer_seed(make_house().accounts[0]) is None
