@@ -3,7 +3,8 @@
 One server process of ours with a gate that grants at once, and one nginx worker with the same bytes
 as files, in the same run; the load generator is this process. CPU is the server's own (user and
 system), so a busy machine moves the figures less than wall time. `python bench/serving.py
-[--seconds 2] [--connections 16]` prints JSON.
+[--seconds 0.6] [--rounds 3] [--connections 16]` prints JSON: the best of the rounds, which are
+interleaved.
 """
 
 from __future__ import annotations
@@ -61,6 +62,8 @@ START_MS = 1_790_000_000_000
 SEGMENTS = 20
 PART_BYTES = 75_000
 PARTS = 10
+MODES = ("server", "application", "aiohttp")
+"""Our handler on a bare server, behind an application; and aiohttp's own response, unmetered."""
 TICKS_HZ = os.sysconf("SC_CLK_TCK")
 
 
@@ -127,10 +130,19 @@ def serve_ours(mode: str, ready_fd: int) -> None:
             path = request.raw_path.partition("?")[0]
             return await handler.handle(request, addresses.parse(path))
 
+        show = cast("Show", hub.current("cam"))
+        boot = cast("tuple[str, str]", hub.boot_playlist("cam"))[1].encode()
+
+        async def plain(request: web.BaseRequest) -> web.StreamResponse:
+            place = addresses.parse(request.raw_path).place
+            if isinstance(place, addresses.Segment | addresses.PartAddress):
+                return web.Response(body=b"".join(show.media[place].chunks))
+            return web.Response(body=boot)
+
         runner: web.BaseRunner
-        if mode == "application":
+        if mode != "server":
             app = web.Application()
-            app.router.add_route("*", "/{tail:.*}", root)
+            app.router.add_route("*", "/{tail:.*}", plain if mode == "aiohttp" else root)
             runner = web.AppRunner(app, access_log=None)
         else:
             runner = web.ServerRunner(web.Server(root, access_log=None))
@@ -245,7 +257,8 @@ async def load(
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--seconds", type=float, default=2)
+    parser.add_argument("--seconds", type=float, default=0.6)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--child", default="")
     parser.add_argument("--ready-fd", type=int, default=-1)
@@ -269,22 +282,20 @@ def main() -> None:
     result: dict[str, dict[str, object]] = {}
     try:
         servers = {"nginx": ("", start_nginx(root, files))}
-        servers |= {m: (prefix, start_ours(m)) for m in ("server", "application")}
+        servers |= {m: (prefix, start_ours(m)) for m in MODES}
         processes = [process for _, (process, _) in servers.values()]
         for kind in ("playlist", "part", "segment"):
             row: dict[str, object] = {"size_bytes": len(files[paths[kind]])}
-            for name, (before, (process, port)) in servers.items():
-                row[name] = uvloop.run(
-                    load(
-                        port,
-                        before + paths[kind],
-                        options.connections,
-                        options.seconds,
-                        process.pid,
-                    )
-                )
+            for name in servers:
+                row[name] = {"requests_per_s": 0, "cpu_us": float("inf")}
+            for name, (before, (process, port)) in [*servers.items()] * options.rounds:
+                path, pid = before + paths[kind], process.pid
+                seen = uvloop.run(load(port, path, options.connections, options.seconds, pid))
+                best = cast("dict[str, float]", row[name])
+                best["requests_per_s"] = max(best["requests_per_s"], seen["requests_per_s"])
+                best["cpu_us"] = min(best["cpu_us"], seen["cpu_us"])
             base = row["nginx"]["cpu_us"]  # type: ignore[index]
-            for name in ("server", "application"):
+            for name in MODES:
                 cpu_us = row[name]["cpu_us"]  # type: ignore[index]
                 row[f"{name}_to_nginx"] = round(cpu_us / base, 2)
             result[kind] = row
