@@ -59,6 +59,7 @@ class Segmenter:
     """The state between two frames.
 
     Attributes:
+        target_ms: Segments are meant to be this long.
         longest_ms: No segment, planned or real, is longer: its EXTINF rounds to TARGETDURATION or
             less, the audio rendition's overrun included (rfc8216bis, 4.4.3.1).
     """
@@ -67,7 +68,7 @@ class Segmenter:
         self.longest_ms = settings.target_duration_s * 1000 + 499 - AUDIO_OVERRUN_MS
         self._part_ms = settings.part_target_ms
         self._part_min_ms = -(-settings.part_target_ms * PART_MIN_PERCENT // 100)
-        self._target_ms = settings.segment_target_ms
+        self.target_ms = settings.segment_target_ms
         self._msn = first_msn - 1
         self._slot: Slot | None = None
         self._segment_start_ms = 0
@@ -160,7 +161,7 @@ class Segmenter:
         if self._slot is None or self._is_dry:
             return True
         elapsed_ms = start_ms - self._segment_start_ms
-        if elapsed_ms >= self._target_ms:
+        if elapsed_ms >= self.target_ms:
             return True
         return self._is_part_full(start_ms) and self._is_nearest(elapsed_ms, self._part_ms)
 
@@ -192,7 +193,7 @@ class Segmenter:
         if self._is_dry:
             return True
         elapsed_ms = start_ms - self._segment_start_ms
-        if elapsed_ms >= self._target_ms:
+        if elapsed_ms >= self.target_ms:
             return True
         gop_ms = start_ms - self._last_idr_ms
         if self._is_part_full(start_ms):
@@ -201,12 +202,12 @@ class Segmenter:
         if self._is_nearest(elapsed_ms, gop_ms):
             return True
         # An early end is better than an IDR that comes too late, but not for a tiny segment.
-        return elapsed_ms * 2 >= self._target_ms and elapsed_ms + gop_ms > self.longest_ms
+        return elapsed_ms * 2 >= self.target_ms and elapsed_ms + gop_ms > self.longest_ms
 
     def _is_nearest(self, elapsed_ms: int, step_ms: int) -> bool:
         """True when the target is at most a quarter away, and further after one more step."""
-        early_ms = self._target_ms - elapsed_ms
-        return early_ms * 4 <= self._target_ms and early_ms <= step_ms - early_ms
+        early_ms = self.target_ms - elapsed_ms
+        return early_ms * 4 <= self.target_ms and early_ms <= step_ms - early_ms
 
     def _begins_part(self, slot: Slot, start_ms: int) -> bool:
         """True when an IDR here is worth a part: not at each frame of an intra-only source."""

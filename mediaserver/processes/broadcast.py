@@ -367,7 +367,10 @@ class Broadcast:
                 is_reencoding=policy.is_reencoding,
                 gop_ms=policy.gop_ms,
             )
-        pipeline.push_video(unit, start_ms, any(_begins_segment(e, start_ms) for e in events))
+        begins_segment = any(_begins_segment(event, start_ms) for event in events)
+        pipeline.push_video(unit, start_ms, begins_segment)
+        if begins_segment and pipeline.has_b_frames:
+            policy.is_reencoding = True  # It has begun by itself, from this frame on.
         self._open_outputs(pipeline)
 
     def _take_sound(self, unit: AccessUnit, pipeline: MediaPipeline) -> None:

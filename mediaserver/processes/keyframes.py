@@ -16,6 +16,8 @@ from mediaserver.hls.segmenter import Segmenter
 FIT_MS: Final = 10_000
 """Five default GOPs prove that the publisher's settings have changed."""
 FIT_MS_MAX: Final = 600_000
+LATE_MS: Final = 100
+"""A publisher whose keyframes come by themselves is asked only when one is this late."""
 FIT_SLACK_MS: Final = 150
 """A GOP must be this much shorter than the longest segment, as frames jitter."""
 
@@ -71,18 +73,19 @@ class KeyframePolicy:
             self.is_reencoding = self.is_reencoding or must_encode
             return Decision(is_idr, is_asking=not is_idr)
         wants_idr = segmenter.wants_idr(start_ms)
+        is_asking = wants_idr and not is_idr and not self._is_expected(start_ms, segmenter)
         if self.is_reencoding:
             if is_idr and not must_encode and self._has_fitted(start_ms):
                 self.is_reencoding = False
                 self._fit_ms = min(2 * self._fit_ms, FIT_MS_MAX)
                 return Decision(is_idr=True, is_break=True)
-            return Decision(wants_idr, is_asking=wants_idr and not is_idr)
+            return Decision(wants_idr, is_asking=is_asking)
         is_due = segmenter.is_overdue(start_ms) and not is_idr
         if is_due or (must_encode and is_idr):
             self.is_reencoding = True
             self._fits_since_ms = None
             return Decision(is_idr=True, is_break=True)
-        return Decision(is_idr, is_asking=wants_idr and not is_idr)
+        return Decision(is_idr, is_asking=is_asking)
 
     def _observe(self, start_ms: int, is_idr: bool, fit_ms: int) -> None:
         since_ms = 0 if self._last_idr_ms is None else start_ms - self._last_idr_ms
@@ -96,6 +99,12 @@ class KeyframePolicy:
         if self._fits_since_ms is None:
             self._fits_since_ms = start_ms
         self._last_idr_ms = start_ms
+
+    def _is_expected(self, start_ms: int, segmenter: Segmenter) -> bool:
+        """True when the publisher's own rhythm will end the segment in time."""
+        if self._last_idr_ms is None or not 0 < self.gop_ms <= segmenter.target_ms + LATE_MS // 2:
+            return False
+        return start_ms - self._last_idr_ms <= self.gop_ms + LATE_MS
 
     def _has_fitted(self, start_ms: int) -> bool:
         return self._fits_since_ms is not None and start_ms - self._fits_since_ms >= self._fit_ms

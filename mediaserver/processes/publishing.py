@@ -36,11 +36,19 @@ class StateFile(Protocol):
 class Publishing:
     """Messages that wait for the disk, and the saving itself."""
 
-    def __init__(self, file: StateFile, publish: Callable[[Message], None], replay: Replay) -> None:
+    def __init__(
+        self,
+        file: StateFile,
+        publish: Callable[[Message], None],
+        replay: Replay,
+        save_timeout_s: float = SAVE_TIMEOUT_S,
+    ) -> None:
         self._file = file
         self._publish = publish
         self._replay = replay
         self._queue: deque[Message | ShowState] = deque()
+        self._save_timeout_s = save_timeout_s
+        self._stuck: asyncio.Task[None] | None = None
         self._saving: asyncio.Task[None] | None = None
 
     def save_before(self, state: ShowState) -> None:
@@ -73,11 +81,24 @@ class Publishing:
             self._saving = None
 
     async def _save(self, state: ShowState) -> None:
-        try:
-            await asyncio.wait_for(self._file.save(state), SAVE_TIMEOUT_S)
-        except (OSError, TimeoutError) as error:
-            _log.error("show.state.lost", show=state.show, msn=state.msn, reason=repr(error))
+        if self._stuck is not None and not self._stuck.done():
+            return  # What waits must stay bounded: nothing more is given to a disk that hangs.
+        save = asyncio.get_running_loop().create_task(self._file.save(state))
+        await asyncio.wait({save}, timeout=self._save_timeout_s)
+        if not save.done():
+            self._stuck = save
+            save.add_done_callback(_consume)
+            _log.error("show.state.lost", show=state.show, msn=state.msn, reason="disk hangs")
+        elif (error := save.exception()) is not None:
+            if not isinstance(error, OSError):
+                raise error
+            _log.error("show.state.lost", show=state.show, msn=state.msn, reason=str(error))
 
     def _tell(self, message: Message) -> None:
         self._replay.record(message)
         self._publish(message)
+
+
+def _consume(save: asyncio.Task[None]) -> None:
+    if not save.cancelled():
+        save.exception()

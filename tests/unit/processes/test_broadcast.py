@@ -58,6 +58,7 @@ class FakePipeline:
         self.silent_rungs = set()
         self.formats = {}
         self.is_closed = False
+        self.is_b_profile = False
 
     def start(self, has_video, has_audio):  # noqa: ARG002  the pipeline's signature
         self.has_video = has_video
@@ -72,6 +73,8 @@ class FakePipeline:
             return
         if not self.is_begun:
             self.is_begun = True
+            self.has_b_frames = OTHER_SPS in unit.payload and self.is_b_profile
+            self.is_encoding = self.is_encoding or self.has_b_frames
             self.outlet.audio_format(AUDIO)
             self.audio_next = self.audio_next or time_ms * 48
         if force_idr:
@@ -484,6 +487,18 @@ async def test_source_is_passed_through_again_when_its_keyframes_fit(stage):
 
     assert not one.pipeline.is_encoding
     assert len([m for m in one.of(SlotOpened) if m.is_discontinuity]) == 2
+    check_link(one.messages)
+
+
+async def test_b_frames_are_told_to_the_creator_and_cost_no_break(stage):
+    """A source that was never passed through does not change its coding later."""
+    one = await stage()
+    one.pipeline.is_b_profile = True
+
+    await one.play(7, sps=OTHER_SPS)
+
+    assert not any(m.is_discontinuity for m in one.of(SlotOpened))
+    assert any("B-frames to 0" in a for a in one.of(Health)[-1].advice)
     check_link(one.messages)
 
 
