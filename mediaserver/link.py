@@ -53,6 +53,8 @@ class ShowOpened:
         target_duration_s: TARGETDURATION, constant for the show.
         window_ms: How much the playlists list.
         audio_only: True when no rendition has video.
+        discontinuity_sequence: Discontinuities before the first segment told after this: an HTTP
+        process that knows no older segment counts on from here.
     """
 
     stream: UUID
@@ -62,6 +64,7 @@ class ShowOpened:
     target_duration_s: int
     window_ms: int
     audio_only: bool
+    discontinuity_sequence: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +244,7 @@ def _to_wire(message: Message) -> tuple[Any, bytes]:
                 message.target_duration_s,
                 message.window_ms,
                 message.audio_only,
+                message.discontinuity_sequence,
             ], b""
         case RenditionsSet():
             return [

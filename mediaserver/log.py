@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Literal
 
 import structlog
 
 Logger = structlog.stdlib.BoundLogger
 
 
-def configure(log_format: Literal["json", "console"], level: str, process: str) -> None:
+def configure(log_format: str, level: str, process: str) -> None:
     """Send every log line of this process to standard error.
 
     Args:

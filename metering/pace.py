@@ -39,7 +39,7 @@ class Bucket:
 
 
 def refill(bucket: Bucket, now_ms: int, cap: int) -> Bucket:
-    """Return the bucket as it is now. A clock that went back fills it: the viewer is not at fault."""
+    """Return the bucket as it is now; a clock that went back fills it."""
     passed = now_ms - bucket.at_ms
     level = cap if passed < 0 else min(cap, bucket.level + REFILL_FIFTHS_PER_MS * passed)
     return Bucket(level, now_ms)

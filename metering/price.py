@@ -29,7 +29,8 @@ def to_units(planck: Planck, quantum: int) -> Units:
     units, rest = divmod(planck, quantum)
     if rest:
         raise InvalidValueError(
-            f"{planck} planck is not a multiple of the quantum {quantum}; change price.quantum_planck"
+            f"{planck} planck is not a multiple of the quantum {quantum}: change the price or "
+            "price.quantum_planck"
         )
     return Units(units)
 
@@ -41,11 +42,13 @@ def to_planck(units: Units, quantum: int) -> Planck:
 
 def in_force(prices: Sequence[PriceVersion], tick: int) -> PriceVersion | None:
     """Return the version in force at a tick, None before the first: such a tick is free."""
-    return max(
-        (version for version in prices if version.from_tick <= tick),
-        key=lambda version: (version.from_tick, version.number),
-        default=None,
-    )
+    found: PriceVersion | None = None
+    for version in prices:
+        if version.from_tick <= tick and (
+            found is None or (version.from_tick, version.number) > (found.from_tick, found.number)
+        ):
+            found = version
+    return found
 
 
 def priced_runs(prices: Sequence[PriceVersion], run: Run, quantum: int) -> tuple[PricedRun, ...]:
@@ -59,18 +62,28 @@ def priced_runs(prices: Sequence[PriceVersion], run: Run, quantum: int) -> tuple
 
     Source: docs/metering.md, "Money": the price of a tick is the version in force at that tick.
     """
-    edges = sorted(
-        {run.first, run.end, *(v.from_tick for v in prices if run.first < v.from_tick < run.end)}
-    )
     found: list[PricedRun] = []
-    for first, end in zip(edges, edges[1:], strict=False):
-        version = in_force(prices, first)
-        if version is None or version.planck_per_tick == 0:
-            continue
-        units = to_units(version.planck_per_tick, quantum)
-        if not 0 < units <= UNITS_PER_TICK_MAX:
-            raise InvalidValueError(
-                f"{units} units per tick is above {UNITS_PER_TICK_MAX}; raise price.quantum_planck"
-            )
-        found.append(PricedRun(Run(first, end - first), version.number, units))
+    version = in_force(prices, run.first)
+    first = run.first
+    for later in sorted(
+        (v for v in prices if run.first < v.from_tick < run.end),
+        key=lambda v: (v.from_tick, v.number),
+    ):
+        _append(found, version, first, later.from_tick, quantum)
+        version, first = later, later.from_tick
+    _append(found, version, first, run.end, quantum)
     return tuple(found)
+
+
+def _append(
+    found: list[PricedRun], version: PriceVersion | None, first: int, end: int, quantum: int
+) -> None:
+    if version is None or version.planck_per_tick == 0 or end == first:
+        return
+    units = to_units(version.planck_per_tick, quantum)
+    if not 0 < units <= UNITS_PER_TICK_MAX:
+        raise InvalidValueError(
+            f"{units} units per tick is not in 1..{UNITS_PER_TICK_MAX}: change the price or "
+            "price.quantum_planck"
+        )
+    found.append(PricedRun(Run(first, end - first), version.number, units))

@@ -1,7 +1,7 @@
 """Runs and sets of ticks: values in, values out.
 
 A set of ticks is a tuple of `Run`, sorted, disjoint and not touching ("normal"). Bitmaps have the
-bit order of Redis: bit 0 is the highest bit of byte 0. Who keeps them where: metering/store/keys.py.
+bit order of Redis: bit 0 is the highest bit of byte 0. Where they are: metering/store/keys.py.
 """
 
 from __future__ import annotations
@@ -82,9 +82,7 @@ def bitmaps(runs: Iterable[Run]) -> dict[int, bytes]:
             mask = ((1 << bits) - 1) << (HOUR_TICKS - bit - bits)
             words[hour] = words.get(hour, 0) | mask
     size = HOUR_TICKS // 8
-    return {
-        hour: word.to_bytes(size, "big").rstrip(b"\0") for hour, word in sorted(words.items())
-    }
+    return {hour: word.to_bytes(size, "big").rstrip(b"\0") for hour, word in sorted(words.items())}
 
 
 def from_bitmap(bitmap: bytes, first_tick: int) -> Runs:

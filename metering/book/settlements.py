@@ -144,7 +144,7 @@ class SettlementRows(Rows):
             now_ms: Unix time: when its bytes were first sent, for SENT.
             trouble: Why, kept with the last attempt.
         """
-        assert state is not BatchState.FINALIZED  # noqa: S101 -- only a bug can: see finalize
+        assert state is not BatchState.FINALIZED
         attempts = schema.attempts.c
         last = select(func.max(attempts.number)).where(attempts.seq == seq).scalar_subquery()
         changed: dict[str, Any] = {"trouble": trouble}

@@ -6,8 +6,11 @@ All amounts are units (`metering.units.Units`), signed 64 bits.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from metering.units import AccountId, CutLine, EntryKey, Run, SessionId, Units
+
+_NONE: Final = Units(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +51,9 @@ class PurseState:
     account: AccountId
     deposited_units: Units
     spent_units: Units
-    stream_limit_units: Units = Units(0)
-    day_limit_units: Units = Units(0)
-    day_spent_units: Units = Units(0)
+    stream_limit_units: Units = _NONE
+    day_limit_units: Units = _NONE
+    day_spent_units: Units = _NONE
     stream_spent: tuple[tuple[bytes, Units], ...] = ()
 
 

@@ -3,6 +3,7 @@
 from uuid import uuid4
 
 import pytest
+
 from mediaserver.errors import LinkError
 from mediaserver.link import (
     FRAME_BYTES_MAX,
@@ -25,7 +26,7 @@ from metering.units import Asset, Planck, PriceVersion, StreamPolicy
 
 MESSAGES: list[Message] = [
     Hello("worker", "worker-1", 1),
-    ShowOpened(uuid4(), "cam", 1, 500, 3, 30000, audio_only=False),
+    ShowOpened(uuid4(), "cam", 1, 500, 3, 30000, audio_only=False, discontinuity_sequence=2),
     RenditionsSet((Rendition("source", ("avc1.64001f", "mp4a.40.2"), 1, 2, 3, 4, 5),)),
     InitMade("source", "h", b"x"),
     SlotOpened(Slot(1, 2, 3, 4), is_discontinuity=True),

@@ -1,0 +1,81 @@
+# The verbs of this project, the same for people and for CI. Every set-up step is a file under .venv or web/ that is
+# made again only when its inputs change, so each verb may be called at any time, in any order.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO_ARGS ?=
+PORT ?= 8080
+PYTEST_ARGS ?=
+
+.PHONY: help setup demo test lint fmt bench chaos unit clean page
+
+help:  ## What can be done here
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
+
+setup: $(VENV)/.runtime page  ## Install what the server needs and build the watch page
+page: mediaserver/api/static/index.html
+
+demo: setup  ## Everything embedded: a test picture published over WHIP, the watch page's URL printed (PORT=, EDGE=1)
+	@$(if $(EDGE),scripts/need nginx;) exec $(BIN)/vilokanam demo --port $(PORT) $(if $(EDGE),--edge) $(DEMO_ARGS)
+
+test: setup $(VENV)/.dev  ## All tests: unit, contract, integration, e2e
+	@scripts/need redis-server nginx chromium
+	@CI_STRICT=1 $(BIN)/python -m pytest $(PYTEST_ARGS)
+	@cd web && npm test --silent
+
+unit: $(VENV)/.dev  ## The tests that need no server, in seconds
+	@$(BIN)/python -m pytest tests/unit tests/meta tests/fuzz $(PYTEST_ARGS)
+
+lint: $(VENV)/.dev web/node_modules/.installed  ## ruff, mypy strict, import contracts, tsc
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@cd web && npm run lint --silent
+
+fmt: $(VENV)/.dev  ## Format the code
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench: setup $(VENV)/.dev  ## Speed beside a yardstick in the same run; JSON under bench/out/
+	@scripts/need redis-server nginx chromium ffmpeg
+	@for program in bench/[a-z]*.py; do echo "== $$program"; $(BIN)/python "$$program"; done
+
+chaos: setup $(VENV)/.dev  ## kill -9 of every process and of Redis while a stream runs; exit 1 when the books are off
+	@scripts/need redis-server chromium
+	@$(BIN)/python tests/simulate/chaos.py
+
+clean:  ## Remove what set-up and demo made
+	rm -rf $(VENV) demo-data web/node_modules mediaserver/api/static bench/out
+
+$(VENV)/.python:
+	@scripts/need-python $(PYTHON)
+	@echo "set-up: a virtual environment in $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.runtime: $(VENV)/.python pyproject.toml constraints.txt
+	@echo "set-up: Python packages (a minute the first time)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.runtime
+	@echo "set-up: Python packages for tests and lint"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+web/node_modules/.installed: web/package.json web/package-lock.json
+	@scripts/need-node
+	@echo "set-up: npm packages for the watch page"
+	@cd web && npm ci --silent --no-audit --no-fund
+	@touch $@
+
+mediaserver/api/static/index.html: web/node_modules/.installed $(shell find web -path web/node_modules -prune -o -type f -print 2>/dev/null)
+	@echo "set-up: building the watch page"
+	@cd web && npm run build --silent
+	@touch $@

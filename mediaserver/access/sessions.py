@@ -1,0 +1,84 @@
+"""Viewer sessions: one player each, a few for a viewer and stream, and which ends for a new one.
+
+The rule is decided twice from the same text: here, from the book's rows, and by the store's script,
+which knows the last claims. Ids come from the caller, as this file draws no random numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from metering.units import AccountId, SessionId
+
+JOIN_FIRST: Final = 1
+"""Join number of a viewer who has never left a stream on the chain (rules 5, "Entry")."""
+SESSION_ID_BITS: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class ViewerSession:
+    """One player's right to watch one stream at one viewer's cost.
+
+    Attributes:
+        session: In the token, on the meter and in logs.
+        account: Who pays.
+        stream: Which stream.
+        join: Join number that its ticks are entered under.
+        created_ms: Unix time.
+        expires_ms: Unix time from which its token is refused.
+    """
+
+    session: SessionId
+    account: AccountId
+    stream: UUID
+    join: int
+    created_ms: int
+    expires_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class LiveSession:
+    """What must be known of a session to choose which one ends."""
+
+    session: SessionId
+    last_claim_ms: int
+    expires_ms: int
+
+
+def new_session(
+    number: int, account: AccountId, stream: UUID, now_ms: int, ttl_s: int
+) -> ViewerSession:
+    """Return a session that begins now.
+
+    Args:
+        number: 64 random bits; 0 is nobody's.
+        account: Who pays.
+        stream: Which stream.
+        now_ms: Unix time.
+        ttl_s: How long its token lives.
+
+    Raises:
+        ValueError: If `number` is 0 or does not fit 64 bits.
+    """
+    if not 0 < number < 1 << SESSION_ID_BITS:
+        raise ValueError(f"session {number} is not 1 to 64 bits")
+    return ViewerSession(
+        SessionId(number), account, stream, JOIN_FIRST, now_ms, now_ms + ttl_s * 1000
+    )
+
+
+def which_end(live: Sequence[LiveSession], max_sessions: int, now_ms: int) -> tuple[SessionId, ...]:
+    """Return the sessions of one account and stream that end so that one more may begin.
+
+    The longest idle end first; of those that claimed together, the lower id, so that every process
+    chooses the same one. Expired ones take no place and are not named.
+    """
+    running = sorted(
+        (one for one in live if one.expires_ms > now_ms),
+        key=lambda one: (one.last_claim_ms, one.session),
+    )
+    excess = len(running) + 1 - max_sessions
+    return tuple(one.session for one in running[: max(excess, 0)])

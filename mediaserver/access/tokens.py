@@ -1,0 +1,101 @@
+"""Viewer tokens: who watches which stream in which player, until when, signed.
+
+81 bytes as 108 characters of base64url, so no character has spare bits and each token has one
+spelling:
+
+    u8 version | u32 key | u32 expiry | u64 session | 32 B account | 16 B stream | 16 B HMAC
+
+big-endian; HMAC-SHA256 over all before it, cut to 16 bytes (RFC 2104, 5: not below half). A token
+says nothing of money or of the session's life: the claim decides that.
+"""
+
+from __future__ import annotations
+
+import binascii
+import hmac
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass
+from struct import Struct
+from typing import Final
+from uuid import UUID
+
+from mediaserver.errors import AccessDeniedError
+from metering.units import AccountId, SessionId
+
+VERSION: Final = 1
+TOKEN_CHARACTERS: Final = 108
+_BODY: Final = Struct("!BIIQ32s16s")
+_MAC_BYTES: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a valid token says.
+
+    Attributes:
+        account: Who pays.
+        stream: The only stream it opens.
+        session: Which player.
+        expires_s: Unix second from which it is refused.
+    """
+
+    account: AccountId
+    stream: UUID
+    session: SessionId
+    expires_s: int
+
+
+def mint(grant: Grant, keys: Sequence[tuple[int, bytes]]) -> str:
+    """Return the token of a grant, signed with the first of `keys` (key number, secret)."""
+    number, secret = keys[0]
+    body = _BODY.pack(
+        VERSION, number, grant.expires_s, grant.session, grant.account, grant.stream.bytes
+    )
+    return urlsafe_b64encode(body + _sign(secret, body)).decode()
+
+
+def verify(token: str, keys: Sequence[tuple[int, bytes]], now_s: int) -> Grant:
+    """Return what `token` grants at `now_s`.
+
+    Args:
+        token: As it stood in the path.
+        keys: Key number and secret of each key that is still good.
+        now_s: Unix seconds.
+
+    Raises:
+        AccessDeniedError: 401 ``token`` when there is none; 403 ``malformed``, ``key``,
+            ``signature`` or ``expired``.
+    """
+    if not token:
+        raise AccessDeniedError(401, "token")
+    raw = _decode(token)
+    version, number, expires_s, session, account, stream = _BODY.unpack_from(raw)
+    if version != VERSION:
+        raise AccessDeniedError(403, "malformed")
+    secret = next((s for n, s in keys if n == number), None)
+    if secret is None:
+        raise AccessDeniedError(403, "key")
+    body, mac = raw[: _BODY.size], raw[_BODY.size :]
+    if not hmac.compare_digest(_sign(secret, body), mac):
+        raise AccessDeniedError(403, "signature")
+    if now_s >= expires_s:
+        raise AccessDeniedError(403, "expired")
+    return Grant(AccountId(account), UUID(bytes=stream), SessionId(session), expires_s)
+
+
+def _decode(token: str) -> bytes:
+    if len(token) != TOKEN_CHARACTERS or not token.isascii():
+        raise AccessDeniedError(403, "malformed")
+    try:
+        raw = urlsafe_b64decode(token)
+    except binascii.Error as error:
+        raise AccessDeniedError(403, "malformed") from error
+    # The decoder skips what is not in its alphabet: only the one spelling comes back the same.
+    if urlsafe_b64encode(raw).decode() != token:
+        raise AccessDeniedError(403, "malformed")
+    return raw
+
+
+def _sign(secret: bytes, body: bytes) -> bytes:
+    return hmac.digest(secret, body, "sha256")[:_MAC_BYTES]

@@ -1,0 +1,105 @@
+"""Bodies of requests: one JSON object, strictly as a frozen record describes it."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import MISSING, fields
+from types import NoneType
+from typing import Any, Final, TypeVar, cast, get_args, get_type_hints
+
+from aiohttp import web
+
+from mediaserver.api.problems import ApiError
+from metering.units import Planck
+
+BODY_BYTES_MAX: Final = 64 << 10
+TEXT_CHARACTERS_MAX: Final = 500
+PLANCK_MAX: Final = (1 << 128) - 1
+INTEGER_MAX: Final = (1 << 53) - 1
+"""What every JSON reader keeps exactly."""
+_PLANCK: Final = re.compile(r"0|[1-9][0-9]{0,38}")
+
+T = TypeVar("T")
+
+
+async def read(request: web.Request, kind: type[T]) -> T:
+    """Return the body of a request as a record.
+
+    Fields of type `Planck` are decimal strings. A field that may be None may be left out.
+
+    Raises:
+        ApiError: 400 when it is not JSON, 422 naming every field at fault.
+    """
+    raw = await request.read()
+    return parse(kind, raw)
+
+
+def parse(kind: type[T], raw: bytes) -> T:
+    """Return a record from the bytes of a JSON object; see `read`."""
+    try:
+        body = json.loads(raw, object_pairs_hook=_once, parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
+        raise ApiError(400, "Not JSON", f"the body is not a JSON object: {error}") from error
+    if not isinstance(body, dict):
+        raise ApiError(400, "Not JSON", 'the body is not a JSON object; send {"name": value}')
+    values, faults = _values(kind, body)
+    if faults:
+        raise ApiError(422, "Invalid body", "; ".join(faults), faults=faults)
+    return kind(**values)
+
+
+def _values(kind: type, body: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    kinds = get_type_hints(kind)
+    faults = [_unknown(name, tuple(kinds)) for name in body if name not in kinds]
+    values: dict[str, Any] = {}
+    for spec in fields(cast(Any, kind)):
+        if spec.name in body:
+            value, fault = _value(kinds[spec.name], body[spec.name])
+            if fault:
+                faults.append(f"{spec.name}: {fault}")
+            values[spec.name] = value
+        elif spec.default is MISSING:
+            faults.append(f"{spec.name}: is missing")
+    return values, faults
+
+
+def _value(kind: Any, raw: Any) -> tuple[Any, str]:
+    if NoneType in get_args(kind):
+        if raw is None:
+            return None, ""
+        kind = next(one for one in get_args(kind) if one is not NoneType)
+    if kind is Planck:
+        if isinstance(raw, str) and _PLANCK.fullmatch(raw) and int(raw) <= PLANCK_MAX:
+            return Planck(int(raw)), ""
+        return None, 'is not planck: a whole decimal number in quotes, such as "1000"'
+    if type(raw) is not kind:
+        names = {str: "text", int: "a whole number", bool: "true or false"}
+        return None, f"is not {names[kind]}"
+    if kind is str and len(raw) > TEXT_CHARACTERS_MAX:
+        return None, f"is longer than {TEXT_CHARACTERS_MAX} characters"
+    if kind is str and not raw.isprintable():
+        return None, "holds characters that do not print"
+    if kind is int and not 0 <= raw <= INTEGER_MAX:
+        return None, f"is not in 0 to {INTEGER_MAX}"
+    return raw, ""
+
+
+def _unknown(name: str, known: tuple[str, ...]) -> str:
+    shown = name[:80]
+    near = difflib.get_close_matches(shown, known, 1)
+    remedy = f"did you mean {near[0]}?" if near else f"fields are {', '.join(known) or 'none'}"
+    return f"{shown}: is not a field; {remedy}"
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    body = dict(pairs)
+    if len(body) != len(pairs):
+        raise ValueError("a name stands there twice")
+    return body
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(f"{constant} is not JSON")

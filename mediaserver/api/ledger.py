@@ -1,0 +1,135 @@
+"""The books as the operator sees them: ledger, batches, receipts, workers, reconciliation."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from aiohttp import web
+
+from mediaserver.api import context
+from mediaserver.api.context import Context
+from mediaserver.api.problems import ApiError
+from metering import receipt
+from metering.book.records import BatchRecord, StreamRecord
+from metering.ledger import Holder, Role
+from metering.units import AccountId, Planck, account_text
+
+BATCHES_MAX: Final = 500
+_RECEIPT_ROUNDS_MAX: Final = 100
+"""Twenty thousand cut lines each: more than a viewer can have waiting."""
+
+
+def routes() -> list[web.RouteDef]:
+    """Return the routes of the books."""
+    return [
+        web.get("/api/v1/ledger", _ledger),
+        web.get("/api/v1/batches", _batches),
+        web.get("/api/v1/reconcile", _reconcile),
+        web.get("/api/v1/operator", _operator),
+        web.get("/api/v1/receipts/{viewer}/{slug}", _receipts),
+        web.get("/api/v1/workers", _workers),
+    ]
+
+
+async def _ledger(request: web.Request) -> web.Response:
+    shared = context.of(request)
+    holders, streams = await shared.book.call(lambda book: (book.ledger(), book.streams()))
+    slugs = {one.id: one.slug for one in streams}
+    lines = [_line(holder, planck, slugs) for holder, planck in holders.items()]
+    lines.sort(key=lambda line: (line["role"], line["stream"] or "", line["account"] or ""))
+    return web.json_response({"lines": lines, "sum": str(sum(holders.values()))})
+
+
+async def _batches(request: web.Request) -> web.Response:
+    shared = context.of(request)
+    limit = _number(request, "limit", 100, BATCHES_MAX)
+    before = _number(request, "before", 0, (1 << 53) - 1) or None
+    found = await shared.book.call(lambda book: book.batches(limit, before))
+    return web.json_response({"batches": [_batch(one) for one in found]})
+
+
+async def _reconcile(request: web.Request) -> web.Response:
+    return web.json_response(await context.of(request).reconcile())
+
+
+async def _operator(request: web.Request) -> web.Response:
+    shared = context.of(request)
+    asset = shared.settings.asset
+    return web.json_response(
+        {
+            "public_key": account_text(shared.operator.account),
+            "asset": {
+                "symbol": asset.symbol,
+                "decimals": asset.decimals,
+                "quantum": str(asset.quantum),
+            },
+        }
+    )
+
+
+async def _receipts(request: web.Request) -> web.Response:
+    shared = context.of(request)
+    viewer, slug = request.match_info["viewer"], request.match_info["slug"]
+    record, stream = await shared.book.call(lambda book: (book.viewer(viewer), book.stream(slug)))
+    return await receipt_answer(shared, record.account, stream)
+
+
+async def receipt_answer(shared: Context, account: AccountId, stream: StreamRecord) -> web.Response:
+    """Return the receipt file of a viewer and stream, made up to the last booked cut."""
+    now_ms = shared.clock.now_ms()
+    for _ in range(_RECEIPT_ROUNDS_MAX):
+        if not await shared.book.call(
+            lambda book: book.make_receipts(shared.operator, now_ms, account)
+        ):
+            break
+    chain = await shared.book.call(lambda book: book.receipts(account, stream.id))
+    if not chain:
+        raise ApiError(
+            404,
+            "No receipt yet",
+            "receipts are made from booked cuts; try again in metering.cut_period_s seconds",
+            {"Retry-After": str(shared.settings.metering.cut_period_s)},
+        )
+    return web.Response(
+        body=receipt.file_bytes(shared.settings.asset, shared.operator.account, chain),
+        content_type="application/json",
+        headers={
+            "Cache-Control": "no-store",
+            "Content-Disposition": f'attachment; filename="receipts-{stream.slug}.json"',
+        },
+    )
+
+
+async def _workers(request: web.Request) -> web.Response:
+    return web.json_response({"workers": context.of(request).workers()})
+
+
+def _line(holder: Holder, planck: Planck, slugs: dict[Any, str]) -> dict[str, Any]:
+    has_account = holder.role in (Role.VIEWER, Role.CREATOR)
+    return {
+        "role": holder.role.value,
+        "account": account_text(holder.account) if has_account else None,
+        "stream": slugs.get(holder.stream) if holder.stream else None,
+        "planck": str(planck),
+    }
+
+
+def _batch(record: BatchRecord) -> dict[str, Any]:
+    return {
+        "seq": record.seq,
+        "hash": record.hash.hex(),
+        "entries": record.entry_count,
+        "state": record.state.value,
+        "sealed_ms": record.sealed_ms,
+        "finalized_ms": record.finalized_ms,
+        "finalized_at": record.finalized_at,
+    }
+
+
+def _number(request: web.Request, name: str, default: int, most: int) -> int:
+    text = request.query.get(name)
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdigit()) or len(text) > 16 or not 1 <= int(text) <= most:
+        raise ApiError(422, "Invalid query", f"{name}: {text[:20]} is not in 1 to {most}")
+    return int(text)

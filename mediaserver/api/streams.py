@@ -1,0 +1,178 @@
+"""``/api/v1/streams``: create, list, show, price, key, open and close."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+from uuid import UUID
+
+from aiohttp import web
+
+from mediaserver.api import body, context
+from mediaserver.api.context import Context
+from mediaserver.api.problems import ApiError
+from mediaserver.settings_checks import price_fault
+from metering.book.records import StreamRecord
+from metering.errors import InvalidValueError
+from metering.units import Planck, PriceVersion, account_text, parse_account
+
+
+@dataclass(frozen=True, slots=True)
+class NewStream:
+    """Body of a new stream; what is left out comes from ``[price]``."""
+
+    slug: str
+    title: str | None = None
+    planck_per_s: Planck | None = None
+    platform_fee_ppm: int | None = None
+    creator: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewPrice:
+    """Body of a price change; `from_tick` left out is the earliest that is allowed."""
+
+    planck_per_s: Planck
+    from_tick: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StreamChange:
+    """Body of a change of a stream."""
+
+    is_enabled: bool
+
+
+def routes() -> list[web.RouteDef]:
+    """Return the routes of streams."""
+    return [
+        web.get("/api/v1/streams", _list),
+        web.post("/api/v1/streams", _create),
+        web.get("/api/v1/streams/{slug}", _show),
+        web.patch("/api/v1/streams/{slug}", _change),
+        web.post("/api/v1/streams/{slug}/prices", _price),
+        web.post("/api/v1/streams/{slug}/key", _rotate),
+    ]
+
+
+async def _list(request: web.Request) -> web.Response:
+    shared = context.of(request)
+    records = await shared.book.call(lambda book: book.streams())
+    return web.json_response({"streams": [_shown(shared, one) for one in records]})
+
+
+async def _create(request: web.Request) -> web.Response:
+    shared = context.of(request)
+    wanted = await body.read(request, NewStream)
+    price = shared.settings.price
+    planck = wanted.planck_per_s
+    if planck is None:
+        planck = Planck(int(price.default_planck_per_s))
+    _check_price(shared, planck)
+    creator = None if wanted.creator is None else account(wanted.creator, "creator")
+    fee_ppm = price.platform_fee_ppm if wanted.platform_fee_ppm is None else wanted.platform_fee_ppm
+    now_ms = shared.clock.now_ms()
+    record, key = await shared.book.call(
+        lambda book: book.create_stream(
+            wanted.slug, wanted.title or wanted.slug, planck, now_ms, fee_ppm, creator
+        )
+    )
+    shared.changed()
+    return web.json_response(
+        {**_shown(shared, record), "stream_key": key}, status=HTTPStatus.CREATED
+    )
+
+
+async def _show(request: web.Request) -> web.Response:
+    shared = context.of(request)
+    slug = request.match_info["slug"]
+    record = await shared.book.call(lambda book: book.stream(slug))
+    return web.json_response(_shown(shared, record))
+
+
+async def _change(request: web.Request) -> web.Response:
+    shared = context.of(request)
+    slug = request.match_info["slug"]
+    wanted = await body.read(request, StreamChange)
+    record = await shared.book.call(
+        lambda book: book.enable_stream(slug, is_enabled=wanted.is_enabled)
+    )
+    shared.changed()
+    return web.json_response(_shown(shared, record))
+
+
+async def _price(request: web.Request) -> web.Response:
+    """Add a price version; it never touches a second that may already be planned (rules 5)."""
+    shared = context.of(request)
+    slug = request.match_info["slug"]
+    wanted = await body.read(request, NewPrice)
+    _check_price(shared, wanted.planck_per_s)
+    record = await shared.book.call(lambda book: book.stream(slug))
+    earliest = await shared.newest_tick(record.id) + shared.settings.price.change_notice_s
+    from_tick = earliest if wanted.from_tick is None else wanted.from_tick
+    if from_tick < earliest:
+        raise InvalidValueError(
+            f"from_tick {from_tick}: a price starts at least price.change_notice_s "
+            f"({shared.settings.price.change_notice_s} s) past the newest second planned; "
+            f"use {earliest} or later, or leave it out"
+        )
+    version = await shared.book.call(
+        lambda book: book.add_price(slug, wanted.planck_per_s, from_tick)
+    )
+    shared.changed()
+    return web.json_response(price_json(version), status=HTTPStatus.CREATED)
+
+
+async def _rotate(request: web.Request) -> web.Response:
+    shared = context.of(request)
+    slug = request.match_info["slug"]
+    now_ms = shared.clock.now_ms()
+    key = await shared.book.call(lambda book: book.rotate_key(slug, now_ms))
+    return web.json_response({"slug": slug, "stream_key": key})
+
+
+def account(text: str, field: str) -> Any:
+    """Return the account that a field of a body names.
+
+    Raises:
+        ApiError: 422 naming the field.
+    """
+    try:
+        return parse_account(text)
+    except ValueError as error:
+        fault = f"{field}: {error}"
+        raise ApiError(422, "Invalid body", fault, faults=[fault]) from error
+
+
+def price_json(version: PriceVersion) -> dict[str, Any]:
+    """Return a price version as the API shows it."""
+    return {
+        "number": version.number,
+        "from_tick": version.from_tick,
+        "planck_per_s": str(version.planck_per_tick),
+    }
+
+
+def _check_price(shared: Context, planck: int) -> None:
+    fault = price_fault(shared.settings, planck)
+    if fault:
+        fault = f"planck_per_s: {planck} {fault}"
+        raise ApiError(422, "Invalid body", fault, faults=[fault])
+
+
+def _shown(shared: Context, record: StreamRecord) -> dict[str, Any]:
+    stream: UUID = record.id
+    return {
+        "id": str(stream),
+        "slug": record.slug,
+        "title": record.title,
+        "creator": account_text(record.creator),
+        "is_enabled": record.is_enabled,
+        "platform_fee_ppm": record.platform_fee_ppm,
+        "prices": [price_json(one) for one in record.prices],
+        "created_ms": record.created_ms,
+        "whip_url": f"{shared.settings.public_url}/{record.slug}/whip",
+        "watch_url": f"{shared.settings.public_url}/{record.slug}/",
+        "health": shared.health(stream),
+    }

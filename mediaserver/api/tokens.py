@@ -1,0 +1,125 @@
+"""``/api/v1/tokens``: the right of one player, as a session row, an open session and a token."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Final
+
+from aiohttp import web
+
+from mediaserver.access import sessions, tokens
+from mediaserver.access.sessions import ViewerSession
+from mediaserver.access.tokens import Grant
+from mediaserver.api import body, context
+from mediaserver.api.context import Context
+from mediaserver.api.problems import ApiError
+from mediaserver.api.viewers import units
+from metering.book.book import Book
+from metering.book.records import StreamRecord
+from metering.store.state import SessionGrant
+from metering.units import AccountId, Planck, account_text, session_text
+
+TTL_MIN_S: Final = 60
+TTL_MAX_S: Final = 7 * 86400
+"""The bounds of auth.token_ttl_s."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewToken:
+    """Body of a token; `ttl_s` left out is ``auth.token_ttl_s``."""
+
+    viewer: str
+    stream: str
+    ttl_s: int | None = None
+
+
+def routes() -> list[web.RouteDef]:
+    """Return the routes of tokens."""
+    return [web.post("/api/v1/tokens", _mint)]
+
+
+async def _mint(request: web.Request) -> web.Response:
+    shared = context.of(request)
+    wanted = await body.read(request, NewToken)
+    ttl_s = wanted.ttl_s
+    if ttl_s is None:
+        ttl_s = shared.settings.auth.token_ttl_s
+    if not TTL_MIN_S <= ttl_s <= TTL_MAX_S:
+        fault = f"ttl_s: {ttl_s} is not in {TTL_MIN_S} to {TTL_MAX_S}"
+        raise ApiError(422, "Invalid body", fault, faults=[fault])
+    viewer, stream = await shared.book.call(
+        lambda book: (book.viewer(wanted.viewer), book.stream(wanted.stream))
+    )
+    made, token = await open_session(shared, viewer.account, stream, ttl_s)
+    return web.json_response(
+        {
+            **token_json(shared, made, token, stream),
+            "account": account_text(viewer.account),
+            "stream": stream.slug,
+        },
+        status=HTTPStatus.CREATED,
+    )
+
+
+async def open_session(
+    shared: Context, account: AccountId, stream: StreamRecord, ttl_s: int
+) -> tuple[ViewerSession, str]:
+    """Return a new session, written in the book and open in the store, and its token.
+
+    Raises:
+        StoreUnavailableError: The row is in the book; the store learns of it when recovered.
+    """
+    now_ms = shared.clock.now_ms()
+    made = sessions.new_session(
+        secrets.randbits(sessions.SESSION_ID_BITS) or 1, account, stream.id, now_ms, ttl_s
+    )
+    price = shared.settings.price
+    async with shared.store() as store:
+        total = await shared.book.call(lambda book: _add(book, made))
+        await store.set_deposits(account, units(shared, total))
+        await store.set_limits(
+            account,
+            units(shared, int(price.stream_limit_planck)),
+            units(shared, int(price.day_limit_planck)),
+        )
+        ended = await store.open_session(
+            SessionGrant(
+                account,
+                stream.id.bytes,
+                made.session,
+                made.join,
+                units(shared, int(price.session_limit_planck)),
+                made.expires_ms,
+            ),
+            shared.settings.auth.max_sessions,
+        )
+    if ended is not None:
+        await shared.book.call(lambda book: book.end_session(ended, "replaced", now_ms))
+    grant = Grant(account, stream.id, made.session, made.expires_ms // 1000)
+    return made, tokens.mint(grant, shared.token_keys)
+
+
+def _add(book: Book, made: ViewerSession) -> Planck:
+    """Write the session's row; return all that its viewer paid in."""
+    book.add_session(
+        made.session, made.account, made.stream, made.join, made.created_ms, made.expires_ms
+    )
+    return book.total_deposits(made.account)
+
+
+def token_json(
+    shared: Context, made: ViewerSession, token: str, stream: StreamRecord
+) -> dict[str, Any]:
+    """Return a minted token as the API shows it."""
+    path = f"/w/{token}/{stream.slug}/"
+    watch_url = shared.settings.public_url + path
+    return {
+        "token": token,
+        "path": path,
+        "session": session_text(made.session),
+        "expires_ms": made.expires_ms,
+        "watch_url": watch_url,
+        "hls_url": f"{watch_url}index.m3u8",
+    }

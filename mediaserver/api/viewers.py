@@ -1,0 +1,134 @@
+"""``/api/v1/viewers``: create, list, show, credit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from aiohttp import web
+
+from mediaserver.api import body, context, streams
+from mediaserver.api.context import Context
+from mediaserver.api.problems import ApiError
+from metering.book.records import Deposit, ViewerRecord
+from metering.errors import StoreUnavailableError
+from metering.units import AccountId, Planck, Units, account_text
+
+
+@dataclass(frozen=True, slots=True)
+class NewViewer:
+    """Body of a new viewer; without an account the server makes a key for them."""
+
+    name: str
+    account: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Credit:
+    """Body of a credit; its ``Idempotency-Key`` is a header."""
+
+    planck: Planck
+    memo: str = ""
+
+
+def routes() -> list[web.RouteDef]:
+    """Return the routes of viewers."""
+    return [
+        web.get("/api/v1/viewers", _list),
+        web.post("/api/v1/viewers", _create),
+        web.get("/api/v1/viewers/{viewer}", _show),
+        web.post("/api/v1/viewers/{viewer}/credits", _credit),
+    ]
+
+
+async def _list(request: web.Request) -> web.Response:
+    shared = context.of(request)
+    found = await shared.book.call(
+        lambda book: [(one, book.spent(one.account)) for one in book.viewers()]
+    )
+    return web.json_response({"viewers": [_shown(one, spent) for one, spent in found]})
+
+
+async def _create(request: web.Request) -> web.Response:
+    shared = context.of(request)
+    wanted = await body.read(request, NewViewer)
+    account = None if wanted.account is None else streams.account(wanted.account, "account")
+    now_ms = shared.clock.now_ms()
+    record, key = await shared.book.call(
+        lambda book: book.create_viewer(wanted.name, account, now_ms)
+    )
+    return web.json_response(
+        {**_shown(record, Planck(0)), "viewer_key": key}, status=HTTPStatus.CREATED
+    )
+
+
+async def _show(request: web.Request) -> web.Response:
+    shared = context.of(request)
+    name = request.match_info["viewer"]
+
+    record, spent = await shared.book.call(
+        lambda book: (book.viewer(name), book.spent(book.viewer(name).account))
+    )
+    return web.json_response(_shown(record, spent))
+
+
+async def _credit(request: web.Request) -> web.Response:
+    shared = context.of(request)
+    name = request.match_info["viewer"]
+    key = request.headers.get("Idempotency-Key", "")
+    if not key:
+        raise ApiError(
+            400,
+            "No idempotency key",
+            "send the header Idempotency-Key with a value of your own for each new credit, so that "
+            "a repeated request is booked once",
+        )
+    wanted = await body.read(request, Credit)
+    record = await shared.book.call(lambda book: book.viewer(name))
+    booked, applied = await deposit(shared, record.account, wanted.planck, key, wanted.memo)
+    return web.json_response(
+        {
+            "account": account_text(record.account),
+            "name": record.name,
+            "is_new": booked.is_new,
+            "deposited": str(booked.total_planck),
+            "is_applied": applied,
+        },
+        status=HTTPStatus.CREATED if booked.is_new else HTTPStatus.OK,
+    )
+
+
+async def deposit(
+    shared: Context, account: AccountId, planck: Planck, key: str, memo: str
+) -> tuple[Deposit, bool]:
+    """Book a deposit and tell the store; return it, and whether the store has it already.
+
+    A store that is away learns of it as soon as it is back.
+    """
+    now_ms = shared.clock.now_ms()
+    booked = await shared.book.call(lambda book: book.deposit(account, planck, key, memo, now_ms))
+    try:
+        async with shared.store() as store:
+            await store.set_deposits(account, units(shared, booked.total_planck))
+    except StoreUnavailableError:
+        shared.apply_later(account)
+        return booked, False
+    return booked, True
+
+
+def units(shared: Context, planck: int) -> Units:
+    """Return planck as the store counts it."""
+    return Units(planck // int(shared.settings.price.quantum_planck))
+
+
+def _shown(record: ViewerRecord, spent: Planck) -> dict[str, Any]:
+    return {
+        "account": account_text(record.account),
+        "name": record.name,
+        "created_ms": record.created_ms,
+        "has_wallet": record.has_wallet,
+        "deposited": str(record.deposited),
+        "spent": str(spent),
+        "balance": str(record.deposited - spent),
+    }

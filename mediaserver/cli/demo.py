@@ -1,0 +1,232 @@
+"""``vilokanam demo``: a whole server with a live picture and a paying viewer, in one command.
+
+Everything lies under one directory. Progress goes to standard error; standard output has five lines
+that a script can read. Ctrl-C ends the publisher, then the server, in order.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from mediaserver.cli.client import EXIT_USAGE, Api, CliError, fetch
+from mediaserver.processes import children
+from mediaserver.processes.bootstrap import EXIT_CONFIG
+from mediaserver.processes.children import Child
+from mediaserver.settings import load
+
+START_TIMEOUT_S: Final = 30.0
+"""A cold machine imports the codecs in some seconds; a minute would hide a fault."""
+LIVE_TIMEOUT_S: Final = 40.0
+END_TIMEOUT_S: Final = 4.5
+"""Ctrl-C ends all within five seconds."""
+_CREDIT_PLANCK: Final = "1000000000000"
+_POLL_S: Final = 0.2
+_CONFIG: Final = """\
+# Written by `vilokanam demo`; yours to change: it is not written again.
+[server]
+drain_timeout_s = 3
+
+[log]
+format = "console"
+level = "warning"
+
+[metering]
+cut_period_s = 2
+
+[price]
+demo_top_up_planck = "100000000000"
+
+[chain]
+batch_period_s = 5
+"""
+
+T = TypeVar("T")
+
+
+def add(groups: Any) -> None:
+    """Add the command."""
+    parser: argparse.ArgumentParser = groups.add_parser(
+        "demo", help="a whole server with a live test picture and a paying viewer"
+    )
+    parser.add_argument("--data-dir", type=Path, default=Path("demo-data"))
+    parser.add_argument("--config", type=Path, help="instead of demo.toml in the data directory")
+    parser.add_argument("--port", type=int, help="instead of server.port")
+    parser.set_defaults(run=_demo)
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    if arguments.port is not None:
+        os.environ["VILOKANAM_SERVER__PORT"] = str(arguments.port)
+    config = arguments.config or _write_config(arguments.data_dir)
+    return asyncio.run(_Demo(config, arguments.data_dir.absolute()).run())
+
+
+def _write_config(data_dir: Path) -> Path:
+    path = data_dir / "demo.toml"
+    try:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not path.exists():
+            path.write_text(_CONFIG)
+    except OSError as error:
+        raise CliError(f"--data-dir {data_dir} cannot be written: {error.strerror}") from error
+    return path
+
+
+class _Demo:
+    """Starts the server and the publisher, says where they are, ends them."""
+
+    def __init__(self, config: Path, data_dir: Path) -> None:
+        self._config = config
+        self._data_dir = data_dir
+        self._settings = load(config, os.environ)
+        self._stop = asyncio.Event()
+        self._server: Child | None = None
+        self._publisher: Child | None = None
+
+    async def run(self) -> int:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
+        try:
+            work = asyncio.create_task(self._start_all())
+            stop = asyncio.create_task(self._stop.wait())
+            await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
+            stop.cancel()
+            if work.done():
+                work.result()
+                await self._watch()
+            else:
+                work.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await work
+        finally:
+            await self._end()
+        return 0
+
+    async def _start_all(self) -> None:
+        _progress(f"starting the server in {self._data_dir}")
+        arguments = ("--config", str(self._config), "--data-dir", str(self._data_dir))
+        self._server = await children.start("server", ("mediaserver.processes.server", *arguments))
+        api = await self._until(self._connect, START_TIMEOUT_S, "the server did not start")
+        _progress("making the stream and its viewer")
+        key = await asyncio.to_thread(_stream_key, api)
+        token = await asyncio.to_thread(_viewer_token, api)
+        _progress("publishing the test picture")
+        whip_url = f"{self._settings.public_url}/demo/whip"
+        self._publisher = await children.start(
+            "publisher",
+            ("mediaserver.cli.main", "publish", "testsrc", whip_url, "--key", key),
+        )
+        await self._until(
+            lambda: _is_live(token["hls_url"]), LIVE_TIMEOUT_S, "the stream did not go live"
+        )
+        admin_token = (self._data_dir / "admin.token").read_text().strip()
+        for name, value in (
+            ("watch", token["watch_url"]),
+            ("hls", token["hls_url"]),
+            ("whip", whip_url),
+            ("stream key", key),
+            ("admin token", admin_token),
+        ):
+            sys.stdout.write(f"{name}: {value}\n")
+        sys.stdout.flush()
+        _progress("live; Ctrl-C ends it")
+
+    def _connect(self) -> Api | None:
+        """Return the API once the server is ready."""
+        try:
+            token = (self._data_dir / "admin.token").read_text().strip()
+        except OSError:
+            return None
+        api = Api("", self._data_dir / "run" / "control.sock", token)
+        with contextlib.suppress(CliError):
+            api.get("operator")
+            if fetch(f"{self._settings.public_url}/readyz") is not None:
+                return api
+        return None
+
+    async def _until(self, ask: Callable[[], T | None], timeout_s: float, failure: str) -> T:
+        """Return the first answer of `ask`, asked again and again off the loop."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                while True:
+                    self._check()
+                    answer = await asyncio.to_thread(ask)
+                    if answer:
+                        return answer
+                    await asyncio.sleep(_POLL_S)
+        raise CliError(f"{failure} within {timeout_s:.0f} s; its log above says why")
+
+    def _check(self) -> None:
+        if self._server is not None and not self._server.is_running:
+            code = self._server.exit_code
+            # It has said why on standard error already.
+            raise CliError(
+                "the server ended; mend what it named above"
+                if code == EXIT_CONFIG
+                else f"the server ended with code {code}",
+                EXIT_USAGE if code == EXIT_CONFIG else 1,
+            )
+        if self._publisher is not None and not self._publisher.is_running:
+            raise CliError(f"the publisher ended with code {self._publisher.exit_code}")
+
+    async def _watch(self) -> None:
+        """Wait for Ctrl-C; a demo without its server or picture is none, so it ends with them."""
+        while not self._stop.is_set():
+            self._check()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(1.0):
+                    await self._stop.wait()
+
+    async def _end(self) -> None:
+        _progress("ending")
+        for child, timeout_s in ((self._publisher, 0.5), (self._server, END_TIMEOUT_S - 0.5)):
+            if child is not None:
+                await children.end_all([child], timeout_s)
+
+
+def _stream_key(api: Api) -> str:
+    """Return a key of the stream ``demo``, made when it is not there."""
+    known = [one["slug"] for one in api.get("streams")["streams"]]
+    if "demo" in known:
+        made = api.post("streams", "demo", "key", body={})
+    else:
+        made = api.post("streams", body={"slug": "demo", "title": "Demonstration"})
+    return str(made["stream_key"])
+
+
+def _viewer_token(api: Api) -> Any:
+    """Return a token of a viewer who has paid in, made when they are not there."""
+    known = [one["name"] for one in api.get("viewers")["viewers"]]
+    if "demo-viewer" not in known:
+        api.post("viewers", body={"name": "demo-viewer"})
+    api.post(
+        "viewers",
+        "demo-viewer",
+        "credits",
+        body={"planck": _CREDIT_PLANCK, "memo": "demo"},
+        headers={"Idempotency-Key": "demo-credit"},
+    )
+    return api.post("tokens", body={"viewer": "demo-viewer", "stream": "demo"})
+
+
+def _is_live(hls_url: str) -> bool:
+    """Return True once the media playlist of the best rendition lists media."""
+    lines = (fetch(hls_url) or "").splitlines()
+    media = next((line for line in lines if line and not line.startswith("#")), None)
+    if media is None:
+        return False
+    text = fetch(f"{hls_url.rpartition('/')[0]}/{media}") or ""
+    return "#EXTINF" in text or "#EXT-X-PART:" in text
+
+
+def _progress(line: str) -> None:
+    sys.stderr.write(f"demo: {line}\n")
+    sys.stderr.flush()

@@ -1,0 +1,54 @@
+"""``vilokanam ledger`` and ``vilokanam reconcile``: the books, and the proof that they balance."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from mediaserver.cli.client import EXIT_FAILED, add_server_options, api_of, show, table
+
+
+def add(groups: Any) -> None:
+    """Add the commands."""
+    verbs = groups.add_parser("ledger", help="who holds what").add_subparsers(
+        metavar="VERB", required=True
+    )
+    ledger: argparse.ArgumentParser = verbs.add_parser("show", help="the balance of every holder")
+    add_server_options(ledger)
+    ledger.set_defaults(run=_show)
+    batches: argparse.ArgumentParser = verbs.add_parser("batches", help="the newest batches")
+    add_server_options(batches)
+    batches.set_defaults(run=_batches)
+    reconcile: argparse.ArgumentParser = groups.add_parser(
+        "reconcile",
+        help="prove the books from the seconds themselves; exit code 1 names a difference",
+    )
+    add_server_options(reconcile)
+    reconcile.set_defaults(run=_reconcile)
+
+
+def _show(arguments: argparse.Namespace) -> int:
+    answer = api_of(arguments).get("ledger")
+    rows = [
+        (one["role"], one["stream"] or "", one["account"] or "", one["planck"])
+        for one in answer["lines"]
+    ]
+    text = table(("ROLE", "STREAM", "ACCOUNT", "PLANCK"), rows)
+    show(arguments, answer, f"{text}\nsum: {answer['sum']}")
+    return 0
+
+
+def _batches(arguments: argparse.Namespace) -> int:
+    answer = api_of(arguments).get("batches")
+    rows = [(one["seq"], one["state"], one["entries"], one["hash"]) for one in answer["batches"]]
+    show(arguments, answer, table(("SEQ", "STATE", "ENTRIES", "HASH"), rows))
+    return 0
+
+
+def _reconcile(arguments: argparse.Namespace) -> int:
+    report = api_of(arguments).get("reconcile")
+    lines = [f"{name}: {value}" for name, value in report["totals"].items()]
+    lines += [f"difference: {one}" for one in report["differences"]]
+    lines.append("the books balance" if report["is_balanced"] else "the books do not balance")
+    show(arguments, report, "\n".join(lines))
+    return 0 if report["is_balanced"] else EXIT_FAILED

@@ -1,0 +1,89 @@
+"""``vilokanam receipt``: fetch a viewer's receipts, and verify them without trusting the server."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+from mediaserver.cli.client import CliError, add_server_options, api_of, show
+from metering import receipt
+from metering.units import account_text, parse_account
+
+FILE_BYTES_MAX: Final = 256 << 20
+
+
+def add(groups: Any) -> None:
+    """Add the commands."""
+    verbs = groups.add_parser("receipt", help="get and verify receipts").add_subparsers(
+        metavar="VERB", required=True
+    )
+    get: argparse.ArgumentParser = verbs.add_parser(
+        "get", help="print the receipts of a viewer and stream"
+    )
+    add_server_options(get)
+    get.add_argument("viewer", help="name or account")
+    get.add_argument("stream", help="slug")
+    get.add_argument("--output", type=Path, help="write them to this file instead")
+    get.set_defaults(run=_get)
+    key: argparse.ArgumentParser = verbs.add_parser(
+        "operator-key", help="print the public key that the receipts are signed with"
+    )
+    add_server_options(key)
+    key.set_defaults(run=_key)
+    verify: argparse.ArgumentParser = verbs.add_parser(
+        "verify", help="check a file of receipts against the operator's public key"
+    )
+    verify.add_argument("file", type=Path)
+    verify.add_argument(
+        "--operator-key", required=True, help="0x and 64 digits, from a place you trust"
+    )
+    verify.add_argument("--json", action="store_true", help="answer as JSON, for scripts")
+    verify.set_defaults(run=_verify)
+
+
+def _get(arguments: argparse.Namespace) -> int:
+    # The signed spelling is the file's own: it is passed on byte for byte.
+    content = api_of(arguments).raw("GET", ("receipts", arguments.viewer, arguments.stream))
+    if arguments.output is None:
+        sys.stdout.write(content.decode())
+        return 0
+    try:
+        arguments.output.write_bytes(content)
+    except OSError as error:
+        raise CliError(f"{arguments.output} cannot be written: {error.strerror}") from error
+    return 0
+
+
+def _key(arguments: argparse.Namespace) -> int:
+    answer = api_of(arguments).get("operator")
+    show(arguments, answer, answer["public_key"])
+    return 0
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    try:
+        operator = parse_account(arguments.operator_key)
+    except ValueError as error:
+        raise CliError(f"--operator-key: {error}") from error
+    try:
+        with arguments.file.open("rb") as file:
+            content = file.read(FILE_BYTES_MAX)
+    except OSError as error:
+        raise CliError(f"{arguments.file} cannot be read: {error.strerror}") from error
+    found = receipt.verify(content, operator)
+    answer = {
+        "stream": str(found.stream),
+        "account": account_text(found.account),
+        "receipts": len(found.receipts),
+        "seconds": found.ticks,
+        "planck": str(found.amount),
+    }
+    show(
+        arguments,
+        answer,
+        f"good: {len(found.receipts)} receipts of stream {found.stream} for "
+        f"{account_text(found.account)}: {found.ticks} seconds, {found.amount} planck",
+    )
+    return 0

@@ -1,0 +1,102 @@
+"""``vilokanam streams``: create, list, price, rotate-key, open, close."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from mediaserver.cli.client import add_server_options, api_of, show, table
+
+
+def add(groups: Any) -> None:
+    """Add the commands."""
+    verbs = groups.add_parser("streams", help="streams, their prices and keys").add_subparsers(
+        metavar="VERB", required=True
+    )
+    create = _verb(verbs, "create", _create, "make a stream; its key is shown this once")
+    create.add_argument("slug", help="its name in addresses: a-z, 0-9 and -")
+    create.add_argument("--title", help="shown to viewers")
+    create.add_argument("--price", metavar="PLANCK_PER_S", help="instead of the default price")
+    create.add_argument("--fee-ppm", type=int, help="the platform's share, in millionths")
+    create.add_argument("--creator", metavar="ACCOUNT", help="who earns: 0x and 64 digits")
+    _verb(verbs, "list", _list, "list the streams and what their publishers do")
+    price = _verb(verbs, "price", _price, "change the price, from a second to come")
+    price.add_argument("slug")
+    price.add_argument("planck_per_s")
+    price.add_argument("--from-tick", type=int, help="first second of the new price (Unix)")
+    rotate = _verb(verbs, "rotate-key", _rotate, "make a new stream key and refuse the old one")
+    rotate.add_argument("slug")
+    for name, is_enabled in (("open", True), ("close", False)):
+        change = _verb(verbs, name, _change, f"{name} a stream to viewers")
+        change.add_argument("slug")
+        change.set_defaults(is_enabled=is_enabled)
+
+
+def _verb(verbs: Any, name: str, run: Any, help_text: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = verbs.add_parser(name, help=help_text)
+    add_server_options(parser)
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _create(arguments: argparse.Namespace) -> int:
+    wanted = {
+        "slug": arguments.slug,
+        "title": arguments.title,
+        "planck_per_s": arguments.price,
+        "platform_fee_ppm": arguments.fee_ppm,
+        "creator": arguments.creator,
+    }
+    made = api_of(arguments).post(
+        "streams", body={key: value for key, value in wanted.items() if value is not None}
+    )
+    show(
+        arguments,
+        made,
+        f"stream: {made['slug']}\nwhip: {made['whip_url']}\nstream key: {made['stream_key']}",
+    )
+    return 0
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    answer = api_of(arguments).get("streams")
+    rows = [
+        (
+            one["slug"],
+            one["title"],
+            one["health"]["state"] if one["is_enabled"] else "closed",
+            one["prices"][-1]["planck_per_s"],
+            one["id"],
+        )
+        for one in answer["streams"]
+    ]
+    show(arguments, answer, table(("SLUG", "TITLE", "STATE", "PLANCK/S", "ID"), rows))
+    return 0
+
+
+def _price(arguments: argparse.Namespace) -> int:
+    wanted: dict[str, Any] = {"planck_per_s": arguments.planck_per_s}
+    if arguments.from_tick is not None:
+        wanted["from_tick"] = arguments.from_tick
+    made = api_of(arguments).post("streams", arguments.slug, "prices", body=wanted)
+    show(
+        arguments,
+        made,
+        f"price {made['number']}: {made['planck_per_s']} planck per second "
+        f"from second {made['from_tick']}",
+    )
+    return 0
+
+
+def _rotate(arguments: argparse.Namespace) -> int:
+    made = api_of(arguments).post("streams", arguments.slug, "key", body={})
+    show(arguments, made, f"stream key: {made['stream_key']}")
+    return 0
+
+
+def _change(arguments: argparse.Namespace) -> int:
+    changed = api_of(arguments).patch(
+        "streams", arguments.slug, body={"is_enabled": arguments.is_enabled}
+    )
+    show(arguments, changed, f"{changed['slug']}: {'open' if changed['is_enabled'] else 'closed'}")
+    return 0

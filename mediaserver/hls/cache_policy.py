@@ -1,0 +1,104 @@
+"""Cache-Control for each kind of answer, as a table; and the headers that every answer carries.
+
+The origin sends it and `cdn` writes it into edges, from here only. Everything below `<show>` keeps
+its bytes for ever once it exists; what does not exist yet must not be remembered as missing.
+Lifetimes follow rfc8216bis, Appendix B. What carries a viewer does not pass here: bytes are the
+same for all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+YEAR_S: Final = 31_536_000
+DAY_S: Final = 86_400
+
+
+class Kind(Enum):
+    """What is answered about."""
+
+    MULTIVARIANT = "multivariant"
+    PLAYLIST = "playlist"
+    BLOCKING_PLAYLIST = "blocking_playlist"
+    ENDED_PLAYLIST = "ended_playlist"
+    INIT = "init"
+    MEDIA = "media"
+    GONE = "gone"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Lifetime:
+    """How long caches may keep an answer; the longest of the given terms holds.
+
+    Attributes:
+        seconds: Fixed term.
+        targets_milli: Thousandths of TARGETDURATION, rounded down to seconds.
+        is_window: The playlist's window is a term too.
+        is_immutable: The bytes at this address never change.
+    """
+
+    seconds: int = 1
+    targets_milli: int = 0
+    is_window: bool = False
+    is_immutable: bool = False
+
+
+_MEDIA: Final = Lifetime(targets_milli=6000, is_window=True, is_immutable=True)
+_INIT: Final = Lifetime(YEAR_S, is_immutable=True)
+
+TABLE: Final[dict[tuple[Kind, int], Lifetime]] = {
+    (Kind.MULTIVARIANT, 200): Lifetime(1),
+    (Kind.PLAYLIST, 200): Lifetime(1, targets_milli=500),
+    (Kind.BLOCKING_PLAYLIST, 200): Lifetime(1, targets_milli=6000),
+    (Kind.ENDED_PLAYLIST, 200): Lifetime(DAY_S),
+    (Kind.INIT, 200): _INIT,
+    (Kind.INIT, 206): _INIT,
+    (Kind.MEDIA, 200): _MEDIA,
+    (Kind.MEDIA, 206): _MEDIA,
+    (Kind.GONE, 404): Lifetime(1, targets_milli=1000),
+}
+"""Kind of answer and status to lifetime; a 304 is as the 200 it confirms; all else: `no-store`."""
+
+NO_STORE: Final = "no-store"
+
+COMMON_HEADERS: Final[tuple[tuple[str, str], ...]] = (
+    ("Access-Control-Allow-Origin", "*"),
+    ("Access-Control-Expose-Headers", "Age, Date, ETag, Content-Length, Content-Range"),
+    ("Timing-Allow-Origin", "*"),
+    ("Cross-Origin-Resource-Policy", "cross-origin"),
+)
+"""On every answer, errors too."""
+
+PREFLIGHT_HEADERS: Final[tuple[tuple[str, str], ...]] = (
+    ("Access-Control-Allow-Methods", "GET, HEAD, OPTIONS"),
+    ("Access-Control-Allow-Headers", "Range, If-None-Match, If-Range"),
+    ("Access-Control-Max-Age", "86400"),
+)
+"""On the answer to OPTIONS, beside the common ones."""
+
+
+def cache_control(kind: Kind, status: int, target_duration_s: int, window_ms: int) -> str:
+    """Return the value of Cache-Control.
+
+    Args:
+        kind: What is answered about.
+        status: HTTP status.
+        target_duration_s: TARGETDURATION of the show.
+        window_ms: What its playlists list.
+
+    Returns:
+        ``public, max-age=…``, with ``immutable`` where it is; ``no-store`` where the table has no
+        line.
+    """
+    rule = TABLE.get((kind, 200 if status == 304 else status))
+    if rule is None:
+        return NO_STORE
+    age_max_s = max(
+        rule.seconds,
+        rule.targets_milli * target_duration_s // 1000,
+        -(-window_ms // 1000) if rule.is_window else 0,
+    )
+    return f"public, max-age={age_max_s}" + (", immutable" if rule.is_immutable else "")

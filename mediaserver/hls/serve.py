@@ -1,0 +1,326 @@
+"""The fast path: request -> token -> wait -> bytes -> claim -> first byte.
+
+Answers GET, HEAD and OPTIONS for everything a player fetches (docs/metering.md). A byte of priced
+media leaves only after the gate admitted its ticks; whoever leaves while waiting claims nothing;
+HEAD, 304, errors, playlists and init are free. Money is behind `Gate`, windows and bytes are in the
+`Hub`.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections import Counter
+from typing import Final
+
+from aiohttp import web
+
+from mediaserver.access.tokens import Grant, verify
+from mediaserver.clock import Clock
+from mediaserver.errors import AccessDeniedError, AddressError, CapacityError
+from mediaserver.hls import playlist
+from mediaserver.hls.addresses import (
+    Address,
+    Init,
+    MediaObject,
+    MediaPlaylist,
+    Multivariant,
+    PartAddress,
+    Segment,
+    WatchPage,
+    parse,
+)
+from mediaserver.hls.answer import SEND_TIMEOUT_S, Answer
+from mediaserver.hls.cache_policy import Kind
+from mediaserver.hls.hub import Hub
+from mediaserver.hls.reload import Ready, Reject, decide
+from mediaserver.hls.replies import RefusedError, Replies
+from mediaserver.hls.show import MediaBytes, Show, Text, make_text
+from mediaserver.hls.window import Presence
+from mediaserver.link import Policy
+from metering.ports import Gate
+from metering.units import Fetch, Run, StreamPolicy, Verdict
+
+EDGE_HEADER: Final = "X-Vilokanam-Edge"
+"""An edge's key: on its fills, and on its questions."""
+METHOD_HEADER: Final = "X-Original-Method"
+"""What the edge's client asked with; HEAD claims nothing."""
+GRANTS_CACHED_MAX: Final = 100_000
+"""Verified tokens kept: 30 MB, and five times as many viewers as one process serves."""
+BLOCKED_TARGETS: Final = 3
+"""rfc8216bis, 6.2.5.2: who is blocked longer than three target durations gets a 503."""
+
+
+class MediaHandler:
+    """Answers for multivariant, media playlist, init, segment and part.
+
+    Args:
+        hub: Windows and bytes.
+        gate: May this viewer go on.
+        clock: Time of tokens and waits.
+        edge_key: Secret of this operator's edges; empty when there are none.
+        send_timeout_s: Who takes longer to read one object is cut off.
+    """
+
+    def __init__(
+        self,
+        hub: Hub,
+        gate: Gate,
+        clock: Clock,
+        edge_key: bytes = b"",
+        send_timeout_s: float = SEND_TIMEOUT_S,
+    ) -> None:
+        self.answers: Counter[tuple[str, int]] = Counter()
+        """Answers by kind of place and status."""
+        self.sent_bytes = 0
+        self._hub = hub
+        self._gate = gate
+        self._clock = clock
+        self._edge_key = edge_key
+        self._replies = Replies(clock, send_timeout_s)
+        self._keys: tuple[tuple[int, bytes], ...] = ()
+        self._grants: dict[str, Grant] = {}
+
+    def set_policy(self, policy: Policy) -> None:
+        """Take over control's token keys and top-up address."""
+        if policy.token_keys != self._keys:
+            self._keys = policy.token_keys
+            self._grants.clear()
+        self._replies.top_up_url = policy.top_up_url
+
+    async def handle(self, request: web.BaseRequest, parsed: Address) -> web.StreamResponse:
+        """Return the answer to a request for media of ours; errors are answers too."""
+        place = parsed.place
+        try:
+            if request.method not in ("GET", "HEAD"):
+                answer = self._replies.other_method(request.method)
+            else:
+                answer = await self._get(request, parsed)
+        except RefusedError as refused:
+            answer = self._replies.refusal(refused, is_head=request.method == "HEAD")
+        self.answers[type(place).__name__, answer.status] += 1
+        self.sent_bytes += answer.size_bytes
+        return answer
+
+    async def authorise(self, request: web.BaseRequest, path: str) -> int:
+        """Answer an edge that asks whether `path` may be served: 204, or why not.
+
+        It claims exactly what the viewer's own GET would, waiting for a hinted part first.
+        """
+        status = 403
+        if self._is_edge(request):
+            try:
+                status = await self._authorise(request, parse(path.partition("?")[0]))
+            except AddressError:
+                status = 404
+            except RefusedError as refused:
+                status = refused.status
+        self.answers["Edge", status] += 1
+        return status
+
+    async def _authorise(self, request: web.BaseRequest, address: Address) -> int:
+        place = address.place
+        policy = self._policy(place.slug)
+        if isinstance(place, Segment | PartAddress):
+            _, media, grant = await self._found(request, address, place, policy, is_free=False)
+            if request.headers.get(METHOD_HEADER, "GET") == "GET":
+                await self._admit(policy, grant, media)
+            return 204
+        is_free = isinstance(place, Multivariant | MediaPlaylist | Init | WatchPage)
+        return 204 if is_free else 404
+
+    async def _get(self, request: web.BaseRequest, address: Address) -> Answer:
+        place = address.place
+        policy = self._policy(place.slug)
+        match place:
+            case Segment() | PartAddress():
+                return await self._media(request, address, place, policy)
+            case MediaPlaylist():
+                return await self._media_playlist(request, place)
+            case Multivariant():
+                return await self._multivariant(request, place)
+            case Init():
+                show = self._show(place.slug, place.show)
+                init = show.inits.get(place)
+                if init is not None:
+                    return self._object(request, show, place, init, Kind.INIT)
+        raise RefusedError(404, "not_found")
+
+    async def _media(
+        self, request: web.BaseRequest, address: Address, place: MediaObject, policy: StreamPolicy
+    ) -> Answer:
+        is_fill = EDGE_HEADER in request.headers and self._is_edge(request)
+        show, media, grant = await self._found(request, address, place, policy, is_free=is_fill)
+        answer = self._object(request, show, place, media, Kind.MEDIA)
+        if grant is not None and answer.status in (200, 206) and request.method == "GET":
+            await self._admit(policy, grant, media)
+        return answer
+
+    async def _found(
+        self,
+        request: web.BaseRequest,
+        address: Address,
+        place: MediaObject,
+        policy: StreamPolicy,
+        *,
+        is_free: bool,
+    ) -> tuple[Show, MediaBytes, Grant | None]:
+        """Return show, object and who pays; the token counts on arrival and on waking."""
+        run = Run(place.first_tick, place.tick_count)
+        grant = None if is_free else self._grant(address.token, policy, run)
+        show = self._show(place.slug, place.show)
+        media = show.media.get(place)
+        if media is None:
+            media = await self._made(show, place)
+            if request.transport is None:
+                raise RefusedError(408, "left")
+            policy = self._policy(place.slug)
+            grant = None if is_free else self._grant(address.token, policy, run)
+        return show, media, grant
+
+    async def _made(self, show: Show, place: MediaObject) -> MediaBytes:
+        """Wait for a part that is hinted; everything else is not there."""
+        deadline_s = self._deadline(show)
+        part = place.part if isinstance(place, PartAddress) else None
+        while (media := show.media.get(place)) is None:
+            presence = show.window.presence(place.rendition, place.msn, part)
+            if presence is Presence.GONE:
+                raise RefusedError(404, "not_found", kind=Kind.GONE, show=show)
+            slot = show.window.slot(place.msn, part) if part is not None else None
+            asked = (place.first_tick, place.tick_count)
+            if presence is not Presence.PLANNED or not slot:
+                raise RefusedError(404, "not_found")
+            if (slot.first_tick, slot.tick_count) != asked:
+                raise RefusedError(404, "not_found")
+            await self._wait(show, place.rendition, deadline_s)
+        return media
+
+    async def _admit(self, policy: StreamPolicy, grant: Grant | None, media: MediaBytes) -> None:
+        if grant is None or media.run is None:
+            return
+        fetch = Fetch(
+            grant.account,
+            grant.session,
+            policy.stream,
+            media.run,
+            media.duration_ms,
+            media.medium,
+        )
+        admission = self._gate.admit_now(fetch) or await self._gate.admit(fetch)
+        verdict = admission.verdict
+        if verdict is not Verdict.GRANTED:
+            raise RefusedError(
+                verdict.status, verdict.value, admission=admission, account=grant.account
+            )
+
+    async def _media_playlist(self, request: web.BaseRequest, place: MediaPlaylist) -> Answer:
+        show = self._show(place.slug, place.show)
+        name, query = place.rendition, request.raw_path.partition("?")[2]
+        if name not in show.window.tracks and show.window.rendition(name) is None:
+            raise RefusedError(404, "not_found")
+        deadline_s = 0.0
+        while True:
+            edge, target_ms = show.reach(name)
+            if edge is not None:
+                decision = decide(query, edge, target_ms)
+                if isinstance(decision, Ready):
+                    break
+                if isinstance(decision, Reject):
+                    raise RefusedError(400, "directive", detail=decision.reason)
+            elif show.window.is_ended:
+                raise RefusedError(404, "not_found")
+            deadline_s = deadline_s or self._deadline(show)
+            await self._wait(show, name, deadline_s)
+        key = (name, decision.is_delta)
+        text = show.texts.get(key)
+        if text is None or text.source is not show.window:
+            written = playlist.media(show.window, name, is_delta=decision.is_delta)
+            text = show.texts[key] = make_text(show.window, written)
+        kind = Kind.BLOCKING_PLAYLIST if decision.is_blocking else Kind.PLAYLIST
+        kind = Kind.ENDED_PLAYLIST if edge.is_show_ended else kind
+        return self._text(request, show, text, kind)
+
+    async def _multivariant(self, request: web.BaseRequest, place: Multivariant) -> Answer:
+        show = self._hub.current(place.slug)
+        if show is None:
+            raise RefusedError(404, "not_found")
+        deadline_s = 0.0
+        while not show.window.has_started:
+            if show.window.is_ended:
+                raise RefusedError(404, "not_found")
+            deadline_s = deadline_s or self._deadline(show)
+            await self._wait(show, "", deadline_s)
+            show = self._hub.current(place.slug) or show
+        source = (show.window.opened.show, show.window.renditions)
+        text = show.texts.get(("", False))
+        if text is None or text.source != source:
+            text = make_text(source, playlist.multivariant(show.window))
+            show.texts["", False] = text
+        return self._text(request, show, text, Kind.MULTIVARIANT)
+
+    def _policy(self, slug: str) -> StreamPolicy:
+        policy = self._gate.policy(slug)
+        if policy is None and self._hub.current(slug) is not None:
+            # A worker was heard before control: the price is not known yet.
+            raise RefusedError(503, "starting")
+        if policy is None or not policy.is_enabled:
+            raise RefusedError(404, "not_found")
+        return policy
+
+    def _show(self, slug: str, number: int) -> Show:
+        show = self._hub.show(slug, number)
+        if show is not None:
+            return show
+        current = self._hub.current(slug)
+        if current is not None and number < current.window.opened.show:
+            raise RefusedError(404, "not_found", kind=Kind.GONE, show=current)
+        raise RefusedError(404, "not_found")
+
+    def _grant(self, token: str, policy: StreamPolicy, run: Run) -> Grant | None:
+        """Return who pays, None when nothing is to be paid."""
+        if not self._gate.is_priced(policy, run):
+            return None
+        now_s = self._clock.now_ms() // 1000
+        grant = self._grants.get(token)
+        try:
+            if grant is None or now_s >= grant.expires_s:
+                grant = verify(token, self._keys, now_s)
+                if len(self._grants) >= GRANTS_CACHED_MAX:
+                    del self._grants[next(iter(self._grants))]
+                self._grants[token] = grant
+        except AccessDeniedError as denied:
+            raise RefusedError(denied.status, denied.reason) from denied
+        if grant.stream != policy.stream:
+            raise RefusedError(403, "stream")
+        return grant
+
+    def _is_edge(self, request: web.BaseRequest) -> bool:
+        given = request.headers.get(EDGE_HEADER, "").encode("utf-8", "surrogateescape")
+        return bool(self._edge_key) and hmac.compare_digest(given, self._edge_key)
+
+    def _deadline(self, show: Show) -> float:
+        blocked_max_s = BLOCKED_TARGETS * show.window.opened.target_duration_s
+        return self._clock.monotonic() + blocked_max_s
+
+    async def _wait(self, show: Show, rendition: str, deadline_s: float) -> None:
+        try:
+            if not await self._hub.wait(show, rendition, deadline_s):
+                raise RefusedError(503, "late")
+        except CapacityError as error:
+            raise RefusedError(503, "busy") from error
+
+    def _object(
+        self,
+        request: web.BaseRequest,
+        show: Show,
+        place: MediaObject | Init,
+        media: MediaBytes,
+        kind: Kind,
+    ) -> Answer:
+        is_head = request.method == "HEAD"
+        return self._replies.media(
+            request.headers, show, place.rendition, media, kind, is_head=is_head
+        )
+
+    def _text(self, request: web.BaseRequest, show: Show, text: Text, kind: Kind) -> Answer:
+        is_head = request.method == "HEAD"
+        return self._replies.text(request.headers, show, text, kind, is_head=is_head)

@@ -1,0 +1,133 @@
+"""How well a publisher's upload does: numbers for metrics, plain words for its creator."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from dataclasses import dataclass
+from typing import Final
+
+from mediaserver.ingest.receiver import Receiver
+from mediaserver.media import Track
+
+WINDOW_S: Final = 10
+"""Seconds that rates look back on: long enough to hold a keyframe, short enough to see a fix."""
+_LOSS_WORTH_WORDS: Final = 0.01
+"""At 1 % missing, 400 ms of retransmission still repairs nearly everything; above it shows."""
+_KEYFRAMES_APART_MAX_S: Final = 4.0
+"""Longer than two default segments: viewers wait that long to start."""
+_OBS: Final = re.compile(r"OBS-Studio/(\d+)\.(\d+)", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    at_s: float
+    size_bytes: dict[Track, int]
+    packets: int
+    repaired: int
+    lost: int
+    dropped: int
+
+
+class Health:
+    """Samples a receiver each second."""
+
+    def __init__(self, user_agent: str) -> None:
+        self._user_agent = user_agent
+        self._samples: deque[_Sample] = deque(maxlen=WINDOW_S + 1)
+
+    def sample(self, receiver: Receiver, now: float) -> None:
+        """Take the receiver's counters; to be called once a second."""
+        sources = receiver.sources.values()
+        self._samples.append(
+            _Sample(
+                at_s=now,
+                size_bytes={source.track: source.size_bytes for source in sources},
+                packets=sum(source.packets for source in sources),
+                repaired=sum(source.order.repaired for source in sources),
+                lost=sum(source.order.lost for source in sources),
+                dropped=sum(source.frames.dropped for source in sources if source.frames),
+            )
+        )
+
+    def facts(self, receiver: Receiver, rtt_s: float | None) -> dict[str, float]:
+        """Return the numbers of a session. Totals count from its beginning, rates from 10 s ago."""
+        facts: dict[str, float] = {}
+        for track, source in receiver.sources.items():
+            facts[f"{track.value}_kbps"] = self._kbps(track)
+            facts[f"{track.value}_units"] = source.units
+        sources = receiver.sources.values()
+        facts["packets"] = sum(source.packets for source in sources)
+        facts["lost"] = sum(source.order.lost for source in sources)
+        facts["repaired"] = sum(source.order.repaired for source in sources)
+        facts["nacks"] = sum(source.order.asked for source in sources)
+        facts["plis"] = receiver.plis
+        facts["upload_loss_percent"] = round(100 * self._loss(), 2)
+        video = receiver.sources.get(Track.VIDEO)
+        if video is not None and video.frames is not None:
+            facts["frames_dropped"] = video.frames.dropped
+            facts["keyframe_interval_s"] = video.idr_interval_s
+        repair_s = max((source.order.repair_s for source in sources), default=0.0)
+        facts["rtt_ms"] = round(1000 * (repair_s or rtt_s or 0.0), 1)
+        return facts
+
+    def advice(self, receiver: Receiver) -> tuple[str, ...]:
+        """Return what the creator can do to make the show better, most urgent first."""
+        words = []
+        obs = _OBS.search(self._user_agent)
+        if obs and (int(obs[1]), int(obs[2])) == (30, 1):
+            words.append(
+                "OBS 30.1 corrupts video that it sends again after packet loss; "
+                "update to OBS 30.2 or newer."
+            )
+        loss = self._loss()
+        if loss >= _LOSS_WORTH_WORDS:
+            words.append(
+                f"{100 * loss:.1f} % of your upload is lost on the way; "
+                "lower the bitrate or use a cable instead of Wi-Fi."
+            )
+        video = receiver.sources.get(Track.VIDEO)
+        if video is not None and video.frames is not None:
+            if video.idr_interval_s > _KEYFRAMES_APART_MAX_S:
+                words.append(
+                    f"Keyframes come {video.idr_interval_s:.1f} s apart; set the keyframe "
+                    "interval to 1 or 2 s (OBS: Settings, Output, Streaming)."
+                )
+            elif video.frames.waits_for_idr and self._dropped() > 0:
+                words.append(
+                    "The picture waits for a keyframe; set the keyframe interval to 1 or 2 s "
+                    "(OBS: Settings, Output, Streaming)."
+                )
+            if video.packets == 0 and len(self._samples) > 3:
+                words.append("No video arrives; check that a video encoder is running.")
+        audio = receiver.sources.get(Track.AUDIO)
+        if audio is not None and audio.packets == 0 and len(self._samples) > 3:
+            words.append("No audio arrives; check that an audio track is selected for streaming.")
+        return tuple(words)
+
+    def _span(self) -> tuple[_Sample, _Sample] | None:
+        if len(self._samples) < 2 or self._samples[-1].at_s <= self._samples[0].at_s:
+            return None
+        return self._samples[0], self._samples[-1]
+
+    def _kbps(self, track: Track) -> float:
+        span = self._span()
+        if span is None:
+            return 0.0
+        first, last = span
+        size = last.size_bytes.get(track, 0) - first.size_bytes.get(track, 0)
+        return round(size * 8 / 1000 / (last.at_s - first.at_s), 1)
+
+    def _loss(self) -> float:
+        """Return the share of packets of the window that were lost at the first try."""
+        span = self._span()
+        if span is None:
+            return 0.0
+        first, last = span
+        missed = (last.repaired - first.repaired) + (last.lost - first.lost)
+        sent = last.packets - first.packets + missed
+        return missed / sent if sent > 0 else 0.0
+
+    def _dropped(self) -> int:
+        span = self._span()
+        return span[1].dropped - span[0].dropped if span else 0

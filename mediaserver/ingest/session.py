@@ -1,0 +1,118 @@
+"""The life of one WHIP session, and what a PATCH of it means. Values in, values out.
+
+    created --handshake--> connected --first media--> live --> ended
+       └── connect time-out ──┴── media time-out, close_notify, BYE, DELETE, take-over ──┘
+
+Dead peers are noticed by media alone: libjuice sends no STUN for 7 s after nomination, and FFmpeg
+never answers consent checks, so neither may count (ice-lab.md, 7). RFC 7675 allows 30 s.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import Enum, StrEnum
+from typing import Final
+
+_ENTITY_TAG: Final = re.compile(r'\s*((?:W/)?"[^"]*"|\*)\s*(?:,|$)')
+
+
+class Stage(Enum):
+    """How far a session has come."""
+
+    CREATED = "created"
+    CONNECTED = "connected"
+    LIVE = "live"
+    ENDED = "ended"
+
+
+class EndReason(StrEnum):
+    """Why a session ended. The composer is told the value."""
+
+    DELETED = "deleted"
+    REPLACED = "replaced"
+    MEDIA_TIMEOUT = "media_timeout"
+    CLOSED_BY_PEER = "closed_by_peer"
+    FAILED = "failed"
+    DRAINED = "drained"
+
+
+class PatchKind(Enum):
+    """What a PATCH asks for, or the status that refuses it."""
+
+    TRICKLE = 204
+    RESTART = 200
+    PRECONDITION_FAILED = 412
+    PRECONDITION_REQUIRED = 428
+
+
+class SessionLife:
+    """Stage and time-outs of one session."""
+
+    def __init__(self, created_s: float, connect_timeout_s: float, media_timeout_s: float) -> None:
+        self.stage = Stage.CREATED
+        self.reason: EndReason | None = None
+        self._connect_timeout_s = connect_timeout_s
+        self._media_timeout_s = media_timeout_s
+        self._since_s = created_s
+
+    @property
+    def is_ended(self) -> bool:
+        """True once `end` was called."""
+        return self.stage is Stage.ENDED
+
+    def connected(self, now: float) -> None:
+        """Note that the DTLS handshake is done."""
+        if self.stage is Stage.CREATED:
+            self.stage = Stage.CONNECTED
+            self._since_s = now
+
+    def media(self, now: float) -> None:
+        """Note an authenticated media packet."""
+        if self.stage is Stage.CONNECTED:
+            self.stage = Stage.LIVE
+        self._since_s = now
+
+    def overdue(self, now: float) -> EndReason | None:
+        """Return why the session has to end now, or None.
+
+        The first media may take as long as connecting: encoders start after the answer.
+        """
+        silent_s = now - self._since_s
+        if self.stage is Stage.CREATED and silent_s > self._connect_timeout_s:
+            return EndReason.FAILED
+        if self.stage is Stage.CONNECTED and silent_s > max(
+            self._connect_timeout_s, self._media_timeout_s
+        ):
+            return EndReason.MEDIA_TIMEOUT
+        if self.stage is Stage.LIVE and silent_s > self._media_timeout_s:
+            return EndReason.MEDIA_TIMEOUT
+        return None
+
+    def end(self, reason: EndReason) -> bool:
+        """End the session; return False when it had ended before."""
+        if self.stage is Stage.ENDED:
+            return False
+        self.stage = Stage.ENDED
+        self.reason = reason
+        return True
+
+
+def judge_patch(if_match: str | None, etag: str, ufrag: str, remote_ufrag: str) -> PatchKind:
+    """Return what a PATCH with these means.
+
+    Args:
+        if_match: The If-Match header, or None without one.
+        etag: The session's present entity tag, quoted.
+        ufrag: The fragment's ice-ufrag, or empty.
+        remote_ufrag: The publisher's present one. Another one asks for an ICE restart.
+
+    Source: RFC 9725, 4.3; RFC 9110, 13.1.1 (strong comparison); RFC 6585, 3. The RFC's own example
+    of a restart writes ``"*"`` in quotes, so both spellings of the star pass.
+    """
+    if if_match is None:
+        return PatchKind.PRECONDITION_REQUIRED
+    tags = _ENTITY_TAG.findall(if_match)
+    if not any(tag in ("*", '"*"', etag) for tag in tags):
+        return PatchKind.PRECONDITION_FAILED
+    is_restart = ufrag not in ("", remote_ufrag)
+    return PatchKind.RESTART if is_restart else PatchKind.TRICKLE

@@ -1,0 +1,395 @@
+"""WHIP endpoint and session resource (RFC 9725): POST, PATCH, DELETE, OPTIONS, GET.
+
+One endpoint serves one stream in its worker. A session is its own URL: a new POST never waits for
+the old session to be noticed dead, and takes the stream over as soon as it is connected; a late
+DELETE of the old one ends nothing but itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, Protocol
+
+from aiohttp import web
+
+from mediaserver import log
+from mediaserver.clock import Clock
+from mediaserver.errors import CapacityError, OfferRejectedError
+from mediaserver.ingest import sdp
+from mediaserver.ingest.dtls import certificate
+from mediaserver.ingest.publisher import Publisher
+from mediaserver.ingest.receiver import Media
+from mediaserver.ingest.session import EndReason, PatchKind, Stage, judge_patch
+from mediaserver.ingest.settings import IngestSettings
+from mediaserver.media import AccessUnit, SenderReport, Track
+from mediaserver.problem import CONTENT_TYPE as PROBLEM_TYPE
+from mediaserver.problem import problem
+
+OFFER_TYPE: Final = "application/sdp"
+FRAGMENT_TYPE: Final = "application/trickle-ice-sdpfrag"
+CORS_HEADERS: Final[Mapping[str, str]] = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Expose-Headers": (
+        "Location, ETag, Link, Accept-Post, Accept-Patch, Retry-After, WWW-Authenticate"
+    ),
+}
+"""On every answer: what a browser's script may read."""
+PREFLIGHT_HEADERS: Final[Mapping[str, str]] = {
+    "Access-Control-Allow-Methods": "POST, PATCH, DELETE, GET, OPTIONS",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type, If-Match",
+    "Access-Control-Max-Age": "86400",
+}
+"""On answers to OPTIONS, with CORS_HEADERS."""
+BODY_WAIT_S: Final = 10.0
+"""OBS gives the whole exchange 8 s."""
+FAULT_LOG_S: Final = 1.0
+"""A composer that fails for every frame is logged once a second, with the count."""
+
+_TITLES: Final = {
+    400: "Not a usable body",
+    401: "Unauthorized",
+    404: "No such session",
+    408: "The body did not arrive",
+    412: "Another ICE session",
+    413: "Body too large",
+    415: "Wrong content type",
+    422: "Offer not acceptable",
+    428: "If-Match is needed",
+    429: "Too many attempts",
+    503: "Try again later",
+}
+_log = log.get("ingest")
+
+
+class PublisherSink(Protocol):
+    """Where media go. Called on the event loop, in order, and quickly."""
+
+    def publisher_connected(
+        self, session_id: str, tracks: frozenset[Track], user_agent: str
+    ) -> None:
+        """A publisher has the stream now; what comes next is its media."""
+
+    def access_unit(self, unit: AccessUnit) -> None:
+        """One frame of the present publisher."""
+
+    def sender_report(self, report: SenderReport) -> None:
+        """The present publisher's clocks."""
+
+    def publisher_gone(self, session_id: str, reason: str) -> None:
+        """The publisher is gone: deleted, replaced, media_timeout, closed_by_peer, failed, drained.
+
+        When it was replaced, `publisher_connected` of the next follows at once.
+        """
+
+
+async def endpoint_options(_request: web.Request) -> web.Response:
+    """Answer OPTIONS of a WHIP endpoint; needs no worker and, for preflights, no key."""
+    return web.Response(
+        headers={**CORS_HEADERS, **PREFLIGHT_HEADERS, "Accept-Post": OFFER_TYPE, "Allow": "POST"}
+    )
+
+
+async def endpoint_get(_request: web.Request) -> web.Response:
+    """Answer GET of a WHIP endpoint: 204 (RFC 9725, 4.1), whether or not someone publishes."""
+    return web.Response(status=204, headers=CORS_HEADERS)
+
+
+class WhipEndpoint:
+    """The WHIP resources of one stream.
+
+    The caller's address, for the bound on pending sessions, is the last entry of
+    ``X-Forwarded-For``: what our own HTTP process added.
+    """
+
+    def __init__(
+        self,
+        settings: IngestSettings,
+        sink: PublisherSink,
+        clock: Clock,
+        worker: str,
+        is_key: Callable[[str], bool],
+    ) -> None:
+        self._settings = settings
+        self._sink = sink
+        self._clock = clock
+        self._worker = worker
+        self._is_key = is_key
+        certificate(clock.now_ms())  # made while the worker is a spare, not while an encoder waits
+        self._sessions: dict[str, Publisher] = {}
+        self._live: Publisher | None = None
+        self._count = 0
+        self._is_closed = False
+        self._closing: set[asyncio.Task[None]] = set()
+        self._faults = 0
+        self._fault_logged_s = float("-inf")
+
+    async def post(self, request: web.Request) -> web.Response:
+        """Answer an offer: 201 with the answer, or a problem that says what to change."""
+        return await self._guarded(request, self._post)
+
+    async def session(self, request: web.Request) -> web.Response:
+        """Answer PATCH, DELETE, GET and OPTIONS of a session's URL."""
+        if request.method == "OPTIONS":
+            return web.Response(
+                headers={
+                    **CORS_HEADERS,
+                    **PREFLIGHT_HEADERS,
+                    "Accept-Patch": FRAGMENT_TYPE,
+                    "Allow": "PATCH, DELETE, GET, OPTIONS",
+                }
+            )
+        return await self._guarded(request, self._session)
+
+    def request_keyframe(self) -> None:
+        """Ask the present publisher for a keyframe, at most twice a second."""
+        if self._live is not None:
+            self._live.request_keyframe()
+
+    def facts(self) -> dict[str, float]:
+        """Return numbers of the present publisher, and how many sessions are connecting."""
+        pending = sum(p.life.stage is Stage.CREATED for p in self._sessions.values())
+        live = self._live.facts() if self._live is not None else {}
+        return {**live, "sessions_pending": pending}
+
+    def advice(self) -> tuple[str, ...]:
+        """Return plain words for the creator, most urgent first."""
+        return self._live.advice() if self._live is not None else ()
+
+    async def close(self, reason: str = EndReason.DRAINED.value) -> None:
+        """End every session and tell the publishers; later POSTs get 503."""
+        self._is_closed = True
+        publishers = list(self._sessions.values())
+        await asyncio.gather(*(p.close(EndReason(reason)) for p in publishers))
+        if self._closing:
+            await asyncio.wait(self._closing)
+
+    # What publishers tell (publisher.Owner).
+
+    def connected(self, publisher: Publisher) -> None:
+        """Hand the stream to a publisher whose handshake is done."""
+        before = self._live
+        if before is not None and before.number > publisher.number:
+            publisher.end(EndReason.REPLACED)  # a slow old attempt: the newer one keeps the stream
+            return
+        if before is not None:
+            before.end(EndReason.REPLACED)
+        self._live = publisher
+        connect_ms = round(1000 * (self._clock.monotonic() - publisher.started_s))
+        _log.info(
+            "whip.session.opened",
+            session_id=publisher.session_id,
+            connect_ms=connect_ms,
+            user_agent=publisher.user_agent,
+        )
+        self._tell(
+            self._sink.publisher_connected,
+            publisher.session_id,
+            publisher.offer.kinds,
+            publisher.user_agent,
+        )
+
+    def media(self, publisher: Publisher, item: Media) -> None:
+        """Pass on what the present publisher sent."""
+        if publisher is not self._live:
+            return
+        if isinstance(item, AccessUnit):
+            self._tell(self._sink.access_unit, item)
+        else:
+            self._tell(self._sink.sender_report, item)
+
+    def ended(self, publisher: Publisher, reason: EndReason) -> None:
+        """Forget a session; tell the sink if it had the stream."""
+        self._sessions.pop(publisher.secret, None)
+        closing = asyncio.create_task(publisher.close(reason))
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
+        _log.info(
+            "whip.session.closed",
+            session_id=publisher.session_id,
+            reason=reason.value,
+            **publisher.facts(),
+        )
+        if publisher is self._live:
+            self._live = None
+            self._tell(self._sink.publisher_gone, publisher.session_id, reason.value)
+
+    def _tell(self, method: Callable[..., None], *values: Any) -> None:
+        try:
+            method(*values)
+        except Exception:  # noqa: BLE001 - a fault of the composer must not end the receive path
+            self._faults += 1
+            now = self._clock.monotonic()
+            if now - self._fault_logged_s >= FAULT_LOG_S:
+                self._fault_logged_s = now
+                _log.exception("whip.sink.failed", method=str(method), faults=self._faults)
+
+    # HTTP
+
+    async def _guarded(
+        self,
+        request: web.Request,
+        handler: Callable[[web.Request], Awaitable[web.Response]],
+    ) -> web.Response:
+        # RFC 9725, 4.7: the bearer guards the session's URL as it does the endpoint's.
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not self._is_key(token.strip()):
+            return _refusal(
+                401,
+                "The stream key is missing or wrong; send it as a bearer token (OBS: Bearer Token)",
+                {"WWW-Authenticate": 'Bearer realm="whip"'},
+            )
+        try:
+            return await handler(request)
+        except OfferRejectedError as error:
+            _log.warning("whip.offer.rejected", status=error.status, reason=error.reason)
+            accept = "Accept-Patch" if request.method == "PATCH" else "Accept-Post"
+            kind = FRAGMENT_TYPE if request.method == "PATCH" else OFFER_TYPE
+            return _refusal(
+                error.status, error.reason, {accept: kind} if error.status == 415 else {}
+            )
+        except CapacityError as error:
+            _log.warning("whip.session.refused", cause=str(error))
+            return _refusal(503, str(error), {"Retry-After": "2"})
+
+    async def _post(self, request: web.Request) -> web.Response:
+        offer = sdp.parse_offer(await self._body(request, OFFER_TYPE))
+        if self._is_closed:
+            raise CapacityError("this worker is shutting down; post the offer again")
+        address = request.headers.get("X-Forwarded-For", request.remote or "").rpartition(",")[2]
+        key = request.headers["Authorization"].partition(" ")[2].strip()
+        key_id = hashlib.sha256(key.encode()).hexdigest()
+        refusal = self._make_room(address.strip(), key_id)
+        if refusal is not None:
+            return refusal
+        self._count += 1
+        publisher = Publisher(
+            self._settings,
+            self._clock,
+            offer,
+            self,
+            number=self._count,
+            user_agent=request.headers.get("User-Agent", "")[:256],
+            address=address.strip(),
+            key_id=key_id,
+        )
+        self._sessions[publisher.secret] = publisher
+        try:
+            answer = await publisher.answer()
+        except BaseException:
+            self._sessions.pop(publisher.secret, None)
+            raise
+        slug = request.match_info["slug"]
+        return web.Response(
+            status=201,
+            body=answer.encode(),
+            headers={
+                **CORS_HEADERS,
+                "Content-Type": OFFER_TYPE,
+                # From the root: older OBS versions take a relative one for a path at the root.
+                "Location": f"/{slug}/whip/{self._worker}.{publisher.secret}",
+                "ETag": publisher.etag,
+                "Accept-Patch": FRAGMENT_TYPE,
+                "Cache-Control": "no-store",
+            },
+        )
+
+    async def _session(self, request: web.Request) -> web.Response:
+        publisher = self._sessions.get(request.match_info["session"].rpartition(".")[2])
+        if publisher is None:
+            return _refusal(404, "This session has ended or never was; post a new offer", {})
+        if request.method == "PATCH":
+            return await self._patch(request, publisher)
+        if request.method == "DELETE":
+            await publisher.close(EndReason.DELETED)
+            return web.Response(status=200, headers=CORS_HEADERS)  # OBS warns about 204
+        return web.Response(status=204, headers=CORS_HEADERS)
+
+    async def _patch(self, request: web.Request, publisher: Publisher) -> web.Response:
+        fragment = sdp.parse_fragment(await self._body(request, FRAGMENT_TYPE))
+        kind = judge_patch(
+            request.headers.get("If-Match"), publisher.etag, fragment.ufrag, publisher.remote_ufrag
+        )
+        if kind is PatchKind.TRICKLE:
+            return web.Response(status=204, headers=CORS_HEADERS)  # no ETag: RFC 9725, 4.3.2
+        if kind is PatchKind.RESTART:
+            try:
+                answer = await publisher.restart(fragment)
+            except ConnectionError:
+                return _refusal(404, "This session has ended; post a new offer", {})
+            return web.Response(
+                status=200,
+                body=answer.encode(),
+                headers={
+                    **CORS_HEADERS,
+                    "Content-Type": FRAGMENT_TYPE,
+                    "ETag": publisher.etag,
+                    "Cache-Control": "no-store",
+                },
+            )
+        detail = (
+            "Send If-Match with the session's ETag, or * for an ICE restart"
+            if kind is PatchKind.PRECONDITION_REQUIRED
+            else "If-Match names an ICE session that is no more; use the newest ETag"
+        )
+        return _refusal(kind.value, detail, {})
+
+    def _make_room(self, address: str, key_id: str) -> web.Response | None:
+        """Return a refusal when too many sessions are connecting already.
+
+        An encoder that comes back is never kept out by its own earlier attempts, as OBS does not
+        retry after a refusal: the oldest attempt of the same key and address makes room.
+        """
+        settings = self._settings
+        pending = [p for p in self._sessions.values() if p.life.stage is Stage.CREATED]
+        of_key = [p for p in pending if p.key_id == key_id]
+        if len(of_key) >= settings.pending_sessions_per_key_max:
+            own = [p for p in of_key if p.address == address]
+            if not own:
+                return self._too_many(429, f"{len(of_key)} sessions with this key are connecting")
+            own[0].end(EndReason.REPLACED)
+            pending.remove(own[0])
+        of_address = sum(p.address == address for p in pending)
+        if of_address >= settings.pending_sessions_per_address_max:
+            return self._too_many(503, f"{of_address} sessions from this address are connecting")
+        return None
+
+    def _too_many(self, status: int, detail: str) -> web.Response:
+        wait_s = self._settings.connect_timeout_s
+        return _refusal(status, f"{detail}; try again in {wait_s} s", {"Retry-After": str(wait_s)})
+
+    async def _body(self, request: web.Request, kind: str) -> str:
+        if request.content_type.lower() != kind:
+            raise OfferRejectedError(
+                415, f"the body is {request.content_type[:64]}; {kind} is expected"
+            )
+        limit = self._settings.offer_bytes_max
+        if request.content_length is not None and request.content_length > limit:
+            raise OfferRejectedError(413, f"the body has more than {limit} bytes")
+        body = bytearray()
+        try:
+            async with asyncio.timeout(BODY_WAIT_S):
+                async for chunk in request.content.iter_any():
+                    body += chunk
+                    if len(body) > limit:
+                        raise OfferRejectedError(413, f"the body has more than {limit} bytes")
+        except TimeoutError as error:
+            raise OfferRejectedError(408, f"the body took over {BODY_WAIT_S:.0f} s") from error
+        try:
+            return body.decode()
+        except UnicodeDecodeError as error:
+            raise OfferRejectedError(400, "the body is not UTF-8 text") from error
+
+
+def _refusal(status: int, detail: str, headers: dict[str, str]) -> web.Response:
+    return web.Response(
+        status=status,
+        body=problem(status, _TITLES[status], detail),
+        headers={
+            **CORS_HEADERS,
+            **headers,
+            "Content-Type": PROBLEM_TYPE,
+            "Cache-Control": "no-store",
+        },
+    )

@@ -1,0 +1,117 @@
+"""What every process of the server does before its own work: arguments, log, signals, loop.
+
+A process ends with `EXIT_OK` after an orderly stop, with `EXIT_CONFIG` when an operator must act
+first (the server then stops as well and does not restart it), and with anything else when it
+failed and may be restarted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import dataclasses
+import os
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal, cast
+
+import uvloop
+
+from mediaserver import log
+from mediaserver.errors import ConfigError
+from mediaserver.settings import Settings, load
+
+EXIT_OK: Final = 0
+EXIT_FAILED: Final = 1
+EXIT_CONFIG: Final = 78
+"""sysexits.h, EX_CONFIG."""
+
+
+class StartRefusedError(Exception):
+    """This process cannot work until an operator acts; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What a process is started with.
+
+    Attributes:
+        settings: The whole tree.
+        config: The file it was read from, None for the defaults.
+        data_dir: Directory of everything that is kept, absolute.
+        arguments: Whatever else the command line said.
+    """
+
+    settings: Settings
+    config: Path | None
+    data_dir: Path
+    arguments: argparse.Namespace
+
+    @property
+    def run_dir(self) -> Path:
+        """Return the directory of the sockets."""
+        return self.data_dir / "run"
+
+
+def parser(description: str) -> argparse.ArgumentParser:
+    """Return a parser that knows the two arguments which every process has."""
+    made = argparse.ArgumentParser(description=description)
+    made.add_argument("--config", type=Path, default=None, help="configuration file")
+    made.add_argument("--data-dir", type=Path, default=None, help="instead of server.data_dir")
+    return made
+
+
+def begin(arguments: argparse.Namespace) -> Start:
+    """Return the settings and directories that the arguments name.
+
+    Raises:
+        ConfigError: With every fault of the configuration.
+    """
+    settings = load(arguments.config, os.environ)
+    data_dir = (arguments.data_dir or Path(settings.server.data_dir)).absolute()
+    server = dataclasses.replace(settings.server, data_dir=str(data_dir))
+    settings = dataclasses.replace(settings, server=server)
+    return Start(settings, arguments.config, data_dir, arguments)
+
+
+def run(
+    process: str,
+    settings: Settings,
+    main: Callable[[asyncio.Event], Coroutine[Any, Any, int | None]],
+) -> int:
+    """Run `main` on uvloop until it returns; its event is set by SIGTERM or SIGINT.
+
+    Returns:
+        The exit code: what `main` returned, 0 for None.
+
+    Raises:
+        StartRefusedError: As `main` raised it; everything else that it raises is logged.
+    """
+    level = settings.log.level
+    log.configure(cast(Literal["json", "console"], settings.log.format), level, process)
+    logger = log.get("process")
+
+    async def body() -> int:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        return await main(stop) or EXIT_OK
+
+    try:
+        return uvloop.run(body())
+    except StartRefusedError:
+        raise
+    except Exception:
+        logger.exception("process.run.failed")
+        return EXIT_FAILED
+
+
+def refuse(error: ConfigError | StartRefusedError) -> int:
+    """Tell on standard error why we do not start, a line for each fault; return `EXIT_CONFIG`."""
+    for fault in error.faults if isinstance(error, ConfigError) else (str(error),):
+        sys.stderr.write(f"vilokanam: {fault}\n")
+    return EXIT_CONFIG

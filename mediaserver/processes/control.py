@@ -1,0 +1,290 @@
+"""Control: one process; the only writer of the book, the admin API, who takes which publisher.
+
+It serves ``run/control.sock`` and tells every HTTP process, over its link, what it must know to
+decide alone. Workers and viewers go on while it restarts; it learns of the workers again from their
+reports, and of all else from the book.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final
+from uuid import UUID
+
+from aiohttp import web
+
+from mediaserver import log, metrics
+from mediaserver.api.admin import application
+from mediaserver.api.context import Context
+from mediaserver.api.problems import ApiError
+from mediaserver.clock import SystemClock
+from mediaserver.errors import ConfigError
+from mediaserver.link import Hello, Message, Policy
+from mediaserver.processes import bootstrap, placement, secret_files
+from mediaserver.processes.bootstrap import EXIT_OK, Start, StartRefusedError
+from mediaserver.processes.link_client import LinkClients
+from mediaserver.processes.money import BookCaller, Money
+from mediaserver.processes.placement import StreamKey, WhipForward, Worker, Workers
+from metering import keyfile
+from metering.book.book import Book
+from metering.book.records import StreamRecord
+from metering.book.thread import BookThread
+from metering.errors import BookError, InvalidValueError
+from metering.units import PriceVersion, StreamPolicy
+
+PUSH_PERIOD_S: Final = 5.0
+"""rules 5: an HTTP process that control has not reached for 30 s refuses priced media."""
+PLANNED_AHEAD_S: Final = 5
+"""A stream without a worker's word: no plan reaches further ahead of the clock than a segment."""
+
+_log = log.get("control")
+
+
+class Control:
+    """Joins the book, the store, the API, the links and the workers."""
+
+    def __init__(self, start: Start) -> None:
+        self._start = start
+        self._settings = start.settings
+        self._clock = SystemClock()
+        self._paths = secret_files.paths(start.settings, start.data_dir)
+        self._token_keys = secret_files.token_keys(self._paths.token_keys)
+        self._workers = Workers(self._clock.monotonic)
+        self._push = asyncio.Event()
+        self._policy: Policy | None = None
+
+    async def run(self, stop: asyncio.Event) -> int:
+        """Serve until `stop` is set, then cut what is pending; return the exit code.
+
+        Raises:
+            StartRefusedError: The book, a key file or Redis cannot be used.
+        """
+        thread = BookThread()
+        try:
+            book, operator = await thread(self._open)
+        except (BookError, InvalidValueError) as error:
+            thread.close()
+            raise StartRefusedError(str(error)) from error
+        caller = BookCaller(book, thread)
+        redis_url = self._settings.metering.redis_url or (
+            f"unix://{self._start.run_dir / 'redis.sock'}"
+        )
+        money = Money(
+            self._settings,
+            redis_url,
+            caller,
+            operator=operator,
+            clock=self._clock,
+            changed=self._push.set,
+        )
+        shared = Context(
+            settings=self._settings,
+            clock=self._clock,
+            book=caller,
+            store=money.lend,
+            apply_later=money.apply_later,
+            token_keys=self._token_keys,
+            admin_token=secret_files.admin_token(self._paths.admin_token),
+            operator=operator,
+            newest_tick=self._newest_tick,
+            health=self._health,
+            workers=lambda: [_worker_json(one) for one in self._workers.living()],
+            changed=self._push.set,
+            reconcile=money.report,
+        )
+        try:
+            await self._serve(shared, money, stop)
+        finally:
+            await thread(book.close)
+            thread.close()
+        if money.refused.is_set():
+            raise StartRefusedError(f"Redis: {money.refusal}")
+        return EXIT_OK
+
+    def _open(self) -> tuple[Book, Any]:
+        path = self._start.data_dir / "book.sqlite3"
+        book = Book.open(f"sqlite:///{path}", self._settings.asset)
+        return book, keyfile.read_or_make(self._paths.operator_key)
+
+    async def _serve(self, shared: Context, money: Money, stop: asyncio.Event) -> None:
+        runner = web.AppRunner(
+            self._application(shared, money), access_log=None, handle_signals=False
+        )
+        await runner.setup()
+        socket = self._start.run_dir / "control.sock"
+        socket.unlink(missing_ok=True)
+        await web.UnixSite(runner, str(socket)).start()
+        hello = Hello("control", "control", os.getpid())
+        async with LinkClients(self._start.run_dir, hello, self._replay) as links:
+            tasks = [
+                asyncio.create_task(money.run()),
+                asyncio.create_task(self._push_policies(shared, money, links)),
+            ]
+            _log.info("control.process.started", socket=str(socket))
+            waits = [asyncio.create_task(one.wait()) for one in (stop, money.refused)]
+            await asyncio.wait({*waits, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+            await runner.cleanup()
+            for task in (*waits, *tasks):
+                task.cancel()
+            results = await asyncio.gather(*waits, *tasks, return_exceptions=True)
+        for result in results:
+            if isinstance(result, Exception):
+                raise result
+
+    def _application(self, shared: Context, money: Money) -> web.Application:
+        app = application(shared)
+        forward = WhipForward(
+            self._start.run_dir, self._workers, lambda slug, key: _check_key(shared, slug, key)
+        )
+
+        async def report(request: web.Request) -> web.Response:
+            await self._workers.report(placement.worker_of(_object(await request.read())))
+            return web.Response(status=204)
+
+        async def health(_: web.Request) -> web.Response:
+            return web.Response(text="ok\n")
+
+        async def ready(_: web.Request) -> web.Response:
+            if not money.is_ready:
+                return web.json_response(
+                    {"ready": False, "faults": ["Redis is away or not yet recovered"]}, status=503
+                )
+            return web.json_response({"ready": True})
+
+        async def own_metrics(_: web.Request) -> web.Response:
+            return web.Response(text=metrics.own_text("control"))
+
+        app.router.add_routes(
+            [
+                web.post("/{slug}/whip", forward.handle),
+                web.post("/internal/workers", report),
+                web.get("/internal/metrics", own_metrics),
+                web.get("/healthz", health),
+                web.get("/readyz", ready),
+            ]
+        )
+        return app
+
+    def _replay(self) -> Iterable[Message]:
+        return () if self._policy is None else (self._policy,)
+
+    async def _push_policies(self, shared: Context, money: Money, links: LinkClients) -> None:
+        """Tell HTTP processes at each change and each `PUSH_PERIOD_S`."""
+        while True:
+            self._push.clear()
+            try:
+                streams = await shared.book.call(lambda book: book.streams())
+            except BookError as error:
+                # Untold for policy_lost_s, HTTP processes refuse priced media by themselves.
+                _log.error("control.policy.failed", reason=str(error))
+            else:
+                self._policy = self._make_policy(streams, money)
+                links.send(self._policy)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(PUSH_PERIOD_S):
+                    await self._push.wait()
+
+    def _make_policy(self, streams: list[StreamRecord], money: Money) -> Policy:
+        recovery, price = money.recovery, self._settings.price
+        oldest = self._clock.now_ms() // 1000 - self._settings.metering.watched_hours * 3600
+        return Policy(
+            streams=tuple(
+                StreamPolicy(
+                    one.id, one.slug, one.title, _in_force(one.prices, oldest), one.is_enabled
+                )
+                for one in streams
+            ),
+            token_keys=self._token_keys,
+            asset=self._settings.asset,
+            store_epoch=recovery.epoch if recovery else "",
+            store_run_id=money.run_id,
+            top_up_url=price.top_up_url,
+            is_top_up_open=int(price.demo_top_up_planck) > 0,
+            replay_from_ms=recovery.replay_from_ms if recovery else 0,
+        )
+
+    async def _newest_tick(self, stream: UUID) -> int:
+        """Return the newest second of a stream that may be planned, by its worker and its file."""
+        now_tick = self._clock.now_ms() // 1000
+        worker = self._workers.of(stream)
+        planned = worker.newest_planned_tick if worker is not None else 0
+        path = self._start.data_dir / "shows" / f"{stream}.json"
+        stored = await asyncio.to_thread(_stored_tick, path)
+        return max(planned, stored, now_tick + PLANNED_AHEAD_S)
+
+    def _health(self, stream: UUID) -> dict[str, Any]:
+        worker = self._workers.of(stream)
+        if worker is None:
+            return {"state": "offline", "show": None, "facts": {}, "advice": []}
+        return {
+            "state": worker.state,
+            "show": worker.show or None,
+            "facts": worker.facts,
+            "advice": list(worker.advice),
+        }
+
+
+async def _check_key(shared: Context, slug: str, key: str) -> StreamKey:
+    record = await shared.book.call(lambda book: book.stream(slug))
+    if await shared.book.call(lambda book: book.stream_by_key(slug, key)) is None:
+        raise ApiError(
+            401,
+            "Not authorised",
+            "this is not the stream's key; make a new one with `vilokanam streams rotate-key`",
+            {"WWW-Authenticate": 'Bearer realm="vilokanam"'},
+        )
+    return StreamKey(record.id, record.slug, record.key_sha256)
+
+
+def _in_force(prices: tuple[PriceVersion, ...], oldest: int) -> tuple[PriceVersion, ...]:
+    """Return the versions that a tick from `oldest` on may have."""
+    first = max((i for i, one in enumerate(prices) if one.from_tick <= oldest), default=0)
+    return prices[first:]
+
+
+def _stored_tick(path: Path) -> int:
+    try:
+        body = json.loads(path.read_bytes())
+        return -(-int(body["planned_end_ms"]) // 1000)
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0
+
+
+def _object(raw: bytes) -> dict[str, Any]:
+    try:
+        body = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise ApiError(400, "Not JSON", "the body is not a JSON object") from error
+    if not isinstance(body, dict):
+        raise ApiError(400, "Not JSON", "the body is not a JSON object")
+    return body
+
+
+def _worker_json(worker: Worker) -> dict[str, Any]:
+    return {
+        "name": worker.name,
+        "pid": worker.pid,
+        "stream": worker.slug or None,
+        "state": worker.state,
+        "show": worker.show or None,
+    }
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run ``python -m mediaserver.processes.control``."""
+    arguments = bootstrap.parser("Control: book, API, placement.").parse_args(argv)
+    try:
+        start = bootstrap.begin(arguments)
+        return bootstrap.run("control", start.settings, lambda stop: Control(start).run(stop))
+    except (ConfigError, StartRefusedError) as error:
+        return bootstrap.refuse(error)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

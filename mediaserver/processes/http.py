@@ -1,0 +1,308 @@
+"""An HTTP process: media from memory, the meter, the page; all else forwarded. No SQL.
+
+Several share the TCP port (`reuse_port`). Windows come from the workers' links, prices and keys
+from control's: one that restarts is refilled by both, and goes on alone while control is away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any, Final
+
+from aiohttp import web
+from prometheus_client import Counter, Gauge
+
+from mediaserver import log, metrics
+from mediaserver.access.tokens import Grant, verify
+from mediaserver.api.forward import Forwarder
+from mediaserver.api.meter import Meter, Viewer
+from mediaserver.api.pages import Pages
+from mediaserver.clock import SystemClock
+from mediaserver.errors import AccessDeniedError, AddressError, ConfigError
+from mediaserver.hls import addresses
+from mediaserver.hls.hub import Hub
+from mediaserver.hls.link_server import LinkServer
+from mediaserver.hls.serve import MediaHandler
+from mediaserver.ingest import whip
+from mediaserver.link import Policy
+from mediaserver.problem import problem
+from mediaserver.processes import bootstrap, scrape
+from mediaserver.processes.bootstrap import Start
+from metering.claims import RawClaims
+from metering.gate import LocalGate
+from metering.price import in_force
+from metering.units import StreamPolicy, session_text
+
+REDIS_SOCKET: Final = "redis.sock"
+"""Under ``run/``: the embedded Redis."""
+REQUEST_BYTES_MAX: Final = 1 << 20
+KEEPALIVE_S: Final = 75.0
+"""Longer than a player's longest pause between two fetches of a live stream."""
+
+_REFUSED = Counter(
+    "mediaserver_http_refusals", "Answers that refused, by status", labelnames=("status",)
+)
+_METERS = Gauge("mediaserver_api_meter_sockets", "Viewers with an open live meter")
+_STREAMS = Gauge("mediaserver_hls_streams", "Streams with a window in this process")
+_READY = Gauge("mediaserver_http_ready", "1 when priced media can be served")
+
+
+class HttpProcess:
+    """Composes one process and routes its requests."""
+
+    def __init__(self, start: Start, index: int) -> None:
+        tree = start.settings
+        self._settings = tree
+        self._name = f"http-{index}"
+        self._clock = SystemClock()
+        self._log = log.get("http")
+        run_dir = start.run_dir
+        self._run_dir = run_dir
+        self._claims = RawClaims(
+            tree.metering.redis_url or f"unix://{run_dir / REDIS_SOCKET}",
+            watched_hours=tree.metering.watched_hours,
+            window_ms=tree.hls.window_ms,
+            timeout_ms=tree.metering.claim_timeout_ms,
+        )
+        self._gate = LocalGate(self._claims, tree.metering, self._clock)
+        self._hub = Hub(self._clock, tree.ingest.reconnect_wait_s, tree.hls.waiters_max)
+        self._links = LinkServer(run_dir / f"{self._name}.link", self._hub, self._on_policy)
+        edge_key = Path(tree.auth.edge_key_file or start.data_dir / "edge.key")
+        self._media = MediaHandler(
+            self._hub,
+            self._gate,
+            self._clock,
+            edge_key=edge_key.read_bytes().strip() if edge_key.exists() else b"",
+        )
+        self._pages = Pages()
+        self._forwarder = Forwarder(run_dir)
+        self._policy: Policy | None = None
+        self._meter = Meter(
+            self._claims,
+            policy=self._gate.policy,
+            price=self._price_now,
+            state=self._hub.state,
+            asset=lambda: tree.asset,
+            top_up_url=lambda: tree.price.top_up_url,
+        )
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serve until `stop`, then finish what is under way within the drain time-out."""
+        server = self._settings.server
+        public = web.Application(client_max_size=REQUEST_BYTES_MAX)
+        public.router.add_route("*", "/{tail:.*}", self._dispatch)
+        inside = web.Application()
+        inside.router.add_get("/internal/metrics", self._own_metrics)
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self._claims)
+            await stack.enter_async_context(self._forwarder)
+            await stack.enter_async_context(self._meter)
+            stack.push_async_callback(self._gate.close)
+            await stack.enter_async_context(self._links)
+            for app in (public, inside):
+                runner = web.AppRunner(
+                    app,
+                    access_log=None,
+                    handle_signals=False,
+                    keepalive_timeout=KEEPALIVE_S,
+                    shutdown_timeout=server.drain_timeout_s / 2,
+                )
+                await runner.setup()
+                stack.push_async_callback(runner.cleanup)
+                site: web.BaseSite
+                if app is public:
+                    site = web.TCPSite(runner, server.host, server.port, reuse_port=True)
+                else:
+                    path = self._run_dir / f"{self._name}.sock"
+                    path.unlink(missing_ok=True)
+                    stack.callback(path.unlink, missing_ok=True)
+                    site = web.UnixSite(runner, str(path))
+                await site.start()
+            self._log.info("http.process.started", port=server.port, pid=os.getpid())
+            await stop.wait()
+
+    def _on_policy(self, policy: Policy) -> None:
+        self._policy = policy
+        self._media.set_policy(policy)
+        self._gate.set_policy(
+            policy.streams,
+            policy.asset,
+            epoch=policy.store_epoch,
+            run_id=policy.store_run_id,
+            replay_from_ms=policy.replay_from_ms,
+            received_at_s=self._clock.monotonic(),
+        )
+
+    async def _dispatch(self, request: web.Request) -> web.StreamResponse:
+        try:
+            address = addresses.parse(request.raw_path.partition("?")[0])
+        except AddressError:
+            return await self._other(request)
+        match address.place:
+            case addresses.WatchPage():
+                return self._page(address)
+            case addresses.Meter():
+                return await self._serve_meter(request, address)
+            case addresses.SessionMint() | addresses.TopUp() | addresses.Receipts():
+                return await self._forwarder.forward(request, "control.sock")
+            case addresses.WhipEndpoint():
+                return await self._whip(request)
+            case addresses.WhipSession(worker=worker):
+                return await self._whip_session(request, worker)
+        return await self._media.handle(request, address)
+
+    async def _other(self, request: web.Request) -> web.StreamResponse:
+        path = request.path
+        if path.startswith("/api/"):
+            return await self._forwarder.forward(request, "control.sock")
+        if path.startswith("/assets/"):
+            answer = self._pages.asset(path.removeprefix("/assets/"), request)
+            return answer or _problem(404, "Not found", path)
+        match path:
+            case "/_edge/authorise":
+                return await self._authorise(request)
+            case "/healthz":
+                return web.Response(text="ok\n")
+            case "/readyz":
+                return self._ready()
+            case "/metrics":
+                return await self._all_metrics()
+        return _problem(404, "Not found", f"{path} is nothing here")
+
+    async def _authorise(self, request: web.Request) -> web.Response:
+        """Answer an edge's subrequest: 204, or why not; names the session for the edge's log."""
+        path = request.headers.get("X-Original-URI", "")
+        status = await self._media.authorise(request, path)
+        headers = {}
+        if path.startswith("/w/") and status != 403:
+            try:
+                grant = self._grant(path[3:].partition("/")[0])
+                headers["X-Vilokanam-Session"] = session_text(grant.session)
+            except AccessDeniedError:
+                pass
+        return web.Response(status=status, headers=headers)
+
+    async def _whip(self, request: web.Request) -> web.StreamResponse:
+        if request.method == "OPTIONS":
+            return await whip.endpoint_options(request)
+        if request.method == "GET":
+            return await whip.endpoint_get(request)
+        return await self._forwarder.forward(request, "control.sock")
+
+    async def _whip_session(self, request: web.Request, worker: str) -> web.StreamResponse:
+        socket = f"worker-{worker}.sock"
+        if not self._forwarder.exists(socket):
+            return _problem(404, "No such session", "the session is over; POST a new offer")
+        return await self._forwarder.forward(request, socket)
+
+    def _page(self, address: addresses.Address) -> web.StreamResponse:
+        slug = address.place.slug
+        policy = self._gate.policy(slug)
+        if policy is None or not policy.is_enabled or not self._settings.hls.is_page_enabled:
+            return _problem(404, "No such stream", f"there is no stream {slug!r}")
+        return self._pages.page(self._boot(address.token, policy))
+
+    def _boot(self, token: str, policy: StreamPolicy) -> dict[str, Any]:
+        """Return what the watch page needs to start without asking (web/sdk/types.ts, Boot)."""
+        price = self._settings.price
+        grant: Grant | None = None
+        if token:
+            with contextlib.suppress(AccessDeniedError):
+                grant = self._grant(token)
+        playlist = self._hub.boot_playlist(policy.slug)
+        return {
+            "stream": policy.slug,
+            "title": policy.title,
+            "state": self._hub.state(policy.slug),
+            "multivariant": self._hub.multivariant(policy.slug),
+            "playlist": {"uri": playlist[0], "text": playlist[1]} if playlist else None,
+            "price": {
+                "planck_per_s": str(self._price_now(policy)),
+                "symbol": price.asset_symbol,
+                "decimals": price.asset_decimals,
+            },
+            "session": session_text(grant.session) if grant else None,
+            **({"expires_ms": grant.expires_s * 1000} if grant else {}),
+            "now_ms": self._clock.now_ms(),
+            "top_up": {
+                "open": self._policy is not None and self._policy.is_top_up_open,
+                "url": price.top_up_url,
+            },
+        }
+
+    def _price_now(self, policy: StreamPolicy) -> int:
+        version = in_force(policy.prices, self._clock.now_ms() // 1000)
+        return version.planck_per_tick if version else 0
+
+    def _grant(self, token: str) -> Grant:
+        keys = self._policy.token_keys if self._policy else ()
+        return verify(token, keys, self._clock.now_ms() // 1000)
+
+    async def _serve_meter(
+        self, request: web.Request, address: addresses.Address
+    ) -> web.StreamResponse:
+        policy = self._gate.policy(address.place.slug)
+        if policy is None:
+            return _problem(404, "No such stream", f"there is no stream {address.place.slug!r}")
+        try:
+            grant = self._grant(address.token)
+        except AccessDeniedError as error:
+            return _problem(error.status, "Not allowed", error.reason)
+        if grant.stream != policy.stream:
+            return _problem(403, "Not allowed", "the token is for another stream")
+        return await self._meter.serve(request, Viewer(grant.account, grant.session, policy))
+
+    def _ready(self) -> web.Response:
+        faults = []
+        if self._policy is None:
+            faults.append("control has not been heard of")
+        if not self._gate.is_ready:
+            faults.append("Redis is away or not yet recovered: priced media is refused")
+        if faults:
+            return web.json_response({"ready": False, "faults": faults}, status=503)
+        return web.json_response({"ready": True})
+
+    def _measure(self) -> str:
+        _METERS.set(self._meter.count)
+        _READY.set(self._gate.is_ready)
+        _STREAMS.set(len(self._hub.slugs()))
+        return metrics.own_text(self._name)
+
+    async def _own_metrics(self, _request: web.Request) -> web.Response:
+        return web.Response(text=self._measure())
+
+    async def _all_metrics(self) -> web.Response:
+        text = await scrape.gather(self._run_dir, f"{self._name}.sock", self._measure())
+        return web.Response(body=text.encode(), headers={"Content-Type": metrics.CONTENT_TYPE})
+
+
+def _problem(status: int, title: str, detail: str) -> web.Response:
+    _REFUSED.labels(str(status)).inc()
+    return web.Response(
+        status=status, body=problem(status, title, detail), content_type="application/problem+json"
+    )
+
+
+def main() -> int:
+    """Run one HTTP process: ``python -m mediaserver.processes.http --config FILE --index 0``."""
+    parser = bootstrap.parser("one HTTP process of a Vilokanam server")
+    parser.add_argument("--index", type=int, default=0)
+    try:
+        start = bootstrap.begin(parser.parse_args())
+    except ConfigError as error:
+        return bootstrap.refuse(error)
+    index = start.arguments.index
+
+    async def run(stop: asyncio.Event) -> None:
+        await HttpProcess(start, index).run(stop)
+
+    return bootstrap.run(f"http-{index}", start.settings, run)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,294 @@
+"""Control's money: the book and its thread, the store and its recovery, cuts and settlement.
+
+The store is lent to handlers only while it is the one that was last recovered. When it is another
+one (restarted, failed over, emptied), lending stops, who has it gives it back, it is rebuilt from
+the book, and lending begins again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final, TypeVar
+
+from mediaserver import log
+from mediaserver.clock import Clock
+from mediaserver.settings import Settings
+from metering.book.book import Book
+from metering.book.thread import BookThread
+from metering.chain.journal import Journal
+from metering.cutter import Cutter
+from metering.errors import MeteringError, StoreRefusedError, StoreUnavailableError
+from metering.keys import KeyPair
+from metering.reconcile import reconcile
+from metering.recovery import Recovery, RecoveryPolicy, recover
+from metering.settler import Settler
+from metering.store.redis import Store
+from metering.units import AccountId, Units, account_text
+
+WATCH_S: Final = 0.5
+"""How often control looks whether the store is still the same."""
+LAST_CUT_TIMEOUT_S: Final = 1.0
+"""Of the drain time-out: what is not cut now is cut after the next start."""
+
+T = TypeVar("T")
+
+_log = log.get("money")
+
+
+@dataclass(frozen=True, slots=True)
+class BookCaller:
+    """Runs work on the book in its one thread."""
+
+    book: Book
+    thread: BookThread
+
+    async def call(self, work: Callable[[Book], T]) -> T:
+        """Return what `work` returns, or raise what it raises."""
+        return await self.thread(lambda: work(self.book))
+
+
+class Money:
+    """Keeps store and book in step for as long as it runs.
+
+    Attributes:
+        recovery: What was last done to the store; None before it was first recovered.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        redis_url: str,
+        caller: BookCaller,
+        *,
+        operator: KeyPair,
+        clock: Clock,
+        changed: Callable[[], None],
+    ) -> None:
+        """Take collaborators.
+
+        Args:
+            settings: The whole tree.
+            redis_url: Of the store.
+            caller: The book and its thread.
+            operator: Signs batches and receipts.
+            clock: For times of rows.
+            changed: Called when HTTP processes must know of another store.
+        """
+        self.recovery: Recovery | None = None
+        self.run_id = ""
+        self._settings = settings
+        self._redis_url = redis_url
+        self._caller = caller
+        self._operator = operator
+        self._clock = clock
+        self._changed = changed
+        self._store: Store | None = None
+        self._is_ready = False
+        self._lent = 0
+        self._given_back = asyncio.Condition()
+        self._apply_later: set[AccountId] = set()
+        self.refused = asyncio.Event()
+        self.refusal = ""
+
+    @property
+    def is_ready(self) -> bool:
+        """Return True while the store is there and recovered."""
+        return self._is_ready
+
+    @contextlib.asynccontextmanager
+    async def lend(self) -> AsyncIterator[Store]:
+        """Lend the store; it is not rebuilt until it is given back.
+
+        Raises:
+            StoreUnavailableError: It is away or not recovered yet.
+        """
+        if self._store is None or not self._is_ready:
+            raise StoreUnavailableError("Redis is away or being recovered; try again in a second")
+        self._lent += 1
+        try:
+            yield self._store
+        finally:
+            self._lent -= 1
+            async with self._given_back:
+                self._given_back.notify_all()
+
+    def apply_later(self, account: AccountId) -> None:
+        """Remember an account whose deposits the store has not been told of."""
+        self._apply_later.add(account)
+
+    async def run(self) -> None:
+        """Recover, cut and settle until cancelled; then cut a last time."""
+        try:
+            while True:
+                await self._one_life()
+        except StoreRefusedError as error:
+            self.refusal = str(error)
+            self.refused.set()
+        finally:
+            self._is_ready = False
+            if self._store is not None:
+                await self._store.close()
+
+    async def report(self) -> dict[str, Any]:
+        """Return the comparison of store, book and ledger as JSON."""
+        caller, store = self._caller, self._store if self._is_ready else None
+        found = await reconcile(caller.book, store, caller.thread)
+        totals = {
+            name: sum(getattr(row, name) for row in found.rows)
+            for name in ("metered", "settled", "in_flight", "pending", "refused", "planck")
+        }
+        counted = dataclasses.asdict(found.counters)
+        return {
+            "is_balanced": found.is_balanced,
+            "is_store_read": store is not None,
+            "totals": {
+                **{name: str(value) for name, value in totals.items()},
+                **{name: str(value) for name, value in counted.items()},
+            },
+            "rows": [
+                {
+                    **dataclasses.asdict(row),
+                    "stream": str(row.stream),
+                    "account": account_text(row.account),
+                    "planck": str(row.planck),
+                }
+                for row in found.rows
+            ],
+            "differences": [str(one) for one in found.differences],
+        }
+
+    async def _one_life(self) -> None:
+        """Serve one life of the store, from its recovery until it is found to be another one."""
+        try:
+            store = await self._connect()
+            self.recovery = await recover(
+                store,
+                self._caller.book,
+                self._caller.thread,
+                self._clock.now_ms(),
+                self._policy(),
+            )
+        except StoreRefusedError:
+            raise
+        except MeteringError as error:
+            _log.warning("money.store.unavailable", reason=str(error))
+            await asyncio.sleep(WATCH_S)
+            return
+        self.run_id = store.run_id
+        self._is_ready = True
+        self._changed()
+        _log.info(
+            "money.store.ready",
+            run_id=store.run_id,
+            epoch=self.recovery.epoch,
+            rebuilt=self.recovery.is_new,
+            pending_ticks=self.recovery.pending_ticks,
+        )
+        cutter = self._cutter(store)
+        tasks = [
+            asyncio.create_task(cutter.run()),
+            asyncio.create_task(self._settler(cutter).run()),
+        ]
+        try:
+            await self._watch(store, self.recovery.epoch)
+        except asyncio.CancelledError:
+            await _end(tasks)
+            await self._cut_last(cutter)
+            raise
+        finally:
+            self._is_ready = False
+            await _end(tasks)
+            async with self._given_back:
+                await self._given_back.wait_for(lambda: self._lent == 0)
+
+    async def _connect(self) -> Store:
+        if self._store is None:
+            metering = self._settings.metering
+            self._store = await Store.connect(
+                self._redis_url,
+                metering.fsync,
+                watched_hours=metering.watched_hours,
+                window_ms=self._settings.hls.window_ms,
+            )
+        else:
+            await self._store.refresh()
+        return self._store
+
+    async def _watch(self, store: Store, epoch: str) -> None:
+        """Return when the store is another one than that which was recovered, or away."""
+        while True:
+            await asyncio.sleep(WATCH_S)
+            try:
+                if await store.epoch() != epoch:
+                    _log.warning("money.store.changed", epoch=epoch)
+                    return
+                await self._apply(store)
+            except StoreUnavailableError as error:
+                _log.warning("money.store.lost", reason=str(error))
+                return
+
+    async def _apply(self, store: Store) -> None:
+        """Tell the store of deposits that were booked while it was away."""
+        quantum = self._settings.asset.quantum
+        for account in list(self._apply_later):
+            total = await self._caller.thread(partial(self._caller.book.total_deposits, account))
+            await store.set_deposits(account, Units(total // quantum))
+            self._apply_later.discard(account)
+
+    async def _cut_last(self, cutter: Cutter) -> None:
+        try:
+            async with asyncio.timeout(LAST_CUT_TIMEOUT_S):
+                done = await cutter.round()
+        except (MeteringError, TimeoutError) as error:
+            _log.warning("money.last_cut.failed", reason=str(error))
+        else:
+            _log.info("money.last_cut.done", ticks=done.ticks)
+
+    def _cutter(self, store: Store) -> Cutter:
+        return Cutter(
+            store,
+            self._caller.book,
+            self._caller.thread,
+            self._clock.now_ms,
+            self._settings.metering.cut_period_s,
+        )
+
+    def _settler(self, cutter: Cutter) -> Settler:
+        chain = self._settings.chain
+        journal = Journal(
+            self._caller.book,
+            self._caller.thread,
+            self._operator,
+            self._clock.now_ms,
+            chain.finality_ms,
+        )
+        return Settler(
+            self._caller.book,
+            self._caller.thread,
+            journal,
+            settings=chain,
+            now_ms=self._clock.now_ms,
+            operator=self._operator,
+            forget=cutter.forget_final,
+        )
+
+    def _policy(self) -> RecoveryPolicy:
+        price, quantum = self._settings.price, self._settings.asset.quantum
+        return RecoveryPolicy(
+            watched_hours=self._settings.metering.watched_hours,
+            cut_period_s=self._settings.metering.cut_period_s,
+            session_limit_units=Units(int(price.session_limit_planck) // quantum),
+            stream_limit_units=Units(int(price.stream_limit_planck) // quantum),
+            day_limit_units=Units(int(price.day_limit_planck) // quantum),
+        )
+
+
+async def _end(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

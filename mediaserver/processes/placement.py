@@ -1,0 +1,255 @@
+"""Which worker takes a publisher: one that has the stream already, else a spare.
+
+`Workers` knows them from what they say each second. `WhipForward` checks the stream key, hands the
+offer to the chosen worker over its unix socket and returns the worker's answer unchanged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+from uuid import UUID
+
+import aiohttp
+from aiohttp import web
+
+from mediaserver import log
+from mediaserver.api.problems import ApiError
+from mediaserver.api.webs import bearer
+
+LOST_S: Final = 5.0
+"""Five reports missed: the worker is gone, or as good as."""
+SETTLE_S: Final = 3.0
+"""A report that set out before its worker was given a stream must not free the worker again."""
+SPARE_WAIT_S: Final = 4.0
+"""A spare is being started whenever none is there; loading the codecs takes about a second."""
+ANSWER_BYTES_MAX: Final = 1 << 18
+WORKERS_MAX: Final = 2000
+"""Twice server.workers_max: reports of more are not of our workers."""
+_FORWARD_TIMEOUT_S: Final = 15.0
+_HOP_BY_HOP: Final = frozenset(
+    (
+        "authorization",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "host",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "x-vilokanam-stream",
+    )
+)
+
+_log = log.get("placement")
+
+
+@dataclass(frozen=True, slots=True)
+class StreamKey:
+    """What a worker must know of the stream it is given."""
+
+    stream: UUID
+    slug: str
+    key_sha256: bytes
+
+
+@dataclass(slots=True)
+class Worker:
+    """One worker, as it last spoke of itself; `socket` is a file name in the run directory."""
+
+    name: str
+    pid: int
+    socket: str
+    stream: UUID | None
+    slug: str
+    show: int
+    state: str
+    facts: dict[str, float] = field(default_factory=dict)
+    advice: tuple[str, ...] = ()
+    newest_planned_tick: int = 0
+    heard_at_s: float = 0.0
+    given_at_s: float = float("-inf")
+
+
+class Workers:
+    """The workers that are there, by name; bounded."""
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._by_name: dict[str, Worker] = {}
+        self._news = asyncio.Condition()
+
+    def living(self) -> tuple[Worker, ...]:
+        """Return the workers heard of within `LOST_S`, by name; forgets the others."""
+        oldest_s = self._monotonic() - LOST_S
+        for worker in list(self._by_name.values()):
+            if worker.heard_at_s < oldest_s:
+                self.forget(worker.name, "silent")
+        return tuple(sorted(self._by_name.values(), key=lambda one: one.name))
+
+    def of(self, stream: UUID) -> Worker | None:
+        """Return the worker that has this stream."""
+        return next((one for one in self.living() if one.stream == stream), None)
+
+    async def report(self, said: Worker) -> None:
+        """Take what a worker says of itself in place of what it said before."""
+        now_s = self._monotonic()
+        said.heard_at_s = now_s
+        known = self._by_name.get(said.name)
+        if known is None and len(self.living()) >= WORKERS_MAX:
+            return
+        if known is not None and known.pid == said.pid:
+            said.given_at_s = known.given_at_s
+            if said.stream is None and now_s - known.given_at_s < SETTLE_S:
+                said.stream, said.slug = known.stream, known.slug
+        self._by_name[said.name] = said
+        async with self._news:
+            self._news.notify_all()
+
+    def take(self, key: StreamKey) -> Worker | None:
+        """Return the worker for a publisher of this stream and give it the stream, or None."""
+        worker = self.of(key.stream)
+        if worker is None:
+            worker = next(
+                (one for one in self.living() if one.stream is None and one.state == "idle"), None
+            )
+        if worker is not None:
+            worker.stream, worker.slug = key.stream, key.slug
+            worker.given_at_s = self._monotonic()
+        return worker
+
+    async def wait_for(self, key: StreamKey) -> Worker | None:
+        """Return the worker for a publisher as `take` does, waiting for a spare to come up."""
+        try:
+            async with asyncio.timeout(SPARE_WAIT_S), self._news:
+                while (worker := self.take(key)) is None:
+                    await self._news.wait()
+        except TimeoutError:
+            return None
+        return worker
+
+    def release(self, name: str) -> None:
+        """Take the stream back from a worker which did not begin it."""
+        worker = self._by_name.get(name)
+        if worker is not None and worker.state == "idle":
+            worker.stream, worker.slug = None, ""
+            worker.given_at_s = float("-inf")
+
+    def forget(self, name: str, reason: str) -> None:
+        """Strike a worker off: it is silent, or refuses connections."""
+        worker = self._by_name.pop(name, None)
+        if worker is not None:
+            _log.info("placement.worker.lost", worker=name, slug=worker.slug, reason=reason)
+
+
+def worker_of(body: Mapping[str, Any]) -> Worker:
+    """Return a worker from the JSON object of its report.
+
+    Raises:
+        ApiError: 422 when it is not such an object.
+    """
+    try:
+        stream = body["stream"]
+        return Worker(
+            name=str(body["name"])[:64],
+            pid=int(body["pid"]),
+            socket=Path(str(body["socket"])).name,
+            stream=UUID(hex=stream) if stream else None,
+            slug=str(body.get("slug") or ""),
+            show=int(body.get("show") or 0),
+            state=str(body["state"]),
+            facts={
+                str(k)[:64]: float(v)
+                for k, v in list(dict(body.get("facts") or {}).items())[:64]
+                if v is not None
+            },
+            advice=tuple(str(one)[:500] for one in list(body.get("advice") or ())[:16]),
+            newest_planned_tick=int(body.get("newest_planned_tick") or 0),
+        )
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        raise ApiError(422, "Not a worker's report", f"{error!r} in the report") from error
+
+
+class WhipForward:
+    """``POST /<slug>/whip`` on control: key, worker, answer."""
+
+    def __init__(
+        self,
+        run_dir: Path,
+        workers: Workers,
+        check_key: Callable[[str, str], Awaitable[StreamKey]],
+    ) -> None:
+        """Take collaborators.
+
+        Args:
+            run_dir: Where the workers' sockets are.
+            workers: Who may take a publisher.
+            check_key: Returns the stream of a slug and key; raises what the API answers.
+        """
+        self._run_dir = run_dir
+        self._workers = workers
+        self._check_key = check_key
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Forward one offer and return the worker's answer as it is."""
+        slug = request.match_info["slug"]
+        key = await self._check_key(slug, bearer(request))
+        offer = await request.read()
+        for _ in range(3):
+            worker = await self._workers.wait_for(key)
+            if worker is None:
+                break
+            try:
+                answer = await _post(self._run_dir / worker.socket, request, key, offer)
+            except TimeoutError:
+                self._workers.release(worker.name)
+                break
+            except (aiohttp.ClientError, OSError):
+                # rules 6: a worker that refuses a connection is gone; the next one may be there.
+                self._workers.forget(worker.name, "refused")
+                continue
+            if answer.status >= 400:
+                self._workers.release(worker.name)
+            _log.info(
+                "placement.publisher.forwarded",
+                slug=slug,
+                worker=worker.name,
+                status=answer.status,
+            )
+            return answer
+        raise ApiError(
+            503,
+            "No worker is free",
+            "every worker is busy or still starting; try again in two seconds, or raise "
+            "server.workers_max",
+            headers={"Retry-After": "2"},
+        )
+
+
+async def _post(socket: Path, request: web.Request, key: StreamKey, offer: bytes) -> web.Response:
+    headers = {k: v for k, v in request.headers.items() if k.lower() not in _HOP_BY_HOP}
+    headers["X-Vilokanam-Stream"] = json.dumps(
+        {"stream": key.stream.hex, "slug": key.slug, "key_sha256": key.key_sha256.hex()}
+    )
+    async with (
+        asyncio.timeout(_FORWARD_TIMEOUT_S),
+        aiohttp.ClientSession(
+            connector=aiohttp.UnixConnector(str(socket)), auto_decompress=False
+        ) as session,
+        session.post(
+            f"http://worker{request.path_qs}", data=offer, headers=headers, allow_redirects=False
+        ) as answer,
+    ):
+        if (answer.content_length or 0) > ANSWER_BYTES_MAX:
+            raise OSError(f"an answer of {answer.content_length} bytes is too large")
+        body = await answer.read()
+        kept = [(k, v) for k, v in answer.headers.items() if k.lower() not in _HOP_BY_HOP]
+        return web.Response(status=answer.status, headers=kept, body=body)

@@ -1,0 +1,263 @@
+"""The parent: starts all other processes, restarts whatever dies, ends them in order.
+
+It holds no media, no money and no connection of a client.
+
+Order of the start: embedded Redis (unless ``metering.redis_url`` names one), control, the HTTP
+processes, spare workers. Order of the end, within ``server.drain_timeout_s``: workers, so that
+publishers are told and windows end properly; HTTP, so that answers under way are finished; control,
+so that what is pending is cut and booked; Redis last.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any, Final
+
+from mediaserver import log
+from mediaserver.errors import ConfigError
+from mediaserver.processes import bootstrap, children, secret_files
+from mediaserver.processes.bootstrap import EXIT_CONFIG, EXIT_OK, Start, StartRefusedError
+from mediaserver.processes.children import Child
+from mediaserver.processes.data_dir import DataDir, check_port
+from metering.errors import MeteringError, StoreRefusedError, StoreUnavailableError
+from metering.store.embedded import EmbeddedRedis
+
+BACKOFF_FIRST_S: Final = 0.2
+BACKOFF_MAX_S: Final = 5.0
+"""A process that cannot start is tried again twelve times a minute: seen soon, and cheap."""
+STEADY_S: Final = 10.0
+"""One that lived this long died of something new: its back-off begins anew."""
+_DRAIN_SHARES: Final = (0.35, 0.25, 0.25)
+"""Of the drain time-out for workers, HTTP and control; what is left is Redis's."""
+_BUSY: Final = b"busy\n"
+
+_log = log.get("server")
+
+
+class Server:
+    """All processes of one server.
+
+    Attributes:
+        exit_code: What the server ends with, known once `run` has returned.
+    """
+
+    def __init__(self, start: Start, module_prefix: str = "mediaserver.processes") -> None:
+        """Prepare; nothing starts before `run`.
+
+        Args:
+            start: Settings and directories; given on to each child by its command line.
+            module_prefix: Package of the modules ``control``, ``http`` and ``worker``.
+        """
+        self._settings = start.settings
+        self._start = start
+        self._prefix = module_prefix
+        self._stop = asyncio.Event()
+        self._exit_code = EXIT_OK
+        self._backoffs: dict[str, float] = {}
+        self._kept: dict[str, Child] = {}
+        self._workers: dict[str, Child | None] = {}
+        self._worker_count = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self, stop: asyncio.Event) -> int:
+        """Serve until `stop` is set or a process says that an operator must act.
+
+        Returns:
+            The exit code.
+
+        Raises:
+            StartRefusedError: The data directory, the port or Redis cannot be used.
+        """
+        settings = self._settings.server
+        self._stop = stop
+        with DataDir(self._start.data_dir):
+            secret_files.make_missing(self._settings, self._start.data_dir)
+            check_port(settings.host, settings.port)
+            async with self._redis():
+                try:
+                    self._keep("control")
+                    for index in range(settings.http_processes):
+                        self._keep(f"http-{index}", "--index", str(index))
+                    self._fill_spares()
+                    _log.info(
+                        "server.processes.started",
+                        port=settings.port,
+                        data_dir=str(self._start.data_dir),
+                    )
+                    await stop.wait()
+                finally:
+                    await self._drain()
+        _log.info("server.processes.ended", exit_code=self._exit_code)
+        return self._exit_code
+
+    @contextlib.asynccontextmanager
+    async def _redis(self) -> AsyncIterator[None]:
+        metering = self._settings.metering
+        if metering.redis_url:
+            yield
+            return
+        redis = EmbeddedRedis(
+            self._start.data_dir / "redis",
+            self._start.run_dir / "redis.sock",
+            metering.fsync,
+            # Not SIGKILL: a Redis that loses its server still writes down what it was told.
+            before_exec=children.die_with(os.getpid(), signal.SIGTERM),
+        )
+        try:
+            await redis.start()
+        except MeteringError as error:
+            raise StartRefusedError(f"embedded Redis: {error}") from error
+        keeper = asyncio.create_task(self._keep_redis(redis))
+        try:
+            yield
+        finally:
+            keeper.cancel()
+            await asyncio.gather(keeper, return_exceptions=True)
+            await redis.stop()
+
+    async def _keep_redis(self, redis: EmbeddedRedis) -> None:
+        """Start Redis again whenever it ends; control sees another run id and recovers it."""
+        wait_s = BACKOFF_FIRST_S
+        while True:
+            code = await redis.wait()
+            _log.error("server.redis.ended", exit_code=code)
+            await asyncio.sleep(wait_s)
+            try:
+                await redis.start()
+                wait_s = BACKOFF_FIRST_S
+            except StoreRefusedError as error:
+                _log.error("server.redis.refused", reason=str(error))
+                self._exit_code = EXIT_CONFIG
+                self._stop.set()
+                return
+            except StoreUnavailableError as error:
+                _log.warning("server.redis.unavailable", reason=str(error))
+                wait_s = min(wait_s * 2, BACKOFF_MAX_S)
+
+    def _keep(self, name: str, *extra: str) -> None:
+        """Start a process and start it again whenever it ends, until the server stops."""
+        self._spawn(self._keep_running(name, extra))
+
+    async def _keep_running(self, name: str, extra: tuple[str, ...]) -> None:
+        module = name.partition("-")[0]
+        while not self._stop.is_set():
+            child = await children.start(name, self._command(module, *extra))
+            self._kept[name] = child
+            if self._stop.is_set():
+                child.kill()
+            code = await child.wait()
+            if self._stop.is_set():
+                return
+            self._report(child, code)
+            await self._back_off(child, name)
+
+    def _fill_spares(self) -> None:
+        """Start workers until enough are warm, or all that the machine may have are there."""
+        settings = self._settings.server
+        spares = sum(one is None or not one.is_busy for one in self._workers.values())
+        room = settings.workers_max - len(self._workers)
+        for _ in range(min(settings.worker_spares - spares, room)):
+            self._worker_count += 1
+            name = f"w{self._worker_count}"
+            # Its place is taken before it runs, so that two reasons to start one start one.
+            self._workers[name] = None
+            read_fd, write_fd = os.pipe()
+            self._spawn(self._run_worker(name, read_fd, write_fd))
+
+    async def _run_worker(self, name: str, read_fd: int, write_fd: int) -> None:
+        command = self._command("worker", "--name", name, "--notify-fd", str(write_fd))
+        try:
+            child = await children.start(name, command, pass_fds=(write_fd,))
+        finally:
+            os.close(write_fd)
+        self._workers[name] = child
+        if self._stop.is_set():
+            child.kill()
+        loop = asyncio.get_running_loop()
+        loop.add_reader(read_fd, self._hear, child, read_fd)
+        try:
+            code = await child.wait()
+        finally:
+            loop.remove_reader(read_fd)
+            os.close(read_fd)
+        del self._workers[name]
+        if self._stop.is_set():
+            return
+        if code != EXIT_OK:
+            self._report(child, code)
+            await self._back_off(child, "worker")
+        self._fill_spares()
+
+    def _hear(self, worker: Child, read_fd: int) -> None:
+        said = os.read(read_fd, 64)
+        if _BUSY in said and not worker.is_busy:
+            worker.is_busy = True
+            self._fill_spares()
+        elif not said:
+            asyncio.get_running_loop().remove_reader(read_fd)
+
+    def _report(self, child: Child, code: int) -> None:
+        _log.warning("server.process.ended", child=child.name, pid=child.pid, exit_code=code)
+        if code == EXIT_CONFIG:
+            # It has said why; starting it again would only say so again.
+            self._exit_code = EXIT_CONFIG
+            self._stop.set()
+
+    async def _back_off(self, child: Child, name: str) -> None:
+        loop = asyncio.get_running_loop()
+        if loop.time() - child.started_at_s >= STEADY_S:
+            self._backoffs.pop(name, None)
+        wait_s = self._backoffs.get(name, BACKOFF_FIRST_S)
+        self._backoffs[name] = min(wait_s * 2, BACKOFF_MAX_S)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                await self._stop.wait()
+
+    async def _drain(self) -> None:
+        self._stop.set()
+        total_s = self._settings.server.drain_timeout_s
+        http = [child for name, child in self._kept.items() if name != "control"]
+        control = [child for name, child in self._kept.items() if name == "control"]
+        workers = [child for child in self._workers.values() if child is not None]
+        stages = (workers, http, control)
+        for members, share in zip(stages, _DRAIN_SHARES, strict=True):
+            late = await children.end_all(members, total_s * share)
+            if late:
+                _log.warning("server.processes.killed", children=late, after_s=total_s * share)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _command(self, module: str, *extra: str) -> tuple[str, ...]:
+        config = ("--config", str(self._start.config)) if self._start.config else ()
+        data_dir = ("--data-dir", str(self._start.data_dir))
+        return (f"{self._prefix}.{module}", *config, *data_dir, *extra)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def serve(start: Start) -> int:
+    """Run a server in this process until it is told to stop; return its exit code."""
+    os.umask(0o077)
+    return bootstrap.run("server", start.settings, Server(start).run)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run ``python -m mediaserver.processes.server``."""
+    arguments = bootstrap.parser("The server: parent of all processes.").parse_args(argv)
+    try:
+        return serve(bootstrap.begin(arguments))
+    except (ConfigError, StartRefusedError) as error:
+        return bootstrap.refuse(error)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

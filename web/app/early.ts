@@ -1,0 +1,21 @@
+/**
+ * Inlined behind the boot script: begins to fetch what the player will want while the player's own
+ * script is still on its way (references/player-lab.md, 3). Nothing else belongs here.
+ */
+
+import { fetchEarly, keepText, type EarlyMap } from "../sdk/early";
+import { edgeTarget, partTargetOf, scanOpening } from "../sdk/scan";
+
+const map: EarlyMap = (window.__early = new Map());
+const boot = window.__boot;
+if (boot?.multivariant && boot.playlist && boot.state !== "offline") {
+  keepText(map, new URL("index.m3u8", location.href).href, boot.multivariant);
+  const base = new URL(boot.playlist.uri, location.href).href;
+  keepText(map, base, boot.playlist.text);
+  const target = partTargetOf(boot.playlist.text);
+  if (target !== null) {
+    const opening = scanOpening(boot.playlist.text, edgeTarget(target));
+    if (opening.init !== null) fetchEarly(map, new URL(opening.init, base).href);
+    for (const uri of opening.parts) fetchEarly(map, new URL(uri, base).href);
+  }
+}

@@ -1,0 +1,256 @@
+/**
+ * The watch page: SDK in, DOM out. No framework: the panel is a dozen text nodes, and any byte in
+ * this file is on the way to the first picture. React pages bind through sdk/react.ts.
+ */
+
+import "./mark";
+import "./style.css";
+
+import { TickStream, type Snapshot } from "../sdk";
+import {
+  figures,
+  noticeFor,
+  priceLines,
+  statusLine,
+  toastLine,
+  warningLine,
+  type Action,
+} from "./words";
+
+declare global {
+  interface Window {
+    /** For tests and consoles: the snapshot as it is now. */
+    vilokanam?: Snapshot & { stream_: TickStream };
+  }
+}
+
+const $ = <T extends HTMLElement>(id: string): T => {
+  const element = document.getElementById(id);
+  if (element === null) throw new Error(`no element ${id}`);
+  return element as T;
+};
+
+const video = $<HTMLVideoElement>("video");
+// As a property too: the attribute alone does not mute an element that a script plays.
+video.muted = true;
+
+const stream = new TickStream({
+  video,
+  page: location.href,
+  boot: window.__boot ?? null,
+  ...(window.__early && { early: window.__early }),
+  renamed: (path) => history.replaceState(null, "", path),
+});
+stream.start();
+performance.mark("vilokanam:started");
+
+// --- showing
+
+const root = document.documentElement;
+const stage = $("stage");
+const notice = $("notice");
+const noticeButton = $<HTMLButtonElement>("notice-button");
+const noticeLink = $<HTMLAnchorElement>("notice-link");
+const purse = $("purse");
+let pending: Action = "play";
+/** The most seconds the purse had: the full length of its bar. */
+let secondsMost = 1;
+
+function text(id: string, value: string): void {
+  const element = $(id);
+  if (element.textContent !== value) element.textContent = value;
+}
+
+function show(shown: Snapshot): void {
+  root.dataset["state"] = shown.state;
+  root.dataset["muted"] = String(shown.isMuted);
+  document.title = shown.state === "live" ? `\u25cf ${shown.title}` : shown.title;
+  text("title", shown.title);
+  text("status", statusLine(shown));
+  showNotice(shown);
+  showMeter(shown);
+
+  const toast = toastLine(shown);
+  $("toast").hidden = toast === null;
+  if (toast !== null) text("toast", toast);
+  $("toast").dataset["tone"] = shown.state === "live" ? "warn" : "calm";
+
+  $("sound").hidden = !shown.isMuted || shown.state !== "live" || shown.firstFrameMs === null;
+  const isPaused = shown.state === "paused";
+  $("toggle").setAttribute("aria-label", isPaused ? "Play" : "Pause");
+  $("mute").setAttribute("aria-label", shown.isMuted ? "Turn sound on" : "Turn sound off");
+  $("mute").setAttribute("aria-pressed", String(!shown.isMuted));
+  text("live-word", shown.state === "live" ? "Live" : "");
+  text("latency", shown.latencyS === null ? "" : `${shown.latencyS.toFixed(1)} s behind`);
+  const isMeterLost = shown.session !== null && !shown.isMeterOpen && shown.state === "live";
+  text("fine", isMeterLost ? "The meter is reconnecting; these numbers are counted here." : "");
+}
+
+function showNotice(shown: Snapshot): void {
+  const now = noticeFor(shown);
+  notice.hidden = now === null;
+  if (now === null) return;
+  notice.dataset["eye"] = now.eye;
+  text("notice-title", now.title);
+  text("notice-text", now.text);
+  text("notice-hint", now.hint);
+  text("notice-error", shown.error);
+  $("notice-error").hidden = shown.error === "";
+  noticeButton.hidden = now.action === null;
+  noticeButton.disabled = shown.isBusy;
+  if (now.action !== null) {
+    pending = now.action.kind;
+    text("notice-button", shown.isBusy ? "One moment\u2026" : now.action.label);
+  }
+  noticeLink.hidden = now.link === null;
+  if (now.link !== null) {
+    noticeLink.href = now.link.url;
+    text("notice-link", now.link.label);
+  }
+}
+
+function showMeter(shown: Snapshot): void {
+  const { spent, balance, watched, left } = figures(shown);
+  $("meter").classList.toggle("free", !shown.isPriced);
+  text("spent", spent);
+  text("symbol", shown.price.symbol);
+  const [perSecond, perMore] = priceLines(shown);
+  text("price", perSecond);
+  text("price-more", perMore);
+  text("watched", watched);
+  text("balance", balance === "\u2013" ? balance : `${balance}\u00a0${shown.price.symbol}`);
+  text("left", left);
+
+  const { secondsLeft } = shown;
+  if (secondsLeft !== null) {
+    secondsMost = Math.max(secondsMost, secondsLeft);
+    const share = secondsLeft / secondsMost;
+    purse.setAttribute("aria-valuenow", String(Math.round(share * 100)));
+    purse.setAttribute("aria-valuetext", `${left} left`);
+    (purse.firstElementChild as HTMLElement).style.transform = `scaleX(${share})`;
+  }
+  purse.toggleAttribute("data-low", shown.warning !== null);
+  const warning = warningLine(shown);
+  $("warning").hidden = warning === null;
+  $("warning").toggleAttribute("data-loud", shown.warning === 10);
+  if (warning !== null) text("warning", warning);
+
+  // While the picture is covered the same button is on the stage: not twice.
+  const isOnStage = shown.state === "stopped";
+  $("top-up").hidden = !shown.isPriced || !shown.topUp.isOpen || isOnStage;
+  $<HTMLButtonElement>("top-up").disabled = shown.isBusy;
+  const link = $<HTMLAnchorElement>("top-up-link");
+  link.hidden = !shown.isPriced || shown.topUp.isOpen || shown.topUp.url === "" || isOnStage;
+  if (!link.hidden) link.href = shown.topUp.url;
+  const receipts = $<HTMLAnchorElement>("receipts");
+  receipts.hidden = shown.session === null || !shown.isPriced;
+  receipts.href = `${shown.path}receipts`;
+}
+
+/** Keep the last picture under the video, so that a pause or reconnect is not a black hole. */
+function keepStill(): void {
+  const still = $<HTMLCanvasElement>("still");
+  if (video.videoWidth === 0) return;
+  still.width = video.videoWidth;
+  still.height = video.videoHeight;
+  still.getContext("2d")?.drawImage(video, 0, 0);
+}
+
+function dropStill(): void {
+  const still = $<HTMLCanvasElement>("still");
+  still.width = still.width;
+}
+
+let lastState = stream.snapshot().state;
+function changed(): void {
+  const shown = stream.snapshot();
+  if (shown.state !== lastState) {
+    if (["paused", "reconnecting", "slowed"].includes(shown.state)) keepStill();
+    // What is not paid for is not shown, not even still.
+    if (["stopped", "kicked", "denied", "ended", "offline"].includes(shown.state)) dropStill();
+    lastState = shown.state;
+  }
+  window.vilokanam = { ...shown, stream_: stream };
+  show(shown);
+}
+stream.subscribe(changed);
+changed();
+performance.mark("vilokanam:shown");
+
+// --- acting
+
+function toggle(): void {
+  if (stream.snapshot().state === "paused") stream.play();
+  else stream.pause();
+}
+
+function act(kind: Action): void {
+  if (kind === "top-up") void stream.topUp();
+  else if (kind === "take-over") void stream.takeOver();
+  else stream.play();
+}
+
+function setSound(isMuted: boolean): void {
+  if (!isMuted && video.volume === 0) $<HTMLInputElement>("volume").value = "1";
+  video.volume = Number($<HTMLInputElement>("volume").value);
+  stream.setMuted(isMuted);
+}
+
+function fullScreen(): void {
+  // iPhones know full screen only for the video element itself.
+  const native = video as HTMLVideoElement & { webkitEnterFullscreen?: () => void };
+  if (document.fullscreenElement) void document.exitFullscreen();
+  else if (stage.requestFullscreen) void stage.requestFullscreen().catch(() => undefined);
+  else native.webkitEnterFullscreen?.();
+}
+
+$("toggle").addEventListener("click", toggle);
+$("sound").addEventListener("click", () => setSound(false));
+$("mute").addEventListener("click", () => setSound(!stream.snapshot().isMuted));
+$("volume").addEventListener("input", () => {
+  video.volume = Number($<HTMLInputElement>("volume").value);
+  stream.setMuted(video.volume === 0);
+});
+$("full").addEventListener("click", fullScreen);
+$("top-up").addEventListener("click", () => act("top-up"));
+noticeButton.addEventListener("click", () => act(pending));
+video.addEventListener("click", () => {
+  // A finger's first tap only brings the controls back.
+  if (!wasIdle) toggle();
+});
+video.addEventListener("dblclick", fullScreen);
+
+addEventListener("keydown", (event) => {
+  const isControl = event.target instanceof Element && event.target.closest("button,a,input");
+  if (isControl || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.key === " " || event.key === "k") toggle();
+  else if (event.key === "m") setSound(!stream.snapshot().isMuted);
+  else if (event.key === "f") fullScreen();
+  else return;
+  event.preventDefault();
+});
+
+/** Controls leave with the pointer at rest. */
+const IDLE_MS = 2_800;
+let idle: ReturnType<typeof setTimeout> | undefined;
+let wasIdle = false;
+function stir(): void {
+  stage.classList.remove("idle");
+  clearTimeout(idle);
+  idle = setTimeout(() => {
+    if (stream.snapshot().state === "live") stage.classList.add("idle");
+  }, IDLE_MS);
+}
+stage.addEventListener("pointermove", stir);
+stage.addEventListener("pointerdown", (event) => {
+  wasIdle = event.pointerType === "touch" && stage.classList.contains("idle");
+  stir();
+});
+stage.addEventListener("focusin", stir);
+stir();
+
+addEventListener("pagehide", () => stream.destroy());
+addEventListener("pageshow", (event) => {
+  // Back from the back-forward cache: everything was let go of.
+  if (event.persisted) location.reload();
+});

@@ -1,0 +1,112 @@
+/**
+ * The one loader of the player: puts the current token's prefix into every URL, uses answers that
+ * were fetched early, and tells refusals apart from faults before hls.js retries or changes level.
+ */
+
+import Hls, {
+  type FragmentLoaderContext,
+  type HlsConfig,
+  type Loader,
+  type LoaderCallbacks,
+  type LoaderConfiguration,
+  type LoaderContext,
+} from "hls.js/dist/hls.light.min.mjs";
+
+import type { EarlyMap } from "./early";
+import { swapPrefix } from "./prefix";
+import { readRefusal, type Refusal } from "./refusal";
+
+export interface LoaderHooks {
+  early: EarlyMap;
+  /** The token prefix in force, or "". */
+  prefix: () => string;
+  refused: (refusal: Refusal) => void;
+}
+
+type Callbacks = LoaderCallbacks<LoaderContext>;
+type LoaderClass = new (config: HlsConfig) => Loader<LoaderContext>;
+
+/** Return a loader class for hls.js, bound to `hooks`. */
+export function makeLoader(hooks: LoaderHooks): LoaderClass {
+  const Base = Hls.DefaultConfig.loader as LoaderClass;
+
+  return class TickLoader extends Base {
+    #early: Callbacks | null = null;
+
+    override load(context: LoaderContext, config: LoaderConfiguration, callbacks: Callbacks): void {
+      // hls.js hands over the raw string of loadSource: resolve before looking it up.
+      context.url = swapPrefix(new URL(context.url, location.href).href, hooks.prefix());
+      const wrapped: Callbacks = {
+        ...callbacks,
+        onError: (error, failed, details, stats) => {
+          const refusal = refusalOf(error.code, failed, details);
+          // hls.js is told nothing: it would count an error against the level. It is halted.
+          if (refusal !== null) queueMicrotask(() => hooks.refused(refusal));
+          else callbacks.onError(error, failed, details, stats);
+        },
+      };
+      const early = hooks.early.get(context.url);
+      // hls.js says "all of it" with a range that ends at 0.
+      if (early === undefined || context.rangeEnd) {
+        super.load(context, config, wrapped);
+        return;
+      }
+      hooks.early.delete(context.url);
+      this.context = context;
+      this.#early = wrapped;
+      const { loading } = this.stats;
+      loading.start = performance.now();
+      early.data.then(
+        (data) => {
+          if (this.#early === null) return;
+          this.#early = null;
+          const now = performance.now();
+          // Bandwidth is judged by how long the bytes really took, not by how long they lay here.
+          const tookMs = Math.max(1, (early.endMs || now) - early.startMs);
+          loading.start = now - tookMs;
+          loading.first = now - tookMs / 2;
+          loading.end = now;
+          const bytes = typeof data === "string" ? data.length : data.byteLength;
+          this.stats.loaded = this.stats.total = bytes;
+          callbacks.onProgress?.(this.stats, context, data, null);
+          callbacks.onSuccess({ url: context.url, data, code: 200 }, this.stats, context, null);
+        },
+        () => {
+          if (this.#early === null) return;
+          this.#early = null;
+          loading.start = 0;
+          super.load(context, config, wrapped);
+        },
+      );
+    }
+
+    override abort(): void {
+      const waiting = this.#early;
+      this.#early = null;
+      if (waiting === null) super.abort();
+      else waiting.onAbort?.(this.stats, this.context as LoaderContext, null);
+    }
+
+    override destroy(): void {
+      this.#early = null;
+      super.destroy();
+    }
+  };
+}
+
+/** Statuses of a playlist that are a refusal; its 429 and 503 are faults that hls.js backs off. */
+const PLAYLIST_REFUSALS = [401, 402, 403];
+
+function refusalOf(status: number, context: LoaderContext, details: unknown): Refusal | null {
+  const isMedia = "frag" in context && (context as FragmentLoaderContext).frag !== undefined;
+  if (!isMedia && !PLAYLIST_REFUSALS.includes(status)) return null;
+  if (!(details instanceof XMLHttpRequest)) return readRefusal(status, "", null);
+  return readRefusal(status, bodyOf(details), details.getResponseHeader("Retry-After"));
+}
+
+function bodyOf(xhr: XMLHttpRequest): string {
+  if (xhr.responseType === "arraybuffer") {
+    return xhr.response instanceof ArrayBuffer ? new TextDecoder().decode(xhr.response) : "";
+  }
+  return xhr.responseType === "" || xhr.responseType === "text" ? xhr.responseText : "";
+}

@@ -1,0 +1,64 @@
+/** The cost counter between two readings of the meter. Pure: time comes in as play time. */
+
+import type { MeterReading } from "./types";
+
+/** What a viewer is shown. */
+export interface Count {
+  seconds: number;
+  spent: bigint;
+  /** Null until the meter has spoken. */
+  balance: bigint | null;
+  secondsLeft: number | null;
+}
+
+/** A reading, and how long the picture had played when it came. */
+export interface Anchor {
+  reading: Pick<MeterReading, "seconds" | "spent" | "price" | "secondsLeft"> & {
+    balance: bigint | null;
+  };
+  playedMs: number;
+}
+
+/** Seconds by which a count may run ahead of the meter before it is set back rather than held. */
+export const HOLD_MAX_S = 2;
+
+/** Below these many seconds left the viewer is warned, loudest last. */
+export const WARNINGS = [60, 30, 10] as const;
+export type Warning = (typeof WARNINGS)[number];
+
+/** Return the count after the picture played on to `playedMs` since the anchor's reading. */
+export function countOn(anchor: Anchor, playedMs: number): Count {
+  const { reading } = anchor;
+  let ticks = Math.max(0, Math.floor((playedMs - anchor.playedMs) / 1000));
+  // The purse cannot be overdrawn: what it cannot pay is not served.
+  if (reading.secondsLeft !== null) ticks = Math.min(ticks, reading.secondsLeft);
+  const cost = reading.price * BigInt(ticks);
+  return {
+    seconds: reading.seconds + ticks,
+    spent: reading.spent + cost,
+    balance: reading.balance === null ? null : reading.balance - cost,
+    secondsLeft: reading.secondsLeft === null ? null : reading.secondsLeft - ticks,
+  };
+}
+
+/**
+ * Return what to show, given what was shown: a reading a moment behind our count holds the counter
+ * still until it catches up, as money that counts backwards looks like a fault. A larger difference
+ * is the truth and is shown at once.
+ */
+export function correct(shown: Count | null, counted: Count): Count {
+  if (shown === null) return counted;
+  const ahead = shown.seconds - counted.seconds;
+  const isHeld = ahead > 0 && ahead <= HOLD_MAX_S && counted.spent <= shown.spent;
+  // A deposit made meanwhile must show: hold only while the purse is not fuller than before.
+  const isFuller = (counted.balance ?? 0n) > (shown.balance ?? 0n) + (shown.spent - counted.spent);
+  return isHeld && !isFuller ? shown : counted;
+}
+
+/** Return the warning due with this much left, or null. */
+export function warningFor(secondsLeft: number | null): Warning | null {
+  if (secondsLeft === null) return null;
+  let due: Warning | null = null;
+  for (const limit of WARNINGS) if (secondsLeft <= limit) due = limit;
+  return due;
+}

@@ -1,0 +1,47 @@
+/** What a refused request means for the viewer. */
+
+import { parseObject } from "./types";
+
+/**
+ * - `purse`, `limit`: no money, or no more allowed; nothing is served until that changes.
+ * - `session`: another player took over; only a click brings it back here.
+ * - `token`: the link itself is not good; `isExpired` when a renewal may help.
+ * - `pace`: taken faster than it can be watched; wait.
+ * - `busy`: the server cannot answer now; wait.
+ */
+export interface Refusal {
+  kind: "purse" | "limit" | "session" | "token" | "pace" | "busy";
+  isExpired: boolean;
+  topUpUrl: string;
+  /** What the server asked to wait, or null. */
+  retryAfterMs: number | null;
+}
+
+/** Return what a status with its problem+json body says, or null when it is no refusal. */
+export function readRefusal(status: number, body: string, retryAfter: string | null): Refusal | null {
+  const problem = parseObject(body);
+  const reason = typeof problem?.["reason"] === "string" ? problem["reason"] : "";
+  const url = problem?.["top_up_url"];
+  const seconds = Number(retryAfter ?? Number.NaN);
+  const refusal = (kind: Refusal["kind"], isExpired = false): Refusal => ({
+    kind,
+    isExpired,
+    topUpUrl: typeof url === "string" ? url : "",
+    // A server's mistake must not silence the page for a day.
+    retryAfterMs: seconds >= 0 ? Math.min(seconds, 60) * 1000 : null,
+  });
+  switch (status) {
+    case 401:
+      return refusal("token", true);
+    case 402:
+      return refusal(reason === "limit" ? "limit" : "purse");
+    case 403:
+      return reason.includes("session") ? refusal("session") : refusal("token");
+    case 429:
+      return refusal("pace");
+    case 503:
+      return refusal("busy");
+    default:
+      return null;
+  }
+}

@@ -1,0 +1,57 @@
+/** What a media playlist's text says of where to begin. Small: it is also inlined in the page. */
+
+/** What to fetch at once. URIs are relative to the playlist. */
+export interface Opening {
+  init: string | null;
+  parts: string[];
+}
+
+/** Return PART-TARGET in seconds, or null for a playlist without parts. */
+export function partTargetOf(playlist: string): number | null {
+  const match = /#EXT-X-PART-INF:[^\n]*PART-TARGET=([\d.]+)/.exec(playlist);
+  return match ? Number(match[1]) : null;
+}
+
+/**
+ * Return how far behind the edge to play, in seconds: 2.5 parts of 0.2 s, 1.8 parts of 0.5 s.
+ * Measured without stalls (references/player-lab.md, 1); below half a second only luck holds.
+ */
+export function edgeTarget(partTargetS: number): number {
+  return Math.max(0.5, 1.8 * partTargetS);
+}
+
+/**
+ * Return the init and the parts from the last INDEPENDENT one at or before `backS` behind the edge:
+ * what hls.js asks for first, in that order. Empty without parts, or when none is independent.
+ */
+export function scanOpening(playlist: string, backS: number): Opening {
+  let init: string | null = null;
+  const parts: { uri: string; seconds: number; isStart: boolean }[] = [];
+  for (const line of playlist.split("\n")) {
+    const uri = /URI="([^"]+)"/.exec(line)?.[1];
+    if (uri === undefined) continue;
+    if (line.startsWith("#EXT-X-MAP:")) {
+      // Parts of another init do not belong to the same start.
+      if (init !== null && init !== uri) parts.length = 0;
+      init = uri;
+    } else if (line.startsWith("#EXT-X-PART:") && !line.includes("GAP=YES")) {
+      const seconds = Number(/DURATION=([\d.]+)/.exec(line)?.[1] ?? 0);
+      parts.push({ uri, seconds, isStart: line.includes("INDEPENDENT=YES") });
+    }
+  }
+  let behind = 0;
+  for (let index = parts.length - 1; index >= 0; index -= 1) {
+    const part = parts[index]!;
+    behind += part.seconds;
+    // Float sums of durations: a hair short of the target is the target.
+    if (part.isStart && behind >= backS - 0.001) {
+      return { init, parts: parts.slice(index).map(({ uri: each }) => each) };
+    }
+  }
+  return { init, parts: [] };
+}
+
+/** Return the first variant's URI in a multivariant playlist, or null. */
+export function firstVariant(multivariant: string): string | null {
+  return /#EXT-X-STREAM-INF:[^\n]*\n+([^#\n][^\n]*)/.exec(multivariant)?.[1]?.trim() ?? null;
+}

@@ -1,0 +1,82 @@
+/** The live meter's WebSocket: comes back by itself, gently. */
+
+import { delayMs, SOCKET } from "./backoff";
+import { parseMeterMessage, type MeterMessage } from "./types";
+
+export interface SocketEvents {
+  message(message: MeterMessage): void;
+  /** Connected, or lost. */
+  changed(isOpen: boolean): void;
+}
+
+export interface SocketOptions {
+  /** Absolute ws(s) URL; asked again for each connection, as the token in it changes. */
+  url: () => string;
+  events: SocketEvents;
+  random?: () => number;
+  /** For tests: stands in for the browser's WebSocket. */
+  connect?: (url: string) => WebSocket;
+}
+
+/** A connection that stood this long was a good one: the next loss starts from a short delay. */
+const GOOD_AFTER_MS = 5_000;
+/** The meter speaks at least this often; silence for longer is a dead connection. */
+const SILENCE_MAX_MS = 30_000;
+
+export class MeterSocket {
+  readonly #options: SocketOptions;
+  #socket: WebSocket | null = null;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #silence: ReturnType<typeof setTimeout> | undefined;
+  #attempt = 0;
+  #openedMs = 0;
+
+  constructor(options: SocketOptions) {
+    this.#options = options;
+  }
+
+  /** Connect now, leaving any earlier connection. */
+  open(): void {
+    this.close();
+    const connect = this.#options.connect ?? ((url: string) => new WebSocket(url));
+    const socket = connect(this.#options.url());
+    this.#socket = socket;
+    socket.onopen = () => {
+      this.#openedMs = Date.now();
+      this.#listen();
+      this.#options.events.changed(true);
+    };
+    socket.onmessage = (event: MessageEvent) => {
+      this.#listen();
+      const message = typeof event.data === "string" ? parseMeterMessage(event.data) : null;
+      if (message !== null) this.#options.events.message(message);
+    };
+    socket.onclose = () => this.#lost();
+  }
+
+  /** Disconnect and stay so. */
+  close(): void {
+    clearTimeout(this.#timer);
+    clearTimeout(this.#silence);
+    const socket = this.#socket;
+    this.#socket = null;
+    if (socket === null) return;
+    socket.onopen = socket.onmessage = socket.onclose = null;
+    socket.close();
+  }
+
+  #listen(): void {
+    clearTimeout(this.#silence);
+    this.#silence = setTimeout(() => this.#lost(), SILENCE_MAX_MS);
+  }
+
+  #lost(): void {
+    this.close();
+    this.#options.events.changed(false);
+    if (this.#openedMs > 0 && Date.now() - this.#openedMs > GOOD_AFTER_MS) this.#attempt = 0;
+    this.#openedMs = 0;
+    const wait = delayMs(SOCKET, this.#attempt, this.#options.random ?? Math.random);
+    this.#attempt += 1;
+    this.#timer = setTimeout(() => this.open(), wait);
+  }
+}

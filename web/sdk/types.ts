@@ -1,0 +1,128 @@
+/** What the server says to a watch page, and the parsers which trust none of it. */
+
+/** Set by the server in the page, in place of the comment BOOT. */
+export interface Boot {
+  stream: string;
+  title: string;
+  state: "live" | "waiting" | "offline";
+  /** Text of the multivariant playlist, or null when there is nothing to play. */
+  multivariant: string | null;
+  /** The media playlist to begin with; `uri` is relative to the page. */
+  playlist: { uri: string; text: string } | null;
+  price: Price;
+  /** Viewer session, 16 hex digits; null when nobody has to pay. */
+  session: string | null;
+  top_up: { open: boolean; url: string };
+  /** When the page's token ends, Unix ms; absent: learned from the first renewal. */
+  expires_ms?: number;
+  /** The server's clock when it wrote the page, Unix ms; absent: the viewer's clock is trusted. */
+  now_ms?: number;
+}
+
+/** Price of a second; planck as a decimal string, since it outgrows a double. */
+export interface Price {
+  planck_per_s: string;
+  symbol: string;
+  decimals: number;
+}
+
+/** One reading of the live meter. */
+export interface MeterReading {
+  type: "meter";
+  seconds: number;
+  spent: bigint;
+  balance: bigint;
+  price: bigint;
+  /** Null when the purse has no end in sight (a free stream). */
+  secondsLeft: number | null;
+  state: "live" | "waiting" | "ended";
+}
+
+export type StopReason = "purse" | "limit" | "session" | "pace";
+
+export type MeterMessage =
+  | MeterReading
+  | { type: "warning"; secondsLeft: number }
+  | { type: "stopped"; reason: StopReason; topUpUrl: string };
+
+/** A new token for the page. */
+export interface Minted {
+  path: string;
+  session: string;
+  expiresMs: number;
+}
+
+const STOP_REASONS: readonly string[] = ["purse", "limit", "session", "pace"];
+const METER_STATES: readonly string[] = ["live", "waiting", "ended"];
+
+/** Return a planck amount as bigint, or null when it is not a decimal string of at most 78 digits. */
+export function parsePlanck(value: unknown): bigint | null {
+  return typeof value === "string" && /^-?\d{1,78}$/.test(value) ? BigInt(value) : null;
+}
+
+/** Return the meter's message, or null for anything that is not one. */
+export function parseMeterMessage(text: string): MeterMessage | null {
+  const data = parseObject(text);
+  switch (data?.["type"]) {
+    case "meter": {
+      const spent = parsePlanck(data["spent"]);
+      const balance = parsePlanck(data["balance"]);
+      const price = parsePlanck(data["price"]);
+      const seconds = data["seconds"];
+      const left = data["seconds_left"];
+      const state = String(data["state"]);
+      if (spent === null || balance === null || price === null || !isCount(seconds)) return null;
+      if (!METER_STATES.includes(state)) return null;
+      return {
+        type: "meter",
+        seconds,
+        spent,
+        balance,
+        price,
+        secondsLeft: isCount(left) ? left : null,
+        state: state as MeterReading["state"],
+      };
+    }
+    case "warning": {
+      const left = data["seconds_left"];
+      return isCount(left) ? { type: "warning", secondsLeft: left } : null;
+    }
+    case "stopped": {
+      const reason = String(data["reason"]);
+      if (!STOP_REASONS.includes(reason)) return null;
+      const url = data["top_up_url"];
+      return {
+        type: "stopped",
+        reason: reason as StopReason,
+        topUpUrl: typeof url === "string" ? url : "",
+      };
+    }
+    default:
+      return null;
+  }
+}
+
+/** Return what a mint answered, or null when it is not `/w/<token>/<stream>/` of this stream. */
+export function parseMinted(text: string, stream: string): Minted | null {
+  const data = parseObject(text);
+  const path = data?.["path"];
+  const session = data?.["session"];
+  const expiresMs = data?.["expires_ms"];
+  if (typeof path !== "string" || typeof session !== "string" || !isCount(expiresMs)) return null;
+  const match = /^\/w\/[\w.~-]+\/([a-z0-9-]+)\/$/.exec(path);
+  return match?.[1] === stream ? { path, session, expiresMs } : null;
+}
+
+/** Return the object that a JSON text holds, or null. */
+export function parseObject(text: string): Record<string, unknown> | null {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : null;
+  } catch {
+    return null;
+  }
+}
+
+function isCount(value: unknown): value is number {
+  return typeof value === "number" && Number.isFinite(value) && value >= 0;
+}

@@ -1,0 +1,109 @@
+import { describe, expect, it } from "vitest";
+
+import { Counter } from "../sdk/counter";
+import { correct, countOn, warningFor, type Anchor } from "../sdk/meter";
+import type { MeterReading } from "../sdk/types";
+
+const reading = (change: Partial<MeterReading> = {}): MeterReading => ({
+  type: "meter",
+  seconds: 10,
+  spent: 1_000n,
+  balance: 500n,
+  price: 100n,
+  secondsLeft: 5,
+  state: "live",
+  ...change,
+});
+const anchor = (change: Partial<MeterReading> = {}): Anchor => ({
+  reading: reading(change),
+  playedMs: 0,
+});
+
+describe("counting on between readings", () => {
+  it("adds the price of each whole second that played", () => {
+    expect(countOn(anchor(), 2_999)).toEqual({
+      seconds: 12,
+      spent: 1_200n,
+      balance: 300n,
+      secondsLeft: 3,
+    });
+  });
+
+  it("never spends what the purse does not hold", () => {
+    const count = countOn(anchor(), 60_000);
+
+    expect(count.balance).toBe(0n);
+    expect(count.secondsLeft).toBe(0);
+    expect(count.seconds).toBe(15);
+  });
+
+  it("keeps amounts exact beyond a double", () => {
+    const price = 123_456_789_012_345_678n;
+
+    expect(countOn(anchor({ price, spent: 0n, secondsLeft: null }), 3_000).spent).toBe(3n * price);
+  });
+
+  it("stands still while the picture does", () => {
+    const counter = new Counter(100n, 0);
+    counter.read(reading());
+    counter.pass(5_000, false);
+
+    expect(counter.show().seconds).toBe(10);
+  });
+
+  it("counts a suspended tab's jump as a blink, not as minutes", () => {
+    const counter = new Counter(100n, 0);
+    counter.read(reading({ secondsLeft: null }));
+    counter.pass(600_000, true);
+
+    expect(counter.show().seconds).toBe(12);
+  });
+});
+
+describe("being corrected by a reading", () => {
+  const shown = countOn(anchor(), 2_000);
+
+  it("holds still when the reading is a second behind", () => {
+    expect(correct(shown, countOn(anchor(), 1_000))).toBe(shown);
+  });
+
+  it("goes back at once when the difference is no rounding", () => {
+    const truth = countOn(anchor({ seconds: 5, spent: 500n, balance: 1_000n }), 0);
+
+    expect(correct(shown, truth)).toBe(truth);
+  });
+
+  it("shows a deposit even while it holds the seconds", () => {
+    const counted = countOn(anchor({ balance: 9_000n, secondsLeft: 90 }), 1_000);
+
+    expect(correct(shown, counted)).toBe(counted);
+  });
+});
+
+describe("warnings", () => {
+  it.each([
+    [61, null],
+    [60, 60],
+    [31, 60],
+    [30, 30],
+    [10, 10],
+    [0, 10],
+    [null, null],
+  ])("with %s s left", (left, due) => {
+    expect(warningFor(left)).toBe(due);
+  });
+});
+
+describe("after a deposit", () => {
+  it("goes on only when the purse is fuller and pays a second", () => {
+    const counter = new Counter(100n, 0);
+    counter.read(reading({ balance: 99n, secondsLeft: 0 }));
+    const before = counter.count().balance;
+    expect(counter.canGoOn(before)).toBe(false);
+
+    counter.deposited(1_000n);
+
+    expect(counter.canGoOn(before)).toBe(true);
+    expect(counter.count().secondsLeft).toBe(10);
+  });
+});

@@ -1,0 +1,83 @@
+/**
+ * Builds the watch page into the Python package: index.html as the template which the server fills
+ * (the comment BOOT), everything else under static/assets/ with content hashes.
+ */
+
+import { gzipSync } from "node:zlib";
+
+import type { Plugin } from "vite";
+import { defineConfig } from "vitest/config";
+import { build } from "rolldown";
+
+/** The early script as one line of classic JavaScript, with the pure SDK files it uses. */
+async function earlyScript(): Promise<string> {
+  const { output } = await build({
+    input: "app/early.ts",
+    write: false,
+    output: { format: "iife", minify: true },
+  });
+  return output[0].code.trim();
+}
+
+/** Inline what stands between navigation and the first picture; ask for the player first. */
+function firstPicture(): Plugin {
+  return {
+    name: "first-picture",
+    enforce: "post",
+    transformIndexHtml: {
+      order: "post",
+      async handler(html, { bundle }) {
+        let page = html.replace("<!--EARLY-->", () => "");
+        const early = `<script>${await earlyScript()}</script>`;
+        if (bundle === undefined) return page.replace("<!--BOOT-->", () => `<!--BOOT-->${early}`);
+        for (const [name, file] of Object.entries(bundle)) {
+          if (file.type !== "asset" || !name.endsWith(".css")) continue;
+          const link = new RegExp(`\\s*<link rel="stylesheet"[^>]*${name}"[^>]*>`);
+          page = page.replace(link, () => `\n    <style>${String(file.source).trim()}</style>`);
+          delete bundle[name];
+        }
+        // The script is asked for before the early fetches, which may fill all connections; being a
+        // module it runs after the whole page is parsed.
+        const script = /\s*<script type="module"[^>]*src="([^"]+)"[^>]*><\/script>/.exec(page);
+        if (script === null) throw new Error("the page has lost its script");
+        const tag = `<script type="module" fetchpriority="high" src="${script[1]}"></script>`;
+        page = page.replace(script[0], () => "");
+        return page.replace("<!--BOOT-->", () => `${tag}\n    <!--BOOT-->${early}`);
+      },
+    },
+    generateBundle: {
+      order: "post",
+      handler(_options, bundle) {
+        for (const [name, file] of Object.entries(bundle)) {
+          if (file.type !== "chunk") continue;
+          const source = gzipSync(file.code, { level: 9 });
+          this.emitFile({ type: "asset", fileName: `${name}.gz`, source });
+        }
+      },
+    },
+  };
+}
+
+export default defineConfig({
+  plugins: [firstPicture()],
+  // `npm run dev` shows the page of a running server: VILOKANAM_URL=http://127.0.0.1:8080.
+  server: {
+    proxy: {
+      "^/(w/[^/]+/)?[a-z0-9-]+/.*(m3u8|mp4|m4s|meter|session|top-up|receipts)$": {
+        target: process.env["VILOKANAM_URL"] ?? "http://127.0.0.1:8080",
+        ws: true,
+      },
+    },
+  },
+  build: {
+    outDir: "../mediaserver/api/static",
+    emptyOutDir: true,
+    assetsDir: "assets",
+    // MSE with fMP4 and ES2022 arrived in the same years.
+    target: "es2022",
+    modulePreload: false,
+    assetsInlineLimit: 0,
+    chunkSizeWarningLimit: 600,
+  },
+  test: { include: ["test/**/*.test.ts"], environment: "node" },
+});
