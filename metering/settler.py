@@ -186,7 +186,7 @@ class Settler:
     async def _close(self, batch: BatchRecord) -> None:
         """Write the outcome with its postings, then let go of what is final."""
         outcome = self._outcome
-        assert outcome is not None  # noqa: S101 -- CLOSE follows FINAL, which `_ask` alone says
+        assert outcome is not None
         now_ms = self._now_ms()
         await self._off_loop(lambda: self._book.finalize(outcome, now_ms))
         _log.info(
