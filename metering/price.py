@@ -7,7 +7,6 @@ exact (docs/metering.md, "Money").
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Final
 
 from metering.errors import InvalidValueError
@@ -43,11 +42,13 @@ def to_planck(units: Units, quantum: int) -> Planck:
 
 def in_force(prices: Sequence[PriceVersion], tick: int) -> PriceVersion | None:
     """Return the version in force at a tick, None before the first: such a tick is free."""
-    return max(
-        (version for version in prices if version.from_tick <= tick),
-        key=lambda version: (version.from_tick, version.number),
-        default=None,
-    )
+    found: PriceVersion | None = None
+    for version in prices:
+        if version.from_tick <= tick and (
+            found is None or (version.from_tick, version.number) > (found.from_tick, found.number)
+        ):
+            found = version
+    return found
 
 
 def priced_runs(prices: Sequence[PriceVersion], run: Run, quantum: int) -> tuple[PricedRun, ...]:
@@ -61,18 +62,28 @@ def priced_runs(prices: Sequence[PriceVersion], run: Run, quantum: int) -> tuple
 
     Source: docs/metering.md, "Money": the price of a tick is the version in force at that tick.
     """
-    edges = sorted(
-        {run.first, run.end, *(v.from_tick for v in prices if run.first < v.from_tick < run.end)}
-    )
     found: list[PricedRun] = []
-    for first, end in pairwise(edges):
-        version = in_force(prices, first)
-        if version is None or version.planck_per_tick == 0:
-            continue
-        units = to_units(version.planck_per_tick, quantum)
-        if not 0 < units <= UNITS_PER_TICK_MAX:
-            raise InvalidValueError(
-                f"{units} units per tick is above {UNITS_PER_TICK_MAX}; raise price.quantum_planck"
-            )
-        found.append(PricedRun(Run(first, end - first), version.number, units))
+    version = in_force(prices, run.first)
+    first = run.first
+    for later in sorted(
+        (v for v in prices if run.first < v.from_tick < run.end),
+        key=lambda v: (v.from_tick, v.number),
+    ):
+        _append(found, version, first, later.from_tick, quantum)
+        version, first = later, later.from_tick
+    _append(found, version, first, run.end, quantum)
     return tuple(found)
+
+
+def _append(
+    found: list[PricedRun], version: PriceVersion | None, first: int, end: int, quantum: int
+) -> None:
+    if version is None or version.planck_per_tick == 0 or end == first:
+        return
+    units = to_units(version.planck_per_tick, quantum)
+    if not 0 < units <= UNITS_PER_TICK_MAX:
+        raise InvalidValueError(
+            f"{units} units per tick is not in 1..{UNITS_PER_TICK_MAX}: change the price or "
+            "price.quantum_planck"
+        )
+    found.append(PricedRun(Run(first, end - first), version.number, units))

@@ -6,6 +6,7 @@ quantum of planck) as signed 64-bit counts (docs/metering.md, "Money").
 
 from __future__ import annotations
 
+import binascii
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final, NewType
@@ -208,13 +209,7 @@ class Cut:
 
 def shard_of(account: AccountId) -> int:
     """Return the shard of an account: crc16 (XMODEM, as Redis Cluster) of its 32 bytes, mod 256."""
-    crc = 0
-    for byte in account:
-        crc ^= byte << 8
-        for _ in range(8):
-            crc = (crc << 1) ^ 0x1021 if crc & 0x8000 else crc << 1
-        crc &= 0xFFFF
-    return crc % SHARDS
+    return binascii.crc_hqx(account, 0) % SHARDS
 
 
 def account_text(account: AccountId) -> str:

@@ -31,13 +31,22 @@ class Answer(web.StreamResponse):
         head: Status line and headers without Date, each line ended.
         chunks: The body as it is sent: empty for HEAD and 304.
         dates: Where the Date line comes from.
+        send_timeout_s: How long a reader may take.
     """
 
-    def __init__(self, status: int, head: bytes, chunks: Sequence[Chunk], dates: Dates) -> None:
+    def __init__(
+        self,
+        status: int,
+        head: bytes,
+        chunks: Sequence[Chunk],
+        dates: Dates,
+        send_timeout_s: float = SEND_TIMEOUT_S,
+    ) -> None:
         super().__init__(status=status)
         self._head = head
         self._chunks = chunks
         self._dates = dates
+        self._send_timeout_s = send_timeout_s
         self._request: web.BaseRequest | None = None
         self._is_kept = False
         self.size_bytes = sum(map(len, chunks))
@@ -75,7 +84,7 @@ class Answer(web.StreamResponse):
             return
         transport = request.transport
         try:
-            async with asyncio.timeout(SEND_TIMEOUT_S):
+            async with asyncio.timeout(self._send_timeout_s):
                 await request.writer.drain()
         except TimeoutError as error:
             if transport is not None:

@@ -83,8 +83,9 @@ class RefusedError(Exception):
 class Replies:
     """Makes answers; `top_up_url` is where a viewer without balance is sent."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, send_timeout_s: float) -> None:
         self.top_up_url = ""
+        self._send_timeout_s = send_timeout_s
         self._dates = Dates(clock)
 
     def media(
@@ -178,7 +179,7 @@ class Replies:
         return self._answer(status, whole, () if is_head else (body,))
 
     def _answer(self, status: int, built: bytes, chunks: Sequence[Chunk]) -> Answer:
-        return Answer(status, built, chunks, self._dates)
+        return Answer(status, built, chunks, self._dates, self._send_timeout_s)
 
 
 def _media_fields(

@@ -29,7 +29,7 @@ from mediaserver.hls.addresses import (
     WatchPage,
     parse,
 )
-from mediaserver.hls.answer import Answer
+from mediaserver.hls.answer import SEND_TIMEOUT_S, Answer
 from mediaserver.hls.cache_policy import Kind
 from mediaserver.hls.hub import Hub
 from mediaserver.hls.reload import Ready, Reject, decide
@@ -58,9 +58,17 @@ class MediaHandler:
         gate: May this viewer go on.
         clock: Time of tokens and waits.
         edge_key: Secret of this operator's edges; empty when there are none.
+        send_timeout_s: Who takes longer to read one object is cut off.
     """
 
-    def __init__(self, hub: Hub, gate: Gate, clock: Clock, edge_key: bytes = b"") -> None:
+    def __init__(
+        self,
+        hub: Hub,
+        gate: Gate,
+        clock: Clock,
+        edge_key: bytes = b"",
+        send_timeout_s: float = SEND_TIMEOUT_S,
+    ) -> None:
         self.answers: Counter[tuple[str, int]] = Counter()
         """Answers by kind of place and status."""
         self.sent_bytes = 0
@@ -68,7 +76,7 @@ class MediaHandler:
         self._gate = gate
         self._clock = clock
         self._edge_key = edge_key
-        self._replies = Replies(clock)
+        self._replies = Replies(clock, send_timeout_s)
         self._keys: tuple[tuple[int, bytes], ...] = ()
         self._grants: dict[str, Grant] = {}
 
@@ -211,9 +219,8 @@ class MediaHandler:
             raise RefusedError(404, "not_found")
         deadline_s = 0.0
         while True:
-            edge = show.window.edge(name)
+            edge, target_ms = show.reach(name)
             if edge is not None:
-                target_ms = playlist.part_target_ms(show.window, name)
                 decision = decide(query, edge, target_ms)
                 if isinstance(decision, Ready):
                     break
@@ -242,6 +249,7 @@ class MediaHandler:
                 raise RefusedError(404, "not_found")
             deadline_s = deadline_s or self._deadline(show)
             await self._wait(show, "", deadline_s)
+            show = self._hub.current(place.slug) or show
         source = (show.window.opened.show, show.window.renditions)
         text = show.texts.get(("", False))
         if text is None or text.source != source:

@@ -18,6 +18,7 @@ from mediaserver import log
 from mediaserver.clock import Clock
 from mediaserver.errors import CapacityError, OfferRejectedError
 from mediaserver.ingest import sdp
+from mediaserver.ingest.dtls import certificate
 from mediaserver.ingest.publisher import Publisher
 from mediaserver.ingest.receiver import Media
 from mediaserver.ingest.session import EndReason, PatchKind, Stage, judge_patch
@@ -43,6 +44,8 @@ PREFLIGHT_HEADERS: Final[Mapping[str, str]] = {
 """On answers to OPTIONS, with CORS_HEADERS."""
 BODY_WAIT_S: Final = 10.0
 """OBS gives the whole exchange 8 s."""
+FAULT_LOG_S: Final = 1.0
+"""A composer that fails for every frame is logged once a second, with the count."""
 
 _TITLES: Final = {
     400: "Not a usable body",
@@ -113,11 +116,14 @@ class WhipEndpoint:
         self._clock = clock
         self._worker = worker
         self._is_key = is_key
+        certificate(clock.now_ms())  # made while the worker is a spare, not while an encoder waits
         self._sessions: dict[str, Publisher] = {}
         self._live: Publisher | None = None
         self._count = 0
         self._is_closed = False
         self._closing: set[asyncio.Task[None]] = set()
+        self._faults = 0
+        self._fault_logged_s = float("-inf")
 
     async def post(self, request: web.Request) -> web.Response:
         """Answer an offer: 201 with the answer, or a problem that says what to change."""
@@ -213,7 +219,11 @@ class WhipEndpoint:
         try:
             method(*values)
         except Exception:  # noqa: BLE001 - a fault of the composer must not end the receive path
-            _log.exception("whip.sink.failed", method=method.__name__)
+            self._faults += 1
+            now = self._clock.monotonic()
+            if now - self._fault_logged_s >= FAULT_LOG_S:
+                self._fault_logged_s = now
+                _log.exception("whip.sink.failed", method=str(method), faults=self._faults)
 
     # HTTP
 

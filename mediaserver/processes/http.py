@@ -7,6 +7,7 @@ from control's: one that restarts is refilled by both, and goes on alone while c
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sys
 from contextlib import AsyncExitStack
@@ -209,12 +210,10 @@ class HttpProcess:
     def _boot(self, token: str, policy: StreamPolicy) -> dict[str, Any]:
         """Return what the watch page needs to start without asking (web/sdk/types.ts, Boot)."""
         price = self._settings.price
-        session = None
+        grant: Grant | None = None
         if token:
-            try:
-                session = session_text(self._grant(token).session)
-            except AccessDeniedError:
-                session = None
+            with contextlib.suppress(AccessDeniedError):
+                grant = self._grant(token)
         playlist = self._hub.boot_playlist(policy.slug)
         return {
             "stream": policy.slug,
@@ -227,7 +226,9 @@ class HttpProcess:
                 "symbol": price.asset_symbol,
                 "decimals": price.asset_decimals,
             },
-            "session": session,
+            "session": session_text(grant.session) if grant else None,
+            **({"expires_ms": grant.expires_s * 1000} if grant else {}),
+            "now_ms": self._clock.now_ms(),
             "top_up": {
                 "open": self._policy is not None and self._policy.is_top_up_open,
                 "url": price.top_up_url,

@@ -3,13 +3,14 @@
  * this file is on the way to the first picture. React pages bind through sdk/react.ts.
  */
 
+import "./mark";
 import "./style.css";
 
 import { TickStream, type Snapshot } from "../sdk";
 import {
   figures,
   noticeFor,
-  priceLine,
+  priceLines,
   statusLine,
   toastLine,
   warningLine,
@@ -113,7 +114,9 @@ function showMeter(shown: Snapshot): void {
   $("meter").classList.toggle("free", !shown.isPriced);
   text("spent", spent);
   text("symbol", shown.price.symbol);
-  text("price", priceLine(shown));
+  const [perSecond, perMore] = priceLines(shown);
+  text("price", perSecond);
+  text("price-more", perMore);
   text("watched", watched);
   text("balance", balance === "\u2013" ? balance : `${balance}\u00a0${shown.price.symbol}`);
   text("left", left);
@@ -172,6 +175,7 @@ function changed(): void {
 }
 stream.subscribe(changed);
 changed();
+performance.mark("vilokanam:shown");
 
 // --- acting
 
@@ -210,7 +214,10 @@ $("volume").addEventListener("input", () => {
 $("full").addEventListener("click", fullScreen);
 $("top-up").addEventListener("click", () => act("top-up"));
 noticeButton.addEventListener("click", () => act(pending));
-video.addEventListener("click", toggle);
+video.addEventListener("click", () => {
+  // A finger's first tap only brings the controls back.
+  if (!wasIdle) toggle();
+});
 video.addEventListener("dblclick", fullScreen);
 
 addEventListener("keydown", (event) => {
@@ -226,6 +233,7 @@ addEventListener("keydown", (event) => {
 /** Controls leave with the pointer at rest. */
 const IDLE_MS = 2_800;
 let idle: ReturnType<typeof setTimeout> | undefined;
+let wasIdle = false;
 function stir(): void {
   stage.classList.remove("idle");
   clearTimeout(idle);
@@ -234,7 +242,10 @@ function stir(): void {
   }, IDLE_MS);
 }
 stage.addEventListener("pointermove", stir);
-stage.addEventListener("pointerdown", stir);
+stage.addEventListener("pointerdown", (event) => {
+  wasIdle = event.pointerType === "touch" && stage.classList.contains("idle");
+  stir();
+});
 stage.addEventListener("focusin", stir);
 stir();
 

@@ -139,13 +139,14 @@ export function visitLine(shown: Snapshot): string {
   return `${watched} for ${formatShort(BigInt(shown.spentPlanck), decimals)}\u00a0${symbol}.`;
 }
 
-/** Return the price in words. */
-export function priceLine(shown: Snapshot): string {
-  if (!shown.isPriced) return "Free to watch";
+/** Return the price in words: of a second, and of the spans that people think in. */
+export function priceLines(shown: Snapshot): [string, string] {
+  if (!shown.isPriced) return ["Free to watch", ""];
   const { decimals, symbol } = shown.price;
   const price = BigInt(shown.pricePlanck);
-  const per = (seconds: bigint): string => formatShort(price * seconds, decimals);
-  return `${per(1n)}\u00a0${symbol} a\u00a0second, ${per(60n)} a\u00a0minute, ${per(3600n)} an\u00a0hour`;
+  const per = (seconds: bigint): string =>
+    `${formatShort(price * seconds, decimals)}\u00a0${symbol}`;
+  return [`${per(1n)} a second`, `${per(60n)} a minute, ${per(3600n)} an hour`];
 }
 
 /** Return the numbers of the panel. */
@@ -163,7 +164,8 @@ export function figures(shown: Snapshot): Record<"spent" | "balance" | "watched"
 
 /** Return the warning under the numbers, or null. */
 export function warningLine(shown: Snapshot): string | null {
-  if (shown.warning === null || shown.state === "stopped") return null;
+  const isRunning = ["live", "waiting", "loading", "slowed"].includes(shown.state);
+  if (shown.warning === null || !isRunning) return null;
   if (shown.secondsLeft === 0) return "Your balance is used up. The picture stops now.";
   const limits = { 60: "a minute", 30: "30 seconds", 10: "10 seconds" };
   return `Your balance lasts less than ${limits[shown.warning]}. Then the picture stops.`;

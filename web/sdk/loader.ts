@@ -46,7 +46,8 @@ export function makeLoader(hooks: LoaderHooks): LoaderClass {
         },
       };
       const early = hooks.early.get(context.url);
-      if (early === undefined || context.rangeEnd !== undefined) {
+      // hls.js says "all of it" with a range that ends at 0.
+      if (early === undefined || context.rangeEnd) {
         super.load(context, config, wrapped);
         return;
       }

@@ -55,6 +55,8 @@ export class Player {
   #lowS = 0.2;
   #hasFrame = false;
   #hasMended = false;
+  #isHalted = false;
+  /** How often the picture stood still for want of media, since the page opened. */
   stalls = 0;
 
   constructor(
@@ -111,6 +113,7 @@ export class Player {
   load(source: Source): void {
     this.unload();
     this.#hasFrame = false;
+    this.#isHalted = false;
     this.#watchFirstFrame();
     if (!Player.hasMediaSource) {
       this.#video.src = source.url;
@@ -142,6 +145,7 @@ export class Player {
   /** Ask for nothing more; what is buffered plays on. */
   halt(): void {
     clearInterval(this.#watch);
+    this.#isHalted = true;
     this.#video.playbackRate = 1;
     this.#hls?.stopLoad();
   }
@@ -222,7 +226,8 @@ export class Player {
 
   readonly #onWaiting = (): void => {
     if (!this.#hasFrame || !this.isLoaded || this.#video.seeking) return;
-    this.stalls += 1;
+    // Running dry after a halt is meant.
+    if (!this.#isHalted) this.stalls += 1;
     this.#target.stalled(performance.now());
     this.#events.stalled();
   };

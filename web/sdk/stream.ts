@@ -4,8 +4,9 @@
  */
 
 import { delayMs, OFFLINE, RECONNECT, REFUSED, type Backoff } from "./backoff";
-import { keepText, type EarlyMap } from "./early";
 import { Counter } from "./counter";
+import { keepText, type EarlyMap } from "./early";
+import { findShow } from "./find";
 import { Lease } from "./lease";
 import { warningFor } from "./meter";
 import { Player } from "./player";
@@ -31,6 +32,8 @@ export interface StreamOptions {
 const TICK_MS = 200;
 /** A stall shorter than this is not worth a word. */
 const WAIT_SHOWN_MS = 1_200;
+/** After a stall this long the page asks for itself whether the show goes on without it. */
+const STUCK_MS = 6_000;
 /** Buffer that counts as played out. */
 const DRAINED_S = 0.12;
 const NO_PRICE = { planck_per_s: "0", symbol: "", decimals: 0 };
@@ -59,6 +62,8 @@ export class TickStream {
   #balanceAtStop: bigint | null = null;
   #endedShow: string | null = null;
   #show: string | null = null;
+  /** The playlist that a stuck page saw last: one that grew since is played from its edge. */
+  #seen: string | null = null;
   #isDestroyed = false;
 
   constructor(options: StreamOptions) {
@@ -258,8 +263,11 @@ export class TickStream {
 
   #onPlaying(): void {
     this.#stalledSinceMs = null;
-    if (this.#drain !== null || this.#snapshot.state === "paused") return;
+    // A halted player that plays its last second has not come back.
+    if (this.#drain !== null || ["paused", "slowed"].includes(this.#snapshot.state)) return;
+    clearTimeout(this.#retry);
     this.#attempt = 0;
+    this.#seen = null;
     this.#set({ state: "live", reason: null, retryAtMs: null });
   }
 
@@ -365,25 +373,30 @@ export class TickStream {
     clearTimeout(this.#retry);
     const asked = this.#snapshot.state;
     const url = this.#at("index.m3u8");
-    const multivariant = await this.#get(url);
-    const uri = multivariant?.ok ? firstVariant(multivariant.text) : null;
-    const playlist = uri === null ? null : await this.#get(new URL(uri, url).href);
+    const found = await findShow(url);
     if (this.#isDestroyed || this.#drain !== null || this.#snapshot.state !== asked) return;
-    const denied = [multivariant, playlist].find((each) => each?.refusal)?.refusal;
-    const isOver = !playlist?.ok || playlist.text.includes("#EXT-X-ENDLIST");
-    if (denied) {
-      this.#onRefused(denied);
-    } else if (uri !== null && multivariant && !isOver && uri.split("/")[0] !== this.#endedShow) {
-      keepText(this.#early, url, multivariant.text);
-      keepText(this.#early, this.#at(uri), playlist.text);
-      this.#play(uri, playlist.text);
-    } else if (multivariant === null || multivariant.isFault) {
-      if (asked === "loading") this.#set({ state: "reconnecting" });
+    if (found.kind === "refused") {
+      this.#onRefused(found.refusal);
+    } else if (asked === "waiting" && found.kind === "show" && this.#isAsSeen(found.playlist)) {
+      this.#pollAfter(RECONNECT);
+    } else if (found.kind === "show" && found.uri.split("/")[0] !== this.#endedShow) {
+      keepText(this.#early, url, found.multivariant);
+      keepText(this.#early, this.#at(found.uri), found.playlist);
+      this.#play(found.uri, found.playlist);
+    } else if (found.kind === "away") {
+      if (asked === "loading" || asked === "waiting") this.#set({ state: "reconnecting" });
       this.#pollAfter(asked === "offline" || asked === "ended" ? OFFLINE : RECONNECT);
     } else {
       if (asked !== "ended") this.#finish(this.#snapshot.secondsWatched > 0 ? "ended" : "offline");
       this.#pollAfter(OFFLINE);
     }
+  }
+
+  /** True while the creator is away: the playlist stands still, and so may the picture. */
+  #isAsSeen(playlist: string): boolean {
+    const isSame = this.#seen === null || this.#seen === playlist;
+    this.#seen = playlist;
+    return isSame;
   }
 
   // --- the session
@@ -432,6 +445,9 @@ export class TickStream {
     } else if (stalledMs > WAIT_SHOWN_MS) {
       if (this.#player.isOver) this.#onEnded();
       else if (state === "live") this.#set({ state: "waiting" });
+      else if (stalledMs > STUCK_MS && state === "waiting" && this.#snapshot.retryAtMs === null) {
+        this.#pollAfter(RECONNECT);
+      }
     }
     const { seconds, spent, balance, secondsLeft } = this.#counter.show();
     this.#set({
@@ -469,12 +485,6 @@ export class TickStream {
 
   #at(relative: string): string {
     return new URL(relative, this.#page).href;
-  }
-
-  async #get(url: string) {
-    const answer = await request(url, "GET");
-    if (answer === null) return null;
-    return { ...answer, isFault: answer.status >= 500 || answer.status === 429 };
   }
 
   #set(change: Partial<Snapshot>): void {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { figures, noticeFor, priceLine, statusLine, toastLine, visitLine, warningLine } from "../app/words";
+import { figures, noticeFor, priceLines, statusLine, toastLine, visitLine, warningLine } from "../app/words";
 import { digitsFor, formatClock, formatPlanck, formatShort, formatSpan } from "../sdk/money";
 import type { Snapshot, State } from "../sdk/snapshot";
 import { parseMeterMessage, parseMinted } from "../sdk/types";
@@ -56,10 +56,11 @@ describe("money in words", () => {
   });
 
   it("names the price for a second, a minute and an hour", () => {
-    expect(priceLine(shown()).replaceAll("\u00a0", " ")).toBe(
-      "0.001 TICK a second, 0.06 a minute, 3.6 an hour",
-    );
-    expect(priceLine(shown({ isPriced: false }))).toBe("Free to watch");
+    expect(priceLines(shown()).map((line) => line.replaceAll("\u00a0", " "))).toEqual([
+      "0.001 TICK a second",
+      "0.06 TICK a minute, 3.6 TICK an hour",
+    ]);
+    expect(priceLines(shown({ isPriced: false }))[0]).toBe("Free to watch");
   });
 
   it("sums the visit up", () => {
@@ -107,6 +108,7 @@ describe("states in words", () => {
   it("warns ahead of the end", () => {
     expect(warningLine(shown({ warning: 60, secondsLeft: 55 }))).toContain("a minute");
     expect(warningLine(shown())).toBeNull();
+    expect(warningLine(shown({ warning: 60, secondsLeft: 55, state: "kicked" }))).toBeNull();
   });
 });
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from live import AUDIO, OPENED, Show, heard, live
 
 from mediaserver.hls import playlist
 from mediaserver.hls.addresses import part_name, segment_name
 from mediaserver.hls.window import Window
 from mediaserver.link import ShowEnded
+from tests.live import AUDIO, OPENED, Show, heard, live
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 

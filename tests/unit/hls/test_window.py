@@ -5,7 +5,6 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from live import AUDIO, LOW, OPENED, SOURCE, START_MS, Show, heard, live
 
 from mediaserver.hls.window import Edge, Presence, Window
 from mediaserver.link import (
@@ -17,6 +16,7 @@ from mediaserver.link import (
     SlotOpened,
 )
 from mediaserver.media import Slot
+from tests.live import AUDIO, LOW, OPENED, SOURCE, START_MS, Show, heard, live
 
 
 def test_a_window_lists_its_length_and_keeps_what_slow_players_still_fetch() -> None:

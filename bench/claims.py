@@ -1,0 +1,184 @@
+"""Claims per second and CPU per claim, beside a bare pipelined SETBIT + HINCRBY in the same run.
+
+Run: python bench/claims.py [--viewers 20000] [--rounds 5] [--fsync everysec]
+The last line is JSON. Ratios are worth more than rates: both halves share the machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Self
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from metering.claims import RawClaims
+from metering.ports import Claim
+from metering.store import resp
+from metering.store.embedded import EmbeddedRedis
+from metering.store.redis import Store
+from metering.store.state import PurseState, SessionGrant, ShardState
+from metering.units import SHARDS, AccountId, PricedRun, Run, SessionId, Units, Verdict, shard_of
+
+STREAM = bytes(15) + b"\x07"
+PIPELINE = 500
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+
+
+def cpu_s(pid: int) -> float:
+    """Return the CPU seconds that a process has used."""
+    words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(words[11]) + int(words[12])) / _TICKS_PER_S
+
+
+class Stopwatch:
+    """Wall, own CPU and Redis CPU of a stretch."""
+
+    def __init__(self, pid: int, count: int) -> None:
+        self._pid = pid
+        self._count = count
+        self.wall_s = self.own_s = self.redis_s = 0.0
+
+    def __enter__(self) -> Self:
+        self.wall_s, self.own_s = -time.perf_counter(), -time.process_time()
+        self.redis_s = -cpu_s(self._pid)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.wall_s += time.perf_counter()
+        self.own_s += time.process_time()
+        self.redis_s += cpu_s(self._pid)
+
+    def facts(self) -> dict[str, float]:
+        """Return rates and costs per operation."""
+        return {
+            "per_s": round(self._count / self.wall_s),
+            "redis_us": round(1e6 * self.redis_s / self._count, 2),
+            "own_us": round(1e6 * self.own_s / self._count, 2),
+        }
+
+
+async def fill(store: Store, accounts: list[AccountId]) -> None:
+    """Give every account a purse and a session."""
+    by_shard: dict[int, list[AccountId]] = {shard: [] for shard in range(SHARDS)}
+    for who in accounts:
+        by_shard[shard_of(who)].append(who)
+    for shard, some in by_shard.items():
+        state = ShardState(
+            purses=tuple(PurseState(who, Units(10**12), Units(0)) for who in some),
+            sessions=tuple(
+                SessionGrant(who, STREAM, SessionId(1), 1, Units(0), 1 << 45) for who in some
+            ),
+        )
+        await store.rebuild(shard, state, "bench")
+
+
+async def claims_round(claims: RawClaims, accounts: list[AccountId], tick: int) -> None:
+    """Let every viewer claim its next second at once, as many as a process would hold."""
+    run = (PricedRun(Run(tick, 1), 1, Units(10)),)
+    for start in range(0, len(accounts), 4 * PIPELINE):
+        answers = await asyncio.gather(
+            *(
+                claims.claim(Claim(who, STREAM, SessionId(1), run, 0, 0))
+                for who in accounts[start : start + 4 * PIPELINE]
+            )
+        )
+        if any(
+            answer.verdict is not Verdict.GRANTED or answer.new_ticks != 1 for answer in answers
+        ):
+            raise SystemExit(f"a claim was refused: {answers[0]}")
+
+
+async def bare_round(socket: Path, accounts: list[AccountId], tick: int) -> None:
+    """The least that could count: one bit and one counter per viewer, not atomic, no balance."""
+    reader, writer = await asyncio.open_unix_connection(str(socket))
+    replies = resp.reader()
+    for start in range(0, len(accounts), PIPELINE):
+        some = accounts[start : start + PIPELINE]
+        for who in some:
+            shard = b"{%d}:" % shard_of(who)
+            bit = b"%d" % (tick % 3600)
+            writer.write(resp.command(b"SETBIT", shard + b"W" + who + STREAM, bit, b"1"))
+            writer.write(resp.command(b"HINCRBY", shard + b"B" + who, b"b", b"-10"))
+        await writer.drain()
+        left = 2 * len(some)
+        while left:
+            while replies.gets() is not False:
+                left -= 1
+            if left:
+                replies.feed(await reader.read(1 << 20))
+    writer.close()
+    await writer.wait_closed()
+
+
+async def measure(viewers: int, rounds: int, fsync: str) -> dict[str, object]:
+    """Return what both halves cost."""
+    accounts = [AccountId(n.to_bytes(32, "big")) for n in range(1, viewers + 1)]
+    with tempfile.TemporaryDirectory(prefix="vk-bench-") as folder:
+        socket = Path(folder) / "redis.sock"
+        async with EmbeddedRedis(Path(folder) / "data", socket, fsync) as embedded:
+            store = await Store.connect(embedded.url, fsync)
+            await fill(store, accounts)
+            first = int(time.time())
+            watches: dict[str, list[Stopwatch]] = {"claims": [], "bare": []}
+            async with RawClaims(embedded.url, timeout_ms=30_000) as claims:
+                claims.set_expected("bench", store.run_id)
+                await claims.wait_ready()
+                await claims_round(claims, accounts, first)
+                await bare_round(socket, accounts, first)
+                for tick in range(first + 1, first + 1 + rounds):
+                    with Stopwatch(embedded.pid, viewers) as watch:
+                        await claims_round(claims, accounts, tick)
+                    watches["claims"].append(watch)
+                    with Stopwatch(embedded.pid, viewers) as watch:
+                        await bare_round(socket, accounts, tick)
+                    watches["bare"].append(watch)
+                per_flush = claims.claims_total / claims.flushes_total
+            await store.close()
+    return _summary(watches, viewers, rounds, fsync, per_flush)
+
+
+def _summary(
+    watches: dict[str, list[Stopwatch]], viewers: int, rounds: int, fsync: str, per_flush: float
+) -> dict[str, object]:
+    facts: dict[str, object] = {}
+    cost = {}
+    for name, some in watches.items():
+        total = Stopwatch(0, viewers * rounds)
+        total.wall_s = sum(watch.wall_s for watch in some)
+        total.own_s = sum(watch.own_s for watch in some)
+        total.redis_s = sum(watch.redis_s for watch in some)
+        facts[name] = total.facts()
+        cost[name] = (total.redis_s, total.own_s + total.redis_s)
+    return {
+        "viewers": viewers,
+        "rounds": rounds,
+        "fsync": fsync,
+        "claims_per_flush": round(per_flush),
+        **facts,
+        "redis_cpu_ratio": round(cost["claims"][0] / cost["bare"][0], 2),
+        "cpu_ratio": round(cost["claims"][1] / cost["bare"][1], 2),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--viewers", type=int, default=20_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--fsync", choices=("everysec", "always"), default="everysec")
+    options = parser.parse_args()
+    facts = asyncio.run(measure(options.viewers, options.rounds, options.fsync))
+    for name in ("claims", "bare"):
+        print(f"{name:7} {facts[name]}")
+    print(f"Redis CPU of a claim / bare pair: {facts['redis_cpu_ratio']}")
+    print(json.dumps(facts))
+
+
+if __name__ == "__main__":
+    main()

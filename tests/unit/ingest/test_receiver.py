@@ -1,0 +1,220 @@
+"""A publisher's packets in, access units and feedback out; time is a number."""
+
+import struct
+from pathlib import Path
+
+import pytest
+from aiortc import rtp as judge
+
+from mediaserver.ingest import sdp
+from mediaserver.ingest.health import Health
+from mediaserver.ingest.receiver import KEYFRAME_WAIT_S, REPORT_S, SOURCE_SILENT_S, Receiver
+from mediaserver.media import AccessUnit, SenderReport, Track
+
+GOLDEN = Path(__file__).parents[2] / "golden"
+IDR, DELTA = b"\x65\x88picture", b"\x41\x9adelta"
+VIDEO, AUDIO, RTX = 102, 111, 103
+
+
+def make_receiver(offer="chromium", give_up_s=0.4):
+    text = (GOLDEN / f"offer-{offer}.sdp").read_text()
+    return Receiver(sdp.parse_offer(text).tracks, give_up_s, kbps_max=8000, ssrc=1)
+
+
+def packet(sequence, payload=DELTA, *, kind=VIDEO, timestamp=None, ssrc=7, marker=1):
+    timestamp = sequence * 3000 if timestamp is None else timestamp
+    return (
+        struct.pack(
+            "!BBHLL", 0x80, marker << 7 | kind, sequence & 0xFFFF, timestamp & 0xFFFFFFFF, ssrc
+        )
+        + payload
+    )
+
+
+def repeat(sequence, payload=DELTA, ssrc=99):
+    body = struct.pack("!H", sequence) + payload
+    return packet(sequence + 500, body, kind=RTX, timestamp=sequence * 3000, ssrc=ssrc)
+
+
+def run(receiver, *packets, at=0.0, step=0.001):
+    found = []
+    for index, data in enumerate(packets):
+        found += receiver.packet(data, at + index * step)
+    return found
+
+
+def feedback(receiver, now):
+    """Return the RTCP of a tick, as aiortc reads it."""
+    return [p for data in receiver.tick(now)[1] for p in judge.RtcpPacket.parse(data)]
+
+
+def test_frames_and_sound_leave_with_unwrapped_time():
+    """RTP time that wraps goes on growing; Opus packets pass straight through."""
+    receiver = make_receiver()
+    units = run(
+        receiver,
+        packet(0, IDR, timestamp=0xFFFFFFF0),
+        packet(1, DELTA, timestamp=2984),
+        packet(5, b"opus", kind=AUDIO, timestamp=960, ssrc=8),
+    )
+
+    assert units == [
+        AccessUnit(Track.VIDEO, b"\0\0\0\1" + IDR, 0xFFFFFFF0, 90000, True, 0.0),
+        AccessUnit(Track.VIDEO, b"\0\0\0\1" + DELTA, 0x100000000 + 2984, 90000, False, 0.001),
+        AccessUnit(Track.AUDIO, b"opus", 960, 48000, True, 0.002),
+    ]
+
+
+@pytest.mark.parametrize("ssrc", [99, 98])
+def test_loss_is_repaired_by_rtx_of_any_source(ssrc):
+    """FFmpeg names its RTX source nowhere that counts: the payload type alone decides."""
+    receiver = make_receiver()
+    run(receiver, packet(0, IDR), packet(2))
+    (nack,) = [p for p in feedback(receiver, 0.002) if isinstance(p, judge.RtcpRtpfbPacket)]
+    units = run(receiver, repeat(1, ssrc=ssrc), at=0.02)
+
+    assert (nack.media_ssrc, nack.lost) == (7, [1])
+    assert [unit.rtp_time for unit in units] == [3000, 6000]
+    assert not any(unit.follows_loss for unit in units)
+    assert receiver.sources[Track.VIDEO].order.repaired == 1
+
+
+def test_loss_without_rtx_is_repaired_by_the_packet_itself():
+    """OBS sends the original again, with its own number."""
+    receiver = make_receiver("obs")
+    run(receiver, packet(0, IDR, kind=96), packet(2, kind=96))
+
+    units = run(receiver, packet(1, kind=96), at=0.02)
+    assert [unit.rtp_time for unit in units] == [3000, 6000]
+
+
+def test_loss_that_is_not_repaired_ends_in_a_keyframe():
+    """Give up in time, ask for a keyframe, drop what cannot be decoded, and start again there."""
+    receiver = make_receiver()
+    run(receiver, packet(0, IDR), packet(1), packet(3), packet(4))
+
+    assert receiver.due_s <= 0.002
+    receiver.tick(0.002)
+    units, packets = receiver.tick(0.42)
+    assert units == []
+    kinds = [type(p) for data in packets for p in judge.RtcpPacket.parse(data)]
+    assert judge.RtcpPsfbPacket in kinds
+    (unit,) = run(receiver, packet(5), packet(6, IDR), at=0.45)
+    assert (unit.is_idr, unit.follows_loss) == (True, True)
+    assert receiver.sources[Track.VIDEO].order.lost == 1
+    assert receiver.plis == 1
+
+
+def test_keyframes_are_not_asked_for_too_often():
+    """A browser is given half a second to answer one PLI."""
+    receiver = make_receiver()
+    run(receiver, packet(0, IDR))
+    asked = []
+    for tick in range(100):
+        receiver.request_keyframe()
+        receiver.tick(tick * 0.02)
+        asked.append(receiver.plis)
+
+    assert asked[0] == 1
+    assert asked[-1] == 1 + int(99 * 0.02 / KEYFRAME_WAIT_S)
+
+
+def test_lost_sound_is_told_and_not_waited_for_long():
+    """Without retransmission only disorder is waited for; the next packet says what it follows."""
+    receiver = make_receiver()
+    run(receiver, packet(0, b"a", kind=AUDIO, ssrc=8), packet(2, b"c", kind=AUDIO, ssrc=8))
+    units, _ = receiver.tick(0.1)
+
+    assert [(unit.payload, unit.follows_loss) for unit in units] == [(b"c", True)]
+
+
+def test_reports_go_out_each_second_with_a_constant_remb():
+    """Chromium's bandwidth estimate needs both; REMB names the configured cap."""
+    receiver = make_receiver()
+    run(receiver, packet(0, IDR), packet(1, b"a", kind=AUDIO, ssrc=8))
+    kinds = [type(p) for p in feedback(receiver, 0.0)]
+    between = feedback(receiver, REPORT_S / 2)
+    report, _, remb = feedback(receiver, REPORT_S)
+
+    assert kinds == [judge.RtcpRrPacket, judge.RtcpSdesPacket, judge.RtcpPsfbPacket]
+    assert between == []
+    assert {block.ssrc for block in report.reports} == {7, 8}
+    assert judge.unpack_remb_fci(remb.fci) == (8_000_000, [7])
+
+
+def test_report_counts_loss_and_echoes_the_sender_report():
+    """The sender computes loss and round trip from our block (RFC 3550, 6.4.1)."""
+    receiver = make_receiver()
+    run(receiver, packet(0, IDR), packet(1), packet(3), packet(4))
+    sender = judge.RtcpSenderInfo(0x0001_2345_6789_0000, 3000, 5, 100)
+    receiver.control(bytes(judge.RtcpSrPacket(7, sender)), 0.5)
+    report = next(p for p in feedback(receiver, 1.0) if isinstance(p, judge.RtcpRrPacket))
+
+    (block,) = report.reports
+    assert (block.fraction_lost, block.packets_lost, block.highest_sequence) == (51, 1, 4)
+    assert (block.lsr, block.dlsr) == (0x23456789, 32768)
+
+
+def test_sender_report_is_on_the_medias_clock_and_waits_for_media():
+    """An SR's RTP time is unwrapped relative to media, also when it comes first."""
+    receiver = make_receiver()
+    run(receiver, packet(0, b"", timestamp=0xFFFFFF00))
+    sender = judge.RtcpSenderInfo(5 << 32, 0x100, 5, 100)
+
+    assert receiver.control(bytes(judge.RtcpSrPacket(7, sender)), 0.1) == []
+    unit, report = run(receiver, packet(1, IDR, timestamp=0xFFFFFF00))
+    assert unit.rtp_time == 0xFFFFFF00
+    assert report == SenderReport(Track.VIDEO, 5.0, 0x1_0000_0100, 90000)
+
+
+def test_another_source_takes_over_only_a_silent_track():
+    """A layer that nobody asked for is ignored; a restarted encoder is followed."""
+    receiver = make_receiver()
+    run(receiver, packet(0, IDR, ssrc=7), packet(900, IDR, ssrc=8))
+
+    assert receiver.unknown == 1
+    (unit,) = run(receiver, packet(901, IDR, ssrc=8), at=SOURCE_SILENT_S + 0.1)
+    assert unit.follows_loss
+
+
+def test_publisher_that_says_goodbye_for_every_source_has_left():
+    """BYE of one track is not the end; of both it is."""
+    receiver = make_receiver()
+    run(receiver, packet(0, IDR), packet(1, b"a", kind=AUDIO, ssrc=8))
+
+    receiver.control(bytes(judge.RtcpByePacket([7])), 0.1)
+    assert not receiver.has_left
+    receiver.control(bytes(judge.RtcpByePacket([8])), 0.1)
+    assert receiver.has_left
+
+
+def test_noise_changes_nothing():
+    """Unknown payload types, padding probes and broken packets are counted, not raised."""
+    receiver = make_receiver()
+    found = run(receiver, b"\x80", packet(0, kind=50), repeat(3), packet(1, b"\0", kind=RTX))
+
+    assert found == []
+    assert (receiver.malformed, receiver.unknown) == (1, 3)
+
+
+def test_facts_and_advice_tell_loss_and_rare_keyframes():
+    """The creator reads what to change in plain words, with the value."""
+    receiver = make_receiver(give_up_s=0.05)
+    health = Health("Mozilla/5.0 (OBS-Studio/30.1.2; Windows x86_64; en-US)")
+    health.sample(receiver, 0.0)
+    for number in range(300):
+        if number % 20:
+            run(receiver, packet(number, IDR if number in (1, 241) else DELTA), at=number / 30)
+            receiver.tick(number / 30)
+    receiver.tick(10.1)
+    health.sample(receiver, 10.0)
+    facts, advice = health.facts(receiver, 0.025), health.advice(receiver)
+
+    assert facts["rtt_ms"] == 25.0
+    assert facts["lost"] == 14
+    assert 4.5 < facts["upload_loss_percent"] < 5.5
+    assert 1 < facts["video_kbps"] < 3
+    assert "OBS 30.1 corrupts" in advice[0]
+    assert "% of your upload is lost" in advice[1]
+    assert len(Health("OBS-Studio/32.0.1").advice(receiver)) == 1
+    assert "Keyframes come 8.0 s apart" in Health("OBS-Studio/32.0.1").advice(receiver)[0]
