@@ -70,11 +70,13 @@ class Server:
         return self
 
     async def __aexit__(self, *_):
-        await self.http.close()
-        await self.stop_control()
-        self.link.close()
-        await self.link.wait_closed()
-        await self.redis.stop()
+        try:
+            await self.http.close()
+            await self.stop_control()
+            self.link.close()
+            await self.link.wait_closed()
+        finally:
+            await self.redis.stop()
 
     async def start_control(self):
         self.stop = asyncio.Event()
