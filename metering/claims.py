@@ -253,7 +253,7 @@ class RawClaims:
             commands = []
             for account, _, session in some:
                 key = keys.session(account, session)
-                commands.append(resp.command(b"HMGET", key, b"s", b"t", b"u", b"i"))
+                commands.append(resp.command(b"HMGET", key, b"s", b"b", b"u", b"i"))
                 commands.append(resp.command(b"HGET", keys.purse(account), b"b"))
             replies = await self._ask(commands)
             for number, (_, stream, _) in enumerate(some):
@@ -464,9 +464,8 @@ def _run_id(info: bytes) -> str:
 
 
 def _reading(seat: Sequence[bytes | None], balance: bytes | None, stream: bytes) -> MeterReading:
-    state, ticks, units, of_stream = seat
-    if state is None or of_stream != stream:
+    state, packed, units, of_stream = seat
+    if state is None or packed is None or of_stream != stream:
         return MeterReading(Units(int(balance or 0)), 0, Units(0), "gone")
-    return MeterReading(
-        Units(int(balance or 0)), int(ticks or 0), Units(int(units or 0)), state.decode()
-    )
+    ticks = keys.SEAT.unpack(packed)[3]
+    return MeterReading(Units(int(balance or 0)), ticks, Units(int(units or 0)), state.decode())

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import os
 import signal
+import threading
 from pathlib import Path
 from typing import Any, Final
 
 from mediaserver.cli.client import EXIT_USAGE, CliError
+from mediaserver.errors import AccessDeniedError
 
 TEST_PICTURE: Final = "testsrc"
 
@@ -34,18 +35,19 @@ def _publish(arguments: argparse.Namespace) -> int:
             f"{arguments.source} is not a file; give one, or {TEST_PICTURE} for a test picture",
             EXIT_USAGE,
         )
-    asyncio.run(_send(arguments.source, arguments.url, key))
-    return 0
-
-
-async def _send(source: str, url: str, key: str) -> None:
     # The codecs take most of a second to load: only this command pays for them.
     from mediaserver.transcode import publisher  # noqa: PLC0415
 
-    stop = asyncio.Event()
+    stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    if source == TEST_PICTURE:
-        await publisher.publish_test_picture(url, key, stop)
-    else:
-        await publisher.publish_file(Path(source), url, key, stop)
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        if arguments.source == TEST_PICTURE:
+            publisher.publish_test_picture(arguments.url, key, stop)
+        else:
+            publisher.publish_file(Path(arguments.source), arguments.url, key, stop)
+    except AccessDeniedError as error:
+        raise CliError(f"{arguments.url} refused the stream key: {error.reason}") from error
+    except OSError as error:
+        raise CliError(f"{arguments.source} cannot be published: {error}") from error
+    return 0

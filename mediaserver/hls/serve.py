@@ -232,9 +232,8 @@ class MediaHandler:
             raise RefusedError(404, "not_found")
         deadline_s = 0.0
         while True:
-            edge = show.window.edge(name)
+            edge, target_ms = show.reach(name)
             if edge is not None:
-                target_ms = playlist.part_target_ms(show.window, name)
                 decision = decide(query, edge, target_ms)
                 if isinstance(decision, Ready):
                     break

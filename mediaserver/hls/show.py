@@ -14,7 +14,8 @@ from typing import Final
 
 from mediaserver.hls.addresses import Init, MediaObject, PartAddress, Segment
 from mediaserver.hls.cache_policy import Kind
-from mediaserver.hls.window import SegmentEntry, Window
+from mediaserver.hls.playlist import part_target_ms
+from mediaserver.hls.window import Edge, SegmentEntry, Window
 from mediaserver.link import (
     InitMade,
     Message,
@@ -102,6 +103,7 @@ class Show:
     size_bytes: int = 0
     texts: dict[tuple[str, bool], Text] = field(default_factory=dict)
     ended_s: float | None = None
+    _reached: dict[str, tuple[Window, Edge | None, int]] = field(default_factory=dict)
     _by_msn: dict[int, list[MediaObject]] = field(default_factory=dict)
     _changed: dict[str, asyncio.Event] = field(default_factory=dict)
 
@@ -133,6 +135,15 @@ class Show:
         self.window = before.without_oldest()
         self._evict()
         return self.window is not before
+
+    def reach(self, rendition: str) -> tuple[Edge | None, int]:
+        """Return how far a rendition has come and its PART-TARGET; worked out once a change."""
+        known = self._reached.get(rendition)
+        if known is None or known[0] is not self.window:
+            window = self.window
+            known = (window, window.edge(rendition), part_target_ms(window, rendition))
+            self._reached[rendition] = known
+        return known[1], known[2]
 
     def changed(self, rendition: str) -> asyncio.Event:
         """Return an event that is set at the next change of a rendition, of any for an empty name.

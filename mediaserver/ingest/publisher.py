@@ -13,7 +13,9 @@ from typing import Final, Protocol
 
 from mediaserver import log
 from mediaserver.clock import Clock
+from mediaserver.errors import CapacityError
 from mediaserver.ingest import sdp
+from mediaserver.ingest.answer import LocalTransport, build_answer, build_fragment
 from mediaserver.ingest.dtls import Dtls, DtlsPath, certificate, sha256_of
 from mediaserver.ingest.health import Health
 from mediaserver.ingest.ice import IceConnection
@@ -116,15 +118,18 @@ class Publisher:
         """Open the sockets, begin to connect, and return the answer's SDP.
 
         Raises:
-            CapacityError: If no UDP port is free.
+            CapacityError: If no UDP port is free, or the session ended meanwhile.
         """
         try:
             candidates = await self._ice.open()
         except BaseException:
             await self._ice.close()
             raise
+        if self.life.is_ended:  # by a newer POST or a shutdown, while the sockets opened
+            await self._ice.close()
+            raise CapacityError("the session was replaced before it was answered")
         self._connecting = asyncio.create_task(self._connect())
-        return sdp.build_answer(self.offer, self._local(self._ice, candidates))
+        return build_answer(self.offer, self._local(self._ice, candidates))
 
     async def restart(self, fragment: sdp.Fragment) -> str:
         """Begin an ICE restart and return its answer; media go on by the old pair meanwhile.
@@ -147,7 +152,7 @@ class Publisher:
             before.cancel()
         self.etag = _entity_tag()
         self._restarting = asyncio.create_task(self._change_over(fresh))
-        return sdp.build_fragment(self.offer, self._local(fresh, candidates))
+        return build_fragment(self.offer, self._local(fresh, candidates))
 
     def request_keyframe(self) -> None:
         """Ask the publisher for a keyframe; some (OBS) never listen."""
@@ -180,8 +185,8 @@ class Publisher:
     def _new_ice(self, ufrag: str, pwd: str) -> IceConnection:
         return IceConnection(self._settings, ufrag, pwd, self._datagram)
 
-    def _local(self, ice: IceConnection, candidates: tuple[str, ...]) -> sdp.LocalTransport:
-        return sdp.LocalTransport(
+    def _local(self, ice: IceConnection, candidates: tuple[str, ...]) -> LocalTransport:
+        return LocalTransport(
             ufrag=ice.local_username,
             pwd=ice.local_password,
             fingerprint=sha256_of(self._certificate),
@@ -266,9 +271,11 @@ class Publisher:
             self._owner.media(self, item)
         if receiver.has_left:
             self.end(EndReason.CLOSED_BY_PEER)
-        elif receiver.due_s <= now:
+            return
+        due_s = receiver.due_s
+        if due_s <= now:
             self._wake()
-        elif receiver.due_s < self._timer_due_s:
+        elif due_s < self._timer_due_s:
             self._arm(now)
 
     def _wake(self) -> None:

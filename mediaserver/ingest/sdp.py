@@ -1,4 +1,4 @@
-"""Which WHIP offers are acceptable and why others are not; the answer's text; trickle fragments.
+"""Which WHIP offers are acceptable and why others are not; what a trickle fragment says.
 
 Decides on text alone. A text that is not SDP is a 400; an SDP that this server cannot serve is a
 422 whose reason names the thing and the remedy (RFC 9725, 4.2: refuse the whole POST, never single
@@ -19,7 +19,7 @@ from mediaserver.media import Track
 MID_URI: Final = "urn:ietf:params:rtp-hdrext:sdes:mid"
 _LINES_MAX: Final = 4096
 """A Chromium offer with every codec has about 250."""
-_FEEDBACK: Final = ("nack", "nack pli", "ccm fir", "goog-remb")
+FEEDBACK: Final = ("nack", "nack pli", "ccm fir", "goog-remb")
 """What we send. No transport-cc: its absence makes browsers follow our REMB."""
 _HASH_BYTES: Final = {"sha-256": 32, "sha-384": 48, "sha-512": 64}
 _UFRAG: Final = re.compile(r"[A-Za-z0-9+/]{4,256}", re.ASCII)
@@ -98,25 +98,6 @@ class Offer:
 
 
 @dataclass(frozen=True, slots=True)
-class LocalTransport:
-    """Our side of the transport, for the answer.
-
-    Attributes:
-        ufrag: Our ICE user name fragment.
-        pwd: Our ICE password.
-        fingerprint: SHA-256 of our certificate, colon-separated hex.
-        candidates: Values of `a=candidate`, the reachable ones first, IPv4 before IPv6.
-        session_number: Decimal `sess-id` of the origin line.
-    """
-
-    ufrag: str
-    pwd: str
-    fingerprint: str
-    candidates: tuple[str, ...]
-    session_number: int
-
-
-@dataclass(frozen=True, slots=True)
 class Fragment:
     """A body of type application/trickle-ice-sdpfrag (RFC 8840).
 
@@ -190,47 +171,6 @@ def parse_offer(text: str) -> Offer:
     )
 
 
-def build_answer(offer: Offer, local: LocalTransport) -> str:
-    """Return the answer: every section `recvonly`, all candidates in the first (RFC 9725, 4.2)."""
-    lines = [
-        "v=0",
-        f"o=- {local.session_number} 1 IN IP4 127.0.0.1",
-        "s=-",
-        "t=0 0",
-    ]
-    if offer.has_bundle:
-        lines.append(
-            "a=group:BUNDLE " + " ".join(offered.mid for offered in offer.tracks if offered.mid)
-        )
-    lines.append("a=ice-options:trickle")
-    for index, offered in enumerate(offer.tracks):
-        media, protocol = offered.section.split(" ")
-        numbers = [offered.payload_type, *offered.rtx_payload_types]
-        lines += [
-            f"m={media} 9 {protocol} " + " ".join(str(number) for number in numbers),
-            "c=IN IP4 0.0.0.0",
-        ]
-        if offered.mid:
-            lines.append(f"a=mid:{offered.mid}")
-        # rtcp-mux-only: RFC 9725, 4.4.1, in each bundled section.
-        lines += ["a=recvonly", "a=rtcp-mux", "a=rtcp-mux-only"]
-        if offered.has_reduced_size:
-            lines.append("a=rtcp-rsize")
-        lines += [
-            f"a=ice-ufrag:{local.ufrag}",
-            f"a=ice-pwd:{local.pwd}",
-            f"a=fingerprint:sha-256 {local.fingerprint}",
-            "a=setup:" + ("active" if offer.is_client else "passive"),
-        ]
-        if offered.mid_extension:
-            lines.append(f"a=extmap:{offered.mid_extension} {MID_URI}")
-        lines += _codec_lines(offered)
-        if index == 0:
-            lines += [f"a=candidate:{candidate}" for candidate in local.candidates]
-            lines.append("a=end-of-candidates")
-    return "\r\n".join(lines) + "\r\n"
-
-
 def parse_fragment(text: str) -> Fragment:
     """Return what a PATCH says.
 
@@ -253,23 +193,6 @@ def parse_fragment(text: str) -> Fragment:
     if not ufrag and not candidates and "a=end-of-candidates" not in text:
         raise OfferRejectedError(400, "the fragment has neither candidates nor ICE credentials")
     return Fragment(ufrag, pwd, candidates)
-
-
-def build_fragment(offer: Offer, local: LocalTransport) -> str:
-    """Return the body that answers an ICE restart (RFC 9725, 4.3.3)."""
-    offered = offer.tracks[0]
-    media, protocol = offered.section.split(" ")
-    lines = [
-        "a=ice-options:trickle",
-        f"a=ice-ufrag:{local.ufrag}",
-        f"a=ice-pwd:{local.pwd}",
-        f"m={media} 9 {protocol} {offered.payload_type}",
-    ]
-    if offered.mid:
-        lines.append(f"a=mid:{offered.mid}")
-    lines += [f"a=candidate:{candidate}" for candidate in local.candidates]
-    lines.append("a=end-of-candidates")
-    return "\r\n".join(lines) + "\r\n"
 
 
 def _refused(reason: str) -> OfferRejectedError:
@@ -434,7 +357,7 @@ def _feedback(section: _Section, payload_type: int) -> frozenset[str]:
     found = set()
     for value in section.all("rtcp-fb"):
         number, _, kind = value.partition(" ")
-        if number in ("*", str(payload_type)) and kind.strip() in _FEEDBACK:
+        if number in ("*", str(payload_type)) and kind.strip() in FEEDBACK:
             found.add(kind.strip())
     return frozenset(found)
 
@@ -483,18 +406,3 @@ def _setup(section: _Section, session: _Section) -> str:
             f"a=setup is {'missing' if setup is None else repr(setup[:16])}; offer actpass"
         )
     return setup
-
-
-def _codec_lines(offered: OfferedTrack) -> list[str]:
-    number = offered.payload_type
-    lines = [f"a=rtpmap:{number} {offered.encoding}"]
-    lines += [f"a=rtcp-fb:{number} {kind}" for kind in _FEEDBACK if kind in offered.feedback]
-    parameters = offered.parameters
-    if offered.track is Track.AUDIO and "stereo=" not in parameters:
-        # RFC 7587, 6.1: browsers send mono unless the receiver says that it prefers stereo.
-        parameters = f"{parameters};stereo=1" if parameters else "stereo=1"
-    if parameters:
-        lines.append(f"a=fmtp:{number} {parameters}")
-    for repeat in offered.rtx_payload_types:
-        lines += [f"a=rtpmap:{repeat} rtx/{offered.clock_rate}", f"a=fmtp:{repeat} apt={number}"]
-    return lines

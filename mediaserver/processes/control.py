@@ -29,7 +29,7 @@ from mediaserver.link import Hello, Message, Policy
 from mediaserver.processes import bootstrap, placement, secret_files
 from mediaserver.processes.bootstrap import EXIT_OK, Start, StartRefusedError
 from mediaserver.processes.link_client import LinkClients
-from mediaserver.processes.money import BookCaller, Money
+from mediaserver.processes.money import BookCaller, Money, end_tasks
 from mediaserver.processes.placement import StreamKey, WhipForward, Worker, Workers
 from metering import keyfile
 from metering.book.book import Book
@@ -40,6 +40,10 @@ from metering.units import PriceVersion, StreamPolicy
 
 PUSH_PERIOD_S: Final = 5.0
 """rules 5: an HTTP process that control has not reached for 30 s refuses priced media."""
+HANDLERS_END_S: Final = 1.0
+"""Of the drain time-out, for answers under way; the last cut comes after them."""
+LAST_CUT_S: Final = 2.0
+"""The same, for the last cut: what is not cut now is cut after the next start."""
 PLANNED_AHEAD_S: Final = 5
 """A stream without a worker's word: no plan reaches further ahead of the clock than a segment."""
 
@@ -114,7 +118,10 @@ class Control:
 
     async def _serve(self, shared: Context, money: Money, stop: asyncio.Event) -> None:
         runner = web.AppRunner(
-            self._application(shared, money), access_log=None, handle_signals=False
+            self._application(shared, money),
+            access_log=None,
+            handle_signals=False,
+            shutdown_timeout=HANDLERS_END_S,
         )
         await runner.setup()
         socket = self._start.run_dir / "control.sock"
@@ -122,20 +129,18 @@ class Control:
         await web.UnixSite(runner, str(socket)).start()
         hello = Hello("control", "control", os.getpid())
         async with LinkClients(self._start.run_dir, hello, self._replay) as links:
-            tasks = [
-                asyncio.create_task(money.run()),
-                asyncio.create_task(self._push_policies(shared, money, links)),
-            ]
+            keeping = asyncio.create_task(money.run())
+            pushing = asyncio.create_task(self._push_policies(shared, money, links))
             _log.info("control.process.started", socket=str(socket))
             waits = [asyncio.create_task(one.wait()) for one in (stop, money.refused)]
-            await asyncio.wait({*waits, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({*waits, keeping, pushing}, return_when=asyncio.FIRST_COMPLETED)
             await runner.cleanup()
-            for task in (*waits, *tasks):
-                task.cancel()
-            results = await asyncio.gather(*waits, *tasks, return_exceptions=True)
-        for result in results:
-            if isinstance(result, Exception):
-                raise result
+            money.stop()
+            await asyncio.wait({keeping}, timeout=LAST_CUT_S)
+            await end_tasks([*waits, keeping, pushing])
+        for task in (keeping, pushing):
+            if not task.cancelled() and (failure := task.exception()) is not None:
+                raise failure
 
     def _application(self, shared: Context, money: Money) -> web.Application:
         app = application(shared)

@@ -227,7 +227,7 @@ class HttpProcess:
                 "decimals": price.asset_decimals,
             },
             "session": session_text(grant.session) if grant else None,
-            "expires_ms": grant.expires_s * 1000 if grant else None,
+            **({"expires_ms": grant.expires_s * 1000} if grant else {}),
             "now_ms": self._clock.now_ms(),
             "top_up": {
                 "open": self._policy is not None and self._policy.is_top_up_open,

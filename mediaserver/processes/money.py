@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -34,6 +34,7 @@ WATCH_S: Final = 0.5
 """How often control looks whether the store is still the same."""
 LAST_CUT_TIMEOUT_S: Final = 1.0
 """Of the drain time-out: what is not cut now is cut after the next start."""
+_CANCEL_AGAIN_S: Final = 0.1
 
 T = TypeVar("T")
 
@@ -91,6 +92,7 @@ class Money:
         self._is_ready = False
         self._lent = 0
         self._given_back = asyncio.Condition()
+        self._stop = asyncio.Event()
         self._apply_later: set[AccountId] = set()
         self.refused = asyncio.Event()
         self.refusal = ""
@@ -121,10 +123,14 @@ class Money:
         """Remember an account whose deposits the store has not been told of."""
         self._apply_later.add(account)
 
+    def stop(self) -> None:
+        """Let `run` cut what is pending a last time, and end."""
+        self._stop.set()
+
     async def run(self) -> None:
-        """Recover, cut and settle until cancelled; then cut a last time."""
+        """Recover, cut and settle until `stop`."""
         try:
-            while True:
+            while not self._stop.is_set():
                 await self._one_life()
         except StoreRefusedError as error:
             self.refusal = str(error)
@@ -177,7 +183,7 @@ class Money:
             raise
         except MeteringError as error:
             _log.warning("money.store.unavailable", reason=str(error))
-            await asyncio.sleep(WATCH_S)
+            await self._stopped_within(WATCH_S)
             return
         self.run_id = store.run_id
         self._is_ready = True
@@ -196,13 +202,12 @@ class Money:
         ]
         try:
             await self._watch(store, self.recovery.epoch)
-        except asyncio.CancelledError:
-            await _end(tasks)
-            await self._cut_last(cutter)
-            raise
+            if self._stop.is_set():
+                await end_tasks(tasks)
+                await self._cut_last(cutter)
         finally:
             self._is_ready = False
-            await _end(tasks)
+            await end_tasks(tasks)
             async with self._given_back:
                 await self._given_back.wait_for(lambda: self._lent == 0)
 
@@ -220,9 +225,8 @@ class Money:
         return self._store
 
     async def _watch(self, store: Store, epoch: str) -> None:
-        """Return when the store is another one than that which was recovered, or away."""
-        while True:
-            await asyncio.sleep(WATCH_S)
+        """Return when the store is away or not the one that was recovered, or at a stop."""
+        while not await self._stopped_within(WATCH_S):
             try:
                 if await store.epoch() != epoch:
                     _log.warning("money.store.changed", epoch=epoch)
@@ -231,6 +235,14 @@ class Money:
             except StoreUnavailableError as error:
                 _log.warning("money.store.lost", reason=str(error))
                 return
+
+    async def _stopped_within(self, timeout_s: float) -> bool:
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._stop.wait()
+        except TimeoutError:
+            return False
+        return True
 
     async def _apply(self, store: Store) -> None:
         """Tell the store of deposits that were booked while it was away."""
@@ -288,7 +300,15 @@ class Money:
         )
 
 
-async def _end(tasks: list[asyncio.Task[None]]) -> None:
-    for task in tasks:
-        task.cancel()
+async def end_tasks(tasks: Sequence[asyncio.Task[Any]]) -> None:
+    """Cancel tasks until they have ended.
+
+    Once is not enough: a client library may lose a cancellation that meets its answer (asyncio's
+    own `wait_for` does, before Python 3.12), and the task would sleep a whole period more.
+    """
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=_CANCEL_AGAIN_S)
     await asyncio.gather(*tasks, return_exceptions=True)

@@ -33,7 +33,6 @@ WORKERS_MAX: Final = 2000
 _FORWARD_TIMEOUT_S: Final = 15.0
 _HOP_BY_HOP: Final = frozenset(
     (
-        "authorization",
         "connection",
         "content-encoding",
         "content-length",

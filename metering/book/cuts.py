@@ -136,25 +136,29 @@ class CutRows(Rows):
         with self._reading() as connection:
             return [_entry(row) for row in connection.execute(query)]
 
-    def booked_ticks(self, shard: int, from_tick: int = 0) -> list[BookedTicks]:
-        """Return the ticks that the book has of a shard, whole hours, from a tick's hour on.
+    def booked_ticks(self, shard: int | None = None, from_tick: int = 0) -> list[BookedTicks]:
+        """Return the ticks that the book has of a shard, or all, from a tick's hour on.
 
         Cut lines that are not merged yet are returned whole.
         """
         cuts, lines, history = schema.cuts.c, schema.cut_lines.c, schema.history.c
+        merged = select(schema.history).where(history.hour >= from_tick // HOUR_TICKS)
+        fresh = select(schema.cut_lines).join(schema.cuts, cuts.id == lines.cut)
+        if shard is not None:
+            merged = merged.where(history.shard == shard)
+            fresh = fresh.where(cuts.shard == shard)
         with self._reading() as connection:
-            rows = list[Row[Any]]()
-            rows += connection.execute(
-                select(schema.history).where(
-                    history.shard == shard, history.hour >= from_tick // HOUR_TICKS
-                )
-            ).all()
-            rows += connection.execute(
-                select(schema.cut_lines)
-                .join(schema.cuts, cuts.id == lines.cut)
-                .where(cuts.shard == shard)
-            ).all()
+            rows = [*connection.execute(merged), *connection.execute(fresh)]
         return [BookedTicks(key_of(row), runs.from_text(row.runs)) for row in rows]
+
+    def shards_in_use(self) -> set[int]:
+        """Return the shards that have a viewer or an entry: no other has anything to rebuild."""
+        with self._reading() as connection:
+            return {
+                shard
+                for table in (schema.viewers, schema.entries)
+                for shard in connection.execute(select(table.c.shard).distinct()).scalars()
+            }
 
     def watched(self, account: AccountId, stream: UUID) -> tuple[Run, ...]:
         """Return every second of a stream that the book has for an account."""

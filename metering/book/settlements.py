@@ -13,7 +13,7 @@ from metering.book.postings import post
 from metering.book.records import Attempt, BatchRecord, Refusal
 from metering.book.rows import Rows, accounts_of, chunks, key_of, key_values
 from metering.chain.entries import decode
-from metering.errors import LedgerImbalanceError, UnknownNameError
+from metering.errors import InvalidValueError, LedgerImbalanceError, UnknownNameError
 from metering.ledger import Settled, settlement_postings
 from metering.ports import BatchOutcome, Entry
 from metering.settlement import BatchState
@@ -144,7 +144,7 @@ class SettlementRows(Rows):
             now_ms: Unix time: when its bytes were first sent, for SENT.
             trouble: Why, kept with the last attempt.
         """
-        assert state is not BatchState.FINALIZED  # noqa: S101 -- only a bug can: see finalize
+        assert state is not BatchState.FINALIZED
         attempts = schema.attempts.c
         last = select(func.max(attempts.number)).where(attempts.seq == seq).scalar_subquery()
         changed: dict[str, Any] = {"trouble": trouble}
@@ -157,6 +157,22 @@ class SettlementRows(Rows):
                 .where(attempts.seq == seq, attempts.number == last)
                 .values(**changed)
             )
+
+    def retry(self, seq: int) -> BatchRecord:
+        """Let a rejected batch be signed and sent again, after a person mended the cause.
+
+        Raises:
+            UnknownNameError: If there is no such batch.
+            InvalidValueError: If it is not rejected: others must not be signed twice.
+        """
+        with self._writing() as connection:
+            record = _batch(connection, seq)
+            if record.state is not BatchState.REJECTED:
+                raise InvalidValueError(
+                    f"batch {seq} is {record.state.value}; only a rejected one is tried again"
+                )
+            _set_state(connection, seq, BatchState.SEALED)
+        return self.batch(seq)
 
     def finalize(self, outcome: BatchOutcome, now_ms: int) -> BatchRecord:
         """Close a batch as finalized state says, and post what it settled; once.

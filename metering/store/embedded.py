@@ -11,6 +11,7 @@ import contextlib
 import importlib.util
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Self
 
@@ -41,7 +42,14 @@ class EmbeddedRedis:
         program: Path of the server program, after `start`.
     """
 
-    def __init__(self, folder: Path, socket: Path, fsync: str, program: str = "") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        socket: Path,
+        fsync: str,
+        program: str = "",
+        before_exec: Callable[[], None] | None = None,
+    ) -> None:
         """Keep the data in `folder` and listen on `socket`.
 
         Args:
@@ -49,12 +57,14 @@ class EmbeddedRedis:
             socket: Path of the unix socket; its folder must exist.
             fsync: ``everysec`` or ``always``.
             program: Use this server program instead of looking for one.
+            before_exec: Run in the child before the program, such as to die with its parent.
         """
         self.url = f"unix://{socket}"
         self.program = program
         self._folder = folder
         self._socket = socket
         self._fsync = fsync
+        self._before_exec = before_exec
         self._process: asyncio.subprocess.Process | None = None
 
     async def __aenter__(self) -> Self:
@@ -129,6 +139,7 @@ class EmbeddedRedis:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
+            preexec_fn=self._before_exec,
             # A Ctrl-C in the terminal is for the parent, which stops this in its turn.
             start_new_session=True,
         )

@@ -10,32 +10,31 @@ big-endian. The scripts build the same names (scripts/common.lua).
         hash: cut, booked, gone (cut numbers); from, to (forgiven ticks). Always, 256.
     {k}:t
         hash of ticks: metered, pending, unpaid, forgiven, late. Always, 256.
-    {k}:d
-        set: suffixes of the pending bitmaps. While anything is pending.
     {k}:a<account>
         hash of units: b balance, d deposits applied, m limit per stream, y limit per day,
-        u<day> spent that day; n day number. As long as the account.
+        u<day> spent that day, while there is a limit; n day number. As long as the account.
     {k}:n<id>
-        hash: u units spent on the stream, <join>:<version> ticks cut so far. As long as the
-        account: as many as the book has.
+        hash: <join>:<version> ticks cut so far; u units spent on the stream while there is a limit.
+        As long as the account: as many as the book has.
     {k}:i<id>
         set: sessions that are live, or ended with buckets that nobody took over. Until the
         last may be forgotten.
     {k}:s<account><session>
-        hash: i stream, s state, x expires ms, j join, l limit units, v and a video and audio
-        bucket (fifths of a ms), r their time ms = last claim, t ticks, u units, e ended ms, k whom
-        it replaced. Until expiry or end, and the watched hours + 1 h.
+        hash: i stream, s state, x expires ms, j join, l limit units, u units, e ended ms, k whom it
+        replaced, b packed (`SEAT`). Until expiry or end, and the watched hours + 1 h.
     {k}:w<id>:<hour>
         string, bitmap: watched, bit = tick mod 3600. End of the hour + watched hours + 1 h.
-    {k}:p<id>:<join>:<version>:<hour>
-        string, bitmap: pending, bit = tick mod 3600. Until cut.
+    {k}:p
+        hash, pending: b<id>:<join>:<version>:<word> = bits of 30 ticks, the first one highest,
+        word = tick // 30. Until cut.
     {k}:c:<number>
-        hash, a cut: b<suffix> = <first byte>:<bitmap>, n<id>:<join>:<version> = ticks so far.
-        Until its batch is final.
+        hash, a cut: what {k}:p was, and n<id>:<join>:<version> = ticks so far. Until its batch is
+        final.
 """
 
 from __future__ import annotations
 
+import struct
 from typing import Final
 
 from metering.units import AccountId, SessionId, shard_of
@@ -44,6 +43,11 @@ ID_BYTES: Final = 48
 """Account and stream."""
 LIVE: Final = b"live"
 """State of a session that may claim; any other state is the reason why it ended."""
+SEAT: Final = struct.Struct(">IIQII")
+"""Video and audio bucket (fifths of a ms), their time (ms: the last claim), ticks billed, and the
+last hour whose watched bitmap is known to have its lifetime."""
+WORD_TICKS: Final = 30
+"""Ticks in a pending word: they divide the hour, and stay below the sign of 32 bits."""
 DERIVED_KINDS: Final = b"ainsw"
 """First letters of what recovery derives anew from the book: removed before it writes."""
 
@@ -68,9 +72,9 @@ def totals(shard: int) -> bytes:
     return b"{%d}:t" % shard
 
 
-def dirty(shard: int) -> bytes:
-    """Return the key of the shard's index of pending bitmaps."""
-    return b"{%d}:d" % shard
+def pending(shard: int) -> bytes:
+    """Return the key of the shard's pending words."""
+    return b"{%d}:p" % shard
 
 
 def purse(account: AccountId) -> bytes:
@@ -98,9 +102,9 @@ def watched(account: AccountId, stream: bytes, hour: int) -> bytes:
     return b"{%d}:w%b%b:%d" % (shard_of(account), account, stream, hour)
 
 
-def pending_suffix(account: AccountId, stream: bytes, join: int, version: int, hour: int) -> bytes:
-    """Return what names a pending bitmap within its shard."""
-    return b"%b%b:%d:%d:%d" % (account, stream, join, version, hour)
+def pending_field(account: AccountId, stream: bytes, join: int, version: int, word: int) -> bytes:
+    """Return the field of a pending word."""
+    return b"b%b%b:%d:%d:%d" % (account, stream, join, version, word)
 
 
 def cut(shard: int, number: int) -> bytes:

@@ -1,4 +1,4 @@
-"""Lines of cuts as the scripts keep them: bitmaps by hour under a suffix, and counts. Pure."""
+"""Lines of cuts as the scripts keep them: words of 30 ticks, and counts. Pure."""
 
 from __future__ import annotations
 
@@ -7,26 +7,25 @@ from uuid import UUID
 
 from metering import ticks
 from metering.store import keys
-from metering.units import HOUR_TICKS, AccountId, CutLine, EntryKey, Run
+from metering.units import AccountId, CutLine, EntryKey, Run
 
 
 def cut_lines(
     bits: Iterable[tuple[bytes, bytes]], counts: Mapping[bytes, int]
 ) -> tuple[CutLine, ...]:
-    """Merge bitmaps into one line per key, in the order of keys.
+    """Merge words into one line per key, in the order of keys.
 
     Args:
-        bits: ``b<suffix>`` for ticks that `counts` has, ``p<suffix>`` for ticks beyond, each with
-            ``<first byte>:<bytes>``.
+        bits: ``b<account><stream>:<join>:<version>:<word>`` for ticks that `counts` has, ``p...``
+            for ticks beyond, each with the word's bits as a number.
         counts: Cumulative ticks by ``<account><stream>:<join>:<version>``.
     """
     runs: dict[bytes, list[Run]] = {}
     beyond: dict[bytes, int] = {}
     for field, value in bits:
-        name, _, hour = field[1:].rpartition(b":")
-        first_byte, _, bitmap = value.partition(b":")
-        first_tick = int(hour) * HOUR_TICKS + int(first_byte) * 8
-        found = ticks.from_bitmap(bitmap, first_tick)
+        name, _, word = field[1:].rpartition(b":")
+        bitmap = (int(value) << (32 - keys.WORD_TICKS)).to_bytes(4, "big")
+        found = ticks.from_bitmap(bitmap, int(word) * keys.WORD_TICKS)
         runs.setdefault(name, []).extend(found)
         if field[:1] == b"p":
             beyond[name] = beyond.get(name, 0) + ticks.count(found)
@@ -38,15 +37,20 @@ def cut_lines(
 
 
 def pending_words(pending: Iterable[CutLine]) -> list[bytes]:
-    """Return suffix and bitmap of each hour of each line; lines of one key are merged."""
+    """Return field and bits of each word of each line; lines of one key are merged."""
     merged: dict[EntryKey, ticks.Runs] = {}
     for line in pending:
         merged[line.key] = ticks.union(merged.get(line.key, ()), line.runs)
     words: list[bytes] = []
     for key, runs in merged.items():
-        for hour, bitmap in ticks.bitmaps(runs).items():
-            suffix = keys.pending_suffix(key.account, key.stream.bytes, key.join, key.version, hour)
-            words += [suffix, bitmap]
+        masks: dict[int, int] = {}
+        for run in runs:
+            for tick in range(run.first, run.end):
+                word, bit = divmod(tick, keys.WORD_TICKS)
+                masks[word] = masks.get(word, 0) | 1 << (keys.WORD_TICKS - 1 - bit)
+        for word, mask in masks.items():
+            field = keys.pending_field(key.account, key.stream.bytes, key.join, key.version, word)
+            words += [field, b"%d" % mask]
     return words
 
 

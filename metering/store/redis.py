@@ -33,8 +33,6 @@ from metering.units import (
     shard_of,
 )
 
-CUT_LINES_MAX: Final = 4096
-"""Bitmaps in one cut: the script holds Redis for some 10 ms; what is left waits for the next."""
 _TIMEOUT_S: Final = 5.0
 _OLDEST: Final = (6, 2)
 _KEEP_EXTRA_S: Final = 3600
@@ -166,7 +164,10 @@ class Store:
     async def set_limits(
         self, account: AccountId, stream_limit_units: Units, day_limit_units: Units
     ) -> None:
-        """Set what one stream, and one UTC day, may take of a purse; 0 for no limit."""
+        """Set what one stream, and one UTC day, may take of a purse; 0 for no limit.
+
+        What was spent while there was no limit does not count against it.
+        """
         for limit in (stream_limit_units, day_limit_units):
             if not 0 <= limit <= UNITS_MAX:
                 raise InvalidValueError(f"a limit of {limit} units is not in 0..{UNITS_MAX}")
@@ -189,7 +190,7 @@ class Store:
             StoreUnavailableError: If the shard has not made cut `number` - 1: it lost its tail and
                 must be rebuilt.
         """
-        reply = await self._run("cut", keys.meta(shard), number, booked_number, CUT_LINES_MAX)
+        reply = await self._run("cut", keys.meta(shard), number, booked_number)
         if reply == b"GAP":
             raise StoreUnavailableError(
                 f"shard {shard} does not know cut {number - 1}: it went back and must be rebuilt"
@@ -209,7 +210,7 @@ class Store:
         async with _door():
             pipe = self._redis.pipeline(transaction=False)
             for shard in range(SHARDS):
-                pipe.exists(keys.dirty(shard))
+                pipe.exists(keys.pending(shard))
                 pipe.hmget(keys.meta(shard), "cut", "booked")
             replies = await pipe.execute()
         return [
@@ -377,10 +378,7 @@ class Store:
                     "x": grant.expires_ms,
                     "j": grant.join,
                     "l": int(grant.limit_units),
-                    "v": self._cap,
-                    "a": self._cap,
-                    "r": now_ms,
-                    "t": 0,
+                    "b": keys.SEAT.pack(self._cap, self._cap, now_ms, 0, 0),
                 },
             )
             pipe.pexpireat(key, grant.expires_ms + self._keep_ms)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 
 import pytest
 from metering_kit import EPOCH, NOW, STREAM, account, claim, grant, opened, seat
 
 from metering.errors import InvalidValueError, StoreUnavailableError
+from metering.store import keys
 from metering.units import SessionId, Units, Verdict
 
 WHO = account(1)
@@ -85,6 +87,21 @@ async def test_a_limit_stops_at_the_last_unit_below_it(redis_any, limited):
         assert over.verdict is Verdict.LIMIT
         assert fits.verdict is Verdict.GRANTED
         assert fits.balance_units == 2**60 - 45
+
+
+async def test_a_day_limit_begins_anew_each_day(redis_any):
+    """What was spent yesterday is not counted today, and is not kept."""
+    async with opened(redis_any.url) as (store, claims):
+        await seat(store, WHO, 1)
+        await store.set_limits(WHO, Units(0), Units(45))
+        today = int(time.time()) // 86400
+        await store._redis.hset(keys.purse(WHO), mapping={"n": today - 1, f"u{today - 1}": 45})
+
+        granted = await claims.claim(claim(WHO, 1, NOW, 4))
+        over = await claims.claim(claim(WHO, 1, NOW + 4))
+
+        assert (granted.verdict, over.verdict) == (Verdict.GRANTED, Verdict.LIMIT)
+        assert not await store._redis.hexists(keys.purse(WHO), f"u{today - 1}")
 
 
 async def test_a_session_that_is_unknown_ended_expired_or_of_another_stream_is_refused(redis_any):

@@ -221,9 +221,7 @@ class Driver:
         for shard in range(SHARDS):
             last = self.cuts[shard] if self.cut_number > 1 else 0
             commands.append(
-                self.script(
-                    self.cutting, keys.meta(shard), b"%d" % (last + 1), b"%d" % last, b"100000"
-                )
+                self.script(self.cutting, keys.meta(shard), b"%d" % (last + 1), b"%d" % last)
             )
         if self.cut_number == 1:
             self.cuts = [0] * SHARDS

@@ -51,6 +51,13 @@ class Server:
             self.data_dir / "redis", self.run_dir / "redis.sock", self.tree.metering.fsync
         )
         await self.redis.start()
+        try:
+            return await self._start()
+        except BaseException:
+            await self.redis.stop()
+            raise
+
+    async def _start(self):
         self.link = await asyncio.start_unix_server(self._hear, str(self.run_dir / "http-0.link"))
         await self.start_control()
         token = (self.data_dir / "admin.token").read_text().strip()
@@ -65,6 +72,7 @@ class Server:
         await self.http.close()
         await self.stop_control()
         self.link.close()
+        await self.link.wait_closed()
         await self.redis.stop()
 
     async def start_control(self):
@@ -128,7 +136,7 @@ class Server:
     async def claim(self, minted, viewer, stream, first, count):
         policy = await self.policy(lambda p: p.store_epoch and p.streams)
         url = f"unix://{self.run_dir / 'redis.sock'}"
-        async with RawClaims(url, self.tree.metering) as claims:
+        async with RawClaims(url) as claims:
             claims.set_expected(policy.store_epoch, policy.store_run_id)
             async with asyncio.timeout(5):
                 while True:
@@ -470,7 +478,7 @@ async def offer(server, key, slug="cam"):
         data="offer",
         headers={"Authorization": f"Bearer {key}", "Content-Type": "application/sdp"},
     ) as answer:
-        return answer.status, dict(answer.headers), await answer.text()
+        return answer.status, answer.headers.copy(), await answer.text()
 
 
 async def test_a_publisher_with_the_key_reaches_a_spare_and_gets_its_answer(server) -> None:

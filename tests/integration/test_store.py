@@ -130,6 +130,28 @@ async def test_rebuild_makes_the_shard_what_the_book_says(redis_any):
         assert (totals.metered_ticks, totals.pending_ticks) == (8, 0)
 
 
+async def test_what_may_be_forgotten_has_a_lifetime(redis_any):
+    """Watched bitmaps and sessions leave by themselves; keys that stay are those of the table."""
+    async with opened(redis_any.url, watched_hours=2) as (store, claims):
+        await seat(store, WHO, 1, 2, 3)
+        hour = NOW // 3600
+        await claims.claim(claim(WHO, 3, hour * 3600 - 1, 2))
+        await claims.claim(claim(WHO, 2, hour * 3600 + 1, 1))
+        await claims.offer([claim(WHO, 3, hour * 3600 - 3601, 1)])
+
+        stays = set()
+        for key in await store._redis.keys():
+            kind = key[key.index(b"}") + 2 :][:1]
+            expires_ms = await store._redis.pttl(key)
+            if kind == b"w":
+                of_hour = int(key.rpartition(b":")[2])
+                left_s = (of_hour + 1 + 2 + 1) * 3600 - time.time()
+                assert abs(expires_ms / 1000 - left_s) < 5
+            elif expires_ms == -1:
+                stays.add(kind)
+        assert stays == {b"e", b"m", b"t", b"a", b"p"}
+
+
 async def test_ticks_in_a_forgiven_range_are_served_and_never_billed(redis_any):
     """After the book was restored, what it may have forgotten is given away and counted."""
     state = ShardState(

@@ -1,6 +1,6 @@
 """Headless Chromium publishes its fake camera to us."""
 
-from whip_browser import RESTART, STATISTICS, browser_page, publish
+from whip_browser import RESTART, SELECTED_PORT, STATISTICS, browser_page, publish
 from whip_helpers import AUTH, KEY, serving
 
 from mediaserver.media import Track
@@ -20,6 +20,7 @@ async def test_chromium_publishes_h264_and_keeps_its_session_through_an_ice_rest
         before = len(sink.units)
         restarted = await page.evaluate(RESTART, KEY)
         await sink.until(lambda: len(sink.units) > before + 150)
+        port = await page.evaluate(SELECTED_PORT)
         facts = endpoint.facts()
         deleted = await client.delete(result["location"], headers=AUTH)
 
@@ -30,6 +31,7 @@ async def test_chromium_publishes_h264_and_keeps_its_session_through_an_ice_rest
     assert result["connected"] < 50 * 6  # 50 ms on a quiet machine; this one is shared
     assert sink.of(Track.VIDEO)[0].is_idr
     assert restarted["status"] == 200
+    assert port == restarted["port"]
     assert restarted["etag"] not in (None, result["etag"])
     assert not any(unit.follows_loss for unit in sink.units)
     assert facts["lost"] == 0

@@ -111,6 +111,36 @@ async def test_what_cannot_be_repaired_is_given_up_and_healed_by_a_keyframe(monk
     assert sink.reasons() == ["drained"]
 
 
+async def test_failed_ice_restart_keeps_the_session(tmp_path):
+    """W21: nobody comes by the new credentials; media go on by the old ones."""
+    async with (
+        serving(connect_timeout_s=2) as (client, endpoint, sink),
+        ffmpeg(client, tmp_path, 6),
+    ):
+        await sink.until(lambda: sink.units)
+        (publisher,) = endpoint._sessions.values()
+        location = f"/show/whip/w1.{publisher.secret}"
+        response = await client.patch(
+            location,
+            data="a=ice-ufrag:newU\r\na=ice-pwd:aaaaaaaaaaaaaaaaaaaaaaaa\r\n",
+            headers={
+                **AUTH,
+                "Content-Type": "application/trickle-ice-sdpfrag",
+                "If-Match": "*",
+            },
+        )
+        during = publisher.remote_ufrag
+        before = len(sink.of(Track.VIDEO))
+        await sink.until(lambda: len(sink.of(Track.VIDEO)) > before + 75)
+        after = publisher.remote_ufrag
+        facts = endpoint.facts()
+
+    assert response.status == 200
+    assert during == "newU" != after
+    assert facts["lost"] == 0
+    assert sink.reasons() == ["drained"]
+
+
 async def test_new_publisher_takes_over_and_a_late_delete_ends_nothing():
     """OBS comes back by a fresh POST: the old session ends as `replaced`, its URL is dead."""
     async with serving() as (client, _, sink), browser_page(client) as page:

@@ -59,7 +59,14 @@ RESTART = """async (key) => {
   const parts = sdp.split(/(?=m=)/);
   parts[1] += candidates;
   await pc.setRemoteDescription({type: 'answer', sdp: parts.join('')});
-  return {status: 200, etag: answer.headers.get('ETag')};
+  const port = candidates.split(' ')[5];
+  return {status: 200, etag: answer.headers.get('ETag'), port: Number(port)};
+}"""
+SELECTED_PORT = """async () => {
+  const reports = await window.pc.getStats();
+  for (const report of reports.values())
+    if (report.type === 'transport')
+      return reports.get(reports.get(report.selectedCandidatePairId).remoteCandidateId).port;
 }"""
 STATISTICS = """async () => {
   const found = {};

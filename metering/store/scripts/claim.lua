@@ -1,7 +1,7 @@
 -- claim: many claims of one shard, each granted or refused whole (law 5). A refused one changes nothing.
 -- KEYS  {k}:e epoch marker (routes the call; all other keys share its tag)
 -- reads {k}:m {k}:s<account><session> {k}:a<account> {k}:w<id>:<hour>
--- writes {k}:s (buckets, ticks, units) {k}:a b, u<day> {k}:n<id> u {k}:w {k}:p {k}:d {k}:t
+-- writes {k}:s b, u {k}:a b {k}:w {k}:p {k}:t; where there is a limit also {k}:n<id> u, {k}:a u<day>
 -- ARGV  epoch, watched seconds, bucket cap (1/5 ms), then one packed claim each (metering/store/resp.py)
 -- Answers per claim: verdict (0 granted 1 purse 2 limit 3 session 4 pace 5 too old), new ticks, cost, balance.
 if call('GET', KEYS[1]) ~= ARGV[1] then return 'EPOCH' end
@@ -13,11 +13,13 @@ local floors = call('HMGET', P .. 'm', 'from', 'to')
 local from, to = tonumber(floors[1] or 0), tonumber(floors[2] or 0)
 local sum_new, sum_forgiven = 0, 0
 
+local function is_limit(limit) return limit and limit ~= '0' end
+
 -- Adds to a spent amount; true when that passes the limit. Exact, as Redis does the sums.
 local function spend(undo, key, field, cost, limit)
   call('HINCRBY', key, field, cost)
   undo[#undo + 1] = {key, field}
-  if not limit or limit == '0' then return false end
+  if not is_limit(limit) then return false end
   local over = call('HINCRBY', key, field, '-' .. limit)
   call('HINCRBY', key, field, limit)
   return over > 0
@@ -28,14 +30,14 @@ local function claim(packed)
   local account = sub(id, 1, 32)
   local S = P .. 's' .. account .. session
   local A = P .. 'a' .. account
-  local s = call('HMGET', S, 's', 'x', 'j', 'l', 'v', 'a', 'r', 't', 'i')
+  local s = call('HMGET', S, 's', 'x', 'i', 'j', 'l', 'b')
   local a = call('HMGET', A, 'b', 'm', 'y', 'n')
   local balance = a[1] or '0'
-  if s[1] ~= 'live' or s[9] ~= sub(id, 33) or tonumber(s[2]) <= now then return 3, 0, 0, balance end
+  if s[1] ~= 'live' or s[3] ~= sub(id, 33) or tonumber(s[2]) <= now then return 3, 0, 0, balance end
 
-  local since = tonumber(s[7])
-  local v = refilled(tonumber(s[5]), since, now, cap) - PER_MS * video
-  local w = refilled(tonumber(s[6]), since, now, cap) - PER_MS * audio
+  local v, w, since, ticks, hour = seat_of(s[6])
+  v = refilled(v, since, now, cap) - PER_MS * video
+  w = refilled(w, since, now, cap) - PER_MS * audio
   if v < 0 or w < 0 then return 4, 0, 0, balance end
 
   local pieces, new, cost = {}, 0, 0
@@ -72,9 +74,9 @@ local function claim(packed)
       return 1, 0, 0, balance
     end
     local undo = {}
-    local day = day_field(A, a[4], now)
-    if spend(undo, S, 'u', amount, s[4]) or spend(undo, P .. 'n' .. id, 'u', amount, a[2])
-      or spend(undo, A, day, amount, a[3]) then
+    if spend(undo, S, 'u', amount, s[5])
+      or is_limit(a[2]) and spend(undo, P .. 'n' .. id, 'u', amount, a[2])
+      or is_limit(a[3]) and spend(undo, A, day_field(A, a[4], now), amount, a[3]) then
       for _, u in ipairs(undo) do call('HINCRBY', u[1], u[2], '-' .. amount) end
       call('HINCRBY', A, 'b', amount)
       return 2, 0, 0, balance
@@ -83,11 +85,11 @@ local function claim(packed)
   end
 
   for _, piece in ipairs(pieces) do
-    watch(piece, watched_s)
-    if piece[6] > 0 then pend(P, id, s[3], piece, piece[5]) end
+    hour = watch(piece, watched_s, hour)
+    if piece[6] > 0 then pend(P, id, s[4], piece, piece[5]) end
   end
   sum_new, sum_forgiven = sum_new + new, sum_forgiven + forgiven
-  call('HSET', S, 'v', int(v), 'a', int(w), 'r', int(now), 't', int(s[8] + new))
+  call('HSET', S, 'b', pack_seat(v, w, now, ticks + new, hour))
   return 0, new, cost, balance
 end
 

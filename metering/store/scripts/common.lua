@@ -37,52 +37,47 @@ local function refilled(level, at, now, cap)
   return full
 end
 
--- Watched and pending bits are read and written in pieces of at most 24 ticks of one hour.
+-- What changes with every claim is one field of a session: video and audio bucket, their time, ticks billed, and
+-- the last hour whose watched bitmap is known to have its lifetime.
+local SEAT = '>I4I4I8I4I4'
+local function seat_of(packed) return struct.unpack(SEAT, packed) end
+local function pack_seat(v, a, at, ticks, hour) return struct.pack(SEAT, v, a, at, ticks, hour) end
+
+-- Watched and pending bits are read and written in pieces of one word: 30 ticks, which divide the hour.
 -- Appends to `pieces` what of a run was not watched; returns how many ticks that is.
 local function unwatched(pieces, P, id, first, count, version, units)
   local tick, stop, total = first, first + count, 0
   while tick < stop do
-    local hour = floor(tick / 3600)
-    local off = tick - hour * 3600
-    local n = stop - tick
-    if n > 24 then n = 24 end
-    if n > 3600 - off then n = 3600 - off end
-    local key = P .. 'w' .. id .. ':' .. int(hour)
-    local full = 2 ^ n - 1
+    local word, hour = floor(tick / 30), floor(tick / 3600)
+    local n, off = (word + 1) * 30 - tick, tick - hour * 3600
+    if n > stop - tick then n = stop - tick end
+    local key = P .. 'w' .. id .. ':' .. hour
     local old = call('BITFIELD', key, 'GET', 'u' .. n, off)[1]
-    local new = band(full, bnot(old))
+    local new = band(2 ^ n - 1, bnot(old))
     if new ~= 0 then
       local fresh = ones(new)
       total = total + fresh
-      pieces[#pieces + 1] = {key, hour, off, n, new, fresh, old, version, units, tick}
+      pieces[#pieces + 1] = {key, hour, off, n, new, fresh, word, version, units, tick}
     end
     tick = tick + n
   end
   return total
 end
 
--- Marks a piece watched. A bitmap made by it lives until no claim of its hour can be in time.
-local function watch(piece, watched_s)
-  local key, n = piece[1], piece[4]
-  local is_made = piece[7] == 0 and call('EXISTS', key) == 0
-  call('BITFIELD', key, 'SET', 'u' .. n, piece[3], 2 ^ n - 1)
-  if is_made then
-    call('EXPIREAT', key, int((piece[2] + 1) * 3600 + watched_s + 3600))
-  end
+-- Marks a piece watched; returns its hour. A bitmap made by it lives until no claim of its hour can be in time.
+local function watch(piece, watched_s, known_hour)
+  local key, hour = piece[1], piece[2]
+  local is_made = hour ~= known_hour and call('EXISTS', key) == 0
+  call('BITFIELD', key, 'SET', 'u' .. piece[4], piece[3], 2 ^ piece[4] - 1)
+  if is_made then call('EXPIREAT', key, int((hour + 1) * 3600 + watched_s + 3600)) end
+  return hour
 end
 
--- Puts the ticks of `bits` (a subset of the piece's new ones) among the pending.
+-- Puts the ticks of `bits` (a subset of the piece's new ones) among the pending. They were not watched, so they
+-- are not pending yet, and adding a word is the same as joining its bits.
 local function pend(P, id, join, piece, bits)
-  local suffix = id .. ':' .. join .. ':' .. int(piece[8]) .. ':' .. int(piece[2])
-  local key, n, off = P .. 'p' .. suffix, piece[4], piece[3]
-  if bits == 2 ^ n - 1 then
-    call('BITFIELD', key, 'SET', 'u' .. n, off, bits)
-  else
-    for i = 0, n - 1 do
-      if band(bits, 2 ^ (n - 1 - i)) ~= 0 then call('SETBIT', key, off + i, 1) end
-    end
-  end
-  call('SADD', P .. 'd', suffix)
+  local shift = (piece[7] + 1) * 30 - piece[10] - piece[4]
+  call('HINCRBY', P .. 'p', 'b' .. id .. ':' .. join .. ':' .. piece[8] .. ':' .. piece[7], int(bits * 2 ^ shift))
 end
 
 -- The part of a piece's new bits that lies in the forgiven range [from, to).

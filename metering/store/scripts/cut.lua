@@ -1,7 +1,7 @@
 -- cut: moves what is pending away under a number, together with the cumulative count of each line.
 -- KEYS  {k}:m cut numbers
--- ARGV  number, booked number, most lines
--- reads and writes {k}:d {k}:p<suffix> {k}:n<id> {k}:c:<number> {k}:t pending
+-- ARGV  number, booked number
+-- reads and writes {k}:p {k}:n<id> {k}:c:<number> {k}:t pending
 -- Answers the cut's fields; the same again when it exists; nothing when nothing is pending.
 -- 'GONE' when it was forgotten, 'GAP' when the last cut is not number - 1, 'UNBOOKED' when that is not booked.
 local P = prefix_of(KEYS[1])
@@ -15,21 +15,25 @@ if number > last + 1 then return 'GAP' end
 if last > booked then return 'UNBOOKED' end
 if booked > tonumber(m[2] or 0) then call('HSET', KEYS[1], 'booked', booked) end
 
-local sum = 0
-for _, suffix in ipairs(call('SPOP', P .. 'd', ARGV[3])) do
-  local key = P .. 'p' .. suffix
-  local n = call('BITCOUNT', key)
-  if n > 0 then
-    local id, count = sub(suffix, 1, 48), string.match(sub(suffix, 49), '^:(%d+:%d+):%d+$')
-    local byte = floor(call('BITPOS', key, 1) / 8)
-    local ticks = call('HINCRBY', P .. 'n' .. id, count, n)
-    call('HSET', C, 'b' .. suffix, int(byte) .. ':' .. call('GETRANGE', key, byte, -1),
-      'n' .. id .. ':' .. count, int(ticks))
-    sum = sum + n
+local pending = call('HGETALL', P .. 'p')
+if #pending == 0 then return {} end
+call('RENAME', P .. 'p', C)
+local sum, counts, order = 0, {}, {}
+for i = 1, #pending, 2 do
+  local n = ones(tonumber(pending[i + 1]))
+  local name = string.match(sub(pending[i], 50), '^(:%d+:%d+):%d+$')
+  local key = sub(pending[i], 2, 49) .. name
+  if not counts[key] then
+    counts[key] = 0
+    order[#order + 1] = key
   end
-  call('DEL', key)
+  counts[key] = counts[key] + n
+  sum = sum + n
 end
-if sum == 0 then return {} end
+for _, key in ipairs(order) do
+  local ticks = call('HINCRBY', P .. 'n' .. sub(key, 1, 48), sub(key, 50), counts[key])
+  call('HSET', C, 'n' .. key, int(ticks))
+end
 call('HSET', KEYS[1], 'cut', ARGV[1])
 call('HINCRBY', P .. 't', 'pending', -sum)
 return call('HGETALL', C)

@@ -39,8 +39,8 @@ local function evidence(packed)
   local account = sub(id, 1, 32)
   local S = P .. 's' .. account .. session
   local A = P .. 'a' .. account
-  local s = call('HMGET', S, 's', 'j', 't', 'i')
-  local a = call('HMGET', A, 'b', 'n')
+  local s = call('HMGET', S, 's', 'j', 'b', 'i')
+  local a = call('HMGET', A, 'b', 'n', 'm', 'y')
   local join = s[4] == sub(id, 33) and s[2]
   local billed, cost, is_dry = 0, 0, false
   for _ = 1, runs do
@@ -58,7 +58,7 @@ local function evidence(packed)
       local n = ones(free)
       T.forgiven = T.forgiven + n
       piece[5], piece[6] = piece[5] - free, piece[6] - n
-      watch(piece, watched_s)
+      watch(piece, watched_s, -1)
       if piece[6] > 0 then
         local bits, paid = 0, 0
         if join and a[1] then bits, paid = paid_bits(A, piece) end
@@ -73,9 +73,10 @@ local function evidence(packed)
   if billed > 0 then
     local amount = int(cost)
     call('HINCRBY', S, 'u', amount)
-    call('HINCRBY', P .. 'n' .. id, 'u', amount)
-    call('HINCRBY', A, day_field(A, a[2], now), amount)
-    call('HSET', S, 't', int(s[3] + billed))
+    if a[3] and a[3] ~= '0' then call('HINCRBY', P .. 'n' .. id, 'u', amount) end
+    if a[4] and a[4] ~= '0' then call('HINCRBY', A, day_field(A, a[2], now), amount) end
+    local v, w, since, ticks, hour = seat_of(s[3])
+    call('HSET', S, 'b', pack_seat(v, w, since, ticks + billed, hour))
     T.metered = T.metered + billed
   end
   if is_dry and s[1] == 'live' then finish(S, 'purse', now, watched_s * 1000 + 3600000) end

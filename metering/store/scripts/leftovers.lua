@@ -1,7 +1,8 @@
 -- leftovers: every tick that is pending or in a cut that is not booked.
 -- KEYS  {k}:m cut numbers
 -- ARGV  booked number, '' for what the shard knows
--- Answers {b<suffix> of a cut or p<suffix> of the pending, <first byte>:<bitmap>, ...} and {<id>:<join>:<version>, ticks cut so far, ...}.
+-- Answers {b<id>:<join>:<version>:<word> of a cut or p... of the pending, bits, ...} and
+-- {<id>:<join>:<version>, ticks cut so far, ...}.
 local P = prefix_of(KEYS[1])
 local m = call('HMGET', KEYS[1], 'cut', 'booked', 'gone')
 local booked = math.max(tonumber(ARGV[1]) or tonumber(m[2] or 0), tonumber(m[3] or 0))
@@ -19,11 +20,9 @@ for number = booked + 1, tonumber(m[1] or 0) do
     end
   end
 end
-for _, suffix in ipairs(call('SMEMBERS', P .. 'd')) do
-  local bitmap = call('GET', P .. 'p' .. suffix)
-  if bitmap then
-    bits[#bits + 1], bits[#bits + 2] = 'p' .. suffix, '0:' .. bitmap
-    count(sub(suffix, 1, 48), string.match(sub(suffix, 49), '^:(%d+:%d+):%d+$'))
-  end
+local pending = call('HGETALL', P .. 'p')
+for i = 1, #pending, 2 do
+  bits[#bits + 1], bits[#bits + 2] = 'p' .. sub(pending[i], 2), pending[i + 1]
+  count(sub(pending[i], 2, 49), string.match(sub(pending[i], 50), '^:(%d+:%d+):%d+$'))
 end
 return {bits, counts}

@@ -24,21 +24,22 @@ end
 local live, heir = {}, nil
 for _, member in ipairs(call('SMEMBERS', KEYS[1])) do
   local key = own .. member
-  local s = call('HMGET', key, 's', 'x', 'r', 'v', 'a', 'e')
+  local s = call('HMGET', key, 's', 'x', 'b', 'e')
   if not s[1] then
     call('SREM', KEYS[1], member)
   else
-    local one = {member = member, key = key, at = tonumber(s[3]), v = tonumber(s[4]), a = tonumber(s[5])}
+    local one = {member = member, key = key}
+    one.v, one.a, one.at = seat_of(s[3])
     if s[1] == 'live' and tonumber(s[2]) <= now then
       finish(key, 'expired', now, keep)
-      s[1], s[6] = 'expired', now
+      s[1], s[4] = 'expired', now
     end
     if s[1] == 'live' then
       live[#live + 1] = one
     elseif REFILL * (now - one.at) >= cap then
       call('SREM', KEYS[1], member)
-    elseif not heir or tonumber(s[6]) > heir.ended then
-      one.ended = tonumber(s[6])
+    elseif not heir or tonumber(s[4]) > heir.ended then
+      one.ended = tonumber(s[4])
       heir = one
     end
   end
@@ -59,7 +60,8 @@ if heir then
   v, a = refilled(heir.v, heir.at, now, cap), refilled(heir.a, heir.at, now, cap)
   call('SREM', KEYS[1], heir.member)
 end
-call('HSET', S, 'i', sub(id, 33), 's', 'live', 'x', ARGV[6], 'j', ARGV[4], 'l', ARGV[5], 'v', int(v), 'a', int(a), 'r', int(now), 't', '0', 'k', replaced)
+call('HSET', S, 'i', sub(id, 33), 's', 'live', 'x', ARGV[6], 'j', ARGV[4], 'l', ARGV[5], 'k', replaced,
+  'b', pack_seat(v, a, now, 0, 0))
 call('PEXPIREAT', S, until_ms)
 call('SADD', KEYS[1], session)
 if call('PTTL', KEYS[1]) < tonumber(until_ms) - now then call('PEXPIREAT', KEYS[1], until_ms) end

@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 
 from mediaserver.errors import OfferRejectedError
-from mediaserver.ingest import sdp
+from mediaserver.ingest import answer, sdp
 from mediaserver.media import Track
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 OBS = (GOLDEN / "offer-obs.sdp").read_text()
 CHROMIUM = (GOLDEN / "offer-chromium.sdp").read_text()
-LOCAL = sdp.LocalTransport(
+LOCAL = answer.LocalTransport(
     ufrag="abcd1234",
     pwd="p" * 24,
     fingerprint=":".join(["AA"] * 32),
@@ -20,9 +20,9 @@ LOCAL = sdp.LocalTransport(
 )
 
 
-def sections(answer):
+def sections(text):
     """Return the lines of each m-section."""
-    return [part.split("\r\n") for part in answer.split("\r\nm=")[1:]]
+    return [part.split("\r\n") for part in text.split("\r\nm=")[1:]]
 
 
 def test_obs_offer_is_taken_without_candidates():
@@ -39,12 +39,12 @@ def test_obs_offer_is_taken_without_candidates():
 
 def test_answer_obeys_rfc_9725():
     """W4, W9, W10: recvonly, every candidate in the answer, rtcp-mux-only in each section."""
-    answer = sdp.build_answer(sdp.parse_offer(OBS), LOCAL)
+    text = answer.build_answer(sdp.parse_offer(OBS), LOCAL)
 
-    assert answer.startswith("v=0\r\n")
-    assert answer.endswith("\r\n")
-    assert "\na=group:BUNDLE 0 1\r" in answer
-    audio, video = sections(answer)
+    assert text.startswith("v=0\r\n")
+    assert text.endswith("\r\n")
+    assert "\na=group:BUNDLE 0 1\r" in text
+    audio, video = sections(text)
     for section in (audio, video):
         assert {"a=recvonly", "a=rtcp-mux", "a=rtcp-mux-only", "a=setup:active"} <= set(section)
     assert "a=candidate:1a 1 udp 2130706431 192.0.2.1 40000 typ host" in audio
@@ -56,7 +56,7 @@ def test_chromium_is_answered_h264_though_it_prefers_vp8():
     """The top rendition is passed through, so the answer names H.264 and its RTX alone."""
     offer = sdp.parse_offer(CHROMIUM)
 
-    video = sections(sdp.build_answer(offer, LOCAL))[1]
+    video = sections(answer.build_answer(offer, LOCAL))[1]
     assert "H264/90000" in offer.tracks[1].encoding
     assert video[0] == "video 9 UDP/TLS/RTP/SAVPF 102 103"
     assert "a=rtpmap:103 rtx/90000" in video
@@ -66,7 +66,7 @@ def test_chromium_is_answered_h264_though_it_prefers_vp8():
 
 def test_answer_asks_browsers_for_stereo():
     """Chromium's offer says nothing of stereo; without our wish it would send mono."""
-    audio = sections(sdp.build_answer(sdp.parse_offer(CHROMIUM), LOCAL))[0]
+    audio = sections(answer.build_answer(sdp.parse_offer(CHROMIUM), LOCAL))[0]
 
     assert "a=fmtp:111 minptime=10;useinbandfec=1;stereo=1" in audio
 
@@ -80,7 +80,7 @@ def test_answer_takes_the_other_dtls_role(offered, answered, is_client):
     offer = sdp.parse_offer(OBS.replace("actpass", offered))
 
     assert offer.is_client is is_client
-    assert f"a=setup:{answered}\r\n" in sdp.build_answer(offer, LOCAL)
+    assert f"a=setup:{answered}\r\n" in answer.build_answer(offer, LOCAL)
 
 
 def test_packetization_mode_1_is_preferred():
@@ -167,7 +167,7 @@ def test_malformed_fragment_is_a_400(text):
 
 def test_restart_answer_carries_our_new_credentials():
     """W19: the answer to a restart has ufrag, pwd and every candidate."""
-    text = sdp.build_fragment(sdp.parse_offer(OBS), LOCAL)
+    text = answer.build_fragment(sdp.parse_offer(OBS), LOCAL)
 
     assert sdp.parse_fragment(text) == sdp.Fragment("abcd1234", "p" * 24, 1)
     assert "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:0\r\n" in text

@@ -1,0 +1,260 @@
+"""Balances derived again from the ticks alone; every difference named.
+
+The law: metered = settled + in flight + pending + refused, per stream, account and price version,
+and the ledger holds what those ticks cost. Nothing here trusts a count that the ticks can give.
+
+Source: docs/metering.md, "The books".
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from uuid import UUID
+
+from metering import ticks
+from metering.ledger import Holder, Role, cost, split
+from metering.units import AccountId, CutLine, EntryKey, Planck, Run, account_text
+
+
+@dataclass(frozen=True, slots=True)
+class EntryCounts:
+    """What the book counts of an entry, beside its ticks."""
+
+    booked: int
+    settled: int
+    refused: int
+    planck_per_tick: Planck
+
+
+@dataclass(frozen=True, slots=True)
+class Earner:
+    """Who earns of a stream."""
+
+    creator: AccountId
+    platform_fee_ppm: int
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """The raw records, all read at about the same time; pending before the book.
+
+    Attributes:
+        booked: Every run of ticks in the book; a key may come many times.
+        pending: Ticks that only the store has, less those that the book has.
+        entries: What the book counts.
+        earners: By stream.
+        deposits: By account.
+        ledger: Balance of every holder.
+        unbalanced: Kind, reference and sum of each transfer that does not sum to nothing.
+        chain: Settled cumulative ticks as the chain has them, of batches that are final in the
+            book; None when it was not asked.
+        store_metered: Least and most ticks that the store counted while this was read; None when it
+            was not asked.
+    """
+
+    booked: tuple[tuple[EntryKey, tuple[Run, ...]], ...]
+    pending: tuple[CutLine, ...]
+    entries: Mapping[EntryKey, EntryCounts]
+    earners: Mapping[UUID, Earner]
+    deposits: Mapping[AccountId, Planck]
+    ledger: Mapping[Holder, Planck]
+    unbalanced: tuple[tuple[str, str, Planck], ...] = ()
+    chain: Mapping[EntryKey, int] | None = None
+    store_metered: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Ticks of one stream, account and price version, and what they cost.
+
+    Attributes:
+        metered: Ticks in cuts or pending: what was billed.
+        settled: Final on the chain.
+        in_flight: Booked, not final yet.
+        pending: Not booked yet.
+        refused: Refused by the chain, carried again by a later entry.
+        planck: What `metered` costs.
+    """
+
+    stream: UUID
+    account: AccountId
+    version: int
+    metered: int
+    settled: int
+    in_flight: int
+    pending: int
+    refused: int
+    planck: Planck
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Two things that must be equal and are not.
+
+    Attributes:
+        subject: Whose, or which.
+        what: Which law it breaks.
+        expected: What the ticks say.
+        found: What was found.
+    """
+
+    subject: str
+    what: str
+    expected: int
+    found: int
+
+    def __str__(self) -> str:
+        return f"{self.subject}: {self.what}: expected {self.expected}, found {self.found}"
+
+
+def audit(records: Records) -> tuple[tuple[Row, ...], tuple[Difference, ...]]:
+    """Return the books by stream, account and version, and all that is wrong with them."""
+    booked = _runs_by_key(records.booked)
+    differences = [
+        *_twice(records),
+        *_counts(records, booked),
+        *_chain(records),
+        *_money(records),
+        *_store(records),
+    ]
+    return _rows(records, booked), tuple(differences)
+
+
+def _rows(records: Records, booked: Mapping[EntryKey, tuple[Run, ...]]) -> tuple[Row, ...]:
+    """Return one row per stream, account and version; join numbers are added up."""
+    sums: dict[tuple[UUID, AccountId, int], list[int]] = defaultdict(lambda: [0] * 6)
+    pending = {line.key: ticks.count(line.runs) for line in records.pending}
+    for key in booked.keys() | records.entries.keys() | pending.keys():
+        counts = records.entries.get(key, EntryCounts(0, 0, 0, Planck(0)))
+        in_book = ticks.count(booked.get(key, ()))
+        refused = max(0, counts.refused - counts.settled)
+        metered = in_book + pending.get(key, 0)
+        row = sums[key.stream, key.account, key.version]
+        row[0] += metered
+        row[1] += counts.settled
+        row[2] += counts.booked - counts.settled - refused
+        row[3] += pending.get(key, 0)
+        row[4] += refused
+        row[5] += metered * counts.planck_per_tick
+    out = []
+    for (stream, account, version), row in sums.items():
+        metered, settled, in_flight, waiting, refused, planck = row
+        out.append(
+            Row(
+                stream,
+                account,
+                version,
+                metered,
+                settled,
+                in_flight,
+                waiting,
+                refused,
+                Planck(planck),
+            )
+        )
+    return tuple(sorted(out, key=lambda row: (row.stream.int, row.account, row.version)))
+
+
+def _twice(records: Records) -> Iterable[Difference]:
+    """Name each second of a stream that is billed twice to one account."""
+    seen: dict[tuple[UUID, AccountId], tuple[Run, ...]] = {}
+    for key, runs in [*records.booked, *((line.key, line.runs) for line in records.pending)]:
+        at = (key.stream, key.account)
+        twice = ticks.intersection(seen.get(at, ()), runs)
+        if twice:
+            yield Difference(
+                _subject(key),
+                f"second {twice[0].first} and what follows is billed again",
+                0,
+                ticks.count(twice),
+            )
+        seen[at] = ticks.union(seen.get(at, ()), runs)
+
+
+def _counts(records: Records, booked: Mapping[EntryKey, tuple[Run, ...]]) -> Iterable[Difference]:
+    """Name each entry whose counts are not those of its ticks."""
+    for key in booked.keys() | records.entries.keys():
+        counts = records.entries.get(key)
+        have = ticks.count(booked.get(key, ()))
+        if counts is None:
+            yield Difference(_subject(key), "ticks without an entry", have, 0)
+            continue
+        if counts.booked != have:
+            yield Difference(_subject(key), "booked count", have, counts.booked)
+        if counts.settled > have:
+            yield Difference(_subject(key), "settled above what was watched", have, counts.settled)
+
+
+def _chain(records: Records) -> Iterable[Difference]:
+    """Name each entry that the chain has settled otherwise than the book."""
+    if records.chain is None:
+        return
+    for key in records.chain.keys() | records.entries.keys():
+        entry = records.entries.get(key)
+        in_book = 0 if entry is None else entry.settled
+        on_chain = records.chain.get(key, 0)
+        if in_book != on_chain:
+            yield Difference(_subject(key), "settled on the chain", in_book, on_chain)
+
+
+def _money(records: Records) -> Iterable[Difference]:
+    """Name each holder whose balance is not what deposits and settled ticks make."""
+    expected: dict[Holder, int] = defaultdict(int)
+    for account, planck in records.deposits.items():
+        expected[Holder(Role.OUTSIDE)] -= planck
+        expected[Holder(Role.VIEWER, account)] += planck
+    for key, counts in records.entries.items():
+        earner = records.earners.get(key.stream)
+        if earner is None:
+            yield Difference(_subject(key), "entries of an unknown stream", 0, counts.booked)
+            continue
+        paid = cost(counts.settled, counts.planck_per_tick)
+        creator, platform = split(paid, earner.platform_fee_ppm)
+        expected[Holder(Role.VIEWER, key.account)] -= paid
+        expected[Holder(Role.CREATOR, earner.creator, key.stream)] += creator
+        expected[Holder(Role.PLATFORM, stream=key.stream)] += platform
+    for holder in expected.keys() | records.ledger.keys():
+        want, found = expected.get(holder, 0), records.ledger.get(holder, 0)
+        if want != found:
+            yield Difference(_holder(holder), "planck in the ledger", want, found)
+    total = sum(records.ledger.values())
+    if total:
+        yield Difference("the ledger", "sum of all balances", 0, total)
+    for kind, reference, planck in records.unbalanced:
+        yield Difference(f"{kind} {reference}", "sum of its postings", 0, planck)
+
+
+def _store(records: Records) -> Iterable[Difference]:
+    """Name the store's own count of metered ticks when the ticks make another."""
+    if records.store_metered is None:
+        return
+    least, most = records.store_metered
+    have = sum(ticks.count(runs) for _, runs in records.booked)
+    have += sum(ticks.count(line.runs) for line in records.pending)
+    if not least <= have <= most:
+        found = least if have < least else most
+        yield Difference("the store", "metered ticks, all accounts", have, found)
+
+
+def _runs_by_key(
+    booked: Iterable[tuple[EntryKey, tuple[Run, ...]]],
+) -> dict[EntryKey, tuple[Run, ...]]:
+    found: dict[EntryKey, list[Run]] = defaultdict(list)
+    for key, runs in booked:
+        found[key].extend(runs)
+    return {key: ticks.normal(runs) for key, runs in found.items()}
+
+
+def _subject(key: EntryKey) -> str:
+    return (
+        f"stream {key.stream} account {account_text(key.account)} "
+        f"join {key.join} version {key.version}"
+    )
+
+
+def _holder(holder: Holder) -> str:
+    account = f" {account_text(holder.account)}" if holder.account else ""
+    stream = f" of stream {holder.stream}" if holder.stream else ""
+    return f"{holder.role.value}{account}{stream}"

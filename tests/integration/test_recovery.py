@@ -1,0 +1,293 @@
+"""After Redis restarted, lost its tail or was emptied: nothing twice, nothing booked lost."""
+
+from __future__ import annotations
+
+import pytest
+
+from metering import ticks
+from metering.book.records import Recovered
+from metering.cutter import Cutter
+from metering.errors import LedgerImbalanceError, StoreUnavailableError
+from metering.reconcile import reconcile
+from metering.recovery import FSYNC_BOUND_MS, RecoveryPolicy, recover
+from metering.units import SHARDS, Planck, Run, SessionId, Units, shard_of
+from tests.fakes.money import PRICE, House, inline, make_house
+from tests.fakes.store import MemoryStore
+
+POLICY = RecoveryPolicy(
+    watched_hours=24, cut_period_s=10, session_limit_units=Units(7), day_limit_units=Units(9)
+)
+NOW_TICK = 1_700_000_000
+
+
+async def started(viewers: int = 2) -> tuple[House, MemoryStore, Cutter]:
+    house = make_house(viewers=viewers)
+    store = MemoryStore()
+    await again(house, store)
+    return house, store, Cutter(store, house.book, inline, house.clock, 10)
+
+
+async def again(house: House, store: MemoryStore):
+    return await recover(store, house.book, inline, house.clock.at_ms, POLICY)
+
+
+def cutter_of(house: House, store: MemoryStore) -> Cutter:
+    return Cutter(store, house.book, inline, house.clock, 10)
+
+
+async def assert_books(house: House, store: MemoryStore, metered: int) -> None:
+    found = await reconcile(house.book, store, inline)
+    assert found.differences == ()
+    assert sum(row.metered for row in found.rows) == metered
+
+
+def purse(store: MemoryStore, house: House, viewer: int = 0):
+    account = house.accounts[viewer]
+    (found,) = [one for one in store.states[shard_of(account)].purses if one.account == account]
+    return found
+
+
+async def test_a_first_start_fills_every_shard():
+    """Each viewer's purse, and one epoch over all shards."""
+    house, store, _ = await started()
+
+    assert await store.epoch() is not None
+    assert len(store.states) == SHARDS
+    assert (purse(store, house).deposited_units, purse(store, house).spent_units) == (10**12, 0)
+
+
+async def test_a_redis_that_was_recovered_is_left_alone():
+    """Control restarts without stopping anybody."""
+    house, store, _ = await started()
+    store.claim(house.key(), Run(NOW_TICK - 50, 10))
+    epoch = await store.epoch()
+
+    found = await again(house, store)
+
+    assert not found.is_new
+    assert (found.epoch, await store.epoch()) == (epoch, epoch)
+
+
+@pytest.mark.parametrize("is_empty", [False, True])
+async def test_what_the_book_has_is_never_billed_again(is_empty):
+    """Restarted with its content or empty: watched, cumulative and purse come from the book."""
+    house, store, cutter = await started()
+    key = house.key()
+    store.claim(key, Run(NOW_TICK - 50, 10))
+    await cutter.round()
+
+    after = store.restarted(is_empty=is_empty)
+    found = await again(house, after)
+
+    assert (found.is_new, found.pending_ticks) == (True, 0)
+    assert after.claim(key, Run(NOW_TICK - 50, 12)) == 2
+    await cutter_of(house, after).round()
+    assert house.book.spent(house.accounts[0]) == 12 * PRICE
+    assert purse(after, house).spent_units == 10 * PRICE
+    await assert_books(house, after, 12)
+
+
+async def test_pending_and_unbooked_ticks_survive_a_restart():
+    """Those of a cut that the book never got, too."""
+    house, store, cutter = await started()
+    key = house.key()
+    store.claim(key, Run(NOW_TICK - 50, 10))
+    await cutter.round()
+    store.claim(key, Run(NOW_TICK - 40, 5))
+    shard = shard_of(key.account)
+    await store.cut(shard, 2, 1)  # cut, and control died before it was booked
+    store.claim(key, Run(NOW_TICK - 30, 3))
+
+    after = store.restarted()
+    found = await again(house, after)
+
+    assert found.pending_ticks == 8
+    assert purse(after, house).spent_units == 18 * PRICE
+    assert purse(after, house).day_spent_units == 18 * PRICE
+    assert dict(purse(after, house).stream_spent)[house.stream.id.bytes] == 18 * PRICE
+    await assert_books(house, after, 18)
+    await cutter_of(house, after).round()
+    assert house.book.spent(key.account) == 18 * PRICE
+    await assert_books(house, after, 18)
+
+
+async def test_a_redis_that_lost_its_tail_does_not_bill_twice():
+    """It forgot that a cut was made, so the same ticks are pending there again."""
+    house, store, cutter = await started()
+    key = house.key()
+    shard = shard_of(key.account)
+    store.claim(key, Run(NOW_TICK - 50, 10))
+    before = {name: dict(getattr(store, name)) for name in ("last", "booked", "counted")}
+    pending = {key: store.pending[shard][key]}
+    await cutter.round()
+    for name, value in before.items():
+        getattr(store, name).clear()
+        getattr(store, name).update(value)
+    store.cuts[shard].clear()
+    store.pending[shard] = dict(pending)
+
+    with pytest.raises(StoreUnavailableError):
+        await cutter.round()  # even if nobody noticed the restart
+    after = store.restarted()
+    found = await again(house, after)
+
+    assert found.pending_ticks == 0
+    await cutter_of(house, after).round()
+    assert house.book.spent(key.account) == 10 * PRICE
+    await assert_books(house, after, 10)
+
+
+async def test_a_lying_cumulative_count_is_never_booked():
+    """The last guard: a shard that goes on elsewhere than the book stops the round."""
+    house, store, cutter = await started()
+    key = house.key()
+    store.claim(key, Run(NOW_TICK - 50, 10))
+    await cutter.round()
+    store.counted[key] -= 5
+    store.claim(key, Run(NOW_TICK - 20, 5))
+
+    with pytest.raises(LedgerImbalanceError):
+        await cutter.round()
+
+    assert house.book.spent(key.account) == 10 * PRICE
+
+
+async def test_a_tick_under_two_price_versions_is_taken_once():
+    """Whatever Redis holds, a second is billed once to one account."""
+    house, store, _ = await started()
+    house.book.add_price("talks", Planck(3), NOW_TICK)
+    one, two = house.key(version=1), house.key(version=2)
+    shard = shard_of(one.account)
+    store.pending[shard] = {one: (Run(NOW_TICK - 5, 10),), two: (Run(NOW_TICK, 10),)}
+
+    after = store.restarted()
+    found = await again(house, after)
+
+    assert found.pending_ticks == 15
+    assert ticks.intersection(after.pending[shard][one], after.pending[shard].get(two, ())) == ()
+
+
+@pytest.mark.parametrize("crash_at", [0, 1, 100, 255, 256])
+async def test_a_crash_while_recovering_loses_nothing(crash_at):
+    """Half the shards rebuilt, or all but the note of it: recovering again is the same."""
+    house, store, _ = await started(viewers=6)
+    for viewer in range(6):
+        store.claim(house.key(viewer), Run(NOW_TICK - 50, 10))
+    after = store.restarted()
+    rebuild, done = after.rebuild, []
+
+    async def crashing(shard, state, epoch):
+        if len(done) == crash_at:
+            raise StoreUnavailableError("gone")
+        done.append(shard)
+        await rebuild(shard, state, epoch)
+
+    after.rebuild = crashing
+    if crash_at < SHARDS:
+        with pytest.raises(StoreUnavailableError):
+            await again(house, after)
+        assert house.book.recovered() != Recovered("", after.run_id, house.clock.at_ms)
+        assert (await after.epoch() is None) == (crash_at > 0)
+    with pytest.raises(StoreUnavailableError):
+        await cutter_of(house, after).round()
+    after.rebuild = rebuild
+
+    await again(house, after)
+    await cutter_of(house, after).round()
+
+    await assert_books(house, after, 60)
+    assert all(house.book.spent(account) == 10 * PRICE for account in house.accounts)
+
+
+async def test_live_sessions_are_reopened_and_ended_ones_are_not():
+    """Players go on without a new token."""
+    house, store, _ = await started()
+    account, stream = house.accounts[0], house.stream.id
+    later = house.clock.at_ms + 1000
+    for number in (1, 2, 3):
+        house.book.add_session(SessionId(number), account, stream, 4, 1, later)
+    house.book.end_session(SessionId(2), "stopped", 5)
+    house.book.add_session(SessionId(3), account, stream, 4, 1, house.clock.at_ms - 1)
+
+    after = store.restarted(is_empty=True)
+    await again(house, after)
+
+    (grant,) = after.states[shard_of(account)].sessions
+    assert (grant.session, grant.stream, grant.join) == (1, stream.bytes, 4)
+    assert (grant.limit_units, grant.expires_ms) == (7, later)
+
+
+async def test_what_must_be_offered_again_reaches_back_before_the_last_cut():
+    """By the fsync bound and one cut period; everything, when there was no cut."""
+    house, store, cutter = await started()
+    assert (await again(house, store)).replay_from_ms == 0
+    store.claim(house.key(), Run(NOW_TICK - 50, 10))
+    await cutter.round()
+    cut_ms = house.clock.at_ms
+    house.clock.at_ms += 3_600_000
+
+    found = await again(house, store.restarted(is_empty=True))
+
+    assert found.replay_from_ms == cut_ms - FSYNC_BOUND_MS - 10_000
+
+
+async def test_old_seconds_are_left_out_of_what_redis_must_remember():
+    """Older than the watched hours they are refused anyway; the purse still counts them."""
+    house, store, cutter = await started()
+    store.claim(house.key(), Run(NOW_TICK - 40 * 3600, 10), Run(NOW_TICK - 50, 10))
+    await cutter.round()
+    house.book.seal(1, 10)
+    await settle_all(house)
+
+    after = store.restarted(is_empty=True)
+    await again(house, after)
+
+    (watched,) = after.states[shard_of(house.accounts[0])].watched
+    assert watched.runs == (Run(NOW_TICK - 50, 10),)
+    assert purse(after, house).spent_units == 20 * PRICE
+
+
+@pytest.mark.parametrize(
+    ("what", "statement"),
+    [
+        ("booked count", "UPDATE entries SET booked = booked + 1"),
+        (
+            "billed again",
+            (
+                "INSERT INTO cut_lines SELECT cut, account, stream, 9, version, cumulative, runs, "
+                "receipt FROM cut_lines"
+            ),
+        ),
+        ("planck in the ledger", "UPDATE postings SET planck = '5' WHERE role = 'viewer'"),
+        ("sum of its postings", "UPDATE postings SET planck = '5' WHERE role = 'viewer'"),
+        ("metered ticks", "DELETE FROM cut_lines"),
+        ("settled on the chain", "UPDATE entries SET settled = 3"),
+    ],
+)
+async def test_reconcile_names_each_difference(what, statement):
+    """A changed count, a second twice, money that moved, ticks that vanished."""
+    house, store, cutter = await started()
+    store.claim(house.key(), Run(NOW_TICK - 50, 10))
+    store.claim(house.key(1), Run(NOW_TICK - 50, 10))
+    await cutter.round()
+    assert (await reconcile(house.book, store, inline)).is_balanced
+
+    with house.book._writing() as connection:
+        connection.exec_driver_sql(statement)
+
+    found = await reconcile(house.book, store, inline)
+    assert any(what in str(one) for one in found.differences)
+    assert not found.is_balanced
+
+
+async def settle_all(house: House) -> None:
+    from metering.ports import BatchOutcome
+    from tests.fakes.money import OPERATOR
+
+    batch = house.book.open_batch()
+    assert batch is not None
+    house.book.add_attempt(batch.seq, b"signed", 1)
+    house.book.finalize(BatchOutcome(batch.seq, batch.hash, (), 1), 2)
+    house.book.make_receipts(OPERATOR, 3)
+    house.book.mark_forgotten(house.book.cuts_to_forget())
+    assert house.book.compact() > 0

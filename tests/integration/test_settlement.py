@@ -1,0 +1,368 @@
+"""Ticks go from store to chain exactly once, wherever it crashes on the way."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from metering import receipt
+from metering.book.book import Book
+from metering.book.thread import BookThread
+from metering.chain import journal
+from metering.chain.journal import Journal
+from metering.cutter import Cutter
+from metering.errors import StoreUnavailableError
+from metering.ledger import Holder, Role
+from metering.reconcile import reconcile
+from metering.recovery import RecoveryPolicy, recover
+from metering.settings import ChainSettings
+from metering.settlement import Action, BatchState
+from metering.settler import Settler
+from metering.units import Asset, Run, shard_of
+from tests.fakes.chain import MemoryChain
+from tests.fakes.money import OPERATOR, PRICE, House, inline, make_house
+from tests.fakes.store import MemoryStore
+
+POLICY = RecoveryPolicy(watched_hours=24, cut_period_s=10)
+SETTINGS = ChainSettings(batch_period_s=30, batch_entries_max=2)
+
+
+class CrashError(BaseException):
+    """The process ends here: not an error that anything may catch and cope with."""
+
+
+class Crashing:
+    """A proxy that counts every call from the code under test and ends one of them.
+
+    The steps are thus read from the code: whatever it calls, in the order it calls it.
+    """
+
+    def __init__(self, target: Any, steps: Steps, name: str) -> None:
+        self._target, self._steps, self._name = target, steps, name
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._target, name)
+        if not callable(found):
+            return found
+        steps, step = self._steps, f"{self._name}.{name}"
+        if inspect.iscoroutinefunction(found):
+
+            async def call(*args: Any, **kwargs: Any) -> Any:
+                steps.before(step)
+                return await found(*args, **kwargs)
+
+            return call
+
+        def blocking(*args: Any, **kwargs: Any) -> Any:
+            steps.before(step)
+            return found(*args, **kwargs)
+
+        return blocking
+
+
+class Steps:
+    """Numbers calls; crashes before the chosen one, which is after the one before it."""
+
+    def __init__(self, crash_at: int = -1) -> None:
+        self.made: list[str] = []
+        self._crash_at = crash_at
+
+    def before(self, step: str) -> None:
+        self.made.append(step)
+        if len(self.made) - 1 == self._crash_at:
+            raise CrashError(step)
+
+
+class World:
+    """What outlives a crash: book, store, chain. `processes` is what does not."""
+
+    def __init__(self, chain: Any = None, viewers: int = 3) -> None:
+        self.house: House = make_house(viewers=viewers)
+        self.store = MemoryStore()
+        self.chain = chain or Journal(self.house.book, inline, OPERATOR, self.house.clock, 1000)
+
+    def processes(self, steps: Steps) -> tuple[Cutter, Settler]:
+        book: Any = Crashing(self.house.book, steps, "book")
+        store: Any = Crashing(self.store, steps, "store")
+        chain: Any = Crashing(self.chain, steps, "chain")
+        cutter = Cutter(store, book, inline, self.house.clock, 10)
+        settler = Settler(
+            book,
+            inline,
+            chain,
+            settings=SETTINGS,
+            now_ms=self.house.clock,
+            operator=OPERATOR,
+            forget=cutter.forget_final,
+        )
+        return cutter, settler
+
+    async def start(self) -> None:
+        await recover(self.store, self.house.book, inline, self.house.clock.at_ms, POLICY)
+
+    async def live(self, steps: Steps, rounds: int = 8) -> None:
+        """Book what is pending and settle until nothing is left to do."""
+        cutter, settler = self.processes(steps)
+        await cutter.round()
+        for _ in range(rounds):
+            act = await settler.turn(is_due=True)
+            self.house.clock.at_ms += 1000
+            if isinstance(self.chain, MemoryChain):
+                self.chain.make_blocks()
+            if act is Action.WAIT and self.house.book.open_batch() is None:
+                return
+
+    def watch(self) -> int:
+        """Three viewers watch; return how many ticks are new."""
+        return sum(
+            self.store.claim(self.house.key(viewer), Run(1_699_999_000, 10 + viewer))
+            for viewer in range(3)
+        )
+
+    async def assert_settled(self, ticks: int) -> None:
+        """Everything watched is paid once, the books balance, nothing is left over."""
+        found = await reconcile(
+            self.house.book, self.store, inline, has_journal=isinstance(self.chain, Journal)
+        )
+        assert found.differences == ()
+        assert sum(row.settled for row in found.rows) == ticks
+        assert sum(row.metered for row in found.rows) == ticks
+        ledger = self.house.book.ledger()
+        assert sum(ledger.values()) == 0
+        spent = sum(10**12 - ledger[Holder(Role.VIEWER, one)] for one in self.house.accounts)
+        assert spent == ticks * PRICE
+        assert all(not cuts for cuts in self.store.cuts.values())
+        for account in self.house.accounts:
+            chain = self.house.book.receipts(account, self.house.stream.id)
+            data = receipt.file_bytes(Asset(), OPERATOR.account, chain)
+            proven = receipt.verify(data, OPERATOR.account)
+            assert proven.amount == self.house.book.spent(account)
+
+
+async def steps_of_one_life() -> list[str]:
+    world = World()
+    await world.start()
+    world.watch()
+    steps = Steps()
+    await world.live(steps)
+    return steps.made
+
+
+async def test_ticks_settle_on_the_journal():
+    """Store, cut, book, batch, journal, book, forgotten."""
+    world = World()
+    await world.start()
+    ticks = world.watch()
+
+    await world.live(Steps())
+
+    await world.assert_settled(ticks)
+    assert journal.verify(world.house.book) is None
+
+
+async def test_a_crash_at_any_step_repeats_harmlessly():
+    """Between any two calls that the code makes, then a restart."""
+    steps = await steps_of_one_life()
+    for name in (
+        "store.cut",
+        "book.book_cuts",
+        "book.seal",
+        "chain.sign",
+        "book.add_attempt",
+        "chain.submit",
+        "book.set_batch_state",
+        "chain.outcome",
+        "book.finalize",
+        "book.make_receipts",
+        "store.forget",
+        "book.mark_forgotten",
+        "book.compact",
+    ):
+        assert name in steps, f"{name} is no step any more: mend this list"
+
+    for at in range(len(steps)):
+        world = World()
+        await world.start()
+        ticks = world.watch()
+        with pytest.raises(CrashError):
+            await world.live(Steps(at))
+        assert world.watch() == 0
+        await world.live(Steps())
+        await world.live(Steps())
+        await world.assert_settled(ticks)
+        world.house.book.close()
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.lists(
+        st.sampled_from(["turn", "block", "away", "back", "expire", "crash", "watch", "cut"]),
+        max_size=40,
+    )
+)
+async def test_no_order_of_chain_answers_pays_twice(events):
+    """Whatever the chain says and whenever we crash, what it paid is what was watched."""
+    chain = MemoryChain()
+    world = World(chain)
+    await world.start()
+    cutter, settler = world.processes(Steps())
+    ticks = world.watch()
+    for number, event in enumerate(events):
+        if event == "turn":
+            await settler.turn(is_due=True)
+        elif event == "block":
+            chain.make_blocks()
+        elif event in ("away", "back"):
+            chain.is_away = event == "away"
+        elif event == "expire":
+            chain.expire_pool()
+        elif event == "crash":
+            cutter, settler = world.processes(Steps())
+        elif event == "watch":
+            key = world.house.key(number % 3)
+            ticks += world.store.claim(key, Run(1_699_000_000 + number, 3))
+        else:
+            await cutter.round()
+        assert sum(chain.paid.values()) <= ticks
+        found = await reconcile(world.house.book, world.store, inline, has_journal=False)
+        assert found.differences == ()
+
+    chain.is_away = False
+    for _ in range(4):
+        await world.live(Steps(), rounds=40)
+
+    assert sum(chain.paid.values()) == ticks
+    assert chain.paid == chain.settled
+    await world.assert_settled(ticks)
+    world.house.book.close()
+
+
+async def test_an_expired_batch_is_signed_again_under_the_same_number():
+    """The entries and their hash stay; only the signed bytes are new."""
+    chain = MemoryChain()
+    world = World(chain)
+    await world.start()
+    ticks = world.watch()
+    cutter, settler = world.processes(Steps())
+    await cutter.round()
+    await settler.turn(is_due=True)
+    chain.expire_pool()
+
+    await settler.turn(is_due=True)
+
+    attempts = world.house.book.attempts(1)
+    assert [one.number for one in attempts] == [1, 2]
+    assert attempts[0].signed != attempts[1].signed
+    await world.live(Steps(), rounds=20)
+    await world.assert_settled(ticks)
+
+
+async def test_a_rejected_batch_waits_for_a_person_and_loses_nothing():
+    """Its reason is kept; when it took effect all the same, it is settled."""
+    chain = MemoryChain()
+    chain.rejects = "operator is not registered"
+    world = World(chain)
+    await world.start()
+    ticks = world.watch()
+    cutter, settler = world.processes(Steps())
+    await cutter.round()
+
+    assert await settler.turn(is_due=True) is Action.STOP
+
+    assert world.house.book.batch(1).state is BatchState.REJECTED
+    assert world.house.book.attempts(1)[0].trouble == chain.rejects
+    assert await settler.turn(is_due=True) is Action.STOP
+    chain.rejects = ""
+    world.house.book.retry(1)
+    await world.live(Steps(), rounds=20)
+    await world.assert_settled(ticks)
+
+
+async def test_refused_entries_show_in_the_books_and_heal():
+    """Refused by the chain once, carried again by the viewer's next seconds."""
+    chain = MemoryChain()
+    world = World(chain)
+    await world.start()
+    ticks = world.watch()
+    chain.refuse = {world.house.key(0)}
+    await world.live(Steps(), rounds=20)
+    found = await reconcile(world.house.book, world.store, inline, has_journal=False)
+    assert found.is_balanced
+    assert sum(row.refused for row in found.rows) == 10
+
+    chain.refuse = set()
+    ticks += world.store.claim(world.house.key(0), Run(1_699_999_500, 1))
+    await world.live(Steps(), rounds=20)
+
+    await world.assert_settled(ticks)
+
+
+async def test_a_batch_is_sealed_when_its_period_is_over():
+    """Not before, however much is booked."""
+    world = World()
+    await world.start()
+    cutter, settler = world.processes(Steps())
+    world.store.claim(world.house.key(0), Run(1_699_999_500, 1))
+    await cutter.round()
+    await settler.turn()
+    world.house.clock.at_ms += 29_000
+    assert await settler.turn() is Action.CLOSE
+    world.store.claim(world.house.key(0), Run(1_699_999_600, 1))
+    await cutter.round()
+
+    await settler.turn()
+    assert len(world.house.book.batches()) == 1
+    world.house.clock.at_ms += 1_000
+    await settler.turn()
+    assert len(world.house.book.batches()) == 2
+
+
+async def test_nothing_is_cut_from_a_redis_that_was_not_recovered():
+    """A restarted one may have lost its tail."""
+    world = World()
+    await world.start()
+    world.watch()
+    world.store = world.store.restarted()
+    cutter, _ = world.processes(Steps())
+
+    with pytest.raises(StoreUnavailableError, match="recovered"):
+        await cutter.round()
+
+    assert world.house.book.booked_numbers() == {}
+
+
+async def test_the_book_works_off_the_loop(tmp_path):
+    """With its own thread and a real file, as control runs it."""
+    world = World()
+    world.house = make_house(f"sqlite:///{tmp_path}/book.sqlite3", viewers=3)
+    off_loop = BookThread()
+    chain = Journal(world.house.book, off_loop, OPERATOR, world.house.clock, 0)
+    await recover(world.store, world.house.book, off_loop, world.house.clock.at_ms, POLICY)
+    ticks = world.watch()
+    cutter = Cutter(world.store, world.house.book, off_loop, world.house.clock, 10)
+    settler = Settler(
+        world.house.book,
+        off_loop,
+        chain,
+        settings=ChainSettings(),
+        now_ms=world.house.clock,
+        operator=OPERATOR,
+        forget=cutter.forget_final,
+    )
+
+    done = await cutter.round()
+    await settler.turn()
+    assert await settler.turn() is Action.CLOSE
+
+    assert (done.lines, done.ticks) == (3, ticks)
+    world.chain = chain
+    await world.assert_settled(ticks)
+    off_loop.close()
+    world.house.book.close()
+    with Book.open(f"sqlite:///{tmp_path}/book.sqlite3", Asset()) as again:
+        assert again.spent(world.house.accounts[0]) == 10 * PRICE
+        assert shard_of(world.house.accounts[0]) in again.booked_numbers()

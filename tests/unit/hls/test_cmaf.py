@@ -1,0 +1,118 @@
+"""Inits and chunks: what is written can be read back, and nothing else is accepted."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mediaserver.errors import MediaFormatError
+from mediaserver.hls import cmaf, cmaf_reader
+from mediaserver.hls.cmaf import AUDIO_TRACK, VIDEO_TRACK, ChunkSample, TrackRun
+from mediaserver.media import AudioFormat, VideoFormat
+
+SPS_HIGH = bytes.fromhex("6764001facd9405005bb011000000300100000030320f1831960")
+VIDEO = VideoFormat(SPS_HIGH, bytes.fromhex("68ebe3cb22c0"), 1280, 720, "avc1.64001f")
+AUDIO = AudioFormat(b"\x11\x90", 2)
+
+
+def chunk_samples(is_sync_free):
+    return st.builds(
+        ChunkSample,
+        st.binary(max_size=40),
+        st.integers(1, 2**31) if is_sync_free else st.just(1024),
+        st.booleans() if is_sync_free else st.just(True),
+    )
+
+
+RUNS = st.tuples(
+    st.one_of(
+        st.none(),
+        st.builds(
+            TrackRun,
+            st.just(VIDEO_TRACK),
+            st.integers(0, 2**63),
+            st.lists(chunk_samples(True), min_size=1, max_size=9).map(tuple),
+        ),
+    ),
+    st.one_of(
+        st.none(),
+        st.builds(
+            TrackRun,
+            st.just(AUDIO_TRACK),
+            st.integers(0, 2**63),
+            st.lists(chunk_samples(False), min_size=1, max_size=9).map(tuple),
+        ),
+    ),
+).map(lambda pair: tuple(run for run in pair if run is not None))
+
+
+@pytest.mark.parametrize(
+    ("video", "audio", "handlers"),
+    [(VIDEO, AUDIO, ["vide", "soun"]), (VIDEO, None, ["vide"]), (None, AUDIO, ["soun"])],
+)
+def test_init_describes_its_tracks(video, audio, handlers):
+    """An init names each track, its timescale and its size."""
+    tracks = cmaf_reader.read_init(cmaf.make_init(video, audio))
+
+    assert [track.handler for track in tracks] == handlers
+    for track in tracks:
+        is_video = track.handler == "vide"
+        assert track.timescale == (90_000 if is_video else 48_000)
+        assert (track.width, track.height) == ((1280, 720) if is_video else (0, 0))
+
+
+def test_init_carries_the_parameter_sets():
+    """A decoder finds SPS, PPS and, for High, the sample format in avcC."""
+    init = cmaf.make_init(VIDEO, None)
+
+    avcc = init[init.index(b"avcC") + 4 :]
+    assert avcc.startswith(
+        b"\x01\x64\x00\x1f\xff\xe1" + struct.pack(">H", len(SPS_HIGH)) + SPS_HIGH
+    )
+    assert b"\xfd\xf8\xf8\x00" in avcc[: 8 + len(SPS_HIGH) + 20]
+
+
+def test_init_hash_is_16_hexadecimal_digits_of_the_bytes():
+    """Another init has another address."""
+    one, other = cmaf.make_init(VIDEO, AUDIO), cmaf.make_init(VIDEO, None)
+
+    assert len(cmaf.init_hash(one)) == 16
+    assert int(cmaf.init_hash(one), 16) >= 0
+    assert cmaf.init_hash(one) != cmaf.init_hash(other)
+
+
+def test_init_refuses_an_sps_that_describes_nothing():
+    """Three bytes are no SPS."""
+    with pytest.raises(MediaFormatError, match="3 bytes"):
+        cmaf.make_init(VideoFormat(b"\x67\x64\x00", b"\x68", 2, 2, "avc1"), None)
+
+
+@given(st.integers(0, 2**32 - 1), RUNS)
+def test_chunk_is_read_back_as_it_was_written(sequence, runs):
+    """Times, durations, sync marks and bytes survive; nothing is left over."""
+    chunk = cmaf_reader.read_chunk(cmaf.make_chunk(sequence, runs))
+
+    assert chunk == cmaf_reader.Chunk(sequence, runs)
+
+
+def test_chunk_is_one_moof_and_one_mdat():
+    """Players and caches see the smallest legal fragment."""
+    run = TrackRun(VIDEO_TRACK, 5, (ChunkSample(b"abc", 3000, is_sync=True),))
+
+    boxes = cmaf_reader.read_boxes(cmaf.make_chunk(1, [run]))
+
+    assert [box.kind for box in boxes] == [b"moof", b"mdat"]
+    assert boxes[1].body == b"abc"
+
+
+def test_chunk_whose_samples_do_not_fill_it_is_refused():
+    """A byte too many is a fault, not padding."""
+    run = TrackRun(VIDEO_TRACK, 5, (ChunkSample(b"abc", 3000, is_sync=True),))
+    data = bytearray(cmaf.make_chunk(1, [run]) + b"x")
+    data[-12:-8] = struct.pack(">I", 12)
+
+    with pytest.raises(MediaFormatError, match="samples end at"):
+        cmaf_reader.read_chunk(bytes(data))
