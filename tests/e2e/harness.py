@@ -161,6 +161,22 @@ class Server:
         """Run a command with --json and return what it prints."""
         return json.loads(self.run(*words, "--json").stdout)
 
+    def api(self, method: str, path: str, body: object = None, **headers: str) -> Any:
+        """Return the JSON answer of the admin API; faster than the command line."""
+        token = (self.data_dir / "admin.token").read_text().strip()
+        request = urllib.request.Request(
+            f"{self.url}/api/v1/{path}",
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={
+                "Authorization": f"Bearer {token}",
+                "Content-Type": "application/json",
+                **{name.replace("_", "-"): value for name, value in headers.items()},
+            },
+        )
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return json.load(answer)
+
     def children(self, what: str) -> list[int]:
         """Return the pids of this server's processes whose command line holds `what`."""
         found = []
@@ -221,22 +237,16 @@ class Publisher:
 def counting_proxy(server: Server) -> Iterator[str]:
     """Yield the URL of a counting proxy in front of the server."""
     port = free_port()
-    process = subprocess.Popen(
-        [
-            sys.executable,
-            str(Path(__file__).with_name("counting_proxy.py")),
-            str(port),
-            str(server.port),
-        ],
-        stdout=subprocess.PIPE,
-    )
-    try:
-        assert process.stdout is not None
-        process.stdout.readline()
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(timeout=10)
+    script = str(Path(__file__).with_name("counting_proxy.py"))
+    with subprocess.Popen(
+        [sys.executable, script, str(port), str(server.port)], stdout=subprocess.PIPE
+    ) as process:
+        try:
+            assert process.stdout is not None
+            process.stdout.readline()
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
 
 
 def seen(proxy: str) -> dict[str, Any]:

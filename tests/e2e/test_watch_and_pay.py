@@ -43,7 +43,7 @@ def test_a_viewer_pays_exactly_the_seconds_that_reached_them(server):
     finally:
         publisher.stop()
     assert samples[-1]["time"] - samples[0]["time"] > WATCH_S * 0.9
-    assert (samples[-1]["width"], samples[-1]["height"]) == (1280, 720)
+    assert (samples[-1]["width"], samples[-1]["height"]) in {(1280, 720), (640, 360)}
     assert longest_stall(samples) <= 1.0
     assert WATCH_S <= len(billed) <= WATCH_S + 8
     assert books["exit"] == 0
