@@ -8,6 +8,7 @@ docs/edge.md). Nothing here does I/O: settings in, text out.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -71,12 +72,11 @@ def configuration(edge: Edge) -> str:
         "memory": str(edge.cache_memory_mb),
         "disk": str(edge.cache_disk_mb),
         "fill_wait": str(edge.fill_wait_ms),
-        "log": "access_log off;"
-        if edge.access_log == "off"
-        else f"access_log {edge.access_log} vilokanam;",
+        "log": f"access_log {edge.access_log}{'' if edge.access_log == 'off' else ' vilokanam'};",
         "key": edge.key,
         "authorise": AUTHORISE_PATH,
         "edge_header": EDGE_HEADER,
+        "unreachable": json.dumps(_UNREACHABLE),
     }
     text = _fill(_HTTP, ask=_ASK, as_asked=_AS_ASKED, fill=_FILL, x_cache=_X_CACHE)
     return _fill(text, **addresses.patterns(), **values)
@@ -131,6 +131,14 @@ def _faults(name: str, value: str) -> Iterator[str]:
             "use letters, digits and - _ . : / [ ] *"
         )
 
+
+_UNREACHABLE: Final = {
+    "type": "about:blank",
+    "title": "Service Unavailable",
+    "status": 503,
+    "detail": "The origin cannot be reached: try again in a moment.",
+    "reason": "origin",
+}
 
 _WORD: Final = re.compile(r"[A-Za-z0-9_.:/\[\]*-]+")
 
@@ -190,7 +198,7 @@ map $http_upgrade $vk_connection {
 # up here but asked of the origin as it is.
 map $request_uri $vk_is_odd {
     default 1;
-    "~^(?:/[A-Za-z0-9_-][A-Za-z0-9._-]*)+(?:\?|$)" 0;
+    "~^(?:/[A-Za-z0-9_-][A-Za-z0-9._-]*)+(?:\\?|$)" 0;
 }
 
 # Only the directives of HLS, each once and in one order, reach the origin: what is asked there is
@@ -211,28 +219,29 @@ map $arg__HLS_skip $vk_skip {
 # Two forms of a playlist, not one for each way in which browsers write Accept-Encoding.
 map $http_accept_encoding $vk_coding {
     default identity;
-    "~*(?:^|[, ])gzip(?! *; *q=0(?:\.0*)? *(?:,|$))" gzip;
+    "~*(?:^|[, ])gzip(?! *; *q=0(?:\\.0*)? *(?:,|$))" gzip;
 }
 
 map $vk_session $vk_session_logged {
     default $vk_session;
     ''      -;
 }
-
-log_format vilokanam '$time_iso8601 $vk_session_logged $request_method $vk_path $status '
-                     '$body_bytes_sent $vk_cache $request_time';
-
-map $upstream_cache_status $vk_cache {
+map $vk_path $vk_path_logged {
+    default $vk_path;
+    ''      -;
+}
+map $upstream_cache_status $vk_cache_logged {
     default $upstream_cache_status;
     ''      -;
 }
+
+log_format vilokanam '$time_iso8601 $vk_session_logged $request_method $vk_path_logged $status '
+                     '$body_bytes_sent $vk_cache_logged $request_time';
 
 server {
     listen @listen@;
     server_name @server_name@;
 @tls@
-    set $vk_session -;
-    set $vk_path -;
     access_log off;
     # nginx writes whole request lines, tokens included, into its error log, down to `crit` (a full
     # disk): only what stops it is written. $status in the access log tells the rest.
@@ -362,7 +371,7 @@ server {
         add_header Access-Control-Allow-Origin * always;
         add_header Cache-Control no-store always;
         add_header Retry-After 1 always;
-        return 503 '{"type":"about:blank","title":"Service Unavailable","status":503,"detail":"The origin cannot be reached: try again in a moment.","reason":"origin"}';
+        return 503 '@unreachable@';
         @log@
     }
 
