@@ -14,7 +14,7 @@ from audience import (
     wait_live,
     watch,
 )
-from harness import Publisher, Server, chromium, counting_proxy, running, seen
+from harness import ROOT, Publisher, Server, chromium, counting_proxy, running, seen
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -67,7 +67,7 @@ def test_a_server_that_drops_one_claim_in_fifty_is_caught(tmp_path):
         "c.RawClaims.claim = claim\n"
     )
     server = Server(tmp_path)
-    server.environment["PYTHONPATH"] = f"{hook}:{server.environment.get('PYTHONPATH', '')}"
+    server.environment["PYTHONPATH"] = f"{hook}:{ROOT}"
     with running(server):
         key = open_stream(server, "cam")
         open_viewer(server, "ann", "600000000")
