@@ -396,13 +396,13 @@ _STANDALONE: Final = """\
 # A whole nginx for one edge: nginx -c THIS_FILE
 daemon off;
 @user@worker_processes auto;
-worker_rlimit_nofile 65536;
 pid @run_dir@/nginx.pid;
 error_log stderr warn;
 
 events {
-    # A player that waits holds up to four: two of its own, and two to the origin.
-    worker_connections 16384;
+    # A player that waits holds up to four: a thousand players a worker. More needs
+    # worker_rlimit_nofile too, where the system allows it.
+    worker_connections 4096;
 }
 
 http {

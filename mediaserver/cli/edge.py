@@ -7,8 +7,11 @@ edge's key, a secret.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import os
 import pwd
+import shutil
+import signal
 import sys
 from grp import getgrgid
 from pathlib import Path
@@ -19,6 +22,7 @@ from cdn import nginx
 from mediaserver.cli.client import CliError
 from mediaserver.errors import ConfigError
 from mediaserver.processes import bootstrap, secret_files
+from mediaserver.processes.children import Child, die_with
 from mediaserver.settings import Settings
 
 
@@ -67,6 +71,33 @@ def write_standalone(settings: Settings, data_dir: Path, folder: Path) -> Path:
     except OSError as error:
         raise CliError(f"{path} cannot be written: {error.strerror}") from error
     return path
+
+
+def program() -> str:
+    """Return the path of this machine's nginx.
+
+    Raises:
+        CliError: There is none.
+    """
+    # Debian keeps it where only root's PATH looks.
+    found = shutil.which("nginx", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
+    if found is None:
+        raise CliError("there is no nginx on this machine; install it, or go without --edge")
+    return found
+
+
+async def start(config: Path) -> Child:
+    """Start nginx with a whole configuration; it ends with us, however we end."""
+    process = await asyncio.create_subprocess_exec(
+        program(),
+        "-c",
+        str(config),
+        stdin=asyncio.subprocess.DEVNULL,
+        start_new_session=True,
+        # Not SIGKILL: its workers would go on without their master.
+        preexec_fn=die_with(os.getpid(), signal.SIGTERM),
+    )
+    return Child("edge", process, asyncio.get_running_loop().time())
 
 
 def _nginx(arguments: argparse.Namespace) -> int:
