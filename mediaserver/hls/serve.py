@@ -38,7 +38,7 @@ from mediaserver.hls.show import MediaBytes, Show, Text, make_text
 from mediaserver.hls.window import Presence
 from mediaserver.link import Policy
 from metering.ports import Gate
-from metering.units import Fetch, Run, StreamPolicy, Verdict
+from metering.units import Fetch, Run, StreamPolicy, Verdict, session_text
 
 EDGE_HEADER: Final = "X-Vilokanam-Edge"
 """An edge's key: on its fills, and on its questions."""
@@ -104,23 +104,26 @@ class MediaHandler:
         self.sent_bytes += answer.size_bytes
         return answer
 
-    async def authorise(self, request: web.BaseRequest, path: str) -> int:
+    async def authorise(self, request: web.BaseRequest, path: str) -> Answer:
         """Answer an edge that asks whether `path` may be served: 204, or why not.
 
         It claims exactly what the viewer's own GET would, waiting for a hinted part first. What may
         turn out to be free (304, 416) is 421: were the two of one mind only nearly always, an edge
         would send bytes that nobody claimed. It passes such a request on, and is answered here.
         """
-        status = 403
+        status, token = 403, ""
         if self._is_edge(request):
             try:
-                status = await self._authorise(request, parse(path.partition("?")[0]))
+                address = parse(path.partition("?")[0])
+                token = address.token
+                status = await self._authorise(request, address)
             except AddressError:
                 status = 404
             except RefusedError as refused:
                 status = refused.status
         self.answers["Edge", status] += 1
-        return status
+        grant = self._grants.get(token)
+        return self._replies.vouched(status, session_text(grant.session) if grant else "")
 
     async def _authorise(self, request: web.BaseRequest, address: Address) -> int:
         place = address.place

@@ -135,8 +135,7 @@ async def rig() -> AsyncIterator[Rig]:
 
     async def root(request: web.BaseRequest) -> web.StreamResponse:
         if request.path == "/_edge/authorise":
-            status = await handler.authorise(request, request.headers["X-Original-URI"])
-            return web.Response(status=status)
+            return await handler.authorise(request, request.headers["X-Original-URI"])
         try:
             return await handler.handle(request, parse(request.raw_path.partition("?")[0]))
         except AddressError:
