@@ -9,11 +9,10 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
-if TYPE_CHECKING:
-    from mediaserver.settings import Settings
+from mediaserver.settings_tree import Settings
 
 UNITS_MAX: Final = (1 << 63) - 1
 """Redis counts in signed 64-bit integers (HINCRBY)."""

@@ -16,7 +16,7 @@ from mediaserver.metrics import own_text
 from mediaserver.processes import scrape, secret_files
 from mediaserver.processes.bootstrap import Start
 from mediaserver.processes.control import Control
-from mediaserver.settings import Settings
+from mediaserver.settings_tree import Settings
 from metering import receipt
 from metering.claims import RawClaims
 from metering.ports import Claim

@@ -16,7 +16,8 @@ import pytest
 from mediaserver.api import ledger, own, streams, tokens, viewers
 from mediaserver.cli import main
 from mediaserver.hls import addresses
-from mediaserver.settings import Settings, load
+from mediaserver.settings import load
+from mediaserver.settings_tree import Settings
 from metering import audit
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from mediaserver.errors import ConfigError
-from mediaserver.settings import Settings, load
+from mediaserver.settings import load
+from mediaserver.settings_tree import Settings
 
 
 def faults_of(path: Path | None, environ: dict[str, str] | None = None) -> tuple[str, ...]:
