@@ -40,10 +40,8 @@ def open_viewer(server: Server, name: str, planck: str) -> str:
 
 def mint(server: Server, viewer: str, slug: str) -> Ticket:
     """Mint a token."""
-    made = server.json("token", "mint", "--viewer", viewer, "--stream", slug)
-    account = server.json("viewers", "list")
-    number = next(v["account"] for v in account["viewers"] if v["name"] == viewer)
-    return Ticket(made["token"], made["session"], number, slug)
+    made = server.json("token", "mint", viewer, slug)
+    return Ticket(made["token"], made["session"], made["account"], slug)
 
 
 def wait_live(server: Server, ticket: Ticket | None, slug: str) -> None:
@@ -54,7 +52,10 @@ def wait_live(server: Server, ticket: Ticket | None, slug: str) -> None:
 
 def report(page: Any) -> dict[str, Any]:
     """Return what the watch page says of itself."""
-    return page.evaluate("() => JSON.parse(JSON.stringify(window.vilokanam.report()))")
+    return page.evaluate(
+        """() => { const {stream_, ...shown} = window.vilokanam;
+        return JSON.parse(JSON.stringify(shown)); }"""
+    )
 
 
 def watch(page: Any, url: str, seconds: float) -> list[dict[str, Any]]:
@@ -92,7 +93,8 @@ def billed_ticks(server: Server, ticket: Ticket) -> set[int]:
     ticks: set[int] = set()
     for receipt in json.loads(body)["receipts"]:
         for line in receipt["lines"]:
-            for first, count in line["runs"]:
+            for run in line["runs"].split(","):
+                first, count = map(int, run.split("+"))
                 ticks.update(range(first, first + count))
     return ticks
 
@@ -102,9 +104,12 @@ def settled(server: Server) -> dict[str, Any]:
 
     def question() -> dict[str, Any] | None:
         done = server.run("reconcile", "--json", check=False)
-        books = json.loads(done.stdout)
+        report = json.loads(done.stdout)
+        totals = {name.removesuffix("_ticks"): int(n) for name, n in report["totals"].items()}
+        books = {f"{name}_ticks": n for name, n in totals.items()}
         is_still = books["pending_ticks"] == 0 and books["in_flight_ticks"] == 0
-        return {**books, "exit": done.returncode} if is_still else None
+        differences = report["differences"]
+        return {**books, "differences": differences, "exit": done.returncode} if is_still else None
 
     return until(question, "all settled", 30)
 

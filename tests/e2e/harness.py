@@ -161,6 +161,22 @@ class Server:
         """Run a command with --json and return what it prints."""
         return json.loads(self.run(*words, "--json").stdout)
 
+    def api(self, method: str, path: str, body: object = None, **headers: str) -> Any:
+        """Return the JSON answer of the admin API; faster than the command line."""
+        token = (self.data_dir / "admin.token").read_text().strip()
+        request = urllib.request.Request(
+            f"{self.url}/api/v1/{path}",
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={
+                "Authorization": f"Bearer {token}",
+                "Content-Type": "application/json",
+                **{name.replace("_", "-"): value for name, value in headers.items()},
+            },
+        )
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return json.load(answer)
+
     def children(self, what: str) -> list[int]:
         """Return the pids of this server's processes whose command line holds `what`."""
         found = []
