@@ -10,12 +10,14 @@ import asyncio
 import contextlib
 import os
 import sys
+from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Final
 
 from aiohttp import web
-from prometheus_client import Counter, Gauge
+from prometheus_client import REGISTRY, Counter, Gauge
+from prometheus_client.metrics_core import CounterMetricFamily, Metric
 
 from mediaserver import log, metrics
 from mediaserver.access.tokens import Grant, verify
@@ -104,6 +106,9 @@ class HttpProcess:
             await stack.enter_async_context(self._meter)
             stack.push_async_callback(self._gate.close)
             await stack.enter_async_context(self._links)
+            counts = _MediaCounts(self._media)
+            REGISTRY.register(counts)
+            stack.callback(REGISTRY.unregister, counts)
             for app in (public, inside):
                 runner = web.AppRunner(
                     app,
@@ -279,6 +284,27 @@ class HttpProcess:
     async def _all_metrics(self) -> web.Response:
         text = await scrape.gather(self._run_dir, f"{self._name}.sock", self._measure())
         return web.Response(body=text.encode(), headers={"Content-Type": metrics.CONTENT_TYPE})
+
+
+class _MediaCounts:
+    """Collects what the fast path counts in plain integers."""
+
+    def __init__(self, media: MediaHandler) -> None:
+        self._media = media
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield answers by place and status, and bytes sent."""
+        fetches = CounterMetricFamily(
+            "mediaserver_hls_fetches",
+            "Answers of the media path, by place and status",
+            labels=("place", "status"),
+        )
+        for (place, status), count in self._media.answers.items():
+            fetches.add_metric((place.lower(), str(status)), count)
+        yield fetches
+        yield CounterMetricFamily(
+            "mediaserver_hls_sent_bytes", "Bytes of those answers", value=self._media.sent_bytes
+        )
 
 
 def _problem(status: int, title: str, detail: str) -> web.Response:

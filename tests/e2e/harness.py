@@ -252,7 +252,7 @@ def counting_proxy(server: Server) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()
-        process.wait(timeout=10)
+        process.communicate(timeout=10)
 
 
 def seen(proxy: str) -> dict[str, Any]:

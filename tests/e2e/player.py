@@ -159,7 +159,10 @@ class Player(threading.Thread):
     def run(self) -> None:
         """Play until told to stop."""
         while not self.stopping.is_set():
-            with contextlib.suppress(OSError, http.client.HTTPException), Wire(self.port, 5) as wire:
+            with (
+                contextlib.suppress(OSError, http.client.HTTPException),
+                Wire(self.port, 5) as wire,
+            ):
                 self.play_once(wire)
             self.stopping.wait(RETRY_S)
 
