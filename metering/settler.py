@@ -31,6 +31,9 @@ from metering.settlement import Action, BatchState, Said, action, advance
 _TURN_ACTS_MAX: Final = 8
 """Acts in one turn: ask, sign, submit, and once more after an expiry, is the longest."""
 
+RECEIPT_WAIT_MS: Final = 600_000
+"""One receipt per viewer and stream in ten minutes: each is kept for ever, some 400 bytes."""
+
 _log = structlog.get_logger(room="settlement")
 
 
@@ -46,6 +49,7 @@ class Settler:
         operator: Who signs receipts.
         forget: Tells the store which cuts are final (`Cutter.forget_final`).
         poll_s: How long to wait between questions.
+        receipt_wait_ms: How long a viewer's ticks wait for a receipt, unless they ask for one.
     """
 
     def __init__(
@@ -59,6 +63,7 @@ class Settler:
         operator: KeyPair,
         forget: Callable[[], Awaitable[int]],
         poll_s: float = 1.0,
+        receipt_wait_ms: int = RECEIPT_WAIT_MS,
     ) -> None:
         self._book = book
         self._off_loop = off_loop
@@ -68,6 +73,7 @@ class Settler:
         self._operator = operator
         self._forget = forget
         self._poll_s = poll_s
+        self._receipt_wait_ms = receipt_wait_ms
         self._outcome: BatchOutcome | None = None
         self._trouble: str | None = None
 
@@ -201,6 +207,10 @@ class Settler:
     async def _tidy(self) -> None:
         """Make receipts, let Redis forget, merge what is final into history: all repeatable."""
         now_ms = self._now_ms()
-        await self._off_loop(lambda: self._book.make_receipts(self._operator, now_ms))
+        await self._off_loop(
+            lambda: self._book.make_receipts(
+                self._operator, now_ms, waited_ms=self._receipt_wait_ms
+            )
+        )
         await self._forget()
         await self._off_loop(self._book.compact)

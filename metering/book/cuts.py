@@ -7,13 +7,31 @@ from dataclasses import asdict, fields
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
+from sqlalchemy import (
+    Connection,
+    Row,
+    Select,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from metering import runs, ticks
 from metering.book import schema
 from metering.book.engine import upsert
 from metering.book.records import BookedTicks, Counters, EntryRecord, Recovered
-from metering.book.rows import Rows, accounts_of, chunks, key_of, key_values
+from metering.book.rows import (
+    Rows,
+    accounts_of,
+    chunks,
+    is_key,
+    key_binds,
+    key_of,
+    key_values,
+)
 from metering.book.settlements import last_final
 from metering.book.streams import prices_of
 from metering.errors import LedgerImbalanceError
@@ -105,12 +123,12 @@ class CutRows(Rows):
                 .limit(lines_max)
             ).all()
             _merge_into_history(connection, rows)
-            for row in rows:
+            if rows:
                 connection.execute(
                     delete(schema.cut_lines).where(
-                        lines.cut == row.cut,
-                        *(lines[name] == value for name, value in key_values(key_of(row)).items()),
-                    )
+                        lines.cut == bindparam("of_cut"), *is_key(schema.cut_lines)
+                    ),
+                    [{"of_cut": row.cut, **key_binds(key_of(row))} for row in rows],
                 )
             newest = (
                 select(func.max(cuts.number).label("number"), cuts.shard)
@@ -297,27 +315,32 @@ def _merge_into_history(connection: Connection, rows: Sequence[Row[Any]]) -> Non
             for hour, bit, bits in ticks.by_hour(run):
                 hours.setdefault((key_of(row), hour), []).append(Run(hour * HOUR_TICKS + bit, bits))
     history = schema.history.c
-    for (key, hour), added in hours.items():
-        there = connection.execute(
-            select(history.runs).where(
-                history.hour == hour,
-                *(history[name] == value for name, value in key_values(key).items()),
-            )
-        ).scalar_one_or_none()
-        merged = ticks.union(runs.from_text(there or ""), added)
-        upsert(
-            connection,
-            schema.history,
-            [
-                {
-                    **key_values(key),
-                    "hour": hour,
-                    "shard": shard_of(key.account),
-                    "runs": runs.to_text(merged),
-                }
-            ],
-            ("runs",),
-        )
+    there: dict[tuple[EntryKey, int], str] = {}
+    if hours:
+        oldest, newest = min(hour for _, hour in hours), max(hour for _, hour in hours)
+        for accounts in chunks(accounts_of([key for key, _ in hours])):
+            for row in connection.execute(
+                select(schema.history).where(
+                    history.account.in_(accounts), history.hour.between(oldest, newest)
+                )
+            ):
+                there[key_of(row), row.hour] = row.runs
+    upsert(
+        connection,
+        schema.history,
+        [
+            {
+                **key_values(key),
+                "hour": hour,
+                "shard": shard_of(key.account),
+                "runs": runs.to_text(
+                    ticks.union(runs.from_text(there.get((key, hour), "")), added)
+                ),
+            }
+            for (key, hour), added in hours.items()
+        ],
+        ("runs",),
+    )
 
 
 def _booked_numbers(connection: Connection) -> dict[int, int]:

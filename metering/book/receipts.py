@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, func, insert, select, tuple_, update
 
 from metering import receipt, runs, ticks
 from metering.book import schema
-from metering.book.rows import Rows
+from metering.book.rows import Rows, chunks, is_key, key_binds, key_of
 from metering.book.streams import prices_of
 from metering.keys import KeyPair
 from metering.receipt import Receipt, ReceiptLine, SignedReceipt
@@ -26,6 +26,8 @@ class ReceiptRows(Rows):
         operator: KeyPair,
         now_ms: int,
         account: AccountId | None = None,
+        *,
+        waited_ms: int = 0,
         lines_max: int = 20_000,
     ) -> int:
         """Make one receipt for each viewer and stream with booked ticks that have none yet.
@@ -34,6 +36,8 @@ class ReceiptRows(Rows):
             operator: Who signs.
             now_ms: Unix time.
             account: Only this viewer's, when given.
+            waited_ms: Only for viewers and streams with ticks that were booked so long ago; all
+                ticks that they have without a receipt are in it. Keeps receipts few.
             lines_max: Cut lines taken in one transaction; call again while it returns above 0.
 
         Returns:
@@ -43,16 +47,33 @@ class ReceiptRows(Rows):
         query = select(schema.cut_lines).where(lines.receipt.is_(None))
         if account is not None:
             query = query.where(lines.account == account)
-        made = 0
+        if waited_ms:
+            old = schema.cut_lines.alias("old")
+            newest_cut = (
+                select(func.max(schema.cuts.c.id))
+                .where(schema.cuts.c.booked_ms <= now_ms - waited_ms)
+                .scalar_subquery()
+            )
+            query = query.where(
+                tuple_(lines.account, lines.stream).in_(
+                    select(old.c.account, old.c.stream).where(
+                        old.c.receipt.is_(None), old.c.cut <= newest_cut
+                    )
+                )
+            )
         with self._writing() as connection:
             waiting: dict[tuple[AccountId, UUID], list[Row[Any]]] = {}
             for row in connection.execute(
                 query.order_by(lines.account, lines.stream).limit(lines_max)
             ):
                 waiting.setdefault((row.account, row.stream), []).append(row)
-            prices = prices_of(connection) if waiting else {}
+            if not waiting:
+                return 0
+            prices = prices_of(connection)
+            newest = _newest(connection, sorted({payer for payer, _ in waiting}))
+            made, covered = [], []
             for (payer, stream), rows in waiting.items():
-                number, previous = _last(connection, payer, stream)
+                number, previous = newest.get((payer, stream), (0, receipt.FIRST_PREVIOUS))
                 body = receipt.make(
                     stream,
                     payer,
@@ -61,19 +82,19 @@ class ReceiptRows(Rows):
                     made_ms=now_ms,
                     previous=previous,
                 )
-                self._write(connection, receipt.sign(body, self._asset, operator))
-                connection.execute(
-                    update(schema.cut_lines)
-                    .where(
-                        lines.account == payer,
-                        lines.stream == stream,
-                        lines.receipt.is_(None),
-                        lines.cut.in_({row.cut for row in rows}),
-                    )
-                    .values(receipt=number + 1)
-                )
-                made += 1
-        return made
+                made.append(self._values(receipt.sign(body, self._asset, operator)))
+                covered += [
+                    {"of_cut": row.cut, "number": number + 1, **key_binds(key_of(row))}
+                    for row in rows
+                ]
+            connection.execute(insert(schema.receipts), made)
+            connection.execute(
+                update(schema.cut_lines)
+                .where(lines.cut == bindparam("of_cut"), *is_key(schema.cut_lines))
+                .values(receipt=bindparam("number")),
+                covered,
+            )
+        return len(made)
 
     def receipts(self, account: AccountId, stream: UUID) -> list[SignedReceipt]:
         """Return the chain of receipts of a viewer and stream, from number 1."""
@@ -100,43 +121,49 @@ class ReceiptRows(Rows):
                 ).scalars()
             )
 
-    def _write(self, connection: Connection, signed: SignedReceipt) -> None:
+    def _values(self, signed: SignedReceipt) -> dict[str, Any]:
         body = signed.receipt
-        connection.execute(
-            insert(schema.receipts).values(
-                account=body.account,
-                stream=body.stream,
-                number=body.number,
-                made_ms=body.made_ms,
-                previous=body.previous,
-                hash=receipt.hash_of(body, self._asset),
-                lines=json.dumps(
-                    [
-                        [
-                            line.join,
-                            line.version,
-                            str(line.planck_per_tick),
-                            runs.to_text(line.runs),
-                        ]
-                        for line in body.lines
-                    ]
-                ),
-                amount=body.amount,
-                signature=signed.signature,
-            )
-        )
+        return {
+            "account": body.account,
+            "stream": body.stream,
+            "number": body.number,
+            "made_ms": body.made_ms,
+            "previous": body.previous,
+            "hash": receipt.hash_of(body, self._asset),
+            "lines": json.dumps(
+                [
+                    [line.join, line.version, str(line.planck_per_tick), runs.to_text(line.runs)]
+                    for line in body.lines
+                ]
+            ),
+            "amount": body.amount,
+            "signature": signed.signature,
+        }
 
 
-def _last(connection: Connection, account: AccountId, stream: UUID) -> tuple[int, bytes]:
-    """Return number and hash of the newest receipt of a chain."""
+def _newest(
+    connection: Connection, accounts: Sequence[AccountId]
+) -> dict[tuple[AccountId, UUID], tuple[int, bytes]]:
+    """Return number and hash of the newest receipt of every chain of some accounts."""
     receipts = schema.receipts.c
-    row = connection.execute(
-        select(receipts.number, receipts.hash)
-        .where(receipts.account == account, receipts.stream == stream)
-        .order_by(receipts.number.desc())
-        .limit(1)
-    ).one_or_none()
-    return (0, receipt.FIRST_PREVIOUS) if row is None else (row.number, row.hash)
+    found = {}
+    for some in chunks(accounts):
+        last = (
+            select(receipts.account, receipts.stream, func.max(receipts.number).label("number"))
+            .where(receipts.account.in_(some))
+            .group_by(receipts.account, receipts.stream)
+            .subquery()
+        )
+        for row in connection.execute(
+            select(receipts.account, receipts.stream, receipts.number, receipts.hash).join(
+                last,
+                (receipts.account == last.c.account)
+                & (receipts.stream == last.c.stream)
+                & (receipts.number == last.c.number),
+            )
+        ):
+            found[row.account, row.stream] = (row.number, row.hash)
+    return found
 
 
 def _lines(rows: Sequence[Row[Any]], prices: dict[tuple[UUID, int], Planck]) -> list[ReceiptLine]:

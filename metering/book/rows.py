@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, Row
+from sqlalchemy import ColumnElement, Connection, Engine, Row, Table, bindparam
 from sqlalchemy.exc import InterfaceError, OperationalError
 
 from metering.book.engine import reading
+from metering.book.schema import KEY
 from metering.errors import BookError, InvalidValueError
 from metering.units import AccountId, Asset, EntryKey, Planck
 
@@ -95,6 +96,16 @@ def key_values(key: EntryKey) -> dict[str, Any]:
         "join": key.join,
         "version": key.version,
     }
+
+
+def is_key(table: Table) -> list[ColumnElement[bool]]:
+    """Return conditions on an entry key, for many rows at once: see `key_binds`."""
+    return [table.c[name] == bindparam(f"key_{name}") for name in KEY]
+
+
+def key_binds(key: EntryKey) -> dict[str, Any]:
+    """Return what `is_key` compares with."""
+    return {f"key_{name}": value for name, value in key_values(key).items()}
 
 
 def chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:

@@ -195,6 +195,7 @@ cuts = Table(
     Column("batch_seq", BigInteger, ForeignKey("batches.seq")),
     Column("is_forgotten", Boolean, nullable=False),
     UniqueConstraint("shard", "number"),
+    Index("cuts_by_time", "booked_ms"),
     Index(
         "cuts_in_hand",
         "batch_seq",
@@ -216,8 +217,7 @@ cut_lines = Table(
     Index("cut_lines_by_account", "account", "stream"),
     Index(
         "cut_lines_without_receipt",
-        "account",
-        "stream",
+        "cut",
         sqlite_where=text("receipt IS NULL"),
         postgresql_where=text("receipt IS NULL"),
     ),

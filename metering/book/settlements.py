@@ -5,13 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, insert, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, func, insert, select, update
 
 from metering import batch
 from metering.book import schema
 from metering.book.postings import post
 from metering.book.records import Attempt, BatchRecord, Refusal
-from metering.book.rows import Rows, accounts_of, chunks, key_of, key_values
+from metering.book.rows import (
+    Rows,
+    accounts_of,
+    chunks,
+    is_key,
+    key_binds,
+    key_of,
+    key_values,
+)
 from metering.chain.entries import decode
 from metering.errors import InvalidValueError, LedgerImbalanceError, UnknownNameError
 from metering.ledger import Settled, settlement_postings
@@ -262,7 +270,7 @@ def _settle(connection: Connection, taken: Sequence[Entry]) -> list[Settled]:
             .where(entries.account.in_(accounts))
         ):
             known[key_of(row)] = row
-    out = []
+    out, moved = [], []
     for entry in taken:
         row = known[entry.key]
         if entry.cumulative <= row.settled:
@@ -277,11 +285,16 @@ def _settle(connection: Connection, taken: Sequence[Entry]) -> list[Settled]:
                 row.creator,
             )
         )
+        still_refused = 0 if entry.cumulative >= row.refused else row.refused
+        moved.append(
+            {**key_binds(entry.key), "to_settled": entry.cumulative, "to_refused": still_refused}
+        )
+    if moved:
         connection.execute(
-            _where_key(entry.key).values(
-                settled=entry.cumulative,
-                refused=0 if entry.cumulative >= row.refused else row.refused,
-            )
+            update(schema.entries)
+            .where(*is_key(schema.entries))
+            .values(settled=bindparam("to_settled"), refused=bindparam("to_refused")),
+            moved,
         )
     return out
 
@@ -290,28 +303,29 @@ def _refuse(
     connection: Connection, seq: int, carried: Sequence[Entry], reasons: dict[int, str]
 ) -> None:
     """Write down what was refused: a state, not an end."""
-    for position, reason in sorted(reasons.items()):
-        entry = carried[position]
-        connection.execute(
-            insert(schema.refusals).values(
-                seq=seq,
-                position=position,
-                **key_values(entry.key),
-                cumulative=entry.cumulative,
-                reason=reason,
-            )
-        )
-        connection.execute(
-            _where_key(entry.key)
-            .where(schema.entries.c.settled < entry.cumulative)
-            .values(refused=entry.cumulative)
-        )
-
-
-def _where_key(key: EntryKey) -> Any:
-    entries = schema.entries.c
-    return update(schema.entries).where(
-        *(entries[name] == value for name, value in key_values(key).items())
+    if not reasons:
+        return
+    connection.execute(
+        insert(schema.refusals),
+        [
+            {
+                "seq": seq,
+                "position": position,
+                **key_values(carried[position].key),
+                "cumulative": carried[position].cumulative,
+                "reason": reason,
+            }
+            for position, reason in sorted(reasons.items())
+        ],
+    )
+    connection.execute(
+        update(schema.entries)
+        .where(*is_key(schema.entries), schema.entries.c.settled < bindparam("at"))
+        .values(refused=bindparam("at")),
+        [
+            {**key_binds(carried[position].key), "at": carried[position].cumulative}
+            for position in sorted(reasons)
+        ],
     )
 
 

@@ -237,22 +237,16 @@ class Publisher:
 def counting_proxy(server: Server) -> Iterator[str]:
     """Yield the URL of a counting proxy in front of the server."""
     port = free_port()
-    process = subprocess.Popen(
-        [
-            sys.executable,
-            str(Path(__file__).with_name("counting_proxy.py")),
-            str(port),
-            str(server.port),
-        ],
-        stdout=subprocess.PIPE,
-    )
-    try:
-        assert process.stdout is not None
-        process.stdout.readline()
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.communicate(timeout=10)
+    script = str(Path(__file__).with_name("counting_proxy.py"))
+    with subprocess.Popen(
+        [sys.executable, script, str(port), str(server.port)], stdout=subprocess.PIPE
+    ) as process:
+        try:
+            assert process.stdout is not None
+            process.stdout.readline()
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
 
 
 def seen(proxy: str) -> dict[str, Any]:

@@ -109,7 +109,7 @@ def find_show(wire: Wire, page: str) -> Show | None:
 def listing_of(base: str, text: str) -> Listing:
     """Return what a media playlist's text lists."""
     hint = HINT.search(text)
-    uris = [a or b for a, b in MEDIA_URI.findall(text.split("#EXT-X-PRELOAD-HINT")[0])]
+    uris = [a or b for a, b in MEDIA_URI.findall(text.partition("#EXT-X-PRELOAD-HINT")[0])]
     return Listing(
         tuple(base + uri for uri in uris if "." not in uri.split("-")[0]),
         tuple(base + uri for uri in uris if "." in uri.split("-")[0]),
@@ -210,7 +210,7 @@ class Player(threading.Thread):
             self.delivered.update(ticks_of(path))
 
     def again(self) -> None:
-        """Fetch what was delivered and is still listed again: segments and parts, every rendition."""
+        """Fetch what was delivered and is still listed once more, in every rendition."""
         with Wire(self.port) as wire:
             show = find_show(wire, self.path)
             for name in show.renditions if show else ():

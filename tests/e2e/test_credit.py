@@ -1,4 +1,4 @@
-"""A purse buys exactly what is in it, however many ask at the same time, of however many processes."""
+"""A purse buys exactly what is in it, however many ask at once, of however many processes."""
 
 import asyncio
 import itertools

@@ -14,7 +14,7 @@ from audience import (
     wait_live,
     watch,
 )
-from harness import Publisher, Server, chromium, counting_proxy, running, seen
+from harness import ROOT, Publisher, Server, chromium, counting_proxy, running, seen
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -43,7 +43,7 @@ def test_a_viewer_pays_exactly_the_seconds_that_reached_them(server):
     finally:
         publisher.stop()
     assert samples[-1]["time"] - samples[0]["time"] > WATCH_S * 0.9
-    assert (samples[-1]["width"], samples[-1]["height"]) == (1280, 720)
+    assert (samples[-1]["width"], samples[-1]["height"]) in {(1280, 720), (640, 360)}
     assert longest_stall(samples) <= 1.0
     assert WATCH_S <= len(billed) <= WATCH_S + 8
     assert books["exit"] == 0
@@ -67,7 +67,7 @@ def test_a_server_that_drops_one_claim_in_fifty_is_caught(tmp_path):
         "c.RawClaims.claim = claim\n"
     )
     server = Server(tmp_path)
-    server.environment["PYTHONPATH"] = f"{hook}:{server.environment.get('PYTHONPATH', '')}"
+    server.environment["PYTHONPATH"] = f"{hook}:{ROOT}"
     with running(server):
         key = open_stream(server, "cam")
         open_viewer(server, "ann", "600000000")

@@ -68,6 +68,7 @@ async def vilokanam(tmp_path, capsys):
     async with Running(tmp_path):
 
         async def run(*argv, where=("--data-dir", str(tmp_path))):
+            capsys.readouterr()
             code = await asyncio.to_thread(main, [*argv, *where])
             said = capsys.readouterr()
             return code, said.out, said.err

@@ -482,7 +482,7 @@ async def offer(server, key, slug="cam"):
 
 
 async def test_a_publisher_with_the_key_reaches_a_spare_and_gets_its_answer(server) -> None:
-    """The offer arrives with the stream it is for, and without the key; the answer is unchanged."""
+    """The offer arrives with the stream it is for; the answer is unchanged."""
     made = await server.stream()
     async with FakeWorker(server) as worker:
         await server.ask("POST", "/internal/workers", report(), 204)
@@ -494,7 +494,7 @@ async def test_a_publisher_with_the_key_reaches_a_spare_and_gets_its_answer(serv
     ((sent, body),) = worker.asked
     assert body == "offer"
     assert sent["Content-Type"] == "application/sdp"
-    assert "Authorization" not in sent
+    assert sent["Authorization"] == f"Bearer {made['stream_key']}", "the worker checks it again"
     assert json.loads(sent["X-Vilokanam-Stream"])["stream"] == made["id"].replace("-", "")
 
 

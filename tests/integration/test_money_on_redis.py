@@ -106,6 +106,7 @@ async def test_every_second_claimed_is_settled_once(redis_any):
         await assert_books(house, store, metered=60, settled=60)
         assert journal.verify(house.book) is None
         assert await store.dirty_shards() == []
+        assert house.book.make_receipts(OPERATOR, house.clock.at_ms) == 4
         for account in house.accounts:
             chain = house.book.receipts(account, house.stream.id)
             data = receipt.file_bytes(Asset(), OPERATOR.account, chain)
@@ -141,7 +142,8 @@ async def test_after_any_harm_each_second_is_billed_once(harm, redis_folder):
         async with running(server.url, house) as (store, claims, cutter, settler):
             assert (store.run_id == run_id) == (harm != "killed")
             new = await watch(house, claims, NOW, 20)
-            assert new == (16 if harm == "emptied" else new)
+            # Seconds 16 to 19 were in a cut that was never booked; a kill may lose a second's tail.
+            assert new in {"killed": range(17), "emptied": {16}}.get(harm, {0})
             await cutter.round()
             await settle(house, settler)
 

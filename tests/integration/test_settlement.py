@@ -98,6 +98,7 @@ class World:
             now_ms=self.house.clock,
             operator=OPERATOR,
             forget=cutter.forget_final,
+            receipt_wait_ms=0,
         )
         return cutter, settler
 
@@ -136,6 +137,7 @@ class World:
         spent = sum(10**12 - ledger[Holder(Role.VIEWER, one)] for one in self.house.accounts)
         assert spent == ticks * PRICE
         assert all(not cuts for cuts in self.store.cuts.values())
+        self.house.book.make_receipts(OPERATOR, self.house.clock.at_ms)
         for account in self.house.accounts:
             chain = self.house.book.receipts(account, self.house.stream.id)
             data = receipt.file_bytes(Asset(), OPERATOR.account, chain)

@@ -151,6 +151,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("shard", "number"),
     )
+    op.create_index("cuts_by_time", "cuts", ["booked_ms"], unique=False)
     op.create_index(
         "cuts_in_hand",
         "cuts",
@@ -265,7 +266,7 @@ def upgrade() -> None:
     op.create_index(
         "cut_lines_without_receipt",
         "cut_lines",
-        ["account", "stream"],
+        ["cut"],
         unique=False,
         sqlite_where=sa.text("receipt IS NULL"),
         postgresql_where=sa.text("receipt IS NULL"),

@@ -472,6 +472,22 @@ def test_receipts_come_from_booked_cuts_and_chain():
     assert house.book.receipted_streams(account) == [stream]
 
 
+def test_receipts_wait_so_that_they_are_few():
+    """Then one receipt takes all that has gathered; who asks does not wait."""
+    house = make_house(viewers=2)
+    for number in (1, 2):
+        for viewer in (0, 1):
+            run = Run(number * 100, 10)
+            one = cut(house, number, run, cumulative=number * 10, viewer=viewer)
+            house.book.book_cuts([one], number * 1000)
+
+    assert house.book.make_receipts(OPERATOR, 1500, waited_ms=1000) == 0
+    assert house.book.make_receipts(OPERATOR, 1500, house.accounts[1]) == 1
+    assert house.book.make_receipts(OPERATOR, 2000, waited_ms=1000) == 1
+    (made,) = house.book.receipts(house.accounts[0], house.stream.id)
+    assert made.receipt.ticks == 20
+
+
 def test_counters_outlive_an_emptied_store():
     """Unpaid seconds are shown for ever, though Redis counts from 0 again."""
     book = make_house().book
