@@ -1,12 +1,11 @@
-"""Viewer sessions: one player each, a few for a viewer and stream, and which ends for a new one.
+"""Viewer sessions: the right of one player to watch one stream at one viewer's cost.
 
-The rule is decided twice from the same text: here, from the book's rows, and by the store's script,
-which knows the last claims. Ids come from the caller, as this file draws no random numbers.
+What a new session is, is said here; which older one ends for it is the store's to say (its script
+knows the last claims). Ids come from the caller, as this file draws no random numbers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
@@ -39,15 +38,6 @@ class ViewerSession:
     expires_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class LiveSession:
-    """What must be known of a session to choose which one ends."""
-
-    session: SessionId
-    last_claim_ms: int
-    expires_ms: int
-
-
 def new_session(
     number: int, account: AccountId, stream: UUID, now_ms: int, ttl_s: int
 ) -> ViewerSession:
@@ -68,17 +58,3 @@ def new_session(
     return ViewerSession(
         SessionId(number), account, stream, JOIN_FIRST, now_ms, now_ms + ttl_s * 1000
     )
-
-
-def which_end(live: Sequence[LiveSession], max_sessions: int, now_ms: int) -> tuple[SessionId, ...]:
-    """Return the sessions of one account and stream that end so that one more may begin.
-
-    The longest idle end first; of those that claimed together, the lower id, so that every process
-    chooses the same one. Expired ones take no place and are not named.
-    """
-    running = sorted(
-        (one for one in live if one.expires_ms > now_ms),
-        key=lambda one: (one.last_claim_ms, one.session),
-    )
-    excess = len(running) + 1 - max_sessions
-    return tuple(one.session for one in running[: max(excess, 0)])

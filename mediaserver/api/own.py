@@ -42,7 +42,8 @@ class Allowance:
             self._minute = minute
             self._counts.clear()
         count = self._counts.get(account, 0)
-        if count >= REQUESTS_PER_MINUTE or len(self._counts) >= ACCOUNTS_MAX:
+        is_full = not count and len(self._counts) >= ACCOUNTS_MAX
+        if is_full or count >= REQUESTS_PER_MINUTE:
             return False
         self._counts[account] = count + 1
         return True

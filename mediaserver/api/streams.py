@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from aiohttp import web
@@ -16,6 +16,9 @@ from mediaserver.settings_checks import price_fault
 from metering.book.records import StreamRecord
 from metering.errors import InvalidValueError
 from metering.units import Planck, PriceVersion, account_text, parse_account
+
+STREAMS_MAX: Final = 10_000
+"""What one policy message to the HTTP processes holds (mediaserver/link.py)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,8 @@ async def _create(request: web.Request) -> web.Response:
     creator = None if wanted.creator is None else account(wanted.creator, "creator")
     fee_ppm = price.platform_fee_ppm if wanted.platform_fee_ppm is None else wanted.platform_fee_ppm
     now_ms = shared.clock.now_ms()
+    if len(await shared.book.call(lambda book: book.streams())) >= STREAMS_MAX:
+        raise ApiError(409, "Too many streams", f"there are {STREAMS_MAX} streams already")
     record, key = await shared.book.call(
         lambda book: book.create_stream(
             wanted.slug, wanted.title or wanted.slug, planck, now_ms, fee_ppm, creator

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 from aiohttp import web
 
 from mediaserver.api import body, context, streams
 from mediaserver.api.context import Context
 from mediaserver.api.problems import ApiError
+from metering.book.book import Book
 from metering.book.records import Deposit, ViewerRecord
 from metering.errors import StoreUnavailableError
 from metering.units import AccountId, Planck, Units, account_text
+
+PAGE_VIEWERS: Final = 500
+"""Viewers in one answer: the rest come with ``?after=<name>``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +48,20 @@ def routes() -> list[web.RouteDef]:
 
 async def _list(request: web.Request) -> web.Response:
     shared = context.of(request)
-    found = await shared.book.call(
-        lambda book: [(one, book.spent(one.account)) for one in book.viewers()]
+    after = request.query.get("after", "")
+
+    def page(book: Book) -> list[tuple[ViewerRecord, Planck]]:
+        names = [one for one in book.viewers() if one.name > after]
+        return [(one, book.spent(one.account)) for one in names[: PAGE_VIEWERS + 1]]
+
+    found = await shared.book.call(page)
+    shown = [_shown(one, spent) for one, spent in found[:PAGE_VIEWERS]]
+    return web.json_response(
+        {
+            "viewers": shown,
+            "next_after": shown[-1]["name"] if len(found) > PAGE_VIEWERS else None,
+        }
     )
-    return web.json_response({"viewers": [_shown(one, spent) for one, spent in found]})
 
 
 async def _create(request: web.Request) -> web.Response:

@@ -47,7 +47,11 @@ def _create(arguments: argparse.Namespace) -> int:
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    answer = api_of(arguments).get("viewers")
+    api = api_of(arguments)
+    answer = api.get("viewers")
+    while answer["next_after"] is not None:
+        more = api.get("viewers", after=answer["next_after"])
+        answer = {**more, "viewers": answer["viewers"] + more["viewers"]}
     rows = [
         (one["name"], one["deposited"], one["spent"], one["balance"], one["account"])
         for one in answer["viewers"]

@@ -18,6 +18,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from aiohttp import web
+from prometheus_client import Gauge
 
 from mediaserver import log, metrics
 from mediaserver.api.admin import application
@@ -46,6 +47,8 @@ LAST_CUT_S: Final = 2.0
 """The same, for the last cut: what is not cut now is cut after the next start."""
 PLANNED_AHEAD_S: Final = 5
 """A stream without a worker's word: no plan reaches further ahead of the clock than a segment."""
+
+_WORKERS: Final = Gauge("mediaserver_placement_workers", "Workers heard of, by state", ("state",))
 
 _log = log.get("control")
 
@@ -163,6 +166,9 @@ class Control:
             return web.json_response({"ready": True})
 
         async def own_metrics(_: web.Request) -> web.Response:
+            living = self._workers.living()
+            for state in ("idle", "live", "waiting"):
+                _WORKERS.labels(state).set(sum(one.state == state for one in living))
             return web.Response(text=metrics.own_text("control"))
 
         app.router.add_routes(

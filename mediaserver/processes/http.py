@@ -10,14 +10,12 @@ import asyncio
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Final
 
 from aiohttp import web
-from prometheus_client import REGISTRY, Counter, Gauge
-from prometheus_client.metrics_core import CounterMetricFamily, Metric
+from prometheus_client import REGISTRY
 
 from mediaserver import log, metrics
 from mediaserver.access.tokens import Grant, verify
@@ -35,6 +33,7 @@ from mediaserver.link import Policy
 from mediaserver.problem import problem
 from mediaserver.processes import bootstrap, scrape
 from mediaserver.processes.bootstrap import Start
+from mediaserver.processes.http_metrics import HttpMetrics
 from metering.claims import RawClaims
 from metering.gate import LocalGate
 from metering.price import in_force
@@ -43,15 +42,9 @@ from metering.units import StreamPolicy, session_text
 REDIS_SOCKET: Final = "redis.sock"
 """Under ``run/``: the embedded Redis."""
 REQUEST_BYTES_MAX: Final = 1 << 20
+_HOME: Final = "Vilokanam is running. A stream's watch page is at /<stream>/.\n"
 KEEPALIVE_S: Final = 75.0
 """Longer than a player's longest pause between two fetches of a live stream."""
-
-_REFUSED = Counter(
-    "mediaserver_http_refusals", "Answers that refused, by status", labelnames=("status",)
-)
-_METERS = Gauge("mediaserver_api_meter_sockets", "Viewers with an open live meter")
-_STREAMS = Gauge("mediaserver_hls_streams", "Streams with a window in this process")
-_READY = Gauge("mediaserver_http_ready", "1 when priced media can be served")
 
 
 class HttpProcess:
@@ -92,6 +85,16 @@ class HttpProcess:
             asset=lambda: tree.asset,
             top_up_url=lambda: tree.price.top_up_url,
         )
+        REGISTRY.register(
+            HttpMetrics(
+                media=self._media,
+                hub=self._hub,
+                links=self._links,
+                gate=self._gate,
+                claims=self._claims,
+                meter=self._meter,
+            )
+        )
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop`, then finish what is under way within the drain time-out."""
@@ -106,9 +109,6 @@ class HttpProcess:
             await stack.enter_async_context(self._meter)
             stack.push_async_callback(self._gate.close)
             await stack.enter_async_context(self._links)
-            counts = _MediaCounts(self._media)
-            REGISTRY.register(counts)
-            stack.callback(REGISTRY.unregister, counts)
             for app in (public, inside):
                 runner = web.AppRunner(
                     app,
@@ -168,7 +168,12 @@ class HttpProcess:
         if path.startswith("/assets/"):
             answer = self._pages.asset(path.removeprefix("/assets/"), request)
             return answer or _problem(404, "Not found", path)
+        if addresses.is_slug(path[1:]):
+            # People leave out the last slash; the page's addresses are relative to it.
+            return web.Response(status=308, headers={"Location": f"{path}/"})
         match path:
+            case "/":
+                return web.Response(text=_HOME)
             case "/_edge/authorise":
                 return await self._authorise(request)
             case "/healthz":
@@ -273,9 +278,6 @@ class HttpProcess:
         return web.json_response({"ready": True})
 
     def _measure(self) -> str:
-        _METERS.set(self._meter.count)
-        _READY.set(self._gate.is_ready)
-        _STREAMS.set(len(self._hub.slugs()))
         return metrics.own_text(self._name)
 
     async def _own_metrics(self, _request: web.Request) -> web.Response:
@@ -286,29 +288,7 @@ class HttpProcess:
         return web.Response(body=text.encode(), headers={"Content-Type": metrics.CONTENT_TYPE})
 
 
-class _MediaCounts:
-    """Collects what the fast path counts in plain integers."""
-
-    def __init__(self, media: MediaHandler) -> None:
-        self._media = media
-
-    def collect(self) -> Iterator[Metric]:
-        """Yield answers by place and status, and bytes sent."""
-        fetches = CounterMetricFamily(
-            "mediaserver_hls_fetches",
-            "Answers of the media path, by place and status",
-            labels=("place", "status"),
-        )
-        for (place, status), count in self._media.answers.items():
-            fetches.add_metric((place.lower(), str(status)), count)
-        yield fetches
-        yield CounterMetricFamily(
-            "mediaserver_hls_sent_bytes", "Bytes of those answers", value=self._media.sent_bytes
-        )
-
-
 def _problem(status: int, title: str, detail: str) -> web.Response:
-    _REFUSED.labels(str(status)).inc()
     return web.Response(
         status=status, body=problem(status, title, detail), content_type="application/problem+json"
     )

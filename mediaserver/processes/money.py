@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, TypeVar
 
+from prometheus_client import Counter, Gauge
+
 from mediaserver import log
 from mediaserver.clock import Clock
 from mediaserver.settings import Settings
@@ -37,6 +39,9 @@ LAST_CUT_TIMEOUT_S: Final = 1.0
 _CANCEL_AGAIN_S: Final = 0.1
 
 T = TypeVar("T")
+
+_READY: Final = Gauge("metering_store_ready", "1 while control has recovered the store it sees")
+_RECOVERIES: Final = Counter("metering_store_recoveries", "Times the store was rebuilt")
 
 _log = log.get("money")
 
@@ -179,14 +184,21 @@ class Money:
                 self._clock.now_ms(),
                 self._policy(),
             )
-        except StoreRefusedError:
-            raise
+        except StoreRefusedError as error:
+            if self.recovery is None:
+                raise
+            # Once it has served, a Redis set up otherwise does not take the free streams with it.
+            _log.error("money.store.refused", reason=str(error))
+            await self._stopped_within(WATCH_S)
+            return
         except MeteringError as error:
             _log.warning("money.store.unavailable", reason=str(error))
             await self._stopped_within(WATCH_S)
             return
         self.run_id = store.run_id
+        _RECOVERIES.inc(self.recovery.is_new)
         self._is_ready = True
+        _READY.set(1)
         self._changed()
         _log.info(
             "money.store.ready",
@@ -207,6 +219,7 @@ class Money:
                 await self._cut_last(cutter)
         finally:
             self._is_ready = False
+            _READY.set(0)
             await end_tasks(tasks)
             async with self._given_back:
                 await self._given_back.wait_for(lambda: self._lent == 0)

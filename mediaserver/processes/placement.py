@@ -7,6 +7,7 @@ offer to the chosen worker over its unix socket and returns the worker's answer 
 from __future__ import annotations
 
 import asyncio
+import http
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from uuid import UUID
 
 import aiohttp
 from aiohttp import web
+from prometheus_client import Counter
 
 from mediaserver import log
 from mediaserver.api.problems import ApiError
@@ -46,6 +48,10 @@ _HOP_BY_HOP: Final = frozenset(
         "upgrade",
         "x-vilokanam-stream",
     )
+)
+
+_PUBLISHERS: Final = Counter(
+    "mediaserver_placement_publishers", "Offers forwarded, by the worker's answer", ("status",)
 )
 
 _log = log.get("placement")
@@ -215,8 +221,11 @@ class WhipForward:
                 # rules 6: a worker that refuses a connection is gone; the next one may be there.
                 self._workers.forget(worker.name, "refused")
                 continue
-            if answer.status >= 400:
-                self._workers.release(worker.name)
+            if answer.status == http.HTTPStatus.CONFLICT:
+                # It has another stream, and its report of that is still on the way.
+                self._workers.forget(worker.name, "busy")
+                continue
+            _PUBLISHERS.labels(str(answer.status)).inc()
             _log.info(
                 "placement.publisher.forwarded",
                 slug=slug,

@@ -32,8 +32,8 @@ BACKOFF_MAX_S: Final = 5.0
 """A process that cannot start is tried again twelve times a minute: seen soon, and cheap."""
 STEADY_S: Final = 10.0
 """One that lived this long died of something new: its back-off begins anew."""
-_DRAIN_SHARES: Final = (0.35, 0.25, 0.25)
-"""Of the drain time-out for workers, HTTP and control; what is left is Redis's."""
+_DRAIN_UNTIL: Final = (0.4, 0.7, 0.9)
+"""Of the drain time-out, until when workers, HTTP and control end; what is left is Redis's."""
 _BUSY: Final = b"busy\n"
 
 _log = log.get("server")
@@ -225,10 +225,12 @@ class Server:
         control = [child for name, child in self._kept.items() if name == "control"]
         workers = [child for child in self._workers.values() if child is not None]
         stages = (workers, http, control)
-        for members, share in zip(stages, _DRAIN_SHARES, strict=True):
-            late = await children.end_all(members, total_s * share)
+        began_s = asyncio.get_running_loop().time()
+        for members, until in zip(stages, _DRAIN_UNTIL, strict=True):
+            left_s = began_s + total_s * until - asyncio.get_running_loop().time()
+            late = await children.end_all(members, left_s)
             if late:
-                _log.warning("server.processes.killed", children=late, after_s=total_s * share)
+                _log.warning("server.processes.killed", children=late, after_s=total_s * until)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

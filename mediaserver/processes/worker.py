@@ -22,8 +22,9 @@ from uuid import UUID
 
 import aiohttp
 from aiohttp import web
+from prometheus_client import Gauge
 
-from mediaserver import log
+from mediaserver import log, metrics
 from mediaserver.clock import SystemClock
 from mediaserver.errors import ConfigError
 from mediaserver.ingest.whip import WhipEndpoint
@@ -37,6 +38,9 @@ from mediaserver.processes.link_client import LinkClients
 STREAM_HEADER: Final = "X-Vilokanam-Stream"
 REPORT_PERIOD_S: Final = 1.0
 """Control takes a worker for gone after five of these."""
+_FACTS: Final = Gauge(
+    "mediaserver_worker_facts", "What the stream's health counts, by name", labelnames=("fact",)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +93,7 @@ class Worker:
         self.app = web.Application(client_max_size=tree.ingest.offer_bytes_max + 1)
         self.app.router.add_post("/{slug}/whip", self._post)
         self.app.router.add_route("*", "/{slug}/whip/{session}", self._session)
+        self.app.router.add_get("/internal/metrics", self._metrics)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until the show is over, or `stop` is set: then the show can be continued."""
@@ -169,6 +174,12 @@ class Worker:
         if self._endpoint is None:
             return _problem(404, "No such session", "this worker has no publisher")
         return await self._endpoint.session(request)
+
+    async def _metrics(self, _request: web.Request) -> web.Response:
+        health = None if self._broadcast is None else self._broadcast.health()
+        for fact, value in (health.facts if health is not None else {}).items():
+            _FACTS.labels(fact).set(value)
+        return web.Response(text=metrics.own_text(f"worker-{self._name}"))
 
     async def _report_for_ever(self) -> None:
         connector = aiohttp.UnixConnector(str(self._run_dir / "control.sock"))

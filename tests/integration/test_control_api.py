@@ -12,7 +12,8 @@ from aiohttp import web
 
 from mediaserver.access import tokens
 from mediaserver.link import FrameReader, Policy
-from mediaserver.processes import secret_files
+from mediaserver.metrics import own_text
+from mediaserver.processes import scrape, secret_files
 from mediaserver.processes.bootstrap import Start
 from mediaserver.processes.control import Control
 from mediaserver.settings import Settings
@@ -69,11 +70,13 @@ class Server:
         return self
 
     async def __aexit__(self, *_):
-        await self.http.close()
-        await self.stop_control()
-        self.link.close()
-        await self.link.wait_closed()
-        await self.redis.stop()
+        try:
+            await self.http.close()
+            await self.stop_control()
+            self.link.close()
+            await self.link.wait_closed()
+        finally:
+            await self.redis.stop()
 
     async def start_control(self):
         self.stop = asyncio.Event()
@@ -547,6 +550,18 @@ async def test_a_worker_that_is_gone_is_passed_over(server) -> None:
     assert len(worker.asked) == 1
 
 
+async def test_a_worker_that_is_busy_after_all_is_passed_over(server) -> None:
+    """A worker whose report is still on the way does not cost the publisher the attempt."""
+    made = await server.stream()
+    async with FakeWorker(server, "w1") as busy, FakeWorker(server, "w2") as free:
+        busy.status = 409
+        await server.ask("POST", "/internal/workers", report(name="w1"), 204)
+        await server.ask("POST", "/internal/workers", report(name="w2"), 204)
+        assert (await offer(server, made["stream_key"]))[0] == 201
+
+    assert (len(busy.asked), len(free.asked)) == (1, 1)
+
+
 async def test_a_publisher_waits_for_a_spare_that_is_being_started(server) -> None:
     """The second publisher in a second is served too, as soon as its worker is up."""
     made = await server.stream()
@@ -580,6 +595,17 @@ async def test_metrics_of_control_carry_its_name(server) -> None:
     """An operator tells the processes apart."""
     async with server.http.get("http://c/internal/metrics") as answer:
         assert 'process="control"' in await answer.text()
+
+
+async def test_one_scrape_gathers_the_metrics_of_all_processes(server) -> None:
+    """Whichever HTTP process is asked answers for all; one that is gone is left out."""
+    (server.run_dir / "http-9.sock").touch()
+
+    text = await scrape.gather(server.run_dir, "http-0.sock", own_text("http-0"))
+
+    assert 'metering_store_ready{process="control"} 1.0' in text
+    assert 'process="http-0"' in text
+    assert text.count("# TYPE metering_store_ready ") == 1
 
 
 async def test_the_book_outlives_control(server) -> None:

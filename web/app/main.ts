@@ -82,6 +82,7 @@ function show(shown: Snapshot): void {
   $("mute").setAttribute("aria-pressed", String(!shown.isMuted));
   text("live-word", shown.state === "live" ? "Live" : "");
   text("latency", shown.latencyS === null ? "" : `${shown.latencyS.toFixed(1)} s behind`);
+  text("behind", shown.latencyS === null ? "\u2013" : `${shown.latencyS.toFixed(1)}\u00a0s`);
   const isMeterLost = shown.session !== null && !shown.isMeterOpen && shown.state === "live";
   text("fine", isMeterLost ? "The meter is reconnecting; these numbers are counted here." : "");
 }

@@ -1,0 +1,75 @@
+"""What an HTTP process counts, read from its objects when somebody asks.
+
+The rooms keep plain counters; only here do they get the names that a dashboard knows. No stream and
+no viewer ever stands in a label.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from mediaserver.api.meter import Meter
+from mediaserver.hls.hub import Hub
+from mediaserver.hls.link_server import LinkServer
+from mediaserver.hls.serve import MediaHandler
+from metering.claims import RawClaims
+from metering.gate import LocalGate
+
+
+class HttpMetrics:
+    """A collector for `prometheus_client`."""
+
+    def __init__(
+        self,
+        *,
+        media: MediaHandler,
+        hub: Hub,
+        links: LinkServer,
+        gate: LocalGate,
+        claims: RawClaims,
+        meter: Meter,
+    ) -> None:
+        self._media = media
+        self._hub = hub
+        self._links = links
+        self._gate = gate
+        self._claims = claims
+        self._meter = meter
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield every family as it stands now."""
+        answers = CounterMetricFamily(
+            "mediaserver_hls_answers",
+            "Answers by kind of place and status",
+            labels=("kind", "status"),
+        )
+        for (kind, status), count in self._media.answers.items():
+            answers.add_metric((kind, str(status)), count)
+        yield answers
+        yield _counter("mediaserver_hls_sent_bytes", "Bytes of answers", self._media.sent_bytes)
+        yield _gauge("mediaserver_hls_streams", "Streams with a window", len(self._hub.slugs()))
+        yield _gauge("mediaserver_hls_waiters", "Requests that wait for a part", self._hub.waiters)
+        yield _gauge("mediaserver_hls_held_bytes", "Media held in memory", self._hub.size_bytes)
+        drops = CounterMetricFamily(
+            "mediaserver_http_drops", "What a bound dropped, by what it was", labels=("what",)
+        )
+        for what, count in (*self._hub.dropped.items(), *self._links.dropped.items()):
+            drops.add_metric((what,), count)
+        drops.add_metric(("meter_readers",), self._meter.dropped)
+        drops.add_metric(("remembered_viewers",), self._gate.forgotten_total)
+        drops.add_metric(("claims",), self._claims.refused_total)
+        yield drops
+        yield _gauge("mediaserver_api_meter_sockets", "Open live meters", self._meter.count)
+        yield _counter("metering_claims", "Claims sent to Redis", self._claims.claims_total)
+        yield _counter("metering_flushes", "Group commits of claims", self._claims.flushes_total)
+        yield _gauge("metering_ready", "1 while priced media can be served", self._gate.is_ready)
+
+
+def _counter(name: str, what: str, value: float) -> Metric:
+    return CounterMetricFamily(name, what, value=value)
+
+
+def _gauge(name: str, what: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, what, value=value)
