@@ -66,7 +66,7 @@ def pages(server: Server, name: str, credit_s: int, sessions: int = SESSIONS) ->
 def answered(server: Server) -> Counter[str]:
     """Return how many media objects each HTTP process has answered for."""
     found = re.findall(
-        r'^mediaserver_hls_fetches_total\{place="(?:partaddress|segment)",process="(http-\d)"'
+        r'^mediaserver_hls_answers_total\{kind="(?:PartAddress|Segment)",process="(http-\d)"'
         r',status="\d+"\} (\S+)$',
         get(server.url + "/metrics")[1].decode(),
         re.MULTILINE,
