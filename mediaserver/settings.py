@@ -19,7 +19,7 @@ from mediaserver.access.settings import AuthSettings
 from mediaserver.errors import ConfigError
 from mediaserver.hls.settings import HlsSettings
 from mediaserver.ingest.settings import IngestSettings
-from mediaserver.settings_checks import cross_faults
+from mediaserver.settings_checks import cross_faults, text_faults
 from mediaserver.transcode.settings import TranscodeSettings
 from metering.settings import ChainSettings, MeteringSettings, PriceSettings
 from metering.units import Asset
@@ -110,8 +110,10 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
     tree = _read_file(path) if path is not None else {}
     _overlay(tree, environ, faults)
     settings = cast(Settings, _record(Settings, tree, "", faults))
-    if not faults:
+    if faults:
         # Rules between keys are asked only of values that are each legal by themselves.
+        faults.extend(text_faults(settings))
+    else:
         faults.extend(cross_faults(settings))
     if faults:
         raise ConfigError(tuple(faults))
