@@ -62,9 +62,13 @@ class EdgeSettings:
     origin_url: str = "http://127.0.0.1:8080"
     listen: str = "127.0.0.1:8090"
     server_name: str = "_"
+    tls_certificate: str = ""
+    tls_key: str = ""
     cache_dir: str = "/var/cache/vilokanam"
     cache_memory_mb: int = field(default=16, metadata={"low": 1, "high": 4096})
     cache_disk_mb: int = field(default=2048, metadata={"low": 16, "high": 16 << 20})
+    fill_wait_ms: int = field(default=50, metadata={"low": 5, "high": 500})
+    access_log: str = "/var/log/nginx/vilokanam.log"
 
 
 @dataclass(frozen=True, slots=True)

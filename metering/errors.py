@@ -9,8 +9,8 @@ MeteringError
 ├── InvalidValueError         caller: a value out of its range, named with its remedy: 422
 ├── ReceiptInvalidError       caller: a receipt does not prove what it says
 ├── StoreUnavailableError     world: Redis is away or not yet recovered; retry the same claim: 503
-├── StoreRefusedError         operator: Redis is set up in a way that would lose money; names the
-setting └── ChainError
+├── StoreRefusedError         operator: Redis is set up to lose money; names the setting
+└── ChainError
     ├── ChainUnavailableError    retry
     ├── ExtrinsicRejectedError   a person must look
     ├── ExtrinsicExpiredError    sign the same batch again

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from mediaserver.cli import edge
 from mediaserver.cli.client import EXIT_USAGE, Api, CliError, fetch
 from mediaserver.processes import children
 from mediaserver.processes.bootstrap import EXIT_CONFIG
@@ -25,6 +26,9 @@ from mediaserver.settings import load
 START_TIMEOUT_S: Final = 30.0
 """A cold machine imports the codecs in some seconds; a minute would hide a fault."""
 LIVE_TIMEOUT_S: Final = 40.0
+EDGE_TIMEOUT_S: Final = 10.0
+EDGE_PORT_STEP: Final = 10
+"""With ``--port``, the edge listens this much above: 8090 beside 8080, as the defaults are."""
 END_TIMEOUT_S: Final = 4.5
 """Ctrl-C ends all within five seconds."""
 _CREDIT_PLANCK: Final = "1000000000000"
@@ -59,6 +63,9 @@ def add(groups: Any) -> None:
     parser.add_argument("--data-dir", type=Path, default=Path("demo-data"))
     parser.add_argument("--config", type=Path, help="instead of demo.toml in the data directory")
     parser.add_argument("--port", type=int, help="instead of server.port")
+    parser.add_argument(
+        "--edge", action="store_true", help="watch through an nginx that caches in front"
+    )
     parser.set_defaults(run=_demo)
 
 
@@ -66,7 +73,22 @@ def _demo(arguments: argparse.Namespace) -> int:
     if arguments.port is not None:
         os.environ["VILOKANAM_SERVER__PORT"] = str(arguments.port)
     config = arguments.config or _write_config(arguments.data_dir)
-    return asyncio.run(_Demo(config, arguments.data_dir.absolute()).run())
+    direct_url = load(config, os.environ).public_url
+    if arguments.edge:
+        _front(config, arguments.port)
+    demo = _Demo(config, arguments.data_dir.absolute(), direct_url, has_edge=arguments.edge)
+    return asyncio.run(demo.run())
+
+
+def _front(config: Path, port: int | None) -> None:
+    """Make the edge's address the public one, for every process of the demo."""
+    edge.program()
+    server = load(config, os.environ).server
+    os.environ["VILOKANAM_EDGE__ORIGIN_URL"] = f"http://{server.host}:{server.port}"
+    if port is not None:
+        os.environ["VILOKANAM_EDGE__LISTEN"] = f"{server.host}:{port + EDGE_PORT_STEP}"
+    listen = load(config, os.environ).edge.listen
+    os.environ["VILOKANAM_SERVER__PUBLIC_URL"] = f"http://{listen}"
 
 
 def _write_config(data_dir: Path) -> Path:
@@ -83,13 +105,16 @@ def _write_config(data_dir: Path) -> Path:
 class _Demo:
     """Starts the server and the publisher, says where they are, ends them."""
 
-    def __init__(self, config: Path, data_dir: Path) -> None:
+    def __init__(self, config: Path, data_dir: Path, direct_url: str, *, has_edge: bool) -> None:
         self._config = config
         self._data_dir = data_dir
+        self._direct_url = direct_url
+        self._has_edge = has_edge
         self._settings = load(config, os.environ)
         self._stop = asyncio.Event()
         self._server: Child | None = None
         self._publisher: Child | None = None
+        self._edge: Child | None = None
 
     async def run(self) -> int:
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -115,11 +140,15 @@ class _Demo:
         arguments = ("--config", str(self._config), "--data-dir", str(self._data_dir))
         self._server = await children.start("server", ("mediaserver.processes.server", *arguments))
         api = await self._until(self._connect, START_TIMEOUT_S, "the server did not start")
+        if self._has_edge:
+            _progress("putting an edge in front")
+            await self._start_edge()
         _progress("making the stream and its viewer")
         key = await asyncio.to_thread(_stream_key, api)
         token = await asyncio.to_thread(_viewer_token, api)
         _progress("publishing the test picture")
-        whip_url = f"{self._settings.public_url}/demo/whip"
+        # Publishers' media goes to the server itself, and so does their offer.
+        whip_url = f"{self._direct_url}/demo/whip"
         self._publisher = await children.start(
             "publisher",
             ("mediaserver.cli.main", "publish", "testsrc", whip_url, "--key", key),
@@ -148,9 +177,15 @@ class _Demo:
         api = Api("", self._data_dir / "run" / "control.sock", token)
         with contextlib.suppress(CliError):
             api.get("operator")
-            if fetch(f"{self._settings.public_url}/readyz") is not None:
+            if fetch(f"{self._direct_url}/readyz") is not None:
                 return api
         return None
+
+    async def _start_edge(self) -> None:
+        path = edge.write_standalone(self._settings, self._data_dir, self._data_dir / "edge")
+        self._edge = await edge.start(path)
+        ready = f"{self._settings.public_url}/readyz"
+        await self._until(lambda: fetch(ready), EDGE_TIMEOUT_S, "the edge did not start")
 
     async def _until(self, ask: Callable[[], T | None], timeout_s: float, failure: str) -> T:
         """Return the first answer of `ask`, asked again and again off the loop."""
@@ -176,6 +211,8 @@ class _Demo:
             )
         if self._publisher is not None and not self._publisher.is_running:
             raise CliError(f"the publisher ended with code {self._publisher.exit_code}")
+        if self._edge is not None and not self._edge.is_running:
+            raise CliError("the edge ended; nginx has said why above")
 
     async def _watch(self) -> None:
         """Wait for Ctrl-C; a demo without its server or picture is none, so it ends with them."""
@@ -187,7 +224,8 @@ class _Demo:
 
     async def _end(self) -> None:
         _progress("ending")
-        for child, timeout_s in ((self._publisher, 0.5), (self._server, END_TIMEOUT_S - 0.5)):
+        last_s = END_TIMEOUT_S - 1.0
+        for child, timeout_s in ((self._publisher, 0.5), (self._edge, 0.5), (self._server, last_s)):
             if child is not None:
                 await children.end_all([child], timeout_s)
 

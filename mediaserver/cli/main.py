@@ -11,7 +11,18 @@ import sys
 from collections.abc import Sequence
 from importlib import metadata
 
-from mediaserver.cli import config, demo, ledger, publish, receipt, serve, streams, token, viewers
+from mediaserver.cli import (
+    config,
+    demo,
+    edge,
+    ledger,
+    publish,
+    receipt,
+    serve,
+    streams,
+    token,
+    viewers,
+)
 from mediaserver.cli.client import EXIT_FAILED, EXIT_USAGE, CliError
 from mediaserver.errors import ConfigError
 from mediaserver.processes.bootstrap import StartRefusedError
@@ -49,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=_version())
     groups = parser.add_subparsers(metavar="COMMAND", required=True)
-    for room in (serve, demo, config, streams, viewers, token, ledger, receipt, publish):
+    for room in (serve, demo, config, edge, streams, viewers, token, ledger, receipt, publish):
         room.add(groups)
     return parser
 

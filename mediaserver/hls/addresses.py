@@ -251,13 +251,16 @@ def patterns() -> dict[str, str]:
     """Return regular expressions for caches that route by path, without anchors or groups.
 
     Keys: ``token`` (one path element) and ``multivariant``, ``playlist``, ``init``, ``segment``,
-    ``part`` (whole paths without the token). The syntax is common to Python's `re` and PCRE.
+    ``part`` (whole paths without the token). The syntax is common to Python's `re` and PCRE. They
+    match what `parse` accepts; also a show above `SHOW_MAX`, which is the origin's 404 then.
     """
-    below = rf"/{_SLUG}/{_NUMBER}/{_RENDITION}/"
+    reserved = "|".join(re.escape(slug) for slug in sorted(RESERVED_SLUGS))
+    stream = rf"/(?!(?:{reserved})/){_SLUG}/"
+    below = rf"{stream}{_NUMBER}/{_RENDITION}/"
     ticks = rf"-{_NUMBER}x{_COUNT}\.m4s"
     return {
         "token": _TOKEN.pattern,
-        "multivariant": rf"/{_SLUG}/index\.m3u8",
+        "multivariant": rf"{stream}index\.m3u8",
         "playlist": rf"{below}media\.m3u8",
         "init": rf"{below}init-[0-9a-f]{{16}}\.mp4",
         "segment": rf"{below}{_NUMBER}{ticks}",

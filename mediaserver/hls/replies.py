@@ -24,6 +24,7 @@ from mediaserver.hls.rfc9110 import (
 from mediaserver.hls.show import MediaBytes, Show, Text
 from metering.units import AccountId, Admission, account_text
 
+SESSION_HEADER: Final = "X-Vilokanam-Session"
 _PLAYLIST_TYPE: Final = "application/vnd.apple.mpegurl"
 _DETAILS: Final = {
     "token": "This stream is paid for by the second: open its page to get a token.",
@@ -131,6 +132,13 @@ class Replies:
             built = head(200, (*_text_fields(show, etag, kind), *fields))
             text.heads[kind, is_packed] = built
         return self._answer(200, built, () if is_head else (body,))
+
+    def vouched(self, status: int, session: str) -> Answer:
+        """Return the answer to an edge's question; it logs the session, never the token."""
+        fields = [(SESSION_HEADER, session)] if session else []
+        if status != 204:
+            fields.append(("Content-Length", "0"))
+        return self._answer(status, head(status, fields), ())
 
     def other_method(self, method: str) -> Answer:
         """Return the answer to OPTIONS, or 405."""

@@ -85,15 +85,13 @@ class HttpProcess:
             asset=lambda: tree.asset,
             top_up_url=lambda: tree.price.top_up_url,
         )
-        REGISTRY.register(
-            HttpMetrics(
-                media=self._media,
-                hub=self._hub,
-                links=self._links,
-                gate=self._gate,
-                claims=self._claims,
-                meter=self._meter,
-            )
+        self._metrics = HttpMetrics(
+            media=self._media,
+            hub=self._hub,
+            links=self._links,
+            gate=self._gate,
+            claims=self._claims,
+            meter=self._meter,
         )
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -104,6 +102,8 @@ class HttpProcess:
         inside = web.Application()
         inside.router.add_get("/internal/metrics", self._own_metrics)
         async with AsyncExitStack() as stack:
+            REGISTRY.register(self._metrics)
+            stack.callback(REGISTRY.unregister, self._metrics)
             await stack.enter_async_context(self._claims)
             await stack.enter_async_context(self._forwarder)
             await stack.enter_async_context(self._meter)
@@ -175,7 +175,8 @@ class HttpProcess:
             case "/":
                 return web.Response(text=_HOME)
             case "/_edge/authorise":
-                return await self._authorise(request)
+                asked = request.headers.get("X-Original-URI", "")
+                return await self._media.authorise(request, asked)
             case "/healthz":
                 return web.Response(text="ok\n")
             case "/readyz":
@@ -183,19 +184,6 @@ class HttpProcess:
             case "/metrics":
                 return await self._all_metrics()
         return _problem(404, "Not found", f"{path} is nothing here")
-
-    async def _authorise(self, request: web.Request) -> web.Response:
-        """Answer an edge's subrequest: 204, or why not; names the session for the edge's log."""
-        path = request.headers.get("X-Original-URI", "")
-        status = await self._media.authorise(request, path)
-        headers = {}
-        if path.startswith("/w/") and status != 403:
-            try:
-                grant = self._grant(path[3:].partition("/")[0])
-                headers["X-Vilokanam-Session"] = session_text(grant.session)
-            except AccessDeniedError:
-                pass
-        return web.Response(status=status, headers=headers)
 
     async def _whip(self, request: web.Request) -> web.StreamResponse:
         if request.method == "OPTIONS":

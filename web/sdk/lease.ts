@@ -5,7 +5,7 @@ import { renewDelayMs } from "./prefix";
 import { request } from "./request";
 import { parseMinted, type Minted } from "./types";
 
-/** Token of unknown age: learn its end soon, as the shortest lease is five minutes (rules.md, 6). */
+/** Token of unknown age: learn its end soon, as the shortest lease is five minutes (rules 6). */
 const RENEW_UNKNOWN_MS = 120_000;
 /** A renewal that failed is tried again, well before a lease ends. */
 const RENEW_AGAIN = { baseMs: 10_000, maxMs: 30_000 };

@@ -125,3 +125,51 @@ def test_the_names_in_playlists_are_the_addresses() -> None:
 def test_a_reserved_or_ugly_name_is_no_slug(slug: str) -> None:
     """A stream cannot take the place of the server's own pages."""
     assert not a.is_slug(slug)
+
+
+KINDS = {
+    a.Multivariant: "multivariant",
+    a.MediaPlaylist: "playlist",
+    a.Init: "init",
+    a.Segment: "segment",
+    a.PartAddress: "part",
+}
+
+
+def kinds_of(path: str) -> list[str]:
+    """What a cache that routes by our patterns takes a path for."""
+    patterns = a.patterns()
+    token = f"(?:/w/{patterns.pop('token')})?"
+    return [kind for kind, one in patterns.items() if re.fullmatch(token + one, path, re.ASCII)]
+
+
+@given(ADDRESSES)
+def test_a_cache_takes_each_address_for_what_it_is(address: a.Address) -> None:
+    """Exactly its own kind; pages, sockets and publishers' addresses are none of a cache's."""
+    kind = KINDS.get(type(address.place))
+
+    assert kinds_of(a.build(address)) == ([kind] if kind else [])
+
+
+@given(ADDRESSES, st.data())
+def test_a_cache_takes_no_other_spelling_for_an_address(address: a.Address, data) -> None:
+    """What the origin would not know, no pattern matches."""
+    path = a.build(address)
+    place = data.draw(st.integers(0, len(path)))
+    noise = data.draw(st.sampled_from(["%", "/", ".", "0", "%2e", "\n", "A", "-", "x", "w/", "/w"]))
+    other = path[:place] + noise + path[place + data.draw(st.integers(0, 2)) :]
+    try:
+        expected = KINDS.get(type(a.parse(other).place))
+    except AddressError:
+        expected = None
+
+    if re.search("/[0-9]{10,}/", other):
+        return  # Only a show above SHOW_MAX is matched and no address.
+    assert kinds_of(other) == ([expected] if expected else [])
+
+
+@pytest.mark.parametrize("slug", sorted(a.RESERVED_SLUGS))
+def test_a_cache_takes_no_page_of_the_server_for_media(slug: str) -> None:
+    """What is below a reserved name is passed on."""
+    assert kinds_of(f"/{slug}/index.m3u8") == []
+    assert kinds_of(f"/{slug}/1/source/7-1700x1.m4s") == []

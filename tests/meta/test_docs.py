@@ -1,0 +1,359 @@
+"""What the documents show and promise is what the code does."""
+
+import ast
+import doctest
+import os
+import re
+import shlex
+import subprocess
+import typing
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from mediaserver.api import ledger, own, streams, tokens, viewers
+from mediaserver.cli import main
+from mediaserver.hls import addresses
+from mediaserver.settings import Settings, load
+from metering import audit
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
+PAGES = sorted(
+    [*DOCS.glob("*.md"), ROOT / "README.md", ROOT / "ARCHITECTURE.md", ROOT / "CHANGELOG.md"]
+)
+NOTES = sorted((ROOT / "changes").glob("*.md"))
+TABLES = {
+    table.name: {key.name for key in fields(table.default_factory)} for table in fields(Settings)
+}
+AWAITED = {"docs/watch.png", "edge.md", "docs/edge.md"}
+"""What another branch brings; nothing else may be missing."""
+LEVELS = {"debug", "info", "warning", "error", "exception"}
+
+
+def sources(*suffixes: str) -> Iterator[Path]:
+    """Yield the files of the code, without what is built or installed."""
+    for room in (
+        "mediaserver",
+        "metering",
+        "cdn",
+        "tests",
+        "bench",
+        "web/app",
+        "web/sdk",
+        "config",
+    ):
+        for path in sorted((ROOT / room).rglob("*")):
+            if path.suffix in suffixes and "static" not in path.parts:
+                yield path
+
+
+def headings(page: Path) -> list[str]:
+    """Return the headings of a page, without the number before them."""
+    found = re.findall(r"^#+ (?:\d+\. )?(.+)$", page.read_text(), re.MULTILINE)
+    return [one.strip() for one in found]
+
+
+def code_blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+
+
+def test_examples_of_the_rules_are_what_the_product_does() -> None:
+    """Whoever recomputes a bill by docs/metering.md gets the server's own numbers."""
+    failed, tried = doctest.testfile(
+        str(DOCS / "metering.md"),
+        module_relative=False,
+        encoding="utf-8",
+        optionflags=doctest.REPORT_NDIFF,
+    )
+
+    assert tried > 40
+    assert failed == 0
+
+
+def test_what_the_code_cites_is_there() -> None:
+    """Who follows a docstring to a document finds the page and the section that it names."""
+    missing = []
+    cited = 0
+    for path in sources(".py", ".lua", ".ts", ".toml", ".html", ".css"):
+        if path == Path(__file__).resolve():
+            continue
+        # A citation may be broken over lines, behind a comment's mark.
+        text = re.sub(r"\s*\n\s*(?:#|--|\*|//)?\s*", " ", path.read_text())
+        for page, section in re.findall(r'docs/(\w+)\.md(?:, "([^"]+?)")?', text):
+            cited += 1
+            there = (DOCS / f"{page}.md").exists()
+            if not there or (section and section not in headings(DOCS / f"{page}.md")):
+                missing.append(f'{path.relative_to(ROOT)}: docs/{page}.md, "{section}"')
+
+    assert cited > 10
+    assert missing == []
+
+
+def test_rules_cited_by_number_are_sections() -> None:
+    """A comment that cites rule 4 means section 4 of docs/metering.md, and there is one."""
+    there = set(re.findall(r"^## (\d+)\. ", (DOCS / "metering.md").read_text(), re.MULTILINE))
+    cited = {
+        number
+        for path in sources(".py", ".lua", ".ts")
+        for number in re.findall(r"\brules (\d+)\b", path.read_text())
+    }
+
+    assert cited
+    assert cited <= there
+
+
+@pytest.mark.parametrize("page", [*PAGES, *NOTES], ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    """No reader is sent to a page that is not there."""
+    targets = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text())
+    local = [one for one in targets if not one.startswith(("http://", "https://"))]
+
+    assert [one for one in local if not (page.parent / one).exists() and one not in AWAITED] == []
+
+
+@pytest.mark.parametrize("page", [*PAGES, *NOTES], ids=lambda page: page.name)
+def test_sections_named_beside_a_link_are_there(page: Path) -> None:
+    """`[metering.md](metering.md), "Addresses"` names a heading of that page."""
+    named = re.findall(r'\]\(([\w./]+\.md)\),\s+"([^"]+)"', page.read_text())
+
+    assert [
+        f"{target}: {section}"
+        for target, section in named
+        if section not in headings(page.parent / target)
+    ] == []
+
+
+@pytest.mark.parametrize("page", [*PAGES, *NOTES], ids=lambda page: page.name)
+def test_commands_shown_are_commands(page: Path) -> None:
+    """A command line that a reader copies is one that the program takes."""
+    text = page.read_text()
+    whole = re.findall(r"^ {4}(vilokanam .+)$", text, re.MULTILINE)
+    named = re.findall(r"`(vilokanam [^`]+)`", text)
+    wrong = [one for one in whole if not is_command(shlex.split(one, comments=True)[1:])]
+    wrong += [one for one in named if not is_verb(one.split()[1:])]
+
+    assert wrong == []
+
+
+@pytest.mark.parametrize("page", [*PAGES, *NOTES], ids=lambda page: page.name)
+def test_settings_named_are_settings(page: Path) -> None:
+    """Every `table.key` and VILOKANAM_TABLE__KEY that a page names is one that the server reads."""
+    text = page.read_text()
+    named = re.findall(rf"`({'|'.join(TABLES)})\.(\w+)(?: = [^`]*)?`", text)
+    named += [
+        (table.lower(), key.lower().removesuffix("_file") if key != "FILE" else key)
+        for table, key in re.findall(r"VILOKANAM_([A-Z]+)__([A-Z_]+)", text)
+    ]
+    files = {"server.lock", "edge.key", "operator.key", "edge.md"}
+
+    assert [
+        f"{table}.{key}"
+        for table, key in named
+        if key not in TABLES[table] and f"{table}.{key}" not in files
+    ] == []
+
+
+def test_configurations_shown_are_legal(tmp_path: Path) -> None:
+    """A configuration copied from a page is one that the server takes."""
+    shown = [text for page in PAGES for text in code_blocks(page, "toml")]
+    for text in shown:
+        path = tmp_path / "shown.toml"
+        path.write_text(text)
+        load(path, {})
+
+    assert shown
+
+
+def test_the_routes_of_the_api_are_those_described() -> None:
+    """A route that an operator reads of is there, and none is kept from them."""
+    rooms = (streams, viewers, tokens, ledger, own)
+    routes = {f"{one.method} {one.path}" for room in rooms for one in room.routes()}
+    told = set(re.findall(r"^### ([A-Z]+ /\S+)$", (DOCS / "api.md").read_text(), re.MULTILINE))
+
+    assert {one for one in told if "/api/" in one or is_own(one)} == routes
+
+
+def test_every_place_of_the_address_grammar_is_described() -> None:
+    """What the URL grammar can say, the page of the API speaks of."""
+    filled = {
+        "{token}": "T",
+        "{slug}": "cam",
+        "{show}": "1",
+        "{rendition}": "source",
+        "{hash}": "0" * 16,
+        "{msn}": "7",
+        "{part}": "2",
+        "{first_tick}": "5",
+        "{count}": "2",
+        "{worker}": "w1",
+        "{secret}": "s",
+    }
+    places = set()
+    told = (DOCS / "api.md").read_text()
+    for path in re.findall(r"^### [A-Z]+ (/\S+)$", told, re.MULTILINE):
+        shown = path
+        for name, value in filled.items():
+            shown = shown.replace(name, value)
+        if shown.startswith(("/cam", "/w/")):
+            places.add(type(addresses.parse(shown).place))
+
+    assert places == set(typing.get_args(addresses.Place))
+
+
+def test_log_events_are_those_described() -> None:
+    """An operator who searches the log for an event of the table finds it, at that level."""
+    told = re.findall(
+        r"^\| `([a-z_.]+)` \| (\w+) \|", (DOCS / "developer.md").read_text(), re.MULTILINE
+    )
+
+    assert dict(told) == dict(logged())
+    assert [name for name, _ in told] == sorted(name for name, _ in told)
+
+
+def test_log_events_that_operators_are_told_of_exist() -> None:
+    """Every event that the operator's page names is one that is logged."""
+    rooms = {name.partition(".")[0] for name, _ in logged()}
+    named = {
+        name
+        for name in re.findall(r"`([a-z_]+\.[a-z_]+\.[a-z_]+)`", (DOCS / "operator.md").read_text())
+        if name.partition(".")[0] in rooms
+    }
+
+    assert named
+    assert named <= {name for name, _ in logged()}
+
+
+def test_every_difference_of_the_books_has_its_remedy() -> None:
+    """Whatever `vilokanam reconcile` names, the operator's page says what to do about it."""
+    tree = ast.parse(Path(audit.__file__).read_text())
+    told = (DOCS / "operator.md").read_text()
+    called = [
+        node.args[1]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Difference"
+    ]
+    named = [
+        next(part.value for part in reversed(what.values) if isinstance(part, ast.Constant)).strip()
+        if isinstance(what, ast.JoinedStr)
+        else what.value
+        for what in called
+    ]
+
+    assert len(named) > 8
+    assert [one for one in named if one not in told] == []
+
+
+def test_every_error_is_in_its_drawn_tree() -> None:
+    """Who reads the tree of errors sees all of them."""
+    for module in ("mediaserver/errors.py", "metering/errors.py"):
+        tree = ast.parse((ROOT / module).read_text())
+        drawn = set(re.findall(r"\w+Error\b", ast.get_docstring(tree) or ""))
+
+        assert {node.name for node in tree.body if isinstance(node, ast.ClassDef)} == drawn
+
+
+def test_metrics_are_those_described() -> None:
+    """An alarm on a metric of the table is an alarm on something, and none is kept from it."""
+    defined = set()
+    for path in sources(".py"):
+        if path.relative_to(ROOT).parts[0] in ("tests", "bench"):
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            kind = getattr(getattr(node, "func", None), "id", "").lower()
+            name = getattr(node.args[0], "value", None) if kind and node.args else None
+            if re.search("counter|gauge|histogram", kind) and isinstance(name, str):
+                defined.add(f"{name}_total" if "counter" in kind else name)
+    told = re.findall(
+        r"^\| `((?:mediaserver|metering|cdn)_\w+)` \|",
+        (DOCS / "operator.md").read_text(),
+        re.MULTILINE,
+    )
+
+    assert set(told) == defined
+
+
+def test_advice_shown_to_creators_is_given() -> None:
+    """A sentence that the creator's page explains is one that the server says."""
+    said = "".join(
+        (ROOT / path).read_text()
+        for path in ("mediaserver/processes/health.py", "mediaserver/ingest/health.py")
+    )
+    said = re.sub(r'"\s*\n\s*f?"', "", said)
+    table = re.findall(r"^\| \*(.+?)\* \|", (DOCS / "creator.md").read_text(), re.MULTILINE)
+
+    assert len(table) > 3
+    assert [one for one in table if not all(piece in said for piece in one.split("…"))] == []
+
+
+def test_no_path_or_registry_of_one_machine_is_kept() -> None:
+    """A clean clone works elsewhere: nothing in it names a machine it was made on."""
+    try:
+        listed = subprocess.run(
+            ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True
+        ).stdout
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("not a git checkout")
+    here = re.escape(os.fspath(ROOT))
+    machine = re.compile(
+        rf"{here}|(?<![\w.])/(?:work|root|Users)/|/home/\w"
+        r"|https?://[^\s\"']*(?:pypi|pythonhosted|npmjs|registry|artifactory|nexus|crates\.io)"
+    )
+    found = []
+    for name in listed.decode().split("\0"):
+        path = ROOT / name
+        if not name or not path.is_file() or path.resolve() == Path(__file__).resolve():
+            continue
+        text = path.read_bytes().decode("utf-8", "ignore")
+        found += [f"{name}: {match[0]}" for match in machine.finditer(text)]
+
+    assert found == []
+
+
+def is_own(route: str) -> bool:
+    """True for what viewers ask of control with their token; the meter is answered elsewhere."""
+    return "/w/{token}/" in route and not route.endswith("/meter")
+
+
+def is_command(words: list[str]) -> bool:
+    """True when the command line takes these words as they are."""
+    try:
+        main._parser().parse_args(words)
+    except SystemExit:
+        return False
+    return True
+
+
+def is_verb(words: list[str]) -> bool:
+    """True when these words begin a command, whatever arguments it wants besides."""
+    parser = main._parser()
+    for word in words:
+        groups = [one for one in parser._actions if getattr(one, "_name_parser_map", None)]
+        if not groups:
+            return word.startswith("-") is False or word in parser._option_string_actions
+        if word not in groups[0]._name_parser_map:
+            return word in parser._option_string_actions
+        parser = groups[0]._name_parser_map[word]
+    return True
+
+
+def logged() -> set[tuple[str, str]]:
+    """Return every event that the code logs, with its level."""
+    found = set()
+    for path in sources(".py"):
+        if path.relative_to(ROOT).parts[0] in ("tests", "bench"):
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Attribute)
+                and node.func.attr in LEVELS
+                and node.args
+                and isinstance(node.args[0], ast.Constant)
+                and re.fullmatch(r"[a-z_]+(\.[a-z_]+)+", str(node.args[0].value))
+            ):
+                level = node.func.attr.replace("exception", "error")
+                found.add((node.args[0].value, level))
+    return found
