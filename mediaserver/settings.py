@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final, cast, get_args, get_origin, get_type_hints
 
 from mediaserver.errors import ConfigError
-from mediaserver.settings_checks import cross_faults
+from mediaserver.settings_checks import cross_faults, text_faults
 from mediaserver.settings_tree import Settings
 
 ENVIRONMENT_PREFIX: Final = "VILOKANAM_"
@@ -43,8 +43,10 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
     tree = _read_file(path) if path is not None else {}
     _overlay(tree, environ, faults)
     settings = cast(Settings, _record(Settings, tree, "", faults))
-    if not faults:
+    if faults:
         # Rules between keys are asked only of values that are each legal by themselves.
+        faults.extend(text_faults(settings))
+    else:
         faults.extend(cross_faults(settings))
     if faults:
         raise ConfigError(tuple(faults))

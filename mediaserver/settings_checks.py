@@ -42,6 +42,12 @@ def cross_faults(settings: Settings) -> Iterator[str]:
         yield from _price(settings)
 
 
+def text_faults(settings: Settings) -> Iterator[str]:
+    """Yield what is wrong with a text by itself, whatever the other keys are."""
+    yield from _addresses(settings)
+    yield from _planck_texts(settings)
+
+
 def object_ticks_max(settings: Settings) -> int:
     """Return the most ticks that one media object can carry.
 
@@ -78,6 +84,11 @@ def _server(settings: Settings) -> Iterator[str]:
             f"server.worker_spares: {server.worker_spares} is above server.workers_max "
             f"{server.workers_max}; lower it"
         )
+    yield from _addresses(settings)
+
+
+def _addresses(settings: Settings) -> Iterator[str]:
+    server = settings.server
     for key, url, may_be_empty in (
         ("server.public_url", server.public_url, True),
         ("edge.origin_url", settings.edge.origin_url, False),
