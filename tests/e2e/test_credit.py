@@ -115,7 +115,8 @@ def test_credit_for_k_seconds_buys_exactly_k_seconds_of_parts(crowded):
 
     served = every_tick(p for p, status in zip(paths, statuses, strict=True) if status == 200)
     print(f"credit for {k} s of {len(on_offer)} on offer: {len(served)} distinct seconds served")
-    assert set(statuses) == {200, 402}
+    # A session that was granted a second many times over may be told to slow down.
+    assert {200, 402} <= set(statuses) <= {200, 402, 429}
     assert len(served) == k
     books = settled(crowded)
     assert spent(crowded, "ann") == k * PRICE
@@ -144,7 +145,8 @@ def test_credit_is_never_overdrawn_by_whole_segments(crowded):
 
     statuses = storm(crowded, [path for _, path in asked])
 
-    assert set(statuses) == {200, 402}
+    # A session that was granted a second many times over may be told to slow down.
+    assert {200, 402} <= set(statuses) <= {200, 402, 429}
     settled(crowded)
     longest = max(len(ticks_of(path)) for _, path in asked)
     for viewer in players:
