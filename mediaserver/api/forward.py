@@ -22,6 +22,7 @@ _HOP: Final = frozenset(
         "content-length",
         "content-encoding",
         "date",
+        "expect",
         "server",
         "host",
     }
@@ -44,7 +45,7 @@ class Forwarder:
         for client in self._clients.values():
             await client.close()
 
-    async def forward(self, request: web.Request, socket_name: str) -> web.StreamResponse:
+    async def forward(self, request: web.BaseRequest, socket_name: str) -> web.StreamResponse:
         """Return what the process behind ``run/<socket_name>`` answers to this request.
 
         413 when the body is larger than `BODY_BYTES_MAX`, 503 when nobody answers.
@@ -95,7 +96,7 @@ class Forwarder:
         return client
 
 
-async def _read(request: web.Request) -> bytes | None:
+async def _read(request: web.BaseRequest) -> bytes | None:
     chunks: list[bytes] = []
     size = 0
     async for chunk in request.content.iter_any():

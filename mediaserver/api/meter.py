@@ -121,7 +121,7 @@ class Meter:
         """Return how many viewers are connected."""
         return len(self._sockets)
 
-    async def serve(self, request: web.Request, viewer: Viewer) -> web.StreamResponse:
+    async def serve(self, request: web.BaseRequest, viewer: Viewer) -> web.StreamResponse:
         """Hold one viewer's socket until either side ends it. The page sends nothing."""
         if len(self._sockets) >= SOCKETS_MAX:
             raise web.HTTPServiceUnavailable(headers={"Retry-After": "5"})
