@@ -29,6 +29,8 @@ export interface Source {
   /** Absolute URL of the media playlist to begin with, or null. */
   start: string | null;
   partTargetS: number | null;
+  /** How far behind the edge the independent part begins that the picture starts with, in seconds. */
+  startBehindS: number;
 }
 
 const WATCH_EVERY_MS = 50;
@@ -120,7 +122,10 @@ export class Player {
       return;
     }
     const targetS = source.partTargetS === null ? null : edgeTarget(source.partTargetS);
-    const hls = new Hls({ ...this.#config(), ...(targetS && { liveSyncDuration: targetS }) });
+    // At the keyframe, not after it: nothing is decoded only to be thrown away. The catch-up takes
+    // back what that costs in delay.
+    const startS = targetS === null ? null : Math.max(targetS, source.startBehindS);
+    const hls = new Hls({ ...this.#config(), ...(startS && { liveSyncDuration: startS }) });
     this.#hls = hls;
     this.#target = new EdgeTarget(targetS ?? Number.POSITIVE_INFINITY, performance.now());
     this.#lowS = (source.partTargetS ?? 0) > 0.3 ? 0.2 : 0.12;

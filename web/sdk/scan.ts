@@ -4,6 +4,8 @@
 export interface Opening {
   init: string | null;
   parts: string[];
+  /** How far the first of the parts begins behind the edge, in seconds; 0 without parts. */
+  behindS: number;
 }
 
 /** Return PART-TARGET in seconds, or null for a playlist without parts. */
@@ -45,10 +47,10 @@ export function scanOpening(playlist: string, backS: number): Opening {
     behind += part.seconds;
     // Float sums of durations: a hair short of the target is the target.
     if (part.isStart && behind >= backS - 0.001) {
-      return { init, parts: parts.slice(index).map(({ uri: each }) => each) };
+      return { init, parts: parts.slice(index).map(({ uri: each }) => each), behindS: behind };
     }
   }
-  return { init, parts: [] };
+  return { init, parts: [], behindS: 0 };
 }
 
 /** Return the first variant's URI in a multivariant playlist, or null. */

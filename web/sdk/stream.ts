@@ -13,7 +13,7 @@ import { Player } from "./player";
 import { prefixOf } from "./prefix";
 import type { Refusal } from "./refusal";
 import { failureOf, request, safeUrl } from "./request";
-import { firstVariant, partTargetOf } from "./scan";
+import { edgeTarget, firstVariant, partTargetOf, scanOpening } from "./scan";
 import type { Snapshot, State } from "./snapshot";
 import { MeterSocket } from "./socket";
 import { parseObject, parsePlanck, type Boot, type MeterMessage, type Minted } from "./types";
@@ -236,10 +236,12 @@ export class TickStream {
     this.#stalledSinceMs = null;
     this.#show = uri?.split("/")[0] ?? null;
     this.#set({ state: "loading", reason: null, retryAtMs: null });
+    const partTargetS = partTargetOf(playlist);
     this.#player.load({
       url: this.#at("index.m3u8"),
       start: uri === null ? null : this.#at(uri),
-      partTargetS: partTargetOf(playlist),
+      partTargetS,
+      startBehindS: partTargetS === null ? 0 : scanOpening(playlist, edgeTarget(partTargetS)).behindS,
     });
     void this.#startElement();
   }

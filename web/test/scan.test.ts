@@ -26,6 +26,7 @@ describe("the opening of a playlist", () => {
     expect(scanOpening(playlist, 0.9)).toEqual({
       init: "init-aa.mp4",
       parts: ["42.0-102x1.m4s", "42.1-102x1.m4s", "42.2-103x1.m4s", "42.3-103x1.m4s", "43.0-104x1.m4s"],
+      behindS: 2.5,
     });
   });
 
@@ -35,7 +36,7 @@ describe("the opening of a playlist", () => {
 
   it("asks for nothing it could not begin with", () => {
     expect(scanOpening(playlist, 10).parts).toEqual([]);
-    expect(scanOpening("#EXTM3U\n#EXTINF:2,\n1-1x2.m4s\n", 1)).toEqual({ init: null, parts: [] });
+    expect(scanOpening("#EXTM3U\n#EXTINF:2,\n1-1x2.m4s\n", 1)).toEqual({ init: null, parts: [], behindS: 0 });
   });
 
   it("does not mix the parts of two inits", () => {
@@ -44,7 +45,7 @@ describe("the opening of a playlist", () => {
       '#EXT-X-DISCONTINUITY\n#EXT-X-MAP:URI="init-bb.mp4"\n#EXT-X-PART:DURATION=0.5,URI="43.0',
     );
 
-    expect(scanOpening(changed, 0.9)).toEqual({ init: "init-bb.mp4", parts: [] });
+    expect(scanOpening(changed, 0.9)).toEqual({ init: "init-bb.mp4", parts: [], behindS: 0 });
   });
 
   it("never asks for the part that is only hinted", () => {
