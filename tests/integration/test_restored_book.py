@@ -235,6 +235,26 @@ async def test_what_redis_still_has_is_kept_and_viewers_of_other_shards_owe_noth
     await world.assert_right()
 
 
+async def test_a_newer_backup_after_an_older_one_is_found_by_its_name(world):
+    """No number betrays it: both books have one cut, with other seconds."""
+    world.backup()
+    await world.watch(0, BEGIN, 3)
+    await world.settle()
+    world.backup()
+    (floor,) = (await world.restore(0)).floors
+    assert await world.watch(0, floor.forgiven.end, 4) == set(
+        range(floor.forgiven.end, floor.forgiven.end + 4)
+    )
+    world.house.clock.at_ms += 10_000
+    await world.settle()
+
+    (again,) = (await world.restore(1)).floors
+
+    assert again.lost_ticks == 1  # four against three: as many as can be counted
+    assert await world.watch(0, BEGIN, again.forgiven.end - BEGIN) == set()
+    await world.assert_right()
+
+
 async def test_what_is_forgiven_stays_so_when_redis_restarts_or_is_emptied(world):
     """The floor and the seconds are in the book: no rebuild bills them."""
     await world.watch(0, BEGIN, 5)
