@@ -11,7 +11,7 @@ from metering.book.records import Counters, Restore
 from metering.book.thread import OffLoop
 from metering.chain import journal
 from metering.chain.entries import decode
-from metering.recovery import less_booked
+from metering.derive import less_booked
 from metering.settlement import BatchState
 from metering.store.state import StoreTotals
 from metering.units import SHARDS, CutLine, EntryKey

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import secrets
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 from uuid import UUID
@@ -25,29 +25,23 @@ import structlog
 from metering import ticks
 from metering.book.book import Book
 from metering.book.records import (
-    BookedTicks,
-    EntryRecord,
     Floor,
     Recovered,
     SessionRecord,
     UnbilledTicks,
 )
 from metering.book.thread import OffLoop
-from metering.price import to_units
+from metering.derive import less_booked, purse_states, watched_states
 from metering.store.state import (
     EndedSession,
-    PurseState,
     SessionGrant,
     ShardMark,
     ShardState,
-    WatchedState,
 )
 from metering.unbilled import UnbilledStore, keep_unbilled
 from metering.units import (
     SHARDS,
-    AccountId,
     CutLine,
-    EntryKey,
     Planck,
     Run,
     Units,
@@ -58,7 +52,6 @@ FSYNC_BOUND_MS: Final = 2000
 """What ``appendfsync everysec`` may lose: each second is written, a slow disk doubles it."""
 ENDED_KEPT_MS: Final = 3_600_000
 """Evidence for a session that ended so long ago is still billed after a rebuild."""
-_DAY_S: Final = 86400
 
 _log = structlog.get_logger(room="metering")
 
@@ -261,28 +254,6 @@ def _replay_from_ms(last_cut_ms: int | None, policy: RecoveryPolicy) -> int:
     return max(0, last_cut_ms - FSYNC_BOUND_MS - policy.cut_period_s * 1000)
 
 
-def less_booked(
-    leftovers: Iterable[CutLine], booked: Iterable[BookedTicks], counts: dict[EntryKey, int]
-) -> tuple[CutLine, ...]:
-    """Return the leftovers less what the book has, each tick of a viewer and stream once.
-
-    A tick is one tick whatever join number or price version it was counted under.
-    """
-    seen: dict[tuple[AccountId, UUID], tuple[Run, ...]] = {}
-    for one in booked:
-        at = (one.key.account, one.key.stream)
-        seen[at] = ticks.union(seen.get(at, ()), one.runs)
-    out = []
-    for line in leftovers:
-        at = (line.key.account, line.key.stream)
-        fresh = ticks.difference(line.runs, seen.get(at, ()))
-        if fresh:
-            seen[at] = ticks.union(seen.get(at, ()), fresh)
-            total = counts.get(line.key, 0) + ticks.count(fresh)
-            out.append(CutLine(line.key, fresh, total))
-    return tuple(out)
-
-
 def _shard_state(
     book: Book,
     work: _Work,
@@ -312,17 +283,17 @@ def _shard_state(
         book.add_floor(floor)
         work.floors.append(floor)
     return ShardState(
-        purses=_purses(
-            book,
+        purses=purse_states(
             deposits,
+            quantum=book.asset.quantum,
+            limits=(work.policy.stream_limit_units, work.policy.day_limit_units),
             entries=entries,
             booked=booked,
             pending=pending,
             now_tick=work.now_ms // 1000,
-            policy=work.policy,
             prices=work.prices,
         ),
-        watched=_watched(
+        watched=watched_states(
             [(one.key.account, one.key.stream, one.runs) for one in booked]
             + [(one.account, one.stream, one.runs) for one in book.unbilled(shard, oldest)]
         ),
@@ -362,18 +333,6 @@ def _forgiven(ranges: Sequence[Run], mark: ShardMark | None, oldest: int) -> Run
     return Run(first, max(run.end for run in found) - first)
 
 
-def _watched(
-    found: Iterable[tuple[AccountId, UUID, tuple[Run, ...]]],
-) -> tuple[WatchedState, ...]:
-    watched: dict[tuple[AccountId, UUID], list[Run]] = defaultdict(list)
-    for account, stream, runs in found:
-        watched[account, stream].extend(runs)
-    return tuple(
-        WatchedState(account, stream.bytes, ticks.normal(runs))
-        for (account, stream), runs in watched.items()
-    )
-
-
 def _total(lines: Iterable[CutLine]) -> int:
     return sum(ticks.count(line.runs) for line in lines)
 
@@ -386,48 +345,6 @@ def _grant(session: SessionRecord, policy: RecoveryPolicy) -> SessionGrant:
         session.join,
         policy.session_limit_units,
         session.expires_ms,
-    )
-
-
-def _purses(
-    book: Book,
-    deposits: Mapping[AccountId, Planck],
-    *,
-    entries: Sequence[EntryRecord],
-    booked: Sequence[BookedTicks],
-    pending: Sequence[CutLine],
-    now_tick: int,
-    policy: RecoveryPolicy,
-    prices: Mapping[tuple[UUID, int], Planck],
-) -> tuple[PurseState, ...]:
-    """Return every purse of a shard: what was paid in and spent, booked and pending."""
-    spent: dict[AccountId, int] = defaultdict(int)
-    by_stream: dict[AccountId, dict[UUID, int]] = defaultdict(lambda: defaultdict(int))
-    today: dict[AccountId, int] = defaultdict(int)
-    for key, count in [(entry.key, entry.booked) for entry in entries] + [
-        (line.key, ticks.count(line.runs)) for line in pending
-    ]:
-        cost = count * prices[key.stream, key.version]
-        spent[key.account] += cost
-        by_stream[key.account][key.stream] += cost
-    day = [Run(now_tick // _DAY_S * _DAY_S, _DAY_S)]
-    for one in [*booked, *(BookedTicks(line.key, line.runs) for line in pending)]:
-        count = ticks.count(ticks.intersection(one.runs, day))
-        today[one.key.account] += count * prices[one.key.stream, one.key.version]
-    return tuple(
-        PurseState(
-            account,
-            to_units(deposited, book.asset.quantum),
-            to_units(Planck(spent[account]), book.asset.quantum),
-            policy.stream_limit_units,
-            policy.day_limit_units,
-            to_units(Planck(today[account]), book.asset.quantum),
-            tuple(
-                (stream.bytes, to_units(Planck(planck), book.asset.quantum))
-                for stream, planck in by_stream[account].items()
-            ),
-        )
-        for account, deposited in deposits.items()
     )
 
 
