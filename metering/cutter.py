@@ -19,6 +19,7 @@ from metering.book.records import Counters
 from metering.book.thread import OffLoop
 from metering.errors import MeteringError, StoreUnavailableError
 from metering.store.state import StoreTotals
+from metering.unbilled import UnbilledStore, keep_unbilled
 from metering.units import Cut
 
 _AT_ONCE: Final = 16
@@ -29,7 +30,7 @@ _LOAD_FACTOR: Final = 4
 _log = structlog.get_logger(room="metering")
 
 
-class CutStore(Protocol):
+class CutStore(UnbilledStore, Protocol):
     """What the cutter needs of `metering.store.redis.Store`."""
 
     run_id: str
@@ -68,6 +69,9 @@ class Cutter:
         off_loop: The thread of the book.
         now_ms: Unix time.
         period_s: [metering].cut_period_s.
+
+    Attributes:
+        counters: Ticks beside the bill, as the book has them; None before the first round.
     """
 
     def __init__(
@@ -83,6 +87,7 @@ class Cutter:
         self._off_loop = off_loop
         self._now_ms = now_ms
         self._period_s = period_s
+        self.counters: Counters | None = None
         self._counted: Counters | None = None
 
     async def run(self) -> None:
@@ -136,11 +141,13 @@ class Cutter:
         return len(final)
 
     async def _keep_counters(self) -> None:
-        """Keep what the store counts beside the bill, when it changed."""
+        """Keep what the store counts beside the bill, and those ticks, when it changed."""
         totals = await self._store.totals()
         counted = Counters(totals.unpaid_ticks, totals.forgiven_ticks, totals.late_ticks)
         if counted != self._counted:
+            await keep_unbilled(self._store, self._book, self._off_loop)
             await self._off_loop(lambda: self._book.put_counters(counted))
+            self.counters = await self._off_loop(self._book.counters)
             self._counted = counted
 
     async def _require_recovered(self) -> None:

@@ -7,11 +7,11 @@ from typing import Protocol
 
 from metering.audit import Difference, Earner, EntryCounts, Records, Row, audit
 from metering.book.book import Book
-from metering.book.records import Counters
+from metering.book.records import Counters, Restore
 from metering.book.thread import OffLoop
 from metering.chain import journal
 from metering.chain.entries import decode
-from metering.recovery import less_booked
+from metering.derive import less_booked
 from metering.settlement import BatchState
 from metering.store.state import StoreTotals
 from metering.units import SHARDS, CutLine, EntryKey
@@ -35,11 +35,13 @@ class Reconciliation:
         rows: Metered = settled + in flight + pending + refused, line by line.
         differences: Empty when the books balance.
         counters: Ticks beside the bill, as of the last round of cuts.
+        restores: Each time at which the book was found to be an older one.
     """
 
     rows: tuple[Row, ...]
     differences: tuple[Difference, ...]
     counters: Counters
+    restores: tuple[Restore, ...]
 
     @property
     def is_balanced(self) -> bool:
@@ -77,7 +79,8 @@ async def reconcile(
         after = await store.totals()
         records = replace(records, store_metered=(before.metered_ticks, after.metered_ticks))
     rows, differences = audit(records)
-    return Reconciliation(rows, differences, counters)
+    restores = tuple(await off_loop(book.restores))
+    return Reconciliation(rows, differences, counters, restores)
 
 
 def read(book: Book, leftovers: list[CutLine], *, has_journal: bool) -> tuple[Records, Counters]:

@@ -48,6 +48,11 @@ def _batches(arguments: argparse.Namespace) -> int:
 def _reconcile(arguments: argparse.Namespace) -> int:
     report = api_of(arguments).get("reconcile")
     lines = [f"{name}: {value}" for name, value in report["totals"].items()]
+    lines += [
+        f"an older book was restored: {one['lost_ticks']} seconds billed after it are lost, "
+        f"{one['forgiven_from']} to {one['forgiven_to']} are forgiven"
+        for one in report["restores"]
+    ]
     lines += [f"difference: {one}" for one in report["differences"]]
     lines.append("the books balance" if report["is_balanced"] else "the books do not balance")
     show(arguments, report, "\n".join(lines))

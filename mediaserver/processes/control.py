@@ -89,6 +89,7 @@ class Control:
             operator=operator,
             clock=self._clock,
             changed=self._push.set,
+            newest_tick=self._newest_tick_of_all,
         )
         shared = Context(
             settings=self._settings,
@@ -228,6 +229,13 @@ class Control:
         path = self._start.data_dir / "shows" / f"{stream}.json"
         stored = await asyncio.to_thread(_stored_tick, path)
         return max(planned, stored, now_tick + PLANNED_AHEAD_S)
+
+    async def _newest_tick_of_all(self) -> int:
+        """Return the newest second that any stream planned, as workers and files say."""
+        folder = self._start.data_dir / "shows"
+        stored = await asyncio.to_thread(lambda: [_stored_tick(at) for at in folder.glob("*.json")])
+        living = [one.newest_planned_tick for one in self._workers.living()]
+        return max([*stored, *living], default=0)
 
     def _health(self, stream: UUID) -> dict[str, Any]:
         worker = self._workers.of(stream)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -42,6 +42,10 @@ T = TypeVar("T")
 
 _READY: Final = Gauge("metering_store_ready", "1 while control has recovered the store it sees")
 _RECOVERIES: Final = Counter("metering_store_recoveries", "Times the store was rebuilt")
+_RESTORES: Final = Counter("metering_book_restores", "Times the book was found to be an older one")
+_UNBILLED: Final = Gauge(
+    "metering_unbilled_ticks", "Seconds that were delivered and never billed", ("why",)
+)
 
 _log = log.get("money")
 
@@ -74,6 +78,7 @@ class Money:
         operator: KeyPair,
         clock: Clock,
         changed: Callable[[], None],
+        newest_tick: Callable[[], Awaitable[int]],
     ) -> None:
         """Take collaborators.
 
@@ -84,6 +89,7 @@ class Money:
             operator: Signs batches and receipts.
             clock: For times of rows.
             changed: Called when HTTP processes must know of another store.
+            newest_tick: The newest second that any stream ever planned.
         """
         self.recovery: Recovery | None = None
         self.run_id = ""
@@ -93,6 +99,7 @@ class Money:
         self._operator = operator
         self._clock = clock
         self._changed = changed
+        self._newest_tick = newest_tick
         self._store: Store | None = None
         self._is_ready = False
         self._lent = 0
@@ -171,6 +178,16 @@ class Money:
                 for row in found.rows
             ],
             "differences": [str(one) for one in found.differences],
+            "restores": [
+                {
+                    "found_ms": one.found_ms,
+                    "shards": one.shards,
+                    "forgiven_from": one.forgiven.first,
+                    "forgiven_to": one.forgiven.end,
+                    "lost_ticks": str(one.lost_ticks),
+                }
+                for one in found.restores
+            ],
         }
 
     async def _one_life(self) -> None:
@@ -183,6 +200,7 @@ class Money:
                 self._caller.thread,
                 self._clock.now_ms(),
                 self._policy(),
+                newest_tick=await self._newest_tick(),
             )
         except StoreRefusedError as error:
             if self.recovery is None:
@@ -197,6 +215,7 @@ class Money:
             return
         self.run_id = store.run_id
         _RECOVERIES.inc(self.recovery.is_new)
+        _RESTORES.inc(bool(self.recovery.floors))
         self._is_ready = True
         _READY.set(1)
         self._changed()
@@ -213,7 +232,7 @@ class Money:
             asyncio.create_task(self._settler(cutter).run()),
         ]
         try:
-            await self._watch(store, self.recovery.epoch)
+            await self._watch(store, self.recovery.epoch, cutter)
             if self._stop.is_set():
                 await end_tasks(tasks)
                 await self._cut_last(cutter)
@@ -237,7 +256,7 @@ class Money:
             await self._store.refresh()
         return self._store
 
-    async def _watch(self, store: Store, epoch: str) -> None:
+    async def _watch(self, store: Store, epoch: str, cutter: Cutter) -> None:
         """Return when the store is away or not the one that was recovered, or at a stop."""
         while not await self._stopped_within(WATCH_S):
             try:
@@ -245,6 +264,9 @@ class Money:
                     _log.warning("money.store.changed", epoch=epoch)
                     return
                 await self._apply(store)
+                if cutter.counters is not None:
+                    for name, ticks in dataclasses.asdict(cutter.counters).items():
+                        _UNBILLED.labels(name.removesuffix("_ticks")).set(ticks)
             except StoreUnavailableError as error:
                 _log.warning("money.store.lost", reason=str(error))
                 return
@@ -307,6 +329,7 @@ class Money:
         return RecoveryPolicy(
             watched_hours=self._settings.metering.watched_hours,
             cut_period_s=self._settings.metering.cut_period_s,
+            window_ms=self._settings.hls.window_ms,
             session_limit_units=Units(int(price.session_limit_planck) // quantum),
             stream_limit_units=Units(int(price.stream_limit_planck) // quantum),
             day_limit_units=Units(int(price.day_limit_planck) // quantum),

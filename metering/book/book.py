@@ -16,11 +16,21 @@ from metering.book.postings import PostingRows
 from metering.book.receipts import ReceiptRows
 from metering.book.settlements import SettlementRows
 from metering.book.streams import StreamRows
+from metering.book.unbilled import UnbilledRows
 from metering.book.viewers import ViewerRows
 from metering.units import Asset
 
 
-class Book(StreamRows, ViewerRows, CutRows, SettlementRows, ReceiptRows, PostingRows, JournalRows):
+class Book(
+    StreamRows,
+    ViewerRows,
+    CutRows,
+    UnbilledRows,
+    SettlementRows,
+    ReceiptRows,
+    PostingRows,
+    JournalRows,
+):
     """All parts of the book, over one engine."""
 
     @classmethod

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, fields
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import (
@@ -36,6 +36,8 @@ from metering.book.settlements import last_final
 from metering.book.streams import prices_of
 from metering.errors import LedgerImbalanceError
 from metering.units import HOUR_TICKS, AccountId, Cut, EntryKey, Planck, Run, shard_of
+
+_EPOCH: Final = "epoch:"
 
 
 class CutRows(Rows):
@@ -170,11 +172,11 @@ class CutRows(Rows):
         return [BookedTicks(key_of(row), runs.from_text(row.runs)) for row in rows]
 
     def shards_in_use(self) -> set[int]:
-        """Return the shards that have a viewer or an entry: no other has anything to rebuild."""
+        """Return the shards that have a viewer, an entry or a floor: others have nothing."""
         with self._reading() as connection:
             return {
                 shard
-                for table in (schema.viewers, schema.entries)
+                for table in (schema.viewers, schema.entries, schema.floors)
                 for shard in connection.execute(select(table.c.shard).distinct()).scalars()
             }
 
@@ -206,6 +208,21 @@ class CutRows(Rows):
         if epoch is None or run_id is None or at_ms is None:
             return None
         return Recovered(epoch, run_id, int(at_ms))
+
+    def epochs(self) -> set[str]:
+        """Return every epoch that this book ever began to give a Redis."""
+        with self._reading() as connection:
+            return {
+                name.removeprefix(_EPOCH)
+                for name in connection.execute(
+                    select(schema.meta.c.name).where(schema.meta.c.name.startswith(_EPOCH))
+                ).scalars()
+            }
+
+    def add_epoch(self, epoch: str, now_ms: int) -> None:
+        """Note that a Redis is going to be rebuilt under this name."""
+        with self._writing() as connection:
+            _set_meta(connection, _EPOCH + epoch, str(now_ms))
 
     def set_recovered(self, recovered: Recovered) -> None:
         """Note which Redis is ours from now on."""

@@ -158,6 +158,51 @@ class BookedTicks:
 
 
 @dataclass(frozen=True, slots=True)
+class UnbilledTicks:
+    """Seconds that were delivered and are never billed: unpaid or forgiven."""
+
+    account: AccountId
+    stream: UUID
+    runs: tuple[Run, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Floor:
+    """A shard for which this book was found to be an older one, restored.
+
+    Attributes:
+        shard: Which.
+        epoch: Which recovery had made it, of a book that this one is not.
+        forgiven: Ticks that are served and never billed.
+        found_ms: When.
+        lost_ticks: Billed before, in cuts that nobody has any more.
+    """
+
+    shard: int
+    epoch: str
+    forgiven: Run
+    found_ms: int
+    lost_ticks: int
+
+
+@dataclass(frozen=True, slots=True)
+class Restore:
+    """All floors that were found together: one restored book.
+
+    Attributes:
+        found_ms: When control started with it.
+        shards: How many shards had gone on with another book.
+        forgiven: From the first to the last tick that is served unbilled.
+        lost_ticks: Billed before, in cuts that nobody has any more.
+    """
+
+    found_ms: int
+    shards: int
+    forgiven: Run
+    lost_ticks: int
+
+
+@dataclass(frozen=True, slots=True)
 class Recovered:
     """Which Redis the book last recovered."""
 

@@ -234,6 +234,33 @@ history = Table(
     Index("history_by_shard", "shard", "hour"),
 )
 
+unbilled = Table(
+    "unbilled",
+    metadata,
+    # Seconds that were delivered and never billed: unpaid or forgiven.
+    Column("account", AccountBytes, nullable=False),
+    Column("stream", StreamBytes, nullable=False),
+    Column("hour", BigInteger, nullable=False),
+    Column("shard", Integer, nullable=False),
+    Column("runs", Text, nullable=False),
+    PrimaryKeyConstraint("account", "stream", "hour"),
+    Index("unbilled_by_shard", "shard", "hour"),
+)
+
+floors = Table(
+    "floors",
+    metadata,
+    # A shard of a store that another book had served, under `epoch` last: this book is an older one
+    # that was restored.
+    Column("shard", Integer, nullable=False),
+    Column("epoch", String(32), nullable=False),
+    Column("from_tick", BigInteger, nullable=False),
+    Column("to_tick", BigInteger, nullable=False),
+    Column("found_ms", BigInteger, nullable=False),
+    Column("lost_ticks", BigInteger, nullable=False),
+    PrimaryKeyConstraint("shard", "epoch"),
+)
+
 batches = Table(
     "batches",
     metadata,

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Row, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from metering import keys
@@ -277,6 +277,23 @@ class ViewerRows(Rows):
                     select(schema.sessions)
                     .where(sessions.ended_ms.is_(None), sessions.expires_ms > now_ms)
                     .order_by(sessions.created_ms, sessions.session)
+                )
+            ]
+
+    def sessions_ended(self, since_ms: int, now_ms: int) -> list[SessionRecord]:
+        """Return the sessions that ended or expired from `since_ms` to `now_ms`."""
+        sessions = schema.sessions.c
+        with self._reading() as connection:
+            return [
+                _session(row)
+                for row in connection.execute(
+                    select(schema.sessions).where(
+                        sessions.expires_ms >= since_ms,
+                        or_(
+                            sessions.ended_ms >= since_ms,
+                            and_(sessions.ended_ms.is_(None), sessions.expires_ms <= now_ms),
+                        ),
+                    )
                 )
             ]
 

@@ -7,7 +7,8 @@ big-endian. The scripts build the same names (scripts/common.lua).
     {k}:e
         string: epoch, which recovery made this shard. Always, 256 of them.
     {k}:m
-        hash: cut, booked, gone (cut numbers); from, to (forgiven ticks). Always, 256.
+        hash: cut, booked, gone (cut numbers); from, to (forgiven ticks); epoch, as above, but it
+        stays while {k}:e is void. Always, 256.
     {k}:t
         hash of ticks: metered, pending, unpaid, forgiven, late. Always, 256.
     {k}:a<account>
@@ -27,6 +28,9 @@ big-endian. The scripts build the same names (scripts/common.lua).
     {k}:p
         hash, pending: b<id>:<join>:<version>:<word> = bits of 30 ticks, the first one highest,
         word = tick // 30. Until cut.
+    {k}:f
+        hash, free: <id>:<word> = bits of 30 ticks that are watched and never billed (unpaid or
+        forgiven). Until the book has them.
     {k}:c:<number>
         hash, a cut: what {k}:p was, and n<id>:<join>:<version> = ticks so far. Until its batch is
         final.
@@ -100,6 +104,11 @@ def sessions(account: AccountId, stream: bytes) -> bytes:
 def watched(account: AccountId, stream: bytes, hour: int) -> bytes:
     """Return the key of a watched bitmap."""
     return b"{%d}:w%b%b:%d" % (shard_of(account), account, stream, hour)
+
+
+def unbilled(shard: int) -> bytes:
+    """Return the key of the shard's words that are watched and never billed."""
+    return b"{%d}:f" % shard
 
 
 def pending_field(account: AccountId, stream: bytes, join: int, version: int, word: int) -> bytes:

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from metering import ticks
 from metering.store import keys
+from metering.store.state import WatchedState
 from metering.units import AccountId, CutLine, EntryKey, Run
 
 
@@ -24,8 +25,7 @@ def cut_lines(
     beyond: dict[bytes, int] = {}
     for field, value in bits:
         name, _, word = field[1:].rpartition(b":")
-        bitmap = (int(value) << (32 - keys.WORD_TICKS)).to_bytes(4, "big")
-        found = ticks.from_bitmap(bitmap, int(word) * keys.WORD_TICKS)
+        found = _ticks_of(word, value)
         runs.setdefault(name, []).extend(found)
         if field[:1] == b"p":
             beyond[name] = beyond.get(name, 0) + ticks.count(found)
@@ -34,6 +34,18 @@ def cut_lines(
         for name, found in runs.items()
     ]
     return tuple(sorted(lines, key=_order))
+
+
+def unbilled_ticks(words: Iterable[tuple[bytes, bytes]]) -> tuple[WatchedState, ...]:
+    """Return the ticks of words ``<account><stream>:<word>``, merged by account and stream."""
+    found: dict[bytes, list[Run]] = {}
+    for field, value in words:
+        name, _, word = field.rpartition(b":")
+        found.setdefault(name, []).extend(_ticks_of(word, value))
+    return tuple(
+        WatchedState(AccountId(name[:32]), name[32:], ticks.normal(runs))
+        for name, runs in found.items()
+    )
 
 
 def pending_words(pending: Iterable[CutLine]) -> list[bytes]:
@@ -52,6 +64,11 @@ def pending_words(pending: Iterable[CutLine]) -> list[bytes]:
             field = keys.pending_field(key.account, key.stream.bytes, key.join, key.version, word)
             words += [field, b"%d" % mask]
     return words
+
+
+def _ticks_of(word: bytes, bits: bytes) -> ticks.Runs:
+    bitmap = (int(bits) << (32 - keys.WORD_TICKS)).to_bytes(4, "big")
+    return ticks.from_bitmap(bitmap, int(word) * keys.WORD_TICKS)
 
 
 def _key_of(words: bytes) -> EntryKey:

@@ -18,9 +18,9 @@ from metering import pace, ticks
 from metering.errors import InvalidValueError, StoreRefusedError, StoreUnavailableError
 from metering.price import UNITS_MAX
 from metering.store import keys
-from metering.store.lines import cut_lines, pending_words
+from metering.store.lines import cut_lines, pending_words, unbilled_ticks
 from metering.store.resp import Script
-from metering.store.state import SessionGrant, ShardState, StoreTotals
+from metering.store.state import SessionGrant, ShardMark, ShardState, StoreTotals, Unbilled
 from metering.units import (
     HOUR_TICKS,
     SHARDS,
@@ -69,6 +69,7 @@ class Store:
                 "deposits",
                 "cut",
                 "forget",
+                "forget_unbilled",
                 "leftovers",
                 "rebuild",
             )
@@ -222,7 +223,51 @@ class Store:
         while await self._run("forget", keys.meta(shard), up_to_number):
             pass
 
+    async def unbilled(self) -> list[Unbilled]:
+        """Return what is watched and never billed, as far as it was not forgotten."""
+        async with _door():
+            pipe = self._redis.pipeline(transaction=False)
+            for shard in range(SHARDS):
+                pipe.hgetall(keys.unbilled(shard))
+            replies: list[Mapping[bytes, bytes]] = await pipe.execute()
+        return [
+            Unbilled(
+                shard,
+                unbilled_ticks(reply.items()),
+                tuple(word for pair in reply.items() for word in pair),
+            )
+            for shard, reply in enumerate(replies)
+            if reply
+        ]
+
+    async def forget_unbilled(self, unbilled: Unbilled) -> None:
+        """Drop what the book has; what was added since is kept."""
+        await self._run("forget_unbilled", keys.unbilled(unbilled.shard), *unbilled.words)
+
     # Recovery
+
+    async def marks(self) -> dict[int, ShardMark]:
+        """Return what each shard that ever served a book says of it."""
+        async with _door():
+            pipe = self._redis.pipeline(transaction=False)
+            for shard in range(SHARDS):
+                pipe.hmget(keys.meta(shard), "epoch", "booked", "from", "to")
+                pipe.hget(keys.totals(shard), "metered")
+            replies = await pipe.execute()
+        found = {}
+        for shard in range(SHARDS):
+            (epoch, booked, first, stop), metered = replies[2 * shard : 2 * shard + 2]
+            if booked:
+                forgiven = Run(int(first), int(stop) - int(first)) if stop else None
+                found[shard] = ShardMark(
+                    (epoch or b"").decode(), int(booked), int(metered or 0), forgiven
+                )
+        return found
+
+    async def void(self) -> None:
+        """Let no claim pass until every shard is rebuilt."""
+        async with _door():
+            await self._redis.delete(*(keys.epoch(shard) for shard in range(SHARDS)))
 
     async def leftovers(self, shard: int, booked_number: int | None = None) -> tuple[CutLine, ...]:
         """Return what is pending or in cuts after `booked_number`, merged per key.
@@ -267,6 +312,7 @@ class Store:
             forgiven.first,
             forgiven.first + forgiven.count,
             metered,
+            state.newly_forgiven,
             *pending_words(state.pending),
         )
 
@@ -322,8 +368,8 @@ class Store:
 
     async def _sweep(self) -> None:
         """Void every shard, then remove what is derived from the book."""
+        await self.void()
         async with _door():
-            await self._redis.delete(*(keys.epoch(shard) for shard in range(SHARDS)))
             cursor = 0
             while True:
                 cursor, found = await self._redis.scan(cursor, match="{*}:*", count=_SWEEP_COUNT)
@@ -367,22 +413,29 @@ class Store:
 
     def _write_sessions(self, pipe: Any, state: ShardState, now_ms: int) -> None:
         for grant in state.sessions:
-            key = keys.session(grant.account, grant.session)
-            pipe.hset(
-                key,
-                mapping={
-                    "i": grant.stream,
-                    "s": keys.LIVE,
-                    "x": grant.expires_ms,
-                    "j": grant.join,
-                    "l": int(grant.limit_units),
-                    "b": keys.SEAT.pack(self._cap, self._cap, now_ms, 0, 0),
-                },
-            )
-            pipe.pexpireat(key, grant.expires_ms + self._keep_ms)
+            self._write_session(pipe, grant, now_ms, {"s": keys.LIVE})
             index = keys.sessions(grant.account, grant.stream)
             pipe.sadd(index, grant.session.to_bytes(8, "big"))
             pipe.pexpireat(index, grant.expires_ms + self._keep_ms)
+        for one in state.ended:
+            self._write_session(pipe, one.grant, now_ms, {"s": one.reason, "e": one.ended_ms})
+
+    def _write_session(
+        self, pipe: Any, grant: SessionGrant, now_ms: int, what: Mapping[str, bytes | str | int]
+    ) -> None:
+        key = keys.session(grant.account, grant.session)
+        pipe.hset(
+            key,
+            mapping={
+                "i": grant.stream,
+                "x": grant.expires_ms,
+                "j": grant.join,
+                "l": int(grant.limit_units),
+                "b": keys.SEAT.pack(self._cap, self._cap, now_ms, 0, 0),
+                **what,
+            },
+        )
+        pipe.pexpireat(key, int(what.get("e", grant.expires_ms)) + self._keep_ms)
 
 
 @asynccontextmanager

@@ -59,11 +59,58 @@ class PurseState:
 
 @dataclass(frozen=True, slots=True)
 class WatchedState:
-    """Ticks that an account has been billed for, of one stream (16 bytes)."""
+    """Ticks of one stream (16 bytes) that are never billed to an account again."""
 
     account: AccountId
     stream: bytes
     runs: tuple[Run, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EndedSession:
+    """A session that may not claim any more; evidence of what it got may still come.
+
+    Attributes:
+        grant: What it was allowed.
+        reason: Why it ended: one word.
+        ended_ms: Unix time.
+    """
+
+    grant: SessionGrant
+    reason: str
+    ended_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ShardMark:
+    """What a shard says of the book it served, as recovery asks for it.
+
+    Attributes:
+        epoch: Which recovery made it, empty for none. A book that never made it went back.
+        booked_number: Newest cut that it was told is booked. A book that has fewer went back.
+        metered: Ticks billed: in booked cuts or pending.
+        forgiven: `ShardState.forgiven`, as it was rebuilt last.
+    """
+
+    epoch: str
+    booked_number: int
+    metered: int
+    forgiven: Run | None
+
+
+@dataclass(frozen=True, slots=True)
+class Unbilled:
+    """Ticks of a shard that are watched and never billed, which the book may not have yet.
+
+    Attributes:
+        shard: Which.
+        ticks: By account and stream.
+        words: The same as the store has them, for `Store.forget_unbilled`.
+    """
+
+    shard: int
+    ticks: tuple[WatchedState, ...]
+    words: tuple[bytes, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +119,16 @@ class ShardState:
 
     Attributes:
         purses: Every account of the shard.
-        watched: Ticks of booked cuts in the last watched hours; older ones may be left out. Ticks
-            of `pending` are added by the store.
+        watched: Ticks of booked cuts, and of those never billed, in the last watched hours; older
+            ones may be left out. Ticks of `pending` are added by the store.
         pending: Ticks metered and not booked; `CutLine.cumulative` is not read.
         cumulative: Ticks of each key in booked cuts.
         booked_number: Last cut number that the book has of this shard, 0 before the first.
         sessions: Sessions that are live.
+        ended: Sessions that ended not long ago.
         forgiven: Ticks that are served and counted but never billed, because the book was restored;
             None at all other times.
+        newly_forgiven: Ticks that were metered here and that the restored book cannot hold.
     """
 
     purses: tuple[PurseState, ...] = ()
@@ -88,7 +137,9 @@ class ShardState:
     cumulative: tuple[tuple[EntryKey, int], ...] = ()
     booked_number: int = 0
     sessions: tuple[SessionGrant, ...] = ()
+    ended: tuple[EndedSession, ...] = ()
     forgiven: Run | None = None
+    newly_forgiven: int = 0
 
 
 @dataclass(frozen=True, slots=True)

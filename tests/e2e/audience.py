@@ -115,7 +115,10 @@ def settled(server: Server) -> dict[str, Any]:
         books = {f"{name}_ticks": n for name, n in totals.items()}
         is_still = books["pending_ticks"] == 0 and books["in_flight_ticks"] == 0
         differences = report["differences"]
-        return {**books, "differences": differences, "exit": done.returncode} if is_still else None
+        if not is_still:
+            return None
+        more = {"differences": differences, "restores": report["restores"]}
+        return {**books, **more, "exit": done.returncode}
 
     return until(question, "all settled", 30)
 

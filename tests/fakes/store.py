@@ -6,7 +6,7 @@ from collections import defaultdict
 
 from metering import ticks
 from metering.errors import InvalidValueError, StoreUnavailableError
-from metering.store.state import ShardState, StoreTotals
+from metering.store.state import ShardMark, ShardState, StoreTotals, Unbilled, WatchedState
 from metering.units import SHARDS, Cut, CutLine, EntryKey, Run, shard_of
 
 
@@ -19,6 +19,7 @@ class MemoryStore:
     def __init__(self, run_id: str = "run-1") -> None:
         self.run_id = run_id
         self.epochs: dict[int, str] = {}
+        self.made_by: dict[int, str] = {}
         self.pending: dict[int, dict[EntryKey, tuple[Run, ...]]] = defaultdict(dict)
         self.cuts: dict[int, dict[int, Cut]] = defaultdict(dict)
         self.last: dict[int, int] = defaultdict(int)
@@ -27,6 +28,7 @@ class MemoryStore:
         self.counted: dict[EntryKey, int] = defaultdict(int)
         self.watched: dict[tuple[bytes, bytes], tuple[Run, ...]] = {}
         self.states: dict[int, ShardState] = {}
+        self.free: dict[int, list[WatchedState]] = {}
         self.unpaid = 0
         self.forgiven = 0
 
@@ -81,6 +83,7 @@ class MemoryStore:
 
     async def rebuild(self, shard: int, state: ShardState, epoch: str) -> None:
         self.states[shard] = state
+        self.forgiven += state.newly_forgiven
         for key in [key for key in self.counted if shard_of(key.account) == shard]:
             del self.counted[key]
         self.pending[shard] = {line.key: line.runs for line in state.pending}
@@ -92,7 +95,28 @@ class MemoryStore:
         for line in state.pending:
             at = (line.key.account, line.key.stream.bytes)
             self.watched[at] = ticks.union(self.watched.get(at, ()), line.runs)
-        self.epochs[shard] = epoch
+        self.epochs[shard] = self.made_by[shard] = epoch
+
+    async def marks(self) -> dict[int, ShardMark]:
+        return {
+            shard: ShardMark(
+                self.made_by[shard],
+                self.booked[shard],
+                sum(n for key, n in self.counted.items() if shard_of(key.account) == shard)
+                + sum(ticks.count(runs) for runs in self.pending[shard].values()),
+                self.states[shard].forgiven,
+            )
+            for shard in self.states
+        }
+
+    async def void(self) -> None:
+        self.epochs.clear()
+
+    async def unbilled(self) -> list[Unbilled]:
+        return [Unbilled(shard, tuple(found), ()) for shard, found in self.free.items()]
+
+    async def forget_unbilled(self, unbilled: Unbilled) -> None:
+        self.free.pop(unbilled.shard)
 
     async def totals(self) -> StoreTotals:
         pending = sum(ticks.count(r) for shard in self.pending.values() for r in shard.values())

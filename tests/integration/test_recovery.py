@@ -187,7 +187,7 @@ async def test_a_crash_while_recovering_loses_nothing(crash_at):
         with pytest.raises(StoreUnavailableError):
             await again(house, after)
         assert house.book.recovered() != Recovered("", after.run_id, house.clock.at_ms)
-        assert (await after.epoch() is None) == (crash_at > 0)
+        assert await after.epoch() is None
     with pytest.raises(StoreUnavailableError):
         await cutter_of(house, after).round()
     after.rebuild = rebuild

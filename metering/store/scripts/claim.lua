@@ -1,7 +1,7 @@
 -- claim: many claims of one shard, each granted or refused whole (law 5). A refused one changes nothing.
 -- KEYS  {k}:e epoch marker (routes the call; all other keys share its tag)
 -- reads {k}:m {k}:s<account><session> {k}:a<account> {k}:w<id>:<hour>
--- writes {k}:s b, u {k}:a b {k}:w {k}:p {k}:t; where there is a limit also {k}:n<id> u, {k}:a u<day>
+-- writes {k}:s b, u {k}:a b {k}:w {k}:p {k}:f {k}:t; where there is a limit also {k}:n<id> u, {k}:a u<day>
 -- ARGV  epoch, watched seconds, bucket cap (1/5 ms), then one packed claim each (metering/store/resp.py)
 -- Answers per claim: verdict (0 granted 1 purse 2 limit 3 session 4 pace 5 too old), new ticks, cost, balance.
 if call('GET', KEYS[1]) ~= ARGV[1] then return 'EPOCH' end
@@ -60,6 +60,7 @@ local function claim(packed)
         cost = cost - n * piece[9]
         piece[5] = piece[5] - bits
         piece[6] = piece[6] - n
+        piece.forgiven = bits
       end
     end
     new = new - forgiven
@@ -87,6 +88,7 @@ local function claim(packed)
   for _, piece in ipairs(pieces) do
     hour = watch(piece, watched_s, hour)
     if piece[6] > 0 then pend(P, id, s[4], piece, piece[5]) end
+    if piece.forgiven then keep_unbilled(P, id, piece, piece.forgiven) end
   end
   sum_new, sum_forgiven = sum_new + new, sum_forgiven + forgiven
   call('HSET', S, 'b', pack_seat(v, w, now, ticks + new, hour))

@@ -80,6 +80,14 @@ local function pend(P, id, join, piece, bits)
   call('HINCRBY', P .. 'p', 'b' .. id .. ':' .. join .. ':' .. piece[8] .. ':' .. piece[7], int(bits * 2 ^ shift))
 end
 
+-- Keeps ticks that are watched and never billed, until the book has them: a rebuild must find them watched.
+local function keep_unbilled(P, id, piece, bits)
+  local field = id .. ':' .. piece[7]
+  local shift = (piece[7] + 1) * 30 - piece[10] - piece[4]
+  local old = tonumber(call('HGET', P .. 'f', field) or 0)
+  call('HSET', P .. 'f', field, int(bit.bor(old, bits * 2 ^ shift)))
+end
+
 -- The part of a piece's new bits that lies in the forgiven range [from, to).
 local function forgiven_bits(piece, from, to)
   local bits = 0

@@ -66,8 +66,10 @@ local function evidence(packed)
         billed, cost = billed + paid, cost + paid * units
         if paid < piece[6] then
           T.unpaid, is_dry = T.unpaid + piece[6] - paid, true
+          free = free + piece[5] - bits
         end
       end
+      if free > 0 then keep_unbilled(P, id, piece, free) end
     end
   end
   if billed > 0 then

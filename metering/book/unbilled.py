@@ -1,0 +1,114 @@
+"""What is never billed: seconds unpaid or forgiven, and the floors of a restored book."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from uuid import UUID
+
+from sqlalchemy import func, select
+
+from metering import runs, ticks
+from metering.book import schema
+from metering.book.engine import upsert
+from metering.book.records import Floor, Restore, UnbilledTicks
+from metering.book.rows import Rows, chunks
+from metering.units import HOUR_TICKS, AccountId, Run, shard_of
+
+
+class UnbilledRows(Rows):
+    """The part of the book about what is never billed."""
+
+    def add_unbilled(self, found: Iterable[UnbilledTicks]) -> None:
+        """Keep these ticks, beside those that are there already: said twice, they are kept once."""
+        hours: dict[tuple[AccountId, UUID, int], list[Run]] = {}
+        for one in found:
+            for run in one.runs:
+                for hour, bit, bits in ticks.by_hour(run):
+                    added = hours.setdefault((one.account, one.stream, hour), [])
+                    added.append(Run(hour * HOUR_TICKS + bit, bits))
+        table = schema.unbilled.c
+        with self._writing() as connection:
+            for accounts in chunks(sorted({account for account, _, _ in hours})):
+                for row in connection.execute(
+                    select(schema.unbilled).where(
+                        table.account.in_(accounts),
+                        table.hour.between(
+                            min(hour for _, _, hour in hours), max(hour for _, _, hour in hours)
+                        ),
+                    )
+                ):
+                    if (row.account, row.stream, row.hour) in hours:
+                        hours[row.account, row.stream, row.hour].extend(runs.from_text(row.runs))
+            upsert(
+                connection,
+                schema.unbilled,
+                [
+                    {
+                        "account": account,
+                        "stream": stream,
+                        "hour": hour,
+                        "shard": shard_of(account),
+                        "runs": runs.to_text(ticks.normal(kept)),
+                    }
+                    for (account, stream, hour), kept in hours.items()
+                ],
+                ("runs",),
+            )
+
+    def unbilled(self, shard: int, from_tick: int = 0) -> list[UnbilledTicks]:
+        """Return the ticks of a shard that are never billed, from a tick's hour on."""
+        table = schema.unbilled.c
+        with self._reading() as connection:
+            return [
+                UnbilledTicks(row.account, row.stream, runs.from_text(row.runs))
+                for row in connection.execute(
+                    select(schema.unbilled).where(
+                        table.shard == shard, table.hour >= from_tick // HOUR_TICKS
+                    )
+                )
+            ]
+
+    def add_floor(self, floor: Floor) -> None:
+        """Note that another book had served a shard; found again, only its end moves."""
+        row = {
+            "shard": floor.shard,
+            "epoch": floor.epoch,
+            "from_tick": floor.forgiven.first,
+            "to_tick": floor.forgiven.end,
+            "found_ms": floor.found_ms,
+            "lost_ticks": floor.lost_ticks,
+        }
+        with self._writing() as connection:
+            upsert(connection, schema.floors, [row], ("to_tick",))
+
+    def forgiven(self, shard: int, from_tick: int = 0) -> list[Run]:
+        """Return the ranges in which a shard forgives, as far as they end after a tick."""
+        floors = schema.floors.c
+        with self._reading() as connection:
+            return [
+                Run(row.from_tick, row.to_tick - row.from_tick)
+                for row in connection.execute(
+                    select(floors.from_tick, floors.to_tick).where(
+                        floors.shard == shard, floors.to_tick > from_tick
+                    )
+                )
+            ]
+
+    def restores(self) -> list[Restore]:
+        """Return each time at which this book was found to be a restored one, oldest first."""
+        floors = schema.floors.c
+        with self._reading() as connection:
+            return [
+                Restore(found_ms, shards, Run(first, stop - first), lost)
+                for found_ms, shards, first, stop, lost in connection.execute(
+                    select(
+                        floors.found_ms,
+                        func.count(),
+                        func.min(floors.from_tick),
+                        func.max(floors.to_tick),
+                        func.sum(floors.lost_ticks),
+                    )
+                    .group_by(floors.found_ms)
+                    .order_by(floors.found_ms)
+                )
+            ]
