@@ -1,22 +1,19 @@
 """Claims per second and CPU per claim, beside a bare pipelined SETBIT + HINCRBY in the same run.
 
 Run: python bench/claims.py [--viewers 20000] [--rounds 5] [--fsync everysec]
-The last line is JSON. Ratios are worth more than rates: both halves share the machine.
+Ratios are worth more than rates: both halves share the machine.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import json
-import os
-import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from _common import cpu_s, table, write
 
 from metering.claims import RawClaims
 from metering.ports import Claim
@@ -28,13 +25,6 @@ from metering.units import SHARDS, AccountId, PricedRun, Run, SessionId, Units, 
 
 STREAM = bytes(15) + b"\x07"
 PIPELINE = 500
-_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
-
-
-def cpu_s(pid: int) -> float:
-    """Return the CPU seconds that a process has used."""
-    words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(words[11]) + int(words[12])) / _TICKS_PER_S
 
 
 class Stopwatch:
@@ -117,7 +107,7 @@ async def bare_round(socket: Path, accounts: list[AccountId], tick: int) -> None
     await writer.wait_closed()
 
 
-async def measure(viewers: int, rounds: int, fsync: str) -> dict[str, object]:
+async def measure(viewers: int, rounds: int, fsync: str) -> dict[str, Any]:
     """Return what both halves cost."""
     accounts = [AccountId(n.to_bytes(32, "big")) for n in range(1, viewers + 1)]
     with tempfile.TemporaryDirectory(prefix="vk-bench-") as folder:
@@ -146,8 +136,8 @@ async def measure(viewers: int, rounds: int, fsync: str) -> dict[str, object]:
 
 def _summary(
     watches: dict[str, list[Stopwatch]], viewers: int, rounds: int, fsync: str, per_flush: float
-) -> dict[str, object]:
-    facts: dict[str, object] = {}
+) -> dict[str, Any]:
+    facts: dict[str, Any] = {}
     cost = {}
     for name, some in watches.items():
         total = Stopwatch(0, viewers * rounds)
@@ -174,10 +164,13 @@ def main() -> None:
     parser.add_argument("--fsync", choices=("everysec", "always"), default="everysec")
     options = parser.parse_args()
     facts = asyncio.run(measure(options.viewers, options.rounds, options.fsync))
-    for name in ("claims", "bare"):
-        print(f"{name:7} {facts[name]}")
-    print(f"Redis CPU of a claim / bare pair: {facts['redis_cpu_ratio']}")
-    print(json.dumps(facts))
+    print("CPU of one claim, group commit, beside a bare SETBIT + HINCRBY")
+    table(
+        ("", "per s", "Redis us", "own us"),
+        [(name, *facts[name].values()) for name in ("claims", "bare")],
+    )
+    print(f"Redis CPU to bare: {facts['redis_cpu_ratio']}; both CPU to bare: {facts['cpu_ratio']}")
+    write("claims", facts)
 
 
 if __name__ == "__main__":

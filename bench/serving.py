@@ -1,40 +1,40 @@
-"""Serving from memory beside nginx: requests per second, CPU per request, and their ratio.
+"""The real HTTP process beside nginx with the same bytes: requests per second and CPU of each.
 
-One server process of ours with a gate that grants at once, and one nginx worker with the same bytes
-as files, in the same run; the load generator is this process. CPU is the server's own (user and
-system), so a busy machine moves the figures less than wall time. `python bench/serving.py
-[--seconds 0.6] [--rounds 3] [--connections 16]` prints JSON: the best of the rounds, which are
-interleaved.
+One HTTP process as the server starts it, with a real Redis of its own; this program speaks to it as
+control and as two workers, then asks for playlists, parts and segments of a free stream and of a
+priced one (every part claimed by a viewer of its own, at most one claim a second and viewer).
+nginx serves the same bytes as files. CPU is the process's own (user and system), so a busy machine
+moves it less than requests per second. Best of the rounds, which are interleaved.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import json
+import contextlib
 import os
-import shutil
-import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
+from typing import Any, Final, cast
 from uuid import UUID
 
 import uvloop
-from aiohttp import web
+from _common import ROOT, cpu_s, table, write
+from harness import free_port
 
 from mediaserver.access.tokens import Grant, mint
 from mediaserver.clock import SystemClock
 from mediaserver.hls import addresses
 from mediaserver.hls.hub import Hub
-from mediaserver.hls.serve import MediaHandler
-from mediaserver.hls.show import Show
 from mediaserver.link import (
+    Hello,
     InitMade,
+    Message,
     PartMade,
     Policy,
     RenditionsSet,
@@ -43,134 +43,198 @@ from mediaserver.link import (
     SlotOpened,
 )
 from mediaserver.media import Part, Rendition, Slot
+from mediaserver.processes.link_client import LinkClients
+from metering.store.embedded import EmbeddedRedis
+from metering.store.redis import Store
+from metering.store.state import PurseState, SessionGrant, ShardState
 from metering.units import (
+    SHARDS,
     AccountId,
-    Admission,
     Asset,
-    Fetch,
     Planck,
     PriceVersion,
-    Run,
     SessionId,
     StreamPolicy,
-    Verdict,
+    Units,
+    shard_of,
 )
 
-STREAM = UUID(int=7)
-KEYS = ((1, b"k" * 32),)
-START_MS = 1_790_000_000_000
-SEGMENTS = 20
-PART_BYTES = 75_000
-PARTS = 10
-MODES = ("server", "application", "aiohttp")
-"""Our handler on a bare server, behind an application; and aiohttp's own response, unmetered."""
-TICKS_HZ = os.sysconf("SC_CLK_TCK")
+KEYS: Final = ((1, b"k" * 32),)
+FREE: Final = StreamPolicy(UUID(int=7), "free", "Free", ())
+PAID: Final = StreamPolicy(UUID(int=8), "paid", "Paid", (PriceVersion(1, 0, Planck(5)),))
+EPOCH: Final = "bench"
+SEGMENTS: Final = 30
+PARTS: Final = 4
+PART_MS: Final = 500
+PART_BYTES: Final = 75_000
+VIEWERS: Final = 2000
+"""Of each kind: at some thousand requests a second each is asked for about two parts a second."""
+KINDS: Final = ("playlist", "part", "segment")
+WARM_UP_S: Final = 0.2
 
 
-class NullGate:
-    """Grants everything at once: what is measured is everything but money."""
+@dataclass
+class Media:
+    """A minute of a live stream, and its paths below ``/<slug>/``."""
 
-    def __init__(self) -> None:
-        self._policy = StreamPolicy(STREAM, "cam", "Cam", (PriceVersion(1, 0, Planck(5)),))
-        self._granted = Admission(Verdict.GRANTED)
-
-    def policy(self, slug: str) -> StreamPolicy | None:
-        """Return the one stream's."""
-        return self._policy if slug == "cam" else None
-
-    def is_priced(self, policy: StreamPolicy, run: Run) -> bool:
-        """Every tick has its price."""
-        return bool(policy.prices) and run.count > 0
-
-    def admit_now(self, fetch: Fetch) -> Admission:  # noqa: ARG002 - a port
-        """Grant."""
-        return self._granted
-
-    async def admit(self, fetch: Fetch) -> Admission:
-        """Grant."""
-        return self.admit_now(fetch)
+    messages: list[Message]
+    paths: dict[str, list[str]]
+    bytes: dict[str, bytes]
 
 
-def live_hub() -> tuple[Hub, dict[str, str]]:
-    """A show with 0.5 s parts of 75 kB and 5 s segments of 750 kB, as the spike had."""
-    hub = Hub(SystemClock(), 60, 1000)
-    feed = hub.feed("bench")
-    rendition = Rendition("source", ("avc1.64001f",), 4_000_000, 3_000_000, 1280, 720, 30_000)
-    feed.apply(ShowOpened(STREAM, "cam", 5, 500, 5, 30_000, audio_only=False))
-    feed.apply(RenditionsSet((rendition,)))
-    feed.apply(InitMade("source", "0" * 16, b"init"))
-    paths = {}
-    payload = os.urandom(PART_BYTES)
-    now_ms = START_MS
+def media(slug: str, stream: UUID, start_ms: int, payload: bytes) -> Media:
+    """Return 2 s segments of 0.5 s parts, as the defaults are, at 1.2 Mbit/s."""
+    rendition = Rendition("source", ("avc1.64001f",), 4_000_000, 1_200_000, 1280, 720, 30_000)
+    window_ms = SEGMENTS * PARTS * PART_MS
+    messages: list[Message] = [
+        ShowOpened(stream, slug, 5, PART_MS, 3, window_ms, audio_only=False),
+        RenditionsSet((rendition,)),
+        InitMade("source", "0" * 16, b"init"),
+    ]
+    parts, segments = [], []
+    now_ms = start_ms
     for msn in range(SEGMENTS):
         for part in range(PARTS):
-            slot = Slot(msn, part, now_ms, now_ms + 500)
-            feed.apply(SlotOpened(slot, is_discontinuity=False))
-            made = Part("source", slot, now_ms + 500, 500_000, part == 0, "0" * 16, payload)
-            feed.apply(PartMade(made))
-            paths["part"] = f"/cam/5/source/{addresses.part_name(slot)}"
-            now_ms += 500
-        feed.apply(SegmentEnded("source", msn, now_ms, PARTS * 500_000))
-        name = addresses.segment_name(msn, now_ms // 1000 - 5, 5)
-        paths["segment"] = f"/cam/5/source/{name}"
-    paths["playlist"] = "/cam/5/source/media.m3u8"
-    return hub, paths
+            slot = Slot(msn, part, now_ms, now_ms + PART_MS)
+            now_ms += PART_MS
+            made = Part("source", slot, now_ms, PART_MS * 1000, part == 0, "0" * 16, payload)
+            messages += [SlotOpened(slot, is_discontinuity=False), PartMade(made)]
+            parts.append(f"/{slug}/5/source/{addresses.part_name(slot)}")
+        messages.append(SegmentEnded("source", msn, now_ms, PARTS * PART_MS * 1000))
+        first = (now_ms - PARTS * PART_MS) // 1000
+        segments.append(f"/{slug}/5/source/{addresses.segment_name(msn, first, 2)}")
+    hub = Hub(SystemClock(), 60, 1000)
+    feed = hub.feed("bench")
+    for message in messages:
+        feed.apply(message)
+    playlist = f"/{slug}/5/source/media.m3u8"
+    text = cast("tuple[str, str]", hub.boot_playlist(slug))[1].encode()
+    contents = dict.fromkeys(parts, payload)
+    contents |= dict.fromkeys(segments, payload * PARTS)
+    return Media(
+        messages,
+        {"playlist": [playlist], "part": parts, "segment": segments},
+        {**contents, playlist: text},
+    )
 
 
-def serve_ours(mode: str, ready_fd: int) -> None:
-    """The child: our handler, bare or behind an aiohttp application."""
-
-    async def run() -> None:
-        hub, _ = live_hub()
-        handler = MediaHandler(hub, NullGate(), SystemClock())
-        policy = Policy((), KEYS, Asset(), "", "", "", is_top_up_open=False, replay_from_ms=0)
-        handler.set_policy(policy)
-
-        async def root(request: web.BaseRequest) -> web.StreamResponse:
-            path = request.raw_path.partition("?")[0]
-            return await handler.handle(request, addresses.parse(path))
-
-        show = cast("Show", hub.current("cam"))
-        boot = cast("tuple[str, str]", hub.boot_playlist("cam"))[1].encode()
-
-        async def plain(request: web.BaseRequest) -> web.StreamResponse:
-            place = addresses.parse(request.raw_path).place
-            if isinstance(place, addresses.Segment | addresses.PartAddress):
-                return web.Response(body=b"".join(show.media[place].chunks))
-            return web.Response(body=boot)
-
-        runner: web.BaseRunner
-        if mode != "server":
-            app = web.Application()
-            app.router.add_route("*", "/{tail:.*}", plain if mode == "aiohttp" else root)
-            runner = web.AppRunner(app, access_log=None)
-        else:
-            runner = web.ServerRunner(web.Server(root, access_log=None))
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        os.write(ready_fd, f"{runner.addresses[0][1]}\n".encode())
-        await asyncio.sleep(600)
-
-    uvloop.run(run())
+def accounts(kind: str) -> list[AccountId]:
+    """Return the viewers who ask for one kind of object."""
+    first = 1 + KINDS.index(kind) * VIEWERS
+    return [AccountId(number.to_bytes(32, "big")) for number in range(first, first + VIEWERS)]
 
 
-def start_ours(mode: str) -> tuple[subprocess.Popen[bytes], int]:
-    read_fd, write_fd = os.pipe()
-    command = [sys.executable, __file__, "--child", mode, "--ready-fd", str(write_fd)]
-    process = subprocess.Popen(command, pass_fds=(write_fd,))
-    os.close(write_fd)
-    with os.fdopen(read_fd) as pipe:
-        return process, int(pipe.readline())
+def paid_requests(kind: str, paths: list[str]) -> Iterator[bytes]:
+    """Yield requests of all viewers in turn, each going on to its next object."""
+    expires_s = int(time.time()) + 3600
+    prefixes = [
+        f"/w/{mint(Grant(who, PAID.stream, SessionId(1), expires_s), KEYS)}"
+        for who in accounts(kind)
+    ]
+    while True:
+        for path in paths:
+            for prefix in prefixes:
+                yield request(prefix + path)
 
 
-def start_nginx(root: Path, files: dict[str, bytes]) -> tuple[subprocess.Popen[bytes], int]:
-    for path, content in files.items():
-        target = root / "www" / path.lstrip("/")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(content)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+def free_requests(paths: list[str]) -> Iterator[bytes]:
+    """Yield requests for all objects in turn."""
+    requests = [request(path) for path in paths]
+    while True:
+        yield from requests
+
+
+def request(path: str) -> bytes:
+    """Return a GET."""
+    return f"GET {path} HTTP/1.1\r\nHost: bench\r\nAccept-Encoding: identity\r\n\r\n".encode()
+
+
+async def fill(store: Store) -> None:
+    """Give every viewer a purse and a session."""
+    by_shard: dict[int, list[AccountId]] = {shard: [] for shard in range(SHARDS)}
+    for kind in KINDS:
+        for who in accounts(kind):
+            by_shard[shard_of(who)].append(who)
+    stream = PAID.stream.bytes
+    for shard, some in by_shard.items():
+        state = ShardState(
+            purses=tuple(PurseState(who, Units(10**12), Units(0)) for who in some),
+            sessions=tuple(
+                SessionGrant(who, stream, SessionId(1), 1, Units(0), 1 << 45) for who in some
+            ),
+        )
+        await store.rebuild(shard, state, EPOCH)
+
+
+@dataclass
+class Target:
+    """One server's port, the processes whose CPU counts, and what it is asked."""
+
+    port: int
+    pids: tuple[int, ...]
+    asked: dict[str, Iterator[bytes]]
+    best: dict[str, dict[str, float]] = field(default_factory=dict)
+
+
+@contextlib.asynccontextmanager
+async def our_server(root: Path, streams: dict[str, Media]) -> AsyncIterator[dict[str, Target]]:
+    """Yield the HTTP process, free and metered."""
+    run = root / "run"
+    run.mkdir()
+    port = free_port()
+    config = root / "config.toml"
+    config.write_text(f'[server]\nport = {port}\ndata_dir = "{root}"\n[log]\nlevel = "error"\n')
+    words = [sys.executable, "-m", "mediaserver.processes.http", "--config", str(config)]
+    async with contextlib.AsyncExitStack() as stack:
+        redis = await stack.enter_async_context(
+            EmbeddedRedis(root / "redis", run / "redis.sock", "everysec")
+        )
+        store = await Store.connect(redis.url, "everysec")
+        await fill(store)
+        policy = Policy((FREE, PAID), KEYS, Asset(), EPOCH, store.run_id, "", False, 0)
+        await store.close()
+        process = subprocess.Popen([*words, "--index", "0"], cwd=ROOT)  # noqa: ASYNC220 - at once
+        stack.callback(process.wait, 10)
+        stack.callback(process.terminate)
+        await until_open(port)
+        for name, told in (("free", streams["free"]), ("paid", streams["paid"])):
+            hello = Hello("worker", name, os.getpid())
+            await stack.enter_async_context(link(run, hello, told.messages))
+        control = await stack.enter_async_context(
+            link(run, Hello("control", "control", os.getpid()), [policy])
+        )
+        await asyncio.sleep(0.5)
+        repeat = asyncio.create_task(tell(control, policy))
+        stack.callback(repeat.cancel)
+        paid, free = streams["paid"].paths, streams["free"].paths
+        yield {
+            "free": Target(port, (process.pid,), {k: free_requests(free[k]) for k in KINDS}),
+            "metered": Target(
+                port, (process.pid, redis.pid), {k: paid_requests(k, paid[k]) for k in KINDS}
+            ),
+        }
+
+
+def link(run: Path, hello: Hello, messages: list[Message]) -> LinkClients:
+    """Return a peer that tells `messages` to the HTTP process."""
+    return LinkClients(run, hello, lambda: messages, 1 << 30)
+
+
+async def tell(control: LinkClients, policy: Policy) -> None:
+    """Be heard every 5 s, as control is."""
+    while True:
+        await asyncio.sleep(5)
+        control.send(policy)
+
+
+@contextlib.asynccontextmanager
+async def nginx(root: Path, held: Media) -> AsyncIterator[Target]:
+    """Yield one nginx process with the same bytes as files."""
+    for path, content in held.bytes.items():
+        file = root / "www" / path.lstrip("/")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+    port = free_port()
     temps = "\n".join(
         f"{kind}_temp_path {root}/{kind};"
         for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
@@ -179,132 +243,151 @@ def start_nginx(root: Path, files: dict[str, bytes]) -> tuple[subprocess.Popen[b
         f"""daemon off; master_process off; pid {root}/pid; error_log {root}/error.log;
         events {{ worker_connections 256; }}
         http {{ {temps} access_log off; sendfile on; tcp_nopush on; keepalive_requests 100000000;
+        open_file_cache max=1000;
         types {{ video/mp4 m4s; application/vnd.apple.mpegurl m3u8; }}
         server {{ listen 127.0.0.1:{port}; root {root}/www;
         add_header Cache-Control "public, max-age=30"; etag on; }} }}"""
     )
-    process = subprocess.Popen(["nginx", "-c", f"{root}/nginx.conf", "-p", str(root)])
-    deadline = time.monotonic() + 5
-    while time.monotonic() < deadline:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                break
-        time.sleep(0.05)
-    return process, port
+    words = ["nginx", "-c", f"{root}/nginx.conf", "-p", str(root)]
+    process = subprocess.Popen(words)  # noqa: ASYNC220 - at once
+    try:
+        await until_open(port)
+        yield Target(port, (process.pid,), {k: free_requests(held.paths[k]) for k in KINDS})
+    finally:
+        process.terminate()
+        process.wait(10)
 
 
-def cpu_s(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS_HZ
+async def until_open(port: int) -> None:
+    """Wait until something listens."""
+    for _ in range(200):
+        with contextlib.suppress(OSError):
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.close()
+            return
+        await asyncio.sleep(0.05)
+    sys.exit(f"nothing listens on {port}")
 
 
 class Client(asyncio.Protocol):
-    """Asks again as soon as the last answer is whole."""
+    """Asks for the next object as soon as the last answer is whole."""
 
-    def __init__(self, request: bytes) -> None:
+    def __init__(self, requests: Iterator[bytes]) -> None:
         self.done = 0
-        self._request = request
+        self._requests = requests
         self._left = 0
         self._head = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Ask."""
         self._transport = cast("asyncio.Transport", transport)
-        self._transport.write(self._request)
+        self._transport.write(next(self._requests))
 
     def data_received(self, data: bytes) -> None:
         """Count bytes; ask again when the answer is whole."""
-        while data:
-            if self._left:
-                self._left -= len(data)
-                data = b""
-            else:
-                self._head += data
-                end = self._head.find(b"\r\n\r\n")
-                if end < 0:
-                    return
-                head = self._head[:end].lower()
-                if b" 200 " not in head[:20]:
-                    sys.exit(head.decode())
-                at = head.index(b"content-length: ") + 16
-                length = int(head[at:].partition(b"\r")[0])
-                self._left = length - (len(self._head) - end - 4)
-                self._head = data = b""
-            if self._left == 0:
-                self.done += 1
-                self._transport.write(self._request)
+        if self._left:
+            self._left -= len(data)
+        else:
+            self._head += data
+            end = self._head.find(b"\r\n\r\n")
+            if end < 0:
+                return
+            head = self._head[:end].lower()
+            if b" 200 " not in head[:20]:
+                print(self._head.decode(), file=sys.stderr)
+                os._exit(1)
+            at = head.index(b"content-length: ") + 16
+            self._left = int(head[at:].partition(b"\r")[0]) - (len(self._head) - end - 4)
+            self._head = b""
+        if self._left == 0:
+            self.done += 1
+            self._transport.write(next(self._requests))
 
 
-async def load(
-    port: int, path: str, connections: int, seconds: float, pid: int
-) -> dict[str, float]:
-    request = f"GET {path} HTTP/1.1\r\nHost: bench\r\nAccept-Encoding: identity\r\n\r\n".encode()
+async def load(target: Target, kind: str, connections: int, seconds: float) -> dict[str, float]:
+    """Return what one stretch of load cost."""
     loop = asyncio.get_running_loop()
+    asked = target.asked[kind]
     pairs = [
-        await loop.create_connection(lambda: Client(request), "127.0.0.1", port)
+        await loop.create_connection(lambda: Client(asked), "127.0.0.1", target.port)
         for _ in range(connections)
     ]
-    clients = [client for _, client in pairs]
-    await asyncio.sleep(0.2)
-    done, cpu, start = sum(c.done for c in clients), cpu_s(pid), time.perf_counter()
+
+    def now() -> list[float]:
+        done = float(sum(client.done for _, client in pairs))
+        return [done, time.perf_counter(), *map(cpu_s, target.pids)]
+
+    await asyncio.sleep(WARM_UP_S)
+    before = now()
     await asyncio.sleep(seconds)
-    count = sum(c.done for c in clients) - done
-    used_s, took_s = cpu_s(pid) - cpu, time.perf_counter() - start
+    count, took_s, *used_s = (b - a for a, b in zip(before, now(), strict=True))
     for transport, _ in pairs:
         transport.abort()
-    return {"requests_per_s": round(count / took_s), "cpu_us": round(used_s / count * 1e6, 1)}
+    costs = dict(zip(("cpu_us", "redis_us"), (1e6 * s / count for s in used_s), strict=False))
+    return {"per_s": count / took_s, **costs}
+
+
+def keep_best(best: dict[str, float], seen: dict[str, float]) -> None:
+    """Take over what is better."""
+    for key, value in seen.items():
+        pick = max if key == "per_s" else min
+        best[key] = pick(best.get(key, value), value)
+
+
+async def measure(connections: int, seconds: float, rounds: int) -> dict[str, Any]:
+    """Return the best of the rounds, by kind and server."""
+    payload = os.urandom(PART_BYTES)
+    start_ms = (int(time.time()) - SEGMENTS * 2) // 2 * 2000
+    streams = {p.slug: media(p.slug, p.stream, start_ms, payload) for p in (FREE, PAID)}
+    async with contextlib.AsyncExitStack() as stack:
+        root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="vk-bench-")))
+        (root / "nginx").mkdir()
+        targets = {
+            "nginx": await stack.enter_async_context(nginx(root / "nginx", streams["free"])),
+            **await stack.enter_async_context(our_server(root, streams)),
+        }
+        for kind in [*KINDS] * rounds:
+            for target in targets.values():
+                seen = await load(target, kind, connections, seconds)
+                keep_best(target.best.setdefault(kind, {}), seen)
+    result: dict[str, Any] = {}
+    for kind in KINDS:
+        path = streams["free"].paths[kind][0]
+        base = targets["nginx"].best[kind]["cpu_us"]
+        result[kind] = {"size_bytes": len(streams["free"].bytes[path])}
+        for name, target in targets.items():
+            best = target.best[kind]
+            ratio = round((best["cpu_us"] + best.get("redis_us", 0)) / base, 2)
+            facts = {key: round(value, 1) for key, value in best.items()}
+            result[kind][name] = {**facts, "cpu_to_nginx": ratio}
+    return result
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=0.6)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--connections", type=int, default=16)
-    parser.add_argument("--child", default="")
-    parser.add_argument("--ready-fd", type=int, default=-1)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--connections", type=int, default=32)
     options = parser.parse_args()
-    if options.child:
-        serve_ours(options.child, options.ready_fd)
-        return
-    hub, paths = live_hub()
-    show = cast("Show", hub.current("cam"))
-    files = {}
-    for path in paths.values():
-        place = addresses.parse(path).place
-        if isinstance(place, addresses.Segment | addresses.PartAddress):
-            files[path] = b"".join(show.media[place].chunks)
-    boot = cast("tuple[str, str]", hub.boot_playlist("cam"))
-    files[paths["playlist"]] = boot[1].encode()
-    grant = Grant(AccountId(b"a" * 32), STREAM, SessionId(1), int(time.time()) + 3600)
-    prefix = f"/w/{mint(grant, KEYS)}"
-    root = Path(tempfile.mkdtemp(prefix="vilokanam-bench-"))
-    processes = []
-    result: dict[str, dict[str, object]] = {}
-    try:
-        servers = {"nginx": ("", start_nginx(root, files))}
-        servers |= {m: (prefix, start_ours(m)) for m in MODES}
-        processes = [process for _, (process, _) in servers.values()]
-        for kind in ("playlist", "part", "segment"):
-            row: dict[str, object] = {"size_bytes": len(files[paths[kind]])}
-            for name in servers:
-                row[name] = {"requests_per_s": 0, "cpu_us": float("inf")}
-            for name, (before, (process, port)) in [*servers.items()] * options.rounds:
-                path, pid = before + paths[kind], process.pid
-                seen = uvloop.run(load(port, path, options.connections, options.seconds, pid))
-                best = cast("dict[str, float]", row[name])
-                best["requests_per_s"] = max(best["requests_per_s"], seen["requests_per_s"])
-                best["cpu_us"] = min(best["cpu_us"], seen["cpu_us"])
-            base = row["nginx"]["cpu_us"]  # type: ignore[index]
-            for name in MODES:
-                cpu_us = row[name]["cpu_us"]  # type: ignore[index]
-                row[f"{name}_to_nginx"] = round(cpu_us / base, 2)
-            result[kind] = row
-    finally:
-        for process in processes:
-            process.send_signal(signal.SIGTERM)
-            process.wait(10)
-        shutil.rmtree(root)
-    print(json.dumps(result, indent=1))
+    result = uvloop.run(measure(options.connections, options.seconds, options.rounds))
+    print("CPU of serving one object; the ratio is to nginx, and counts Redis for metered ones")
+    table(
+        ("object", "bytes", "server", "requests/s", "CPU us", "Redis us", "to nginx"),
+        [
+            (
+                kind,
+                row["size_bytes"],
+                name,
+                round(row[name]["per_s"]),
+                row[name]["cpu_us"],
+                row[name].get("redis_us", ""),
+                row[name]["cpu_to_nginx"],
+            )
+            for kind, row in result.items()
+            for name in ("nginx", "free", "metered")
+        ],
+    )
+    write("serving", result)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""The whole tree of settings, frozen, and how it is read.
+"""How the settings are read: defaults, the file, the environment; every fault at once.
 
-Each room keeps its own record beside its code; this file joins them into `Settings`. Defaults come
+The records are in settings_tree.py, each room's beside its code. Defaults come
 first, then the file, then the environment. `load` reports every fault at once, so that an operator
 mends a file in one go. What each key means: config/mediaserver.toml, which a test keeps true.
 """
@@ -11,18 +11,13 @@ import difflib
 import json
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, Final, cast, get_args, get_origin, get_type_hints
 
-from mediaserver.access.settings import AuthSettings
 from mediaserver.errors import ConfigError
-from mediaserver.hls.settings import HlsSettings
-from mediaserver.ingest.settings import IngestSettings
-from mediaserver.settings_checks import cross_faults
-from mediaserver.transcode.settings import TranscodeSettings
-from metering.settings import ChainSettings, MeteringSettings, PriceSettings
-from metering.units import Asset
+from mediaserver.settings_checks import cross_faults, text_faults
+from mediaserver.settings_tree import Settings
 
 ENVIRONMENT_PREFIX: Final = "VILOKANAM_"
 """``VILOKANAM_HLS__PART_TARGET_MS=200``: two underscores between table and key."""
@@ -31,72 +26,6 @@ FILE_BYTES_MAX: Final = 1 << 20
 LIST_ITEMS_MAX: Final = 64
 """No list of ours (addresses, rungs) needs more."""
 _MISSING: Final = object()
-
-
-@dataclass(frozen=True, slots=True)
-class ServerSettings:
-    """Where the server listens and keeps its files. Why each default: config/mediaserver.toml."""
-
-    host: str = "127.0.0.1"
-    port: int = field(default=8080, metadata={"low": 1, "high": 65535})
-    http_processes: int = field(default=1, metadata={"low": 1, "high": 64})
-    data_dir: str = "data"
-    public_url: str = ""
-    drain_timeout_s: int = field(default=5, metadata={"low": 1, "high": 600})
-    worker_spares: int = field(default=1, metadata={"low": 1, "high": 16})
-    workers_max: int = field(default=16, metadata={"low": 1, "high": 1000})
-
-
-@dataclass(frozen=True, slots=True)
-class LogSettings:
-    """How the server speaks to its operator. Why each default: config/mediaserver.toml."""
-
-    format: str = field(default="json", metadata={"choices": ("json", "console")})
-    level: str = field(default="info", metadata={"choices": ("debug", "info", "warning", "error")})
-
-
-@dataclass(frozen=True, slots=True)
-class EdgeSettings:
-    """What `vilokanam edge config` writes. Why each default: config/mediaserver.toml."""
-
-    origin_url: str = "http://127.0.0.1:8080"
-    listen: str = "127.0.0.1:8090"
-    server_name: str = "_"
-    tls_certificate: str = ""
-    tls_key: str = ""
-    cache_dir: str = "/var/cache/vilokanam"
-    cache_memory_mb: int = field(default=16, metadata={"low": 1, "high": 4096})
-    cache_disk_mb: int = field(default=2048, metadata={"low": 16, "high": 16 << 20})
-    fill_wait_ms: int = field(default=50, metadata={"low": 5, "high": 500})
-    access_log: str = "/var/log/nginx/vilokanam.log"
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """Everything that an operator can set, one attribute for each table of the file."""
-
-    server: ServerSettings = field(default_factory=ServerSettings)
-    log: LogSettings = field(default_factory=LogSettings)
-    ingest: IngestSettings = field(default_factory=IngestSettings)
-    transcode: TranscodeSettings = field(default_factory=TranscodeSettings)
-    hls: HlsSettings = field(default_factory=HlsSettings)
-    auth: AuthSettings = field(default_factory=AuthSettings)
-    metering: MeteringSettings = field(default_factory=MeteringSettings)
-    price: PriceSettings = field(default_factory=PriceSettings)
-    chain: ChainSettings = field(default_factory=ChainSettings)
-    edge: EdgeSettings = field(default_factory=EdgeSettings)
-
-    @property
-    def public_url(self) -> str:
-        """Return where people reach the server, without a slash at its end."""
-        return self.server.public_url or f"http://{self.server.host}:{self.server.port}"
-
-    @property
-    def asset(self) -> Asset:
-        """Return the asset that everything is paid in."""
-        return Asset(
-            self.price.asset_symbol, self.price.asset_decimals, int(self.price.quantum_planck)
-        )
 
 
 def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
@@ -114,8 +43,10 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
     tree = _read_file(path) if path is not None else {}
     _overlay(tree, environ, faults)
     settings = cast(Settings, _record(Settings, tree, "", faults))
-    if not faults:
+    if faults:
         # Rules between keys are asked only of values that are each legal by themselves.
+        faults.extend(text_faults(settings))
+    else:
         faults.extend(cross_faults(settings))
     if faults:
         raise ConfigError(tuple(faults))

@@ -9,11 +9,10 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
-if TYPE_CHECKING:
-    from mediaserver.settings import Settings
+from mediaserver.settings_tree import Settings
 
 UNITS_MAX: Final = (1 << 63) - 1
 """Redis counts in signed 64-bit integers (HINCRBY)."""
@@ -41,6 +40,12 @@ def cross_faults(settings: Settings) -> Iterator[str]:
     yield from money
     if not money:
         yield from _price(settings)
+
+
+def text_faults(settings: Settings) -> Iterator[str]:
+    """Yield what is wrong with a text by itself, whatever the other keys are."""
+    yield from _addresses(settings)
+    yield from _planck_texts(settings)
 
 
 def object_ticks_max(settings: Settings) -> int:
@@ -79,6 +84,11 @@ def _server(settings: Settings) -> Iterator[str]:
             f"server.worker_spares: {server.worker_spares} is above server.workers_max "
             f"{server.workers_max}; lower it"
         )
+    yield from _addresses(settings)
+
+
+def _addresses(settings: Settings) -> Iterator[str]:
+    server = settings.server
     for key, url, may_be_empty in (
         ("server.public_url", server.public_url, True),
         ("edge.origin_url", settings.edge.origin_url, False),

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import fields, is_dataclass
 from typing import Any, cast, get_args, get_origin, get_type_hints
 
-from mediaserver.settings import LIST_ITEMS_MAX, Settings
+from mediaserver.settings import LIST_ITEMS_MAX
+from mediaserver.settings_tree import Settings
 
 
 def schema() -> dict[str, Any]:

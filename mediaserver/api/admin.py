@@ -16,6 +16,8 @@ from mediaserver.api.webs import bearer
 ADMIN_PREFIX: Final = "/api/"
 INTERNAL_PREFIX: Final = "/internal/"
 """What processes of this server ask each other; nothing from outside is forwarded to it."""
+_PUBLIC: Final = frozenset({"/api/v1/operator"})
+"""A viewer needs the operator's public key to check a receipt, and has no admin token."""
 
 
 def application(shared: Context) -> web.Application:
@@ -39,7 +41,7 @@ async def _own_only(request: web.Request, handler: Handler) -> web.StreamRespons
 
 @web.middleware
 async def _admin_only(request: web.Request, handler: Handler) -> web.StreamResponse:
-    if request.path.startswith(ADMIN_PREFIX):
+    if request.path.startswith(ADMIN_PREFIX) and request.path not in _PUBLIC:
         given = bearer(request).encode()
         if not hmac.compare_digest(given, context.of(request).admin_token.encode()):
             raise ApiError(

@@ -11,7 +11,7 @@ from uuid import UUID
 from aiohttp import web
 
 from mediaserver.clock import Clock
-from mediaserver.settings import Settings
+from mediaserver.settings_tree import Settings
 from metering.book.book import Book
 from metering.keys import KeyPair
 from metering.store.redis import Store

@@ -26,6 +26,7 @@ _HOP: Final = frozenset(
         "content-length",
         "content-encoding",
         "date",
+        "expect",
         "server",
         "host",
     }
@@ -51,7 +52,7 @@ class Forwarder:
         for client in self._clients.values():
             await client.close()
 
-    async def forward(self, request: web.Request, socket_name: str) -> web.StreamResponse:
+    async def forward(self, request: web.BaseRequest, socket_name: str) -> web.StreamResponse:
         """Return what the process behind ``run/<socket_name>`` answers to this request.
 
         413 when the body is larger than `BODY_BYTES_MAX`, 408 when it does not come in time,
@@ -109,7 +110,7 @@ class Forwarder:
         return client
 
 
-def _url(request: web.Request) -> URL:
+def _url(request: web.BaseRequest) -> URL:
     """Return the address as it came, not put in order.
 
     ``/api/../internal/workers`` was let through as what begins with ``/api/``; it must not arrive
@@ -125,7 +126,7 @@ def _url(request: web.Request) -> URL:
     )
 
 
-async def _read(request: web.Request) -> bytes | None:
+async def _read(request: web.BaseRequest) -> bytes | None:
     chunks: list[bytes] = []
     size = 0
     async for chunk in request.content.iter_any():

@@ -27,6 +27,8 @@ SOCKETS_MAX: Final = 50_000
 SEND_TIMEOUT_S: Final = 1.0
 WARN_AT_S: Final = (60, 30, 10)
 _PING_S: Final = 20.0
+_SHOWN_STATE: Final = {"offline": "ended"}
+"""Who holds a meter has been watching: for them a stream that is off has ended."""
 
 
 class Reading(Protocol):
@@ -119,7 +121,7 @@ class Meter:
         """Return how many viewers are connected."""
         return len(self._sockets)
 
-    async def serve(self, request: web.Request, viewer: Viewer) -> web.StreamResponse:
+    async def serve(self, request: web.BaseRequest, viewer: Viewer) -> web.StreamResponse:
         """Hold one viewer's socket until either side ends it. The page sends nothing."""
         if len(self._sockets) >= SOCKETS_MAX:
             raise web.HTTPServiceUnavailable(headers={"Retry-After": "5"})
@@ -194,7 +196,7 @@ class Meter:
                 "balance": str(balance),
                 "price": str(price_planck),
                 "seconds_left": seconds_left,
-                "state": self._state(policy.slug),
+                "state": _SHOWN_STATE.get(state := self._state(policy.slug), state),
             }
         ]
         stopped = why_stopped(reading.state, seconds_left)

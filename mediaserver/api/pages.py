@@ -58,7 +58,7 @@ class Pages:
         html = f"{self._before}<script>window.__boot={text}</script>{self._after}"
         return web.Response(text=html, content_type="text/html", headers=_PAGE_HEADERS)
 
-    def asset(self, name: str, request: web.Request) -> web.Response | None:
+    def asset(self, name: str, request: web.BaseRequest) -> web.Response | None:
         """Return a built file, None when there is none of that name."""
         asset = self._assets.get(name)
         if asset is None:

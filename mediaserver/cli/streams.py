@@ -1,4 +1,4 @@
-"""``vilokanam streams``: create, list, price, rotate-key, open, close."""
+"""``vilokanam streams``: create, list, show, price, rotate-key, open, close."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ def add(groups: Any) -> None:
     create.add_argument("--fee-ppm", type=int, help="the platform's share, in millionths")
     create.add_argument("--creator", metavar="ACCOUNT", help="who earns: 0x and 64 digits")
     _verb(verbs, "list", _list, "list the streams and what their publishers do")
+    one = _verb(verbs, "show", _show, "a stream's health, and what its creator should change")
+    one.add_argument("slug")
     price = _verb(verbs, "price", _price, "change the price, from a second to come")
     price.add_argument("slug")
     price.add_argument("planck_per_s")
@@ -71,6 +73,22 @@ def _list(arguments: argparse.Namespace) -> int:
         for one in answer["streams"]
     ]
     show(arguments, answer, table(("SLUG", "TITLE", "STATE", "PLANCK/S", "ID"), rows))
+    return 0
+
+
+def _show(arguments: argparse.Namespace) -> int:
+    found = api_of(arguments).get("streams", arguments.slug)
+    health = found["health"]
+    lines = [
+        f"stream: {found['slug']} ({found['title']})",
+        f"state: {health['state'] if found['is_enabled'] else 'closed'}",
+        f"whip: {found['whip_url']}",
+        f"watch: {found['watch_url']}",
+        f"price: {found['prices'][-1]['planck_per_s']} planck per second",
+        *(f"{fact}: {value:g}" for fact, value in sorted(health["facts"].items())),
+        *(f"advice: {sentence}" for sentence in health["advice"]),
+    ]
+    show(arguments, found, "\n".join(lines))
     return 0
 
 

@@ -84,14 +84,14 @@ class PublisherSink(Protocol):
         """
 
 
-async def endpoint_options(_request: web.Request) -> web.Response:
+async def endpoint_options(_request: web.BaseRequest) -> web.Response:
     """Answer OPTIONS of a WHIP endpoint; needs no worker and, for preflights, no key."""
     return web.Response(
         headers={**CORS_HEADERS, **PREFLIGHT_HEADERS, "Accept-Post": OFFER_TYPE, "Allow": "POST"}
     )
 
 
-async def endpoint_get(_request: web.Request) -> web.Response:
+async def endpoint_get(_request: web.BaseRequest) -> web.Response:
     """Answer GET of a WHIP endpoint: 204 (RFC 9725, 4.1), whether or not someone publishes."""
     return web.Response(status=204, headers=CORS_HEADERS)
 

@@ -32,7 +32,7 @@ from mediaserver.processes.keyframes import KeyframePolicy
 from mediaserver.processes.publishing import StateFile
 from mediaserver.processes.show import Show
 from mediaserver.processes.show_state import ShowFile
-from mediaserver.settings import Settings
+from mediaserver.settings_tree import Settings
 from mediaserver.transcode.h264 import PPS, SPS, nal_type, split_annexb
 from mediaserver.transcode.pipeline import Outlet, Pipeline
 from mediaserver.transcode.settings import TranscodeSettings

@@ -20,7 +20,7 @@ from prometheus_client import Counter, Gauge
 
 from mediaserver import log
 from mediaserver.clock import Clock
-from mediaserver.settings import Settings
+from mediaserver.settings_tree import Settings
 from metering.book.book import Book
 from metering.book.thread import BookThread
 from metering.chain.journal import Journal

@@ -40,7 +40,7 @@ def publish_test_picture(  # noqa: PLR0917 - the command line's options, all nam
     height: int = 720,
     fps: int = 30,
     video_kbps: int = 2500,
-    gop_s: int = 2,
+    gop_s: int = 1,
     seconds: float | None = None,
 ) -> None:
     """Publish a test picture with a clock and a tone until `stop` is set.

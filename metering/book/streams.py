@@ -197,8 +197,11 @@ def prices_of(connection: Connection) -> dict[tuple[UUID, int], Planck]:
 
 
 def new_key() -> str:
-    """Return a new random key for a publisher or a viewer."""
-    return secrets.token_urlsafe(_KEY_BYTES)
+    """Return a new random key for a publisher or a viewer.
+
+    Digits and letters alone: one that began with "-" would be taken for an option by `--key`.
+    """
+    return secrets.token_hex(_KEY_BYTES)
 
 
 def sha256(key: str) -> bytes:

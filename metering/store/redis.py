@@ -123,12 +123,10 @@ class Store:
     async def epoch(self) -> str | None:
         """Return the epoch of all shards; None when there is none or they differ: rebuild."""
         async with _door():
-            pipe = self._redis.pipeline(transaction=False)
-            for shard in range(SHARDS):
-                pipe.get(keys.epoch(shard))
-            markers: set[bytes | None] = set(await pipe.execute())
+            # One command, as control asks each second: 256 GETs cost it 4 ms, this 0.4.
+            markers = set(await self._redis.mget(map(keys.epoch, range(SHARDS))))
         marker = markers.pop()
-        return None if markers or marker is None else marker.decode()
+        return None if markers or not isinstance(marker, bytes) else marker.decode()
 
     # Sessions and purses
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness import Server, get, seen, until
+from playwright.sync_api import TimeoutError as PageTimeoutError
 
 
 @dataclass
@@ -61,7 +62,12 @@ def report(page: Any) -> dict[str, Any]:
 def watch(page: Any, url: str, seconds: float) -> list[dict[str, Any]]:
     """Open the page and sample its player each 200 ms for `seconds` after the first frame."""
     page.goto(url, wait_until="commit")
-    page.wait_for_function("() => document.querySelector('video')?.currentTime > 0", timeout=20000)
+    try:
+        page.wait_for_function(
+            "() => document.querySelector('video')?.currentTime > 0", timeout=20000
+        )
+    except PageTimeoutError as error:
+        raise AssertionError(f"no picture: {report(page)}") from error
     samples = []
     end = time.monotonic() + seconds
     while time.monotonic() < end:

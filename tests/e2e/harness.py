@@ -83,6 +83,18 @@ def get(url: str, headers: dict[str, str] | None = None, method: str = "GET") ->
         return 0, b""
 
 
+def vilokanam(*words: str) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "mediaserver.cli.main", *words],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=60,
+        check=False,
+    )
+
+
 class Server:
     """`vilokanam serve` in a data directory of its own."""
 
@@ -145,14 +157,7 @@ class Server:
 
     def run(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run `vilokanam WORDS --config FILE`."""
-        done = subprocess.run(
-            [sys.executable, "-m", "mediaserver.cli.main", *words, "--config", str(self.config)],
-            capture_output=True,
-            text=True,
-            cwd=ROOT,
-            timeout=60,
-            check=False,
-        )
+        done = vilokanam(*words, "--config", str(self.config))
         if check and done.returncode:
             raise AssertionError(f"{words}: {done.stdout}\n{done.stderr}\n{self.tail()}")
         return done
@@ -223,12 +228,20 @@ class Publisher:
             stdout=self.log,
             stderr=self.log,
             cwd=ROOT,
+            start_new_session=True,
         )
 
+    def signal(self, number: int) -> None:
+        """Send a signal to it and to the process that holds its WHIP session."""
+        os.killpg(self.process.pid, number)
+
     def stop(self, *, hard: bool = False) -> None:
-        """End it: kindly (DELETE) or with kill -9."""
+        """End it: kindly (DELETE) or with kill -9, of all its processes."""
         if self.process.poll() is None:
-            self.process.send_signal(signal.SIGKILL if hard else signal.SIGTERM)
+            if hard:
+                self.signal(signal.SIGKILL)
+            else:
+                self.process.terminate()
             self.process.wait(timeout=15)
         self.log.close()
 

@@ -15,7 +15,7 @@ from mediaserver.clock import SystemClock
 from mediaserver.link import InitMade, PartMade, RenditionsSet, SegmentEnded, ShowOpened, SlotOpened
 from mediaserver.media import AccessUnit, Track
 from mediaserver.processes.broadcast import Broadcast
-from mediaserver.settings import Settings
+from mediaserver.settings_tree import Settings
 from mediaserver.transcode.settings import Rung, TranscodeSettings
 
 

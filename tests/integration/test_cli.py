@@ -114,6 +114,9 @@ async def test_keys_prices_and_doors_of_a_stream_change(vilokanam) -> None:
     assert (code, out.startswith("price 2: 700 planck per second from second ")) == (0, True)
     assert (await vilokanam("streams", "close", "cam"))[1] == "cam: closed\n"
     assert "closed" in (await vilokanam("streams", "list"))[1]
+    shown = (await vilokanam("streams", "show", "cam"))[1]
+    assert "state: closed\n" in shown
+    assert f"whip: {made['whip_url']}\n" in shown
     assert (await vilokanam("streams", "open", "cam"))[1] == "cam: open\n"
 
 

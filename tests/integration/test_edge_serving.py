@@ -30,7 +30,8 @@ from mediaserver.hls.hub import Feed
 from mediaserver.link import Policy
 from mediaserver.processes.bootstrap import Start
 from mediaserver.processes.http import HttpProcess
-from mediaserver.settings import Settings, load
+from mediaserver.settings import load
+from mediaserver.settings_tree import Settings
 from metering.store.redis import Store
 from metering.units import (
     AccountId,

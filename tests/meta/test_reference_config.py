@@ -6,8 +6,9 @@ import re
 import tomllib
 from pathlib import Path
 
-from mediaserver.settings import Settings, load
+from mediaserver.settings import load
 from mediaserver.settings_schema import schema
+from mediaserver.settings_tree import Settings
 
 CONFIG = Path(__file__).resolve().parents[2] / "config"
 REFERENCE = CONFIG / "mediaserver.toml"

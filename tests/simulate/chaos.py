@@ -11,124 +11,24 @@ fetched again: nothing may be billed twice.
 from __future__ import annotations
 
 import contextlib
-import http.client
 import os
-import re
 import signal
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "e2e"))
 
 from audience import Ticket, billed_ticks, mint, open_stream, open_viewer, settled, wait_live
 from harness import Publisher, Server, running, until
+from player import Player
 
 PLAY_BEFORE_S = 6
 PLAY_AFTER_S = 6
 RECOVER_MAX_S = 30
-TICKS_IN_URI = re.compile(r"-(\d+)x(\d+)\.m4s$")
-URI = re.compile(r'(?:URI="([^"]+\.m4s)"|^([^#\s]+\.m4s)$)', re.MULTILINE)
-
-
-def ticks_of(uri: str) -> range:
-    """Read the seconds out of a media URI: the player's own few lines."""
-    found = TICKS_IN_URI.search(uri)
-    assert found, uri
-    return range(int(found[1]), int(found[1]) + int(found[2]))
-
-
-@dataclass
-class Player(threading.Thread):
-    """Fetches every part as it appears, as a low-latency player does, and remembers what it got."""
-
-    port: int
-    path: str
-    delivered: set[int] = field(default_factory=set)
-    in_doubt: dict[str, range] = field(default_factory=dict)
-    done: set[str] = field(default_factory=set)
-    last_new_s: float = 0.0
-    statuses: dict[int, int] = field(default_factory=dict)
-    stopping: threading.Event = field(default_factory=threading.Event)
-
-    def __post_init__(self) -> None:
-        super().__init__(daemon=True)
-        self.playlist_path = ""
-
-    __hash__ = threading.Thread.__hash__
-
-    def run(self) -> None:
-        """Play until told to stop."""
-        while not self.stopping.is_set():
-            try:
-                self.play_once()
-            except (OSError, http.client.HTTPException):
-                self.stopping.wait(0.1)
-
-    def play_once(self) -> None:
-        """Play over one connection until it breaks."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
-        with contextlib.closing(connection):
-            status, text = self.get(connection, self.path + "index.m3u8")
-            media = re.findall(r"^(\d+/[^/]+/media\.m3u8)$", text.decode(), re.MULTILINE)
-            if status != 200 or not media:
-                self.stopping.wait(0.2)
-                return
-            base = self.path + media[0].removesuffix("media.m3u8")
-            query = ""
-            while not self.stopping.is_set():
-                status, text = self.get(connection, base + "media.m3u8" + query)
-                if status != 200 or b"ENDLIST" in text:
-                    self.stopping.wait(0.2)
-                    return
-                body = text.decode()
-                listed = [a or b for a, b in URI.findall(body.split("#EXT-X-PRELOAD-HINT")[0])]
-                parts = [uri for uri in listed if "." in uri.split("-")[0]]
-                for uri in parts[-8:]:
-                    if base + uri not in self.done:
-                        self.fetch(connection, base + uri)
-                query = next_query(body)
-
-    def fetch(self, connection: http.client.HTTPConnection, path: str) -> None:
-        """Fetch one media object; what breaks under way is in doubt until it is fetched again."""
-        self.in_doubt[path] = ticks_of(path)
-        status, _ = self.get(connection, path)
-        del self.in_doubt[path]
-        self.statuses[status] = self.statuses.get(status, 0) + 1
-        if status == 200:
-            self.done.add(path)
-            if not set(ticks_of(path)) <= self.delivered:
-                self.last_new_s = time.monotonic()
-            self.delivered.update(ticks_of(path))
-
-    def get(self, connection: http.client.HTTPConnection, path: str) -> tuple[int, bytes]:
-        """GET one path over the open connection."""
-        connection.request("GET", path)
-        answer = connection.getresponse()
-        return answer.status, answer.read()
-
-    def again(self, server: Server) -> None:
-        """Fetch the whole window again: segments and parts of every rendition."""
-        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
-        with contextlib.closing(connection):
-            _, text = self.get(connection, self.path + "index.m3u8")
-            for media in re.findall(r"^(\d+/[^/]+/media\.m3u8)$", text.decode(), re.MULTILINE):
-                base = self.path + media.removesuffix("media.m3u8")
-                _, body = self.get(connection, base + "media.m3u8")
-                listed = body.decode().split("#EXT-X-PRELOAD-HINT")[0]
-                for a, b in URI.findall(listed):
-                    if set(ticks_of(a or b)) <= self.delivered:
-                        self.get(connection, base + (a or b))
-
-
-def next_query(playlist: str) -> str:
-    """Return the directives of the next blocking reload: the part that is hinted."""
-    hint = re.search(r'PRELOAD-HINT:TYPE=PART,URI="(\d+)\.(\d+)-', playlist)
-    return f"?_HLS_msn={hint[1]}&_HLS_part={hint[2]}" if hint else ""
 
 
 def kill(server: Server, what: str) -> None:
@@ -272,9 +172,8 @@ def play_row(server: Server, name: str, fault: Callable[[Server], None], number:
     )
     recover_s = player.last_new_s - killed_s
     until(lambda: len(player.delivered) >= count + PLAY_AFTER_S, f"{name}: plays on", 40)
-    player.stopping.set()
-    player.join(timeout=10)
-    player.again(server)
+    player.end()
+    player.again()
     books = settled(server)
     billed = billed_ticks(server, ticket)
     in_flight = {tick for run in [*flight.values(), *player.in_doubt.values()] for tick in run}

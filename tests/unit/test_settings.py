@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from mediaserver.errors import ConfigError
-from mediaserver.settings import Settings, load
+from mediaserver.settings import load
+from mediaserver.settings_tree import Settings
 
 
 def faults_of(path: Path | None, environ: dict[str, str] | None = None) -> tuple[str, ...]:
@@ -92,6 +93,8 @@ def test_every_fault_is_told_at_once_with_its_key_its_value_and_a_remedy(tmp_pat
         rungs = [{ name = "low", height = 9, kbps = 1 }, 7]
         [ingest]
         bind_addresses = "127.0.0.1"
+        [price]
+        default_planck_per_s = "-1"
         """,
     )
 
@@ -115,6 +118,10 @@ def test_every_fault_is_told_at_once_with_its_key_its_value_and_a_remedy(tmp_pat
         ("transcode.rungs[0].kbps: kbps is not a setting; keys are name, height, video_kbps"),
         "transcode.rungs[1]: 7 is not a table; write [transcode.rungs[1]] above its keys",
         'ingest.bind_addresses: "127.0.0.1" is not a list; write it as ["first", "second"]',
+        (
+            'price.default_planck_per_s: "-1" is not planck; use a whole decimal number such as '
+            '"1000"'
+        ),
         "VILOKANAM_HLS__WINDOW_MS: long is not a whole number; write digits without quotes",
         (
             "VILOKANAM_ZZ__X: zz is not a setting; tables are server, log, ingest, transcode, "

@@ -22,7 +22,7 @@ from mediaserver.link import (
 from mediaserver.media import AccessUnit, AudioFormat, Sample, Track, VideoFormat
 from mediaserver.processes.broadcast import Broadcast
 from mediaserver.processes.show_state import ShowState
-from mediaserver.settings import Settings
+from mediaserver.settings_tree import Settings
 
 STREAM = UUID(int=7)
 BOTH = frozenset(Track)

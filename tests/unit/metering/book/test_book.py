@@ -201,6 +201,15 @@ def test_a_deposit_repeated_counts_once():
     assert house.book.ledger()[Holder(Role.VIEWER, account)] == 10**12 + 7
 
 
+def test_a_key_is_never_taken_for_an_option():
+    """`publish --key KEY` works with every key: digits and letters, no "-" to begin with."""
+    book = make_house().book
+
+    shown = [book.rotate_key("talks", 2) for _ in range(20)] + [book.create_viewer("v", None, 1)[1]]
+
+    assert all(key.isalnum() for key in shown)
+
+
 def test_a_deposit_key_used_for_another_body_is_refused():
     """Amount, account or memo."""
     house = make_house(viewers=2)
