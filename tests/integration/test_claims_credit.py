@@ -178,7 +178,7 @@ async def test_a_redis_that_goes_away_is_503_within_the_timeout(redis_programs, 
     """No claim hangs: it fails in time, and the next one after recovery works."""
     import signal
 
-    from conftest import RealRedis
+    from tests.conftest import RealRedis
 
     server = RealRedis(next(iter(redis_programs.values())), redis_folder)
     server.start()

@@ -6,7 +6,6 @@ import time
 from contextlib import asynccontextmanager
 
 import pytest
-from conftest import PROGRAMS, RealRedis
 from metering_kit import claim
 
 from metering import receipt
@@ -21,6 +20,7 @@ from metering.settings import ChainSettings
 from metering.settler import Settler
 from metering.store.redis import Store
 from metering.units import Asset, SessionId, Verdict
+from tests.conftest import PROGRAMS, RealRedis
 from tests.fakes.money import OPERATOR, PRICE, House, inline, make_house
 
 POLICY = RecoveryPolicy(watched_hours=24, cut_period_s=10)
