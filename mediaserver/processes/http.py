@@ -270,6 +270,8 @@ class HttpProcess:
             faults.append("control has not been heard of")
         if not self._gate.is_ready:
             faults.append("Redis is away or not yet recovered: priced media is refused")
+        if self._claims.refusal:
+            faults.append(f"Redis refuses claims, and so is priced media: {self._claims.refusal}")
         if faults:
             return web.json_response({"ready": False, "faults": faults}, status=503)
         return web.json_response({"ready": True})
