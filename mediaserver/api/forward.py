@@ -37,7 +37,7 @@ that is forwarded, so who has it did not come from a process of ours."""
 
 
 class Forwarder:
-    """One HTTP client per unix socket, made when first used."""
+    """One HTTP client per unix socket that is there, made when first used."""
 
     def __init__(self, run_dir: Path, body_wait_s: float = BODY_WAIT_S) -> None:
         """Reach the sockets in `run_dir`; wait `body_wait_s` for the whole of a body."""
@@ -67,6 +67,7 @@ class Forwarder:
             return _answer(400, "Broken off", "the body is not whole")
         if body is None:
             return _answer(413, "Too large", f"the body is over {BODY_BYTES_MAX} bytes")
+        await self._forget_gone()
         headers = {k: v for k, v in request.headers.items() if k.lower() not in _HOP}
         forwarded = [*request.headers.getall(FORWARDED_FOR, []), request.remote or "unknown"]
         headers[FORWARDED_FOR] = ", ".join(forwarded)
@@ -98,6 +99,11 @@ class Forwarder:
     def exists(self, socket_name: str) -> bool:
         """Return whether a process has this socket."""
         return (self._run_dir / socket_name).exists()
+
+    async def _forget_gone(self) -> None:
+        """Close the clients of workers that are gone: each stream's show has one of its own."""
+        for name in [name for name in self._clients if not self.exists(name)]:
+            await self._clients.pop(name).close()
 
     def _client(self, socket_name: str) -> aiohttp.ClientSession:
         client = self._clients.get(socket_name)

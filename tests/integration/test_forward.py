@@ -9,6 +9,7 @@ import pytest
 from aiohttp import web
 
 from mediaserver.api.forward import Forwarder
+from mediaserver.processes.scrape import Scrape
 
 REPORT = json.dumps({"name": "evil", "pid": 1, "socket": "x", "stream": None, "state": "idle"})
 
@@ -89,3 +90,25 @@ async def test_a_body_that_does_not_come_is_not_waited_for(redis_folder) -> None
 
     assert b" 408 " in line
     assert front.heard == []
+
+
+async def test_a_client_of_a_worker_that_is_gone_is_let_go(redis_folder) -> None:
+    """Weeks of shows, each with a worker of its own, leave nothing behind in an HTTP process."""
+    async with Front(redis_folder) as front:
+        for number in range(5):
+            worker = redis_folder / f"worker-{number}.sock"
+            worker.touch()
+            await front.forwarder.text(worker.name, "/")
+            worker.unlink()
+        await front.ask("GET /api/v1/streams")
+
+        assert list(front.forwarder._clients) == ["control.sock"]
+
+
+async def test_a_hundred_scrapes_at_once_are_one(redis_folder) -> None:
+    """Whoever asks for metrics in a loop does not set every process to work each time."""
+    async with Front(redis_folder) as front:
+        scrape = Scrape(redis_folder, "http-0.sock", lambda: "")
+        await asyncio.gather(*(scrape.text() for _ in range(100)))
+
+    assert front.heard == ["/internal/metrics"]
