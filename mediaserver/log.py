@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import logging
 import sys
+from typing import Final
 
 import structlog
 
 Logger = structlog.stdlib.BoundLogger
+
+_PEER_FAULTS: Final = frozenset({"aiohttp.http_exceptions", "aiohttp.client_exceptions"})
+"""Modules of exceptions by which aiohttp says that a peer sent what is no HTTP."""
 
 
 def configure(log_format: str, level: str, process: str) -> None:
@@ -39,7 +43,36 @@ def configure(log_format: str, level: str, process: str) -> None:
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(process=process)
     # Libraries that log by themselves speak only when something is wrong.
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, force=True)
+    logging.basicConfig(handlers=[_Libraries()], level=logging.WARNING, force=True)
+
+
+class _Libraries(logging.Handler):
+    """What libraries log by themselves, as lines like ours.
+
+    Left out is what a peer did: a broken request would be a traceback each time, and its text
+    quotes the request, tokens and keys included.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Pass a record on."""
+        kind = record.exc_info[0] if record.exc_info else None
+        if kind is not None and (
+            issubclass(kind, ConnectionError) or kind.__module__ in _PEER_FAULTS
+        ):
+            return
+        try:
+            message = record.getMessage()
+            if record.levelno >= logging.ERROR:
+                get("library").error(
+                    "library.fault.met",
+                    logger=record.name,
+                    message=message,
+                    exc_info=record.exc_info,
+                )
+            else:
+                get("library").warning("library.warning.given", logger=record.name, message=message)
+        except Exception:  # noqa: BLE001 - logging's own way: a line that fails ends nothing
+            self.handleError(record)
 
 
 def get(room: str) -> Logger:

@@ -36,6 +36,7 @@ def cross_faults(settings: Settings) -> Iterator[str]:
     yield from _ingest(settings)
     yield from _transcode(settings)
     yield from _hls(settings)
+    yield from _metering(settings)
     money = tuple(_planck_texts(settings))
     yield from money
     if not money:
@@ -147,6 +148,16 @@ def _transcode(settings: Settings) -> Iterator[str]:
                 f"transcode.rungs[{index}].height: {rung.height} is odd; "
                 f"use {rung.height + 1}, as 4:2:0 pictures have even sizes"
             )
+
+
+def _metering(settings: Settings) -> Iterator[str]:
+    lost_s, notice_s = settings.metering.policy_lost_s, settings.price.change_notice_s
+    if lost_s > notice_s:
+        # It would go on with the old price after the new one began.
+        yield (
+            f"metering.policy_lost_s: {lost_s} is above price.change_notice_s {notice_s}; use at "
+            f"most {notice_s}, or a longer price.change_notice_s"
+        )
 
 
 def _hls(settings: Settings) -> Iterator[str]:

@@ -26,6 +26,7 @@ from metering.ports import Claim, ClaimAnswer
 from metering.store import keys, resp
 from metering.store.resp import Script
 from metering.store.state import MeterReading
+from metering.trouble import Trouble
 from metering.units import AccountId, SessionId, Units, shard_of
 
 __all__ = ["MeterReading", "RawClaims"]
@@ -34,6 +35,8 @@ CLAIMS_PER_CALL_MAX: Final = 256
 """Claims in one script call: it holds Redis for some 3 ms."""
 WAITING_MAX: Final = 32_768
 """Claims that wait for the next flush: what Redis grants in a third of a second."""
+_REFUSAL_S: Final = 10.0
+"""Whoever is taken out of service for it is asked again: only a claim finds out that it is over."""
 _METERS_PER_WRITE: Final = 500
 _BACK_OFF_S: Final = (0.05, 0.1, 0.2, 0.5, 1.0)
 
@@ -153,6 +156,9 @@ class RawClaims:
         self._deadline: asyncio.TimerHandle | None = None
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._refusal = ""
+        self._refused_at_s = 0.0
+        self._refusing = Trouble()
 
     async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self._stay_connected(), name="claims")
@@ -186,6 +192,12 @@ class RawClaims:
             and self._expected_epoch != ""
             and self._run_id == self._expected_run_id
         )
+
+    @property
+    def refusal(self) -> str:
+        """Return what Redis said of late instead of answering, such as that its disk is full."""
+        age_s = asyncio.get_running_loop().time() - self._refused_at_s
+        return self._refusal if age_s < _REFUSAL_S else ""
 
     async def wait_ready(self) -> None:
         """Wait until `is_ready`."""
@@ -302,6 +314,9 @@ class RawClaims:
                 self._connection.send(self._loads() + call, [_ignore, _ignore, again])
                 return
             if isinstance(reply, list):
+                if self._refusal:
+                    self._refusal = ""
+                    self._refusing.over()
                 for future, answer in zip(futures, resp.answers(reply), strict=True):
                     if not future.done():
                         future.set_result(answer)
@@ -337,6 +352,11 @@ class RawClaims:
         if reply == resp.EPOCH_DIFFERS:
             self._is_void = True
             return StoreUnavailableError("Redis is being recovered")
+        if isinstance(reply, resp.REPLY_ERROR):
+            self._refusal = str(reply)
+            self._refused_at_s = asyncio.get_running_loop().time()
+            if count := self._refusing.met(self._refusal):
+                _log.error("metering.store.refusing", error=self._refusal, times=count)
         return StoreUnavailableError(f"Redis: {reply}")
 
     # Connection
@@ -414,6 +434,8 @@ class RawClaims:
                     await _answered(self._connection, _load_commands(self._claim, self._evidence))
                     replies = await _answered(self._connection, commands)
         except TimeoutError as error:
+            # It hangs: were the connection kept, each question more would wait in it for ever.
+            self._drop()
             raise StoreUnavailableError("Redis does not answer") from error
         for reply in replies:
             if isinstance(reply, StoreUnavailableError):

@@ -19,6 +19,7 @@ from metering.book.records import Counters
 from metering.book.thread import OffLoop
 from metering.errors import MeteringError, StoreUnavailableError
 from metering.store.state import StoreTotals
+from metering.trouble import Trouble
 from metering.unbilled import UnbilledStore, keep_unbilled
 from metering.units import Cut
 
@@ -92,12 +93,18 @@ class Cutter:
 
     async def run(self) -> None:
         """Make rounds until cancelled. Trouble is logged and the round repeated later."""
+        trouble = Trouble()
         while True:
             began = time.monotonic()
             try:
                 await self.round()
+                trouble.over()
             except MeteringError as error:
-                _log.warning("metering.cut.failed", error=str(error))
+                count = trouble.met(str(error))
+                if count == 1:
+                    _log.warning("metering.cut.failed", error=str(error))
+                elif count:
+                    _log.error("metering.cut.stuck", error=str(error), times=count)
             took = time.monotonic() - began
             await asyncio.sleep(max(self._period_s - took, took * (_LOAD_FACTOR - 1)))
 

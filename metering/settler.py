@@ -27,6 +27,7 @@ from metering.keys import KeyPair
 from metering.ports import BatchOutcome, Chain
 from metering.settings import ChainSettings
 from metering.settlement import Action, BatchState, Said, action, advance
+from metering.trouble import Trouble
 
 _TURN_ACTS_MAX: Final = 8
 """Acts in one turn: ask, sign, submit, and once more after an expiry, is the longest."""
@@ -76,15 +77,19 @@ class Settler:
         self._receipt_wait_ms = receipt_wait_ms
         self._outcome: BatchOutcome | None = None
         self._trouble: str | None = None
+        self._away = Trouble()
 
     async def run(self) -> None:
         """Make turns until cancelled. Trouble is logged and the turn repeated later."""
+        trouble = Trouble()
         while True:
             act = Action.WAIT
             try:
                 act = await self.turn()
+                trouble.over()
             except MeteringError as error:
-                _log.error("settlement.turn.failed", error=str(error))
+                if count := trouble.met(str(error)):
+                    _log.error("settlement.turn.failed", error=str(error), times=count)
             if act is not Action.CLOSE:
                 await asyncio.sleep(self._poll_s)
 
@@ -148,7 +153,13 @@ class Settler:
             return await self._submit(batch)
         except (ChainUnavailableError, OutcomeUnknownError) as error:
             self._trouble = str(error)
-            _log.warning("settlement.chain.unavailable", batch_id=batch.seq, error=str(error))
+            if count := self._away.met(str(error)):
+                _log.warning(
+                    "settlement.chain.unavailable",
+                    batch_id=batch.seq,
+                    error=str(error),
+                    times=count,
+                )
             return Said.UNAVAILABLE
         except ExtrinsicExpiredError as error:
             self._trouble = str(error)

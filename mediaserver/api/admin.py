@@ -9,10 +9,13 @@ from aiohttp import web
 
 from mediaserver.api import body, context, ledger, own, streams, tokens, viewers
 from mediaserver.api.context import Context
+from mediaserver.api.forward import FORWARDED_FOR
 from mediaserver.api.problems import ApiError, Handler, as_problems
 from mediaserver.api.webs import bearer
 
 ADMIN_PREFIX: Final = "/api/"
+INTERNAL_PREFIX: Final = "/internal/"
+"""What processes of this server ask each other; nothing from outside is forwarded to it."""
 _PUBLIC: Final = frozenset({"/api/v1/operator"})
 """A viewer needs the operator's public key to check a receipt, and has no admin token."""
 
@@ -20,13 +23,20 @@ _PUBLIC: Final = frozenset({"/api/v1/operator"})
 def application(shared: Context) -> web.Application:
     """Return the application; control adds what only it can answer (workers, WHIP, health)."""
     app = web.Application(
-        middlewares=[as_problems, _admin_only], client_max_size=body.BODY_BYTES_MAX
+        middlewares=[as_problems, _own_only, _admin_only], client_max_size=body.BODY_BYTES_MAX
     )
     app[context.CONTEXT] = shared
     app[own.ALLOWANCE] = own.Allowance()
     for room in (streams, viewers, tokens, ledger, own):
         app.router.add_routes(room.routes())
     return app
+
+
+@web.middleware
+async def _own_only(request: web.Request, handler: Handler) -> web.StreamResponse:
+    if request.path.startswith(INTERNAL_PREFIX) and FORWARDED_FOR in request.headers:
+        raise ApiError(404, "Not found", f"there is nothing at {request.path}")
+    return await handler(request)
 
 
 @web.middleware

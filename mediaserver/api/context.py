@@ -37,6 +37,7 @@ class Context:
         book: The book of record.
         store: Lends the store, which is not rebuilt meanwhile; raises StoreUnavailableError while
             it is not recovered.
+        apply_deposits: Tells a lent store what an account paid in.
         apply_later: Remembers an account whose deposits the store has not been told of.
         token_keys: Keys of viewers' tokens, the one that signs first.
         admin_token: Bearer of the admin API.
@@ -52,6 +53,7 @@ class Context:
     clock: Clock
     book: BookCalls
     store: Callable[[], AbstractAsyncContextManager[Store]]
+    apply_deposits: Callable[[Store, AccountId], Awaitable[None]]
     apply_later: Callable[[AccountId], None]
     token_keys: Sequence[tuple[int, bytes]]
     admin_token: str

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Final, Self
 
 import aiohttp
 from aiohttp import web
+from yarl import URL
 
 from mediaserver.problem import problem
 
 BODY_BYTES_MAX: Final = 1 << 20
 """No request that is forwarded has a reason to be larger: SDP offers and small JSON."""
+BODY_WAIT_S: Final = 10.0
+"""OBS gives the whole exchange 8 s; who sends a byte a minute holds a connection for nothing."""
 ANSWER_TIMEOUT_S: Final = 15.0
 _HOP: Final = frozenset(
     {
@@ -27,15 +31,18 @@ _HOP: Final = frozenset(
         "host",
     }
 )
-_FORWARDED_FOR: Final = "X-Forwarded-For"
-"""Its last entry is who we saw; the bound on pending WHIP sessions goes by it."""
+FORWARDED_FOR: Final = "X-Forwarded-For"
+"""Its last entry is who we saw; the bound on pending WHIP sessions goes by it. On every request
+that is forwarded, so who has it did not come from a process of ours."""
 
 
 class Forwarder:
-    """One HTTP client per unix socket, made when first used."""
+    """One HTTP client per unix socket that is there, made when first used."""
 
-    def __init__(self, run_dir: Path) -> None:
+    def __init__(self, run_dir: Path, body_wait_s: float = BODY_WAIT_S) -> None:
+        """Reach the sockets in `run_dir`; wait `body_wait_s` for the whole of a body."""
         self._run_dir = run_dir
+        self._body_wait_s = body_wait_s
         self._clients: dict[str, aiohttp.ClientSession] = {}
 
     async def __aenter__(self) -> Self:
@@ -48,18 +55,26 @@ class Forwarder:
     async def forward(self, request: web.BaseRequest, socket_name: str) -> web.StreamResponse:
         """Return what the process behind ``run/<socket_name>`` answers to this request.
 
-        413 when the body is larger than `BODY_BYTES_MAX`, 503 when nobody answers.
+        413 when the body is larger than `BODY_BYTES_MAX`, 408 when it does not come in time,
+        400 when it breaks off, 503 when nobody answers.
         """
-        body = await _read(request)
+        try:
+            async with asyncio.timeout(self._body_wait_s):
+                body = await _read(request)
+        except TimeoutError:
+            return _answer(408, "Too slow", f"the body took over {self._body_wait_s:.0f} s")
+        except (web.RequestPayloadError, ConnectionError):
+            return _answer(400, "Broken off", "the body is not whole")
         if body is None:
             return _answer(413, "Too large", f"the body is over {BODY_BYTES_MAX} bytes")
+        await self._forget_gone()
         headers = {k: v for k, v in request.headers.items() if k.lower() not in _HOP}
-        forwarded = [*request.headers.getall(_FORWARDED_FOR, []), request.remote or "unknown"]
-        headers[_FORWARDED_FOR] = ", ".join(forwarded)
+        forwarded = [*request.headers.getall(FORWARDED_FOR, []), request.remote or "unknown"]
+        headers[FORWARDED_FOR] = ", ".join(forwarded)
         try:
             async with self._client(socket_name).request(
                 request.method,
-                f"http://local{request.raw_path}",
+                _url(request),
                 data=body,
                 headers=headers,
                 allow_redirects=False,
@@ -85,6 +100,11 @@ class Forwarder:
         """Return whether a process has this socket."""
         return (self._run_dir / socket_name).exists()
 
+    async def _forget_gone(self) -> None:
+        """Close the clients of workers that are gone: each stream's show has one of its own."""
+        for name in [name for name in self._clients if not self.exists(name)]:
+            await self._clients.pop(name).close()
+
     def _client(self, socket_name: str) -> aiohttp.ClientSession:
         client = self._clients.get(socket_name)
         if client is None:
@@ -94,6 +114,22 @@ class Forwarder:
                 auto_decompress=False,
             )
         return client
+
+
+def _url(request: web.BaseRequest) -> URL:
+    """Return the address as it came, not put in order.
+
+    ``/api/../internal/workers`` was let through as what begins with ``/api/``; it must not arrive
+    as something else.
+    """
+    asked = request.rel_url
+    return URL.build(
+        scheme="http",
+        host="local",
+        path=asked.raw_path,
+        query_string=asked.raw_query_string,
+        encoded=True,
+    )
 
 
 async def _read(request: web.BaseRequest) -> bytes | None:

@@ -19,7 +19,7 @@ from mediaserver.api.viewers import units
 from metering.book.book import Book
 from metering.book.records import StreamRecord
 from metering.store.state import SessionGrant
-from metering.units import AccountId, Planck, account_text, session_text
+from metering.units import AccountId, account_text, session_text
 
 TTL_MIN_S: Final = 60
 TTL_MAX_S: Final = 7 * 86400
@@ -77,8 +77,8 @@ async def open_session(
     )
     price = shared.settings.price
     async with shared.store() as store:
-        total = await shared.book.call(lambda book: _add(book, made))
-        await store.set_deposits(account, units(shared, total))
+        await shared.book.call(lambda book: _add(book, made))
+        await shared.apply_deposits(store, account)
         await store.set_limits(
             account,
             units(shared, int(price.stream_limit_planck)),
@@ -101,12 +101,10 @@ async def open_session(
     return made, tokens.mint(grant, shared.token_keys)
 
 
-def _add(book: Book, made: ViewerSession) -> Planck:
-    """Write the session's row; return all that its viewer paid in."""
+def _add(book: Book, made: ViewerSession) -> None:
     book.add_session(
         made.session, made.account, made.stream, made.join, made.created_ms, made.expires_ms
     )
-    return book.total_deposits(made.account)
 
 
 def token_json(

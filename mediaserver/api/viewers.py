@@ -124,7 +124,7 @@ async def deposit(
     booked = await shared.book.call(lambda book: book.deposit(account, planck, key, memo, now_ms))
     try:
         async with shared.store() as store:
-            await store.set_deposits(account, units(shared, booked.total_planck))
+            await shared.apply_deposits(store, account)
     except StoreUnavailableError:
         shared.apply_later(account)
         return booked, False

@@ -37,6 +37,7 @@ from metering.book.book import Book
 from metering.book.records import StreamRecord
 from metering.book.thread import BookThread
 from metering.errors import BookError, InvalidValueError
+from metering.trouble import Trouble
 from metering.units import PriceVersion, StreamPolicy
 
 PUSH_PERIOD_S: Final = 5.0
@@ -96,6 +97,7 @@ class Control:
             clock=self._clock,
             book=caller,
             store=money.lend,
+            apply_deposits=money.apply_deposits,
             apply_later=money.apply_later,
             token_keys=self._token_keys,
             admin_token=secret_files.admin_token(self._paths.admin_token),
@@ -188,14 +190,17 @@ class Control:
 
     async def _push_policies(self, shared: Context, money: Money, links: LinkClients) -> None:
         """Tell HTTP processes at each change and each `PUSH_PERIOD_S`."""
+        trouble = Trouble()
         while True:
             self._push.clear()
             try:
                 streams = await shared.book.call(lambda book: book.streams())
             except BookError as error:
                 # Untold for policy_lost_s, HTTP processes refuse priced media by themselves.
-                _log.error("control.policy.failed", reason=str(error))
+                if count := trouble.met(str(error)):
+                    _log.error("control.policy.failed", reason=str(error), times=count)
             else:
+                trouble.over()
                 self._policy = self._make_policy(streams, money)
                 links.send(self._policy)
             with contextlib.suppress(TimeoutError):

@@ -32,9 +32,10 @@ from mediaserver.hls.serve import MediaHandler
 from mediaserver.ingest import whip
 from mediaserver.link import Policy
 from mediaserver.problem import problem
-from mediaserver.processes import bootstrap, scrape
+from mediaserver.processes import bootstrap
 from mediaserver.processes.bootstrap import Start
 from mediaserver.processes.http_metrics import HttpMetrics
+from mediaserver.processes.scrape import Scrape
 from metering.claims import RawClaims
 from metering.gate import LocalGate
 from metering.price import in_force
@@ -78,6 +79,7 @@ class HttpProcess:
         )
         self._pages = Pages()
         self._forwarder = Forwarder(run_dir)
+        self._scrape = Scrape(run_dir, f"{self._name}.sock", self._measure)
         self._policy: Policy | None = None
         self._meter = Meter(
             self._claims,
@@ -270,6 +272,8 @@ class HttpProcess:
             faults.append("control has not been heard of")
         if not self._gate.is_ready:
             faults.append("Redis is away or not yet recovered: priced media is refused")
+        if self._claims.refusal:
+            faults.append(f"Redis refuses claims, and so is priced media: {self._claims.refusal}")
         if faults:
             return web.json_response({"ready": False, "faults": faults}, status=503)
         return web.json_response({"ready": True})
@@ -281,7 +285,7 @@ class HttpProcess:
         return web.Response(text=self._measure())
 
     async def _all_metrics(self) -> web.Response:
-        text = await scrape.gather(self._run_dir, f"{self._name}.sock", self._measure())
+        text = await self._scrape.text()
         return web.Response(body=text.encode(), headers={"Content-Type": metrics.CONTENT_TYPE})
 
 

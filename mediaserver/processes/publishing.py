@@ -15,6 +15,7 @@ from mediaserver import log
 from mediaserver.link import Message
 from mediaserver.processes.replay import Replay
 from mediaserver.processes.show_state import ShowState
+from metering.trouble import Trouble
 
 SAVE_TIMEOUT_S: Final = 3.0
 """A disk that takes longer is broken. The show goes on without: what is lost is only that another
@@ -50,6 +51,7 @@ class Publishing:
         self._save_timeout_s = save_timeout_s
         self._stuck: asyncio.Task[None] | None = None
         self._saving: asyncio.Task[None] | None = None
+        self._trouble = Trouble()
 
     def save_before(self, state: ShowState) -> None:
         """Keep `state` before anything that is sent from now on."""
@@ -88,11 +90,19 @@ class Publishing:
         if not save.done():
             self._stuck = save
             save.add_done_callback(_consume)
-            _log.error("show.state.lost", show=state.show, msn=state.msn, reason="disk hangs")
+            self._lost(state, "disk hangs")
         elif (error := save.exception()) is not None:
             if not isinstance(error, OSError):
                 raise error
-            _log.error("show.state.lost", show=state.show, msn=state.msn, reason=str(error))
+            self._lost(state, str(error))
+        else:
+            self._trouble.over()
+
+    def _lost(self, state: ShowState, reason: str) -> None:
+        if count := self._trouble.met(reason):
+            _log.error(
+                "show.state.lost", show=state.show, msn=state.msn, reason=reason, times=count
+            )
 
     def _tell(self, message: Message) -> None:
         self._replay.record(message)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +14,24 @@ from mediaserver import metrics
 SCRAPE_TIMEOUT_S: Final = 1.0
 """A process too busy to answer within it is left out: a gap in a graph, not a failed scrape."""
 _SOCKETS: Final = ("control.sock", "http-*.sock", "worker-*.sock")
+
+
+class Scrape:
+    """Answers to ``/metrics``: who asks while one is under way gets the same, not one more."""
+
+    def __init__(self, run_dir: Path, own_socket: str, measure: Callable[[], str]) -> None:
+        """Scrape the sockets in `run_dir`; the caller is `own_socket` and measures itself."""
+        self._run_dir = run_dir
+        self._own_socket = own_socket
+        self._measure = measure
+        self._under_way: asyncio.Task[str] | None = None
+
+    async def text(self) -> str:
+        """Return the merged metrics of all processes."""
+        if self._under_way is None or self._under_way.done():
+            work = gather(self._run_dir, self._own_socket, self._measure())
+            self._under_way = asyncio.create_task(work)
+        return await asyncio.shield(self._under_way)
 
 
 async def gather(run_dir: Path, own_socket: str, own_text: str) -> str:

@@ -8,6 +8,7 @@ numbers and seconds must never be given to other media.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 from dataclasses import asdict, dataclass
@@ -59,9 +60,10 @@ class ShowFile:
         """Replace the file; it is on the disk when this returns.
 
         Raises:
-            OSError: The disk does not take it.
+            OSError: The disk does not take it. The older file is gone too: whoever went on by it
+                would give out numbers a second time, and a new show is the lesser evil.
         """
-        await asyncio.get_running_loop().run_in_executor(None, self._write, state)
+        await asyncio.get_running_loop().run_in_executor(None, self._replace, state)
 
     def _read(self) -> ShowState | None:
         try:
@@ -79,6 +81,15 @@ class ShowFile:
             return None
         _log.warning("show.state.unreadable", file=self._path.name, reason="not a show's state")
         return None
+
+    def _replace(self, state: ShowState) -> None:
+        try:
+            self._write(state)
+        except OSError:
+            for path in (self._path, self._path.with_suffix(".new")):
+                with contextlib.suppress(OSError):
+                    path.unlink()
+            raise
 
     def _write(self, state: ShowState) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from metering import keys
@@ -193,6 +193,14 @@ class ViewerRows(Rows):
         """Return all that an account ever paid in; 0 for one that is not known."""
         with self._reading() as connection:
             return deposited(connection, [account]).get(account, Planck(0))
+
+    def depositors(self) -> list[AccountId]:
+        """Return who ever paid in, the newest deposit first."""
+        deposits = schema.deposits.c
+        with self._reading() as connection:
+            newest = func.max(deposits.created_ms)
+            found = select(deposits.account).group_by(deposits.account).order_by(newest.desc())
+            return [AccountId(account) for account in connection.execute(found).scalars()]
 
     def deposits_of(self, shard: int) -> dict[AccountId, Planck]:
         """Return what each viewer of a shard paid in, 0 included."""

@@ -34,6 +34,8 @@ from metering.units import (
 )
 
 _TIMEOUT_S: Final = 5.0
+_CONNECTIONS_MAX: Final = 8
+"""Redis does one thing at a time: more would only wait there."""
 _OLDEST: Final = (6, 2)
 _KEEP_EXTRA_S: Final = 3600
 _SWEEP_COUNT: Final = 1000
@@ -53,14 +55,17 @@ class Store:
         self._keep_ms = (self._watched_s + _KEEP_EXTRA_S) * 1000
         self._cap = pace.cap_fifths(window_ms)
         self._swept_for = ""
-        self._redis = redis.asyncio.Redis.from_url(
+        # Who finds all connections in use waits for one; the plain pool would fail at once.
+        pool = redis.asyncio.BlockingConnectionPool.from_url(
             url,
             protocol=2,
             socket_timeout=_TIMEOUT_S,
             socket_connect_timeout=_TIMEOUT_S,
-            max_connections=8,
+            max_connections=_CONNECTIONS_MAX,
+            timeout=_TIMEOUT_S,
             redis_connect_func=self._greet,
         )
+        self._redis = redis.asyncio.Redis.from_pool(pool)
         self._scripts = {
             name: self._redis.register_script(Script(name).text)
             for name in (
@@ -155,7 +160,10 @@ class Store:
         )
 
     async def set_deposits(self, account: AccountId, total_units: Units) -> Units:
-        """Say what all deposits of an account sum to; returns the balance. Idempotent."""
+        """Say what all deposits of an account sum to; returns the balance. Idempotent.
+
+        The last one said counts, so whoever says it reads the sum and says it in one go.
+        """
         if not 0 <= total_units <= UNITS_MAX:
             raise InvalidValueError(f"deposits of {total_units} units are not in 0..{UNITS_MAX}")
         return Units(int(await self._run("deposits", keys.purse(account), total_units)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 
 import pytest
 from metering_kit import (
@@ -23,6 +24,7 @@ from metering_kit import (
 from metering.claims import RawClaims
 from metering.errors import StoreUnavailableError
 from metering.units import Units, Verdict, shard_of
+from tests.conftest import RealRedis
 
 WHO = account(1)
 
@@ -176,10 +178,6 @@ async def test_evidence_of_what_memory_committed_is_replayed_once_per_epoch(redi
 @pytest.mark.parametrize("kind", ["killed", "stopped"])
 async def test_a_redis_that_goes_away_is_503_within_the_timeout(redis_programs, redis_folder, kind):
     """No claim hangs: it fails in time, and the next one after recovery works."""
-    import signal
-
-    from conftest import RealRedis
-
     server = RealRedis(next(iter(redis_programs.values())), redis_folder)
     server.start()
     try:
@@ -199,6 +197,41 @@ async def test_a_redis_that_goes_away_is_503_within_the_timeout(redis_programs, 
                 server.process.send_signal(signal.SIGCONT)
             await claims.wait_ready()
             assert (await claims.claim(claim(WHO, 1, NOW + 1))).verdict is Verdict.GRANTED
+    finally:
+        server.stop()
+
+
+async def test_a_redis_that_takes_no_writes_is_said_plainly(redis_server):
+    """Its memory or disk is full: nobody is served for nothing, and an operator reads why."""
+    async with opened(redis_server.url) as (store, claims):
+        await seat(store, WHO, 1)
+        redis_server.call("CONFIG", "SET", "maxmemory", "1")
+        try:
+            with pytest.raises(StoreUnavailableError, match="maxmemory"):
+                await claims.claim(claim(WHO, 1, NOW))
+            told = claims.refusal
+        finally:
+            redis_server.call("CONFIG", "SET", "maxmemory", "0")
+        answer = await claims.claim(claim(WHO, 1, NOW))
+
+        assert "maxmemory" in told
+        assert (answer.verdict, answer.new_ticks) == (Verdict.GRANTED, 1)
+        assert not claims.refusal
+
+
+async def test_a_redis_that_hangs_is_not_asked_on_and_on(redis_programs, redis_folder):
+    """Meters alone notice it too: else each look would wait in the connection's buffer for ever."""
+    server = RealRedis(next(iter(redis_programs.values())), redis_folder)
+    server.start()
+    try:
+        async with opened(server.url, timeout_ms=100) as (_, claims):
+            server.process.send_signal(signal.SIGSTOP)
+            with pytest.raises(StoreUnavailableError):
+                await claims.meters([(WHO, bytes(16), 1)])
+
+            assert not claims.is_ready
+            server.process.send_signal(signal.SIGCONT)
+            await claims.wait_ready()
     finally:
         server.stop()
 

@@ -18,10 +18,12 @@ from mediaserver.processes.bootstrap import Start
 from mediaserver.processes.control import Control
 from mediaserver.settings_tree import Settings
 from metering import receipt
+from metering.book.book import Book
 from metering.claims import RawClaims
+from metering.errors import StoreUnavailableError
 from metering.ports import Claim
 from metering.store.embedded import EmbeddedRedis
-from metering.units import PricedRun, Run, Units, Verdict, parse_account
+from metering.units import Planck, PricedRun, Run, Units, Verdict, parse_account
 
 PRICE = 100000000
 
@@ -135,6 +137,17 @@ class Server:
 
     async def mint(self, **fields):
         return await self.api("POST", "tokens", {"viewer": "ann", "stream": "cam", **fields}, 201)
+
+    async def balance(self, viewer, planck):
+        """Wait until the store counts this balance."""
+        who = parse_account(viewer["account"])
+        async with RawClaims(self.redis.url) as claims, asyncio.timeout(5):
+            while True:
+                with contextlib.suppress(StoreUnavailableError):
+                    seen = await claims.meters([(who, bytes(16), 1)])
+                    if seen[0].balance_units == planck:
+                        return
+                await asyncio.sleep(0.02)
 
     async def claim(self, minted, viewer, stream, first, count):
         policy = await self.policy(lambda p: p.store_epoch and p.streams)
@@ -281,6 +294,35 @@ async def test_a_credit_is_booked_once_for_each_key(server) -> None:
     assert first["is_new"]
     assert not again["is_new"]
     assert (await server.api("GET", "viewers/ann"))["deposited"] == "500"
+
+
+async def test_top_ups_at_once_all_reach_the_purse(server) -> None:
+    """Whatever order the answers come in, the viewer can spend all that was paid in."""
+    viewer = await server.viewer()
+    path = "viewers/ann/credits"
+
+    await asyncio.gather(
+        *(
+            server.api("POST", path, {"planck": str(PRICE)}, 201, Idempotency_Key=f"k{n}")
+            for n in range(40)
+        )
+    )
+
+    await server.balance(viewer, 50 * PRICE)
+
+
+async def test_a_deposit_that_only_the_book_knows_reaches_the_purse(server) -> None:
+    """Control died between the row and the store: the next one tells the store, unasked."""
+    viewer = await server.viewer()
+    await server.stop_control()
+    book = Book.open(f"sqlite:///{server.data_dir}/book.sqlite3", server.tree.asset)
+    book.deposit(parse_account(viewer["account"]), Planck(7 * PRICE), "lost", "", 1)
+    book.close()
+
+    await server.start_control()
+    await server.until_ready()
+
+    await server.balance(viewer, 17 * PRICE)
 
 
 async def test_a_token_opens_its_stream_and_its_seconds_are_booked_and_receipted(server) -> None:
@@ -592,6 +634,15 @@ async def test_the_creator_sees_the_health_of_the_stream(server) -> None:
 async def test_a_mad_report_is_refused(server, body) -> None:
     """A confused worker cannot confuse control."""
     await server.ask("POST", "/internal/workers", body, 400 if body == b"{" else 422)
+
+
+async def test_nothing_from_outside_can_speak_as_a_worker(server) -> None:
+    """Whoever finds a way to forward a request to /internal/ is told that nothing is there."""
+    await server.ask(
+        "POST", "/internal/workers", report(name="evil"), 404, X_Forwarded_For="203.0.113.9"
+    )
+
+    assert (await server.api("GET", "workers"))["workers"] == []
 
 
 async def test_metrics_of_control_carry_its_name(server) -> None:

@@ -6,7 +6,6 @@ import time
 from contextlib import asynccontextmanager
 
 import pytest
-from conftest import PROGRAMS, RealRedis
 from metering_kit import claim
 
 from metering import receipt
@@ -21,6 +20,7 @@ from metering.settings import ChainSettings
 from metering.settler import Settler
 from metering.store.redis import Store
 from metering.units import Asset, SessionId, Verdict
+from tests.conftest import PROGRAMS, RealRedis
 from tests.fakes.money import OPERATOR, PRICE, House, inline, make_house
 
 POLICY = RecoveryPolicy(watched_hours=24, cut_period_s=10)
@@ -174,3 +174,15 @@ async def test_a_redis_that_restarts_under_the_cutter_is_not_cut(redis_folder):
         assert house.book.booked_numbers() == {}
     finally:
         server.stop()
+
+
+async def test_a_round_takes_the_seconds_of_however_many_viewers(redis_server):
+    """With more viewers than the store has connections, every one of them is still booked."""
+    house = prepared(viewers=40)
+    async with running(redis_server.url, house) as (_, claims, cutter, _):
+        await watch(house, claims, NOW, 2)
+
+        done = await cutter.round()
+
+    assert done.ticks == 2 * 40
+    assert {house.book.spent(account) for account in house.accounts} == {2 * PRICE}

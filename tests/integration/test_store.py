@@ -7,7 +7,6 @@ import signal
 import time
 
 import pytest
-from conftest import RealRedis
 from metering_kit import EPOCH, NOW, STREAM, account, claim, grant, make_ready, opened, seat
 
 from metering import ticks
@@ -25,6 +24,7 @@ from metering.units import (
     Verdict,
     shard_of,
 )
+from tests.conftest import RealRedis
 
 WHO = account(1)
 SHARD = shard_of(WHO)

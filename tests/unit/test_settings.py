@@ -156,6 +156,7 @@ def test_every_fault_is_told_at_once_with_its_key_its_value_and_a_remedy(tmp_pat
         ("price.top_up_url", "javascript:alert(1)", "is not a web address"),
         ("price.top_up_url", "https://pay/{name}", "only {account} is filled"),
         ("price.asset_symbol", "<b>", "is not a symbol"),
+        ("metering.policy_lost_s", 61, "is above price.change_notice_s 60; use at most 60"),
         ("metering.redis_url", "localhost:6379", "is not a scheme of Redis"),
         ("server.public_url", "live.example.org", "is not an address of a site"),
         ("server.public_url", "https://live.example.org/tv", "without a path"),

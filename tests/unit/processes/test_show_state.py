@@ -31,6 +31,18 @@ async def test_state_is_read_back(tmp_path):
     assert [path.name for path in (tmp_path / "shows").iterdir()] == ["s.json"]
 
 
+async def test_a_state_that_cannot_be_kept_leaves_no_older_one(tmp_path):
+    """On a full disk a restart begins a new show: the old file's numbers are in use by now."""
+    file = ShowFile(tmp_path / "s.json")
+    await file.save(STATE)
+    (tmp_path / "s.new").mkdir()  # as good as a full disk: nothing can be written
+
+    with pytest.raises(OSError, match="directory"):
+        await file.save(ShowState(**{**asdict(STATE), "msn": 8}))
+
+    assert await file.load() is None
+
+
 async def test_no_file_is_no_show(tmp_path):
     """A stream that never was live has nothing to go on with."""
     assert await ShowFile(tmp_path / "none.json").load() is None

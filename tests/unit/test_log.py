@@ -1,0 +1,70 @@
+"""The log: one line of JSON for whatever happens, and nothing that opens a door."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+_SERVE = """
+import asyncio, sys
+from aiohttp import web
+from mediaserver import log
+
+async def handler(_request):
+    return web.Response()
+
+async def main():
+    log.configure("json", "info", "test")
+    runner = web.ServerRunner(web.Server(handler, access_log=None))
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    reader, writer = await asyncio.open_connection(*runner.addresses[0])
+    writer.write(sys.stdin.buffer.read())
+    print((await reader.readline()).decode())
+    writer.close()
+    await runner.cleanup()
+
+asyncio.run(main())
+"""
+_SPEAK = """
+import logging
+from mediaserver import log
+
+log.configure("json", "info", "test")
+logging.getLogger("some.library").error("it broke: %s", "pump")
+logging.getLogger("some.library").warning("it creaks")
+"""
+
+
+def run(program: str, given: bytes = b"") -> "subprocess.CompletedProcess[bytes]":
+    return subprocess.run(
+        [sys.executable, "-c", program], input=given, capture_output=True, check=True, timeout=60
+    )
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"GET /w/secret-token/cam/ HTTP/1.1\r\nAuthorization: Bearer secret\x01key\r\n\r\n",
+        b"GET /w/secret-" + b"t" * 9000 + b" HTTP/1.1\r\n\r\n",
+        b"secret junk\r\n\r\n",
+    ],
+)
+def test_a_broken_request_leaves_no_trace_in_the_log(raw) -> None:
+    """A stranger can neither fill the log with tracebacks nor make it quote a viewer's token."""
+    done = run(_SERVE, raw)
+
+    assert b" 400 " in done.stdout
+    assert done.stderr == b""
+
+
+def test_a_library_speaks_in_lines_like_ours() -> None:
+    """Whoever reads the log as JSON can read every line of it."""
+    done = run(_SPEAK)
+
+    lines = [json.loads(line) for line in done.stderr.splitlines()]
+    assert [(one["event"], one["level"], one["message"]) for one in lines] == [
+        ("library.fault.met", "error", "it broke: pump"),
+        ("library.warning.given", "warning", "it creaks"),
+    ]
