@@ -1,6 +1,7 @@
 """Control's money, without a Redis: what it tells the store, and when."""
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 
@@ -26,15 +27,29 @@ class SlowStore:
         self.said.append(total)
 
 
+async def no_tick() -> int:
+    return 0
+
+
+def make_money(caller) -> Money:
+    return Money(
+        Settings(),
+        "unix:///x",
+        caller,
+        operator=OPERATOR,
+        clock=SystemClock(),
+        changed=bool,
+        newest_tick=no_tick,
+    )
+
+
 async def test_of_two_top_ups_at_once_the_newer_sum_is_said_last() -> None:
     """A viewer who pays twice in a moment can spend both: an older sum never comes after."""
     house, store = make_house(), SlowStore()
     (account,) = house.accounts
     thread = BookThread()
     caller = BookCaller(house.book, thread)
-    money = Money(
-        Settings(), "unix:///x", caller, operator=OPERATOR, clock=SystemClock(), changed=bool
-    )
+    money = make_money(caller)
     before = house.book.total_deposits(account)
 
     first = asyncio.create_task(money.apply_deposits(store, account))
@@ -58,12 +73,10 @@ async def test_control_does_not_go_on_when_nobody_cuts_any_more() -> None:
 
     house = make_house()
     caller = BookCaller(house.book, BookThread())
-    money = Money(
-        Settings(), "unix:///x", caller, operator=OPERATOR, clock=SystemClock(), changed=bool
-    )
+    money = make_money(caller)
     task = asyncio.create_task(fail())
     await asyncio.wait({task})
 
     with pytest.raises(ZeroDivisionError):
         async with asyncio.timeout(5):
-            await money._watch(SlowStore(), "epoch", [task])
+            await money._watch(SlowStore(), "epoch", SimpleNamespace(counters=None), [task])
