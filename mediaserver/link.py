@@ -26,8 +26,8 @@ VERSION: Final = 1
 """Raised when any message changes shape; peers of another version are dropped."""
 FRAME_BYTES_MAX: Final = 32 << 20
 """Four seconds at 60 Mbit/s: no sane part or init is larger."""
-HEADER_BYTES_MAX: Final = 4 << 20
-"""A policy of 10,000 streams fits."""
+HEADER_BYTES_MAX: Final = 12 << 20
+"""A policy of 10,000 streams fits, and no larger one is made (mediaserver/api/streams.py)."""
 _HEAD: Final = struct.Struct("!IBI")
 
 

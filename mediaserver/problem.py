@@ -22,4 +22,6 @@ def problem(status: int, title: str, detail: str, **extra: Any) -> bytes:
         One JSON object, UTF-8.
     """
     body = {"type": "about:blank", "title": title, "status": status, "detail": detail, **extra}
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+    # Header bytes that are no UTF-8 come as lone surrogates, and a detail may quote them.
+    return text.encode(errors="replace")

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from blockbuster import BlockBuster, BlockBusterFunction
 from hypothesis import HealthCheck, settings
 
 settings.register_profile("desk", max_examples=100, deadline=None)
@@ -147,3 +148,29 @@ def redis_any(redis_each: RealRedis) -> RealRedis:
     """Each kind of Redis in turn, emptied."""
     redis_each.call("FLUSHALL")
     return redis_each
+
+
+_WAITS = ("time.sleep", "socket.", "ssl.")
+"""What blocks for as long as somebody else likes; a small local file does not, and is read at the
+start of most things."""
+
+
+@pytest.fixture(autouse=True)
+def blocked_loop_fails() -> Iterator[None]:
+    """Whatever of ours blocks an event loop raises there: sleeps, sockets, and SQL in a process.
+
+    Tests of metering run the book in their own loop on purpose.
+    """
+    everywhere = BlockBuster(scanned_modules=["mediaserver", "metering", "cdn"])
+    everywhere.functions = _chosen(everywhere, _WAITS)
+    processes = BlockBuster(scanned_modules=["mediaserver"])
+    processes.functions = _chosen(processes, ("sqlite3.",))
+    for guard in (everywhere, processes):
+        guard.activate()
+    yield
+    for guard in (everywhere, processes):
+        guard.deactivate()
+
+
+def _chosen(guard: BlockBuster, names: tuple[str, ...]) -> dict[str, BlockBusterFunction]:
+    return {name: one for name, one in guard.functions.items() if name.startswith(names)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
@@ -19,6 +20,10 @@ from metering.units import Planck, PriceVersion, account_text, parse_account
 
 STREAMS_MAX: Final = 10_000
 """What one policy message to the HTTP processes holds (mediaserver/link.py)."""
+POLICY_BYTES_MAX: Final = 11 << 20
+"""The same, when titles are long: 10,000 of 800 bytes each, or 1,700 of 500 emoji."""
+_STREAM_BYTES: Final = 192
+_PRICE_BYTES: Final = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +81,17 @@ async def _create(request: web.Request) -> web.Response:
     creator = None if wanted.creator is None else account(wanted.creator, "creator")
     fee_ppm = price.platform_fee_ppm if wanted.platform_fee_ppm is None else wanted.platform_fee_ppm
     now_ms = shared.clock.now_ms()
-    if len(await shared.book.call(lambda book: book.streams())) >= STREAMS_MAX:
-        raise ApiError(409, "Too many streams", f"there are {STREAMS_MAX} streams already")
-    record, key = await shared.book.call(
-        lambda book: book.create_stream(
-            wanted.slug, wanted.title or wanted.slug, planck, now_ms, fee_ppm, creator
+    title = wanted.title or wanted.slug
+    there = await shared.book.call(lambda book: book.streams())
+    size = sum(policy_bytes(one.title, len(one.prices)) for one in there) + policy_bytes(title, 1)
+    if len(there) >= STREAMS_MAX or size > POLICY_BYTES_MAX:
+        raise ApiError(
+            409,
+            "Too many streams",
+            f"there are {len(there)} streams: no more, with such titles, fit",
         )
+    record, key = await shared.book.call(
+        lambda book: book.create_stream(wanted.slug, title, planck, now_ms, fee_ppm, creator)
     )
     shared.changed()
     return web.json_response(
@@ -135,6 +145,11 @@ async def _rotate(request: web.Request) -> web.Response:
     now_ms = shared.clock.now_ms()
     key = await shared.book.call(lambda book: book.rotate_key(slug, now_ms))
     return web.json_response({"slug": slug, "stream_key": key})
+
+
+def policy_bytes(title: str, price_count: int) -> int:
+    """Return at most how many bytes a stream takes in a policy message."""
+    return _STREAM_BYTES + len(json.dumps(title)) + price_count * _PRICE_BYTES
 
 
 def account(text: str, field: str) -> Any:

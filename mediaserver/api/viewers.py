@@ -91,7 +91,7 @@ async def _credit(request: web.Request) -> web.Response:
     shared = context.of(request)
     name = request.match_info["viewer"]
     key = request.headers.get("Idempotency-Key", "")
-    if not key:
+    if not key or not key.isprintable():
         raise ApiError(
             400,
             "No idempotency key",

@@ -290,6 +290,7 @@ async def test_a_credit_is_booked_once_for_each_key(server) -> None:
     again = await server.api("POST", path, {"planck": "500"}, 200, Idempotency_Key="k")
     await server.api("POST", path, {"planck": "501"}, 409, Idempotency_Key="k")
     await server.api("POST", path, {"planck": "500"}, 400)
+    await server.api("POST", path, {"planck": "500"}, 400, Idempotency_Key="\udcff")
 
     assert first["is_new"]
     assert not again["is_new"]
