@@ -25,7 +25,7 @@ demo: setup  ## Everything embedded: a test picture published over WHIP, the wat
 
 test: setup $(VENV)/.dev  ## All tests: unit, contract, integration, e2e
 	@scripts/need redis-server nginx chromium
-	@CI_STRICT=1 $(BIN)/python -m pytest $(PYTEST_ARGS)
+	@VILOKANAM_SEQUENCES=100000 $(BIN)/python -m pytest $(PYTEST_ARGS)
 	@cd web && npm test --silent
 
 unit: $(VENV)/.dev  ## The tests that need no server, in seconds
