@@ -22,6 +22,16 @@ settings.register_profile(
 settings.load_profile("ci" if os.environ.get("CI") else "desk")
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
+    """In CI nothing may be missing: what skips at a desk fails there."""
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail") and os.environ.get("CI"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped in CI: {report.longrepr}"
+    return report
+
+
 class RealRedis:
     """A redis-server on a unix socket in a temporary folder, with the settings that we ask for.
 
@@ -125,8 +135,6 @@ def redis_one() -> Iterator[RealRedis]:
 
 def _session_redis(kind: str) -> Iterator[RealRedis]:
     if kind not in PROGRAMS:
-        if os.environ.get("CI"):
-            pytest.fail(f"no redis-server from {kind}")
         pytest.skip(f"no redis-server from {kind}")
     folder = Path(tempfile.mkdtemp(prefix="vk-redis-"))
     server = RealRedis(PROGRAMS[kind], folder)
