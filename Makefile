@@ -36,7 +36,7 @@ lint: $(VENV)/.dev web/node_modules/.installed  ## ruff, mypy strict, import con
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@cd web && npm run lint --silent
+	@cd web && npm run check --silent
 
 fmt: $(VENV)/.dev  ## Format the code
 	@$(BIN)/ruff format .
