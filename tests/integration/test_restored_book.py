@@ -11,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import PROGRAMS, RealRedis
 from metering_kit import claim
 
 from metering.book.book import Book
@@ -24,6 +23,7 @@ from metering.settings import ChainSettings
 from metering.settler import Settler
 from metering.store.redis import Store
 from metering.units import Asset, Planck, SessionId, Units, Verdict, shard_of
+from tests.conftest import PROGRAMS, RealRedis
 from tests.fakes.money import OPERATOR, PRICE, inline, make_house
 
 POLICY = RecoveryPolicy(watched_hours=24, cut_period_s=10, window_ms=30_000)
