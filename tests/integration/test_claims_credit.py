@@ -24,7 +24,7 @@ from metering_kit import (
 from metering.claims import RawClaims
 from metering.errors import StoreUnavailableError
 from metering.units import Units, Verdict, shard_of
-from tests.conftest import RealRedis
+from tests.real_redis import RealRedis
 
 WHO = account(1)
 

@@ -20,8 +20,8 @@ from metering.settings import ChainSettings
 from metering.settler import Settler
 from metering.store.redis import Store
 from metering.units import Asset, SessionId, Verdict
-from tests.conftest import PROGRAMS, RealRedis
 from tests.fakes.money import OPERATOR, PRICE, House, inline, make_house
+from tests.real_redis import PROGRAMS, RealRedis
 
 POLICY = RecoveryPolicy(watched_hours=24, cut_period_s=10)
 NOW = int(time.time())

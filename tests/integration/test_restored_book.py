@@ -23,8 +23,8 @@ from metering.settings import ChainSettings
 from metering.settler import Settler
 from metering.store.redis import Store
 from metering.units import Asset, Planck, SessionId, Units, Verdict, shard_of
-from tests.conftest import PROGRAMS, RealRedis
 from tests.fakes.money import OPERATOR, PRICE, inline, make_house
+from tests.real_redis import PROGRAMS, RealRedis
 
 POLICY = RecoveryPolicy(watched_hours=24, cut_period_s=10, window_ms=30_000)
 WINDOW_S = 30

@@ -24,7 +24,7 @@ from metering.units import (
     Verdict,
     shard_of,
 )
-from tests.conftest import RealRedis
+from tests.real_redis import RealRedis
 
 WHO = account(1)
 SHARD = shard_of(WHO)
