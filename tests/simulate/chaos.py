@@ -206,8 +206,11 @@ class Row:
         is_whole = self.missing == 0
         if "older book" in self.name:
             is_whole = self.lost > 0 and 0 < self.missing <= self.lost + self.forgiven
-        # What windows and memories still had, while all else went on, was asked for and given.
-        is_counted = (self.forgiven > 0) == (self.name == "older book, all else on")
+        # Forgiven is only what an older book cannot know: what windows and memories still had while
+        # all else went on, and at most a second on air when a stopped server came back.
+        is_counted = self.forgiven == 0
+        if "older book" in self.name:
+            is_counted = self.forgiven > 0 or self.name != "older book, all else on"
         is_whole = is_whole and is_counted and self.forgiven <= FORGIVEN_MAX
         return is_whole and self.beyond <= self.ticks_in_flight and self.books == 0
 
