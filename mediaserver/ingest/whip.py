@@ -18,7 +18,6 @@ from mediaserver import log
 from mediaserver.clock import Clock
 from mediaserver.errors import CapacityError, OfferRejectedError
 from mediaserver.ingest import sdp
-from mediaserver.ingest.dtls import certificate
 from mediaserver.ingest.publisher import Publisher
 from mediaserver.ingest.receiver import Media
 from mediaserver.ingest.session import EndReason, PatchKind, Stage, judge_patch
@@ -116,7 +115,6 @@ class WhipEndpoint:
         self._clock = clock
         self._worker = worker
         self._is_key = is_key
-        certificate(clock.now_ms())  # made while the worker is a spare, not while an encoder waits
         self._sessions: dict[str, Publisher] = {}
         self._live: Publisher | None = None
         self._count = 0

@@ -27,6 +27,7 @@ from prometheus_client import Gauge
 from mediaserver import log, metrics
 from mediaserver.clock import SystemClock
 from mediaserver.errors import ConfigError
+from mediaserver.ingest.rehearsal import rehearse
 from mediaserver.ingest.whip import WhipEndpoint
 from mediaserver.link import Hello, Message
 from mediaserver.problem import problem
@@ -102,6 +103,7 @@ class Worker:
         runner = web.AppRunner(self.app, access_log=None, handle_signals=False)
         await runner.setup()
         await web.UnixSite(runner, str(path)).start()
+        await rehearse(self._clock)
         waits = [asyncio.create_task(event.wait()) for event in (stop, self._over)]
         try:
             async with self._links:
