@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+import av
 from harness import Server, get, seen, until
 from playwright.sync_api import TimeoutError as PageTimeoutError
 
@@ -80,6 +84,41 @@ def watch(page: Any, url: str, seconds: float) -> list[dict[str, Any]]:
         )
         page.wait_for_timeout(200)
     return samples
+
+
+@contextlib.contextmanager
+def crowd(proxy: str, tickets: Sequence[Ticket], seconds: float) -> Iterator[None]:
+    """Let FFmpeg's own HLS player play for each ticket: whole segments, no low latency.
+
+    Leaves when all have played `seconds` of media.
+    """
+    with ThreadPoolExecutor(len(tickets)) as pool:
+        players: list[Future[None]] = [
+            pool.submit(_play, _picture(proxy + ticket.path), seconds) for ticket in tickets
+        ]
+        yield
+        for player in players:
+            player.result(timeout=seconds + 30)
+
+
+def _picture(prefix: str) -> str:
+    """Return a picture's address: given the multivariant playlist, FFmpeg plays all variants."""
+    lines = iter(get(prefix + "index.m3u8")[1].decode().splitlines())
+    url = next(prefix + next(lines) for line in lines if "RESOLUTION=" in line)
+    until(lambda: get(url)[1].count(b"#EXTINF") >= 3, "whole segments to play")
+    return url
+
+
+def _play(url: str, seconds: float) -> None:
+    with av.open(url, timeout=20) as media:
+        first_s = None
+        for packet in media.demux(video=0):
+            if packet.pts is None:
+                raise AssertionError("the stream ended")
+            at_s = float(packet.pts * packet.time_base)
+            first_s = at_s if first_s is None else first_s
+            if at_s - first_s >= seconds:
+                return
 
 
 def longest_stall(samples: list[dict[str, Any]]) -> float:
