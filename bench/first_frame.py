@@ -1,9 +1,10 @@
 """Navigation to first frame of the watch page, beside a plain page with hls.js as it comes.
 
 Both play the same metered stream of the same server in headless Chromium, each time in a fresh
-context (empty caches), in turn. Then both play for 10 s side by side: seconds behind the server's
-clock by PROGRAM-DATE-TIME, and stalls. First frame: requestVideoFrameCallback, milliseconds since
-navigation began. The plain page lies on a server of its own with hls.min.js beside it.
+context (empty caches), in turn, with nobody watching (bench/_tabs.py). Then both play for 10 s side
+by side: seconds behind the server's clock by PROGRAM-DATE-TIME, and stalls. First frame:
+requestVideoFrameCallback, milliseconds since navigation began. The plain page lies on a server of
+its own with hls.min.js beside it.
 """
 
 from __future__ import annotations
@@ -12,14 +13,15 @@ import argparse
 import contextlib
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Final
 
 from _common import ROOT, clip, product, publishing, spread, table, write
+from _tabs import Tab, Tabs, chromium
 from audience import mint, open_stream, open_viewer, wait_live
-from harness import chromium
 
 HLS_JS: Final = ROOT / "web" / "node_modules" / "hls.js" / "dist" / "hls.min.js"
 PLAIN_PAGE: Final = """<!doctype html><meta charset="utf-8"><title>plain</title>
@@ -33,16 +35,16 @@ hls.loadSource(new URLSearchParams(location.search).get("src"));
 hls.attachMedia(video);
 </script>"""
 FIRST: Final = {
-    "ours": "() => window.vilokanam?.firstFrameMs ?? null",
-    "plain": "() => window.plain?.firstFrameMs ?? null",
+    "ours": "window.vilokanam?.firstFrameMs ?? null",
+    "plain": "window.plain?.firstFrameMs ?? null",
 }
 FACTS: Final = {
-    "ours": """() => ({stalls: vilokanam.stalls, latencyS: vilokanam.latencyS,
+    "ours": """({stalls: vilokanam.stalls, latencyS: vilokanam.latencyS,
         height: document.querySelector("video").videoHeight})""",
-    "plain": """() => ({stalls: plain.stalls, latencyS: (Date.now() - hls.playingDate) / 1000,
+    "plain": """({stalls: plain.stalls, latencyS: (Date.now() - hls.playingDate) / 1000,
         height: video.videoHeight})""",
 }
-MARKS: Final = """() => Object.fromEntries([
+MARKS: Final = """Object.fromEntries([
     ...performance.getEntriesByType("mark").map((mark) => [mark.name, mark.startTime]),
     ["response", performance.getEntriesByType("navigation")[0].responseEnd],
 ])"""
@@ -75,16 +77,13 @@ def plain_page(folder: Path) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def opened(browser: Any, name: str, url: str) -> Iterator[tuple[Any, float]]:
+def opened(browser: Tabs, name: str, url: str) -> Iterator[tuple[Tab, float]]:
     """Yield a page of a fresh context and when its first frame was shown."""
-    context = browser.new_context()
+    tab = browser.open(url)
     try:
-        page = context.new_page()
-        page.goto(url, wait_until="commit")
-        first_ms = page.wait_for_function(FIRST[name], timeout=20_000).json_value()
-        yield page, first_ms
+        yield tab, tab.wait_for(FIRST[name], 20)
     finally:
-        context.close()
+        tab.close()
 
 
 def measure(times: int, play_s: float) -> dict[str, Any]:
@@ -117,7 +116,7 @@ def measure(times: int, play_s: float) -> dict[str, Any]:
                         for mark, at in page.evaluate(MARKS).items():
                             marks.setdefault(mark, []).append(at)
         pages = {n: stack.enter_context(opened(browser, n, url))[0] for n, url in urls.items()}
-        pages["ours"].wait_for_timeout(play_s * 1000)
+        time.sleep(play_s)
         for name, page in pages.items():
             result[name] = {"first_frame_ms": spread(first[name]), **page.evaluate(FACTS[name])}
     result["marks_ms"] = {mark: spread(at) for mark, at in marks.items()}
