@@ -137,6 +137,8 @@ class Player(threading.Thread):
         rendition: Change it, and it switches at its next reload.
         backlog: How many parts behind the newest it begins.
         has_segments: It also fetches each segment once it has ended.
+        has_hints: It asks for each part before that exists: a fetch of it is always under way.
+        news: Set when new media came; clear it to wait for the next.
     """
 
     port: int
@@ -144,12 +146,14 @@ class Player(threading.Thread):
     rendition: str = ""
     backlog: int = 8
     has_segments: bool = False
+    has_hints: bool = False
     delivered: set[int] = field(default_factory=set)
     in_doubt: dict[str, range] = field(default_factory=dict)
     done: set[str] = field(default_factory=set)
     last_new_s: float = 0.0
     statuses: Counter[int] = field(default_factory=Counter)
     stopping: threading.Event = field(default_factory=threading.Event)
+    news: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
         super().__init__(daemon=True)
@@ -189,6 +193,8 @@ class Player(threading.Thread):
             self.fetch_new(wire, listing.parts[-self.backlog :])
             if self.has_segments:
                 self.fetch_new(wire, listing.segments[-1:])
+            if self.has_hints and listing.hint:
+                self.fetch_new(wire, [listing.hint])
             query = listing.reload
 
     def fetch_new(self, wire: Wire, paths: Sequence[str]) -> None:
@@ -207,6 +213,7 @@ class Player(threading.Thread):
             self.done.add(path)
             if not set(ticks_of(path)) <= self.delivered:
                 self.last_new_s = time.monotonic()
+                self.news.set()
             self.delivered.update(ticks_of(path))
 
     def again(self) -> None:
