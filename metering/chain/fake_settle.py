@@ -130,6 +130,9 @@ def _settle_entry(turn: Turn, signer: AccountId, entry: Entry) -> tuple[int, int
         raise _RefusedError("Overflow")
     if session.amount + cost > session.max_spend:
         raise _RefusedError("SpendCap")
+    total_ticks, total_amount = stream.total_ticks + new_ticks, stream.total_amount + cost
+    if total_ticks > U64_MAX or total_amount > U128_MAX:
+        raise _RefusedError("Overflow")
     escrow: Escrow = turn.state.get(escrow_key(signer, entry.viewer)) or Escrow(0, None)
     if cost > escrow.held:
         raise _RefusedError("Escrow")
@@ -153,8 +156,8 @@ def _settle_entry(turn: Turn, signer: AccountId, entry: Entry) -> tuple[int, int
         stream_key(uuid),
         replace(
             stream,
-            total_ticks=stream.total_ticks + new_ticks,
-            total_amount=stream.total_amount + cost,
+            total_ticks=total_ticks,
+            total_amount=total_amount,
         ),
     )
     return new_ticks, cost
@@ -177,7 +180,8 @@ def _pay(turn: Turn, stream: StreamInfo, before: int, after: int) -> None:
     """Share what one (session, version) earned between the cumulative amounts before and after."""
     left = after - before
     for one in stream.splits:
-        share = after * one.ppm // tables.PPM - before * one.ppm // tables.PPM
+        # Roundings of several splits that step at once may exceed a tiny amount.
+        share = min(left, after * one.ppm // tables.PPM - before * one.ppm // tables.PPM)
         earn(turn, one.account, share)
         left -= share
     earn(turn, stream.creator, left)
