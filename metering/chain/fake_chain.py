@@ -16,71 +16,37 @@ from uuid import UUID
 
 from metering.chain import fake_balances as balances
 from metering.chain import fake_tables as tables
-from metering.chain.facts import PALLET
-from metering.chain.fake_balances import CallFailedError, Turn
+from metering.chain.fake_balances import Turn
+from metering.chain.fake_common import (
+    CLOSED,
+    OPEN,
+    active_operator,
+    count_ticks,
+    end_of,
+    fail,
+    operator_of,
+    stream_of,
+    tell,
+)
+from metering.chain.fake_credit import withdraw_credit
 from metering.chain.scale import Hash
 from metering.chain.storage import (
     ChainPrice,
     ChainSession,
-    Credit,
     Escrow,
     Limit,
     Operator,
     StreamInfo,
     Withdrawal,
     batched_ticks_key,
-    credit_key,
     escrow_key,
     last_join_key,
     limit_key,
     operator_key,
     session_key,
     stream_key,
-    tick_count_key,
 )
 from metering.units import AccountId
-
-OPEN: Final = 0
-CLOSED: Final = 1
-U32_MAX: Final = 2**32 - 1
-U64_MAX: Final = 2**64 - 1
-U128_MAX: Final = 2**128 - 1
-_MODULE: Final = 3
-
-
-def fail(name: str) -> CallFailedError:
-    """Return the error of the pallet with this name, to be raised."""
-    encoded = bytes((_MODULE, tables.PALLETS[PALLET], tables.ERRORS.index(name), 0, 0, 0))
-    return CallFailedError(name, encoded)
-
-
-def tell(turn: Turn, name: str, *values: Any) -> None:
-    """Emit an event of the pallet."""
-    turn.events.append(tables.event_bytes(PALLET, name, *values))
-
-
-def operator_of(turn: Turn, who: AccountId) -> Operator:
-    """Return a registered operator.
-
-    Raises:
-        CallFailedError: If there is none.
-    """
-    found: Operator | None = turn.state.get(operator_key(who))
-    if found is None:
-        raise fail("NotRegistered")
-    return found
-
-
-def stream_of(turn: Turn, stream_id: int) -> StreamInfo:
-    """Return a stream.
-
-    Raises:
-        CallFailedError: If there is none.
-    """
-    found: StreamInfo | None = turn.state.get(stream_key(UUID(int=stream_id)))
-    if found is None:
-        raise fail("StreamNotFound")
-    return found
 
 
 def _stream_of_creator(turn: Turn, stream_id: int, creator: AccountId) -> StreamInfo:
@@ -103,17 +69,13 @@ def record_tick(
     tell(turn, "TickRecorded", stream_id, viewer, ticks)
 
 
-def count_ticks(turn: Turn, stream_id: int, ticks: int) -> None:
-    """Add to the platform's count, which stops at the end of a u32."""
-    key = tick_count_key(UUID(int=stream_id))
-    turn.state.put(key, min(U32_MAX, (turn.state.get(key) or 0) + ticks))
-
-
 def register_operator(turn: Turn, signer: AccountId) -> None:
     """Hold the bond; who was an operator before goes on from the same sequence number."""
     before: Operator | None = turn.state.get(operator_key(signer))
     if before is not None and before.bond:
         raise fail("AlreadyRegistered")
+    if turn.state.account(tables.POT).free < tables.EXISTENTIAL_DEPOSIT:
+        raise fail("PotMissing")
     balances.hold(turn, signer, tables.HOLD_BOND, tables.OPERATOR_BOND)
     seq, batch_hash = (before.last_seq, before.last_hash) if before else (0, Hash(bytes(32)))
     turn.state.put(
@@ -124,9 +86,7 @@ def register_operator(turn: Turn, signer: AccountId) -> None:
 
 def deregister_operator(turn: Turn, signer: AccountId) -> None:
     """Stop settling at once; the bond waits."""
-    operator = operator_of(turn, signer)
-    if operator.released_at is not None or not operator.bond:
-        raise fail("NotRegistered")
+    operator = active_operator(turn, signer)
     released_at = turn.now_s + tables.WITHDRAW_NOTICE_S
     turn.state.put(operator_key(signer), replace(operator, active=False, released_at=released_at))
     tell(turn, "OperatorDeregistered", signer)
@@ -146,7 +106,10 @@ def release_bond(turn: Turn, signer: AccountId) -> None:
 
 def set_operator_active(turn: Turn, _root: AccountId, *, operator: AccountId, active: bool) -> None:
     """Let root switch an operator off and on."""
-    turn.state.put(operator_key(operator), replace(operator_of(turn, operator), active=active))
+    found = operator_of(turn, operator)
+    if not found.bond or found.released_at is not None:
+        raise fail("NotRegistered")
+    turn.state.put(operator_key(operator), replace(found, active=active))
     tell(turn, "OperatorActivitySet", operator, active)
 
 
@@ -163,7 +126,7 @@ def create_stream(
     """Open a stream under a number of the creator's choice."""
     if turn.state.get(stream_key(UUID(int=stream_id))) is not None:
         raise fail("StreamExists")
-    operator_of(turn, operator)
+    active_operator(turn, operator)
     if sum(one.ppm for one in splits) > tables.PPM:
         raise fail("BadSplits")
     first = ChainPrice(1, price, turn.now_s)
@@ -273,14 +236,6 @@ def _end(turn: Turn, stream_id: int, viewer: AccountId, join: int, session: Chai
     tell(turn, "SessionEnded", stream_id, viewer, join)
 
 
-def end_of(session: ChainSession, stream: StreamInfo | None) -> int:
-    """Return the chain second at which a join stops taking ticks, as far as is known now."""
-    ends = [session.expires_at]
-    ends += [] if session.ended_at is None else [session.ended_at]
-    ends += [] if stream is None or stream.closed_at is None else [stream.closed_at]
-    return min(ends)
-
-
 def reap_session(
     turn: Turn, _signer: AccountId, *, stream_id: int, viewer: AccountId, join: int
 ) -> None:
@@ -300,7 +255,7 @@ def reap_session(
 
 def deposit(turn: Turn, signer: AccountId, *, operator: AccountId, amount: int) -> None:
     """Hold planck for one operator's streams."""
-    operator_of(turn, operator)
+    active_operator(turn, operator)
     if not amount:
         raise fail("ZeroAmount")
     balances.hold(turn, signer, tables.HOLD_ESCROW, amount)
@@ -338,40 +293,6 @@ def withdraw_escrow(turn: Turn, signer: AccountId, *, operator: AccountId) -> No
     left = escrow.held - amount
     turn.state.put(key, Escrow(left, None) if left else None)
     tell(turn, "EscrowWithdrawn", signer, operator, amount, left)
-
-
-def rolled(credit: Credit, now_s: int) -> Credit:
-    """Return a credit with its buckets moved on to the notice period of now."""
-    period = now_s // tables.CREDIT_NOTICE_S
-    if period == credit.period:
-        return credit
-    if period == credit.period + 1:
-        return Credit(credit.available + credit.maturing, 0, credit.pending, period)
-    return Credit(credit.available + credit.maturing + credit.pending, 0, 0, period)
-
-
-def earn(turn: Turn, who: AccountId, planck: int) -> None:
-    """Add to what an account earned; it matures in two notice periods."""
-    if not planck:
-        return
-    period = turn.now_s // tables.CREDIT_NOTICE_S
-    credit = rolled(turn.state.get(credit_key(who)) or Credit(0, 0, 0, period), turn.now_s)
-    turn.state.put(credit_key(who), replace(credit, pending=credit.pending + planck))
-
-
-def withdraw_credit(turn: Turn, signer: AccountId) -> None:
-    """Pay out all that is available."""
-    found: Credit | None = turn.state.get(credit_key(signer))
-    credit = rolled(found or Credit(0, 0, 0, 0), turn.now_s)
-    if not credit.available:
-        raise fail("NothingToWithdraw")
-    free = turn.state.account(signer).free
-    if free + credit.available < tables.EXISTENTIAL_DEPOSIT:
-        raise fail("BelowMinimum")
-    balances.transfer(turn, tables.POT, signer, credit.available, keep_alive=True)
-    left = replace(credit, available=0)
-    turn.state.put(credit_key(signer), left if left.pending or left.maturing else None)
-    tell(turn, "CreditWithdrawn", signer, credit.available)
 
 
 RULES: Final[dict[str, Callable[..., None]]] = {

@@ -1,6 +1,6 @@
 """The node's JSON-RPC over a `World`: a method's name and parameters to a result.
 
-Besides the node's own methods there is ``dev_newBlock`` (as chopsticks has it) and what steers the
+Besides the node's own methods there is ``dev_newBlock`` and ``dev_timeTravel`` (as chopsticks has them) and what steers the
 fake: ``fake_faults``, ``fake_makeBlock``, ``fake_finalize``, ``fake_stall``, ``fake_reorg``,
 ``fake_upgrade``, ``fake_restart``, ``fake_state``. Sockets and subscriptions are fake_node.py's.
 
@@ -64,6 +64,7 @@ class Rpc:
             "chain_getHeader": self._header,
             "chain_getRuntimeVersion": self._version,
             "dev_newBlock": self._new_block,
+            "dev_timeTravel": world.travel,
             "fake_faults": self._faults,
             "fake_finalize": self._finalize,
             "fake_makeBlock": self._make_blocks,

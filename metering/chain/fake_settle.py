@@ -12,16 +12,16 @@ from uuid import UUID
 from metering.chain import fake_balances as balances
 from metering.chain import fake_tables as tables
 from metering.chain.fake_balances import Turn
-from metering.chain.fake_chain import (
+from metering.chain.fake_common import (
     U64_MAX,
     U128_MAX,
+    active_operator,
     count_ticks,
-    earn,
     end_of,
     fail,
-    operator_of,
     tell,
 )
+from metering.chain.fake_credit import earn
 from metering.chain.fake_tables import ENTRY, Entry
 from metering.chain.scale import Hash, vector
 from metering.chain.storage import (
@@ -66,9 +66,7 @@ def settle(
     Raises:
         CallFailedError: If it is not the operator's next batch, or not what its hash says.
     """
-    operator = operator_of(turn, signer)
-    if not operator.active:
-        raise fail("NotActive")
+    operator = active_operator(turn, signer)
     if seq <= operator.last_seq:
         raise fail("AlreadySettled")
     if seq != operator.last_seq + 1:

@@ -99,6 +99,8 @@ ERRORS: Final = (
     "NothingToRelease",
     "NothingToWithdraw",
     "BelowMinimum",
+    "Overflow",
+    "PotMissing",
 )
 """Errors of the pallet, by index."""
 

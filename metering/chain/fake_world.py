@@ -25,6 +25,7 @@ from metering.chain.fake_runtime import (
 )
 from metering.chain.fake_state import State
 from metering.chain.scale import Hash
+from metering.chain.storage import now_key
 from metering.errors import InvalidValueError
 from metering.units import AccountId
 
@@ -155,6 +156,18 @@ class World:
         for _ in range(depth + 1):
             parent = self._extend(parent)
         return depth
+
+    def travel(self, now_ms: int) -> int:
+        """Move the best block's time, as chopsticks does; return it. Time never goes back.
+
+        Raises:
+            InvalidValueError: If it is before the best block's.
+        """
+        values = self.forks.head.values
+        if now_ms < values[now_key()]:
+            raise InvalidValueError(f"chain time {now_ms} is before {values[now_key()]}")
+        values[now_key()] = now_ms
+        return now_ms
 
     def restart(self) -> None:
         """Forget the pool and every connection."""

@@ -6,7 +6,7 @@ import pytest
 
 from metering.chain import fake_tables as tables
 from metering.chain import storage
-from metering.chain.fake_chain import rolled
+from metering.chain.fake_credit import rolled
 from metering.chain.fake_runtime import UNIT
 from metering.chain.storage import Credit, Operator, Outcome
 from tests.fakes.fake_chain import PRICE, STREAM, Town, make_town
@@ -32,7 +32,7 @@ def wait(town: Town, seconds: int) -> None:
 
 
 def test_a_settled_entry_moves_exactly_its_cost():
-    """The viewer's escrow falls and the creator's credit rises by ticks x price; nothing is made."""
+    """The escrow falls and the credit rises by ticks x price; nothing is made."""
     town = make_town()
     issuance = town.state.get(storage.prefix("Balances", "TotalIssuance"))
 
