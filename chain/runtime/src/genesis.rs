@@ -7,8 +7,6 @@ use crate::{
 	AccountId, Balance, BalancesConfig, RuntimeGenesisConfig, SudoConfig, TickStreamPalletId,
 };
 use alloc::{vec, vec::Vec};
-use frame_support::build_struct_json_patch;
-use serde_json::Value;
 use sp_genesis_builder::{PresetId, DEV_RUNTIME_PRESET};
 use sp_runtime::traits::AccountIdConversion;
 
@@ -57,24 +55,30 @@ pub fn pot() -> AccountId {
 	TickStreamPalletId::get().into_account_truncating()
 }
 
-fn development() -> Value {
+/// The whole development genesis.
+pub fn development() -> RuntimeGenesisConfig {
 	let mut balances: Vec<(AccountId, Balance)> = ACCOUNTS
 		.iter()
 		.map(|account| (account.public.into(), account.balance))
 		.collect();
 	balances.push((pot(), EXISTENTIAL_DEPOSIT));
-	build_struct_json_patch!(RuntimeGenesisConfig {
-		balances: BalancesConfig { balances },
-		sudo: SudoConfig {
-			key: Some(ACCOUNTS[0].public.into())
+	RuntimeGenesisConfig {
+		balances: BalancesConfig {
+			balances,
+			..Default::default()
 		},
-	})
+		sudo: SudoConfig {
+			key: Some(ACCOUNTS[0].public.into()),
+		},
+		..Default::default()
+	}
 }
 
-/// The preset's JSON patch as bytes, or `None` for an unknown name.
+/// The preset's JSON as bytes, or `None` for an unknown name.
 pub fn preset(id: &PresetId) -> Option<Vec<u8>> {
+	// Written straight from the value: a `serde_json::Value` would not hold a balance above 2^64.
 	(id == DEV_RUNTIME_PRESET)
-		.then(|| serde_json::to_vec(&development()).expect("a JSON value can be written; qed"))
+		.then(|| serde_json::to_vec(&development()).expect("plain data can be written; qed"))
 }
 
 /// The names that [`preset`] knows.
@@ -99,4 +103,44 @@ const fn hex(text: &str) -> [u8; 32] {
 		index += 1;
 	}
 	key
+}
+
+#[cfg(test)]
+mod tests {
+	use super::*;
+	use crate::{Balances, Runtime, Sudo, System};
+	use sp_runtime::BuildStorage;
+
+	#[test]
+	fn the_development_genesis_gives_money_the_sudo_key_and_a_living_pot() {
+		sp_io::TestExternalities::new(development().build_storage().unwrap()).execute_with(|| {
+			for account in &ACCOUNTS {
+				assert_eq!(
+					Balances::free_balance(AccountId::from(account.public)),
+					account.balance,
+					"{}",
+					account.path
+				);
+			}
+			assert_eq!(Sudo::key(), Some(ACCOUNTS[0].public.into()));
+			assert_eq!(Balances::free_balance(pot()), EXISTENTIAL_DEPOSIT);
+			assert!(System::account_exists(&pot()));
+			let all: Balance = ACCOUNTS.iter().map(|account| account.balance).sum();
+			assert_eq!(
+				pallet_balances::TotalIssuance::<Runtime>::get(),
+				all + EXISTENTIAL_DEPOSIT
+			);
+		});
+	}
+
+	#[test]
+	fn the_preset_that_a_node_reads_is_the_same_genesis() {
+		let bytes = preset(&PresetId::from(DEV_RUNTIME_PRESET)).unwrap();
+		let config: RuntimeGenesisConfig = serde_json::from_slice(&bytes).unwrap();
+		assert_eq!(
+			config.build_storage().unwrap().top,
+			development().build_storage().unwrap().top
+		);
+		assert_eq!(preset(&PresetId::from("unknown")), None);
+	}
 }

@@ -173,7 +173,30 @@ impl pallet_utility::Config for Runtime {
 	type WeightInfo = pallet_utility::weights::SubstrateWeight<Runtime>;
 }
 
-impl pallet_tick_stream::Config for Runtime {}
+impl pallet_tick_stream::Config for Runtime {
+	type RuntimeHoldReason = RuntimeHoldReason;
+	type Currency = Balances;
+	type Time = Timestamp;
+	type ForceOrigin = EnsureRoot<AccountId>;
+	type WeightInfo = pallet_tick_stream::weights::SubstrateWeight<Runtime>;
+	type PalletId = TickStreamPalletId;
+	// The largest batch must fit an extrinsic even at its worst: every entry another stream with a full split table.
+	type MaxEntries = ConstU32<512>;
+	type MaxTitleLen = ConstU32<128>;
+	type MaxSplits = ConstU32<8>;
+	type MaxPriceVersions = ConstU32<16>;
+	type MaxSessionPrices = ConstU32<8>;
+	type MaxViewersPerStream = ConstU32<1_000_000>;
+	type MaxTicksPerBatch = ConstU32<256>;
+	type OutcomesKept = ConstU32<1024>;
+	type TickBurst = ConstU64<120>;
+	type TickRatePpm = ConstU32<1_100_000>;
+	type WithdrawNotice = ConstU64<3600>;
+	type CreditNotice = ConstU64<600>;
+	type PriceNotice = ConstU64<60>;
+	type OperatorBond = OperatorBond;
+	type MaxJoinDuration = ConstU64<{ 30 * DAYS }>;
+}
 
 #[cfg(feature = "runtime-benchmarks")]
 mod benchmarks {
