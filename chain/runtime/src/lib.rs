@@ -12,7 +12,7 @@ pub mod apis;
 pub mod constants;
 pub mod genesis;
 
-use alloc::borrow::Cow;
+use alloc::{borrow::Cow, vec::Vec};
 use frame_support::{
 	derive_impl,
 	dispatch::DispatchClass,
