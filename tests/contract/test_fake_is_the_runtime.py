@@ -7,7 +7,7 @@ block number; what differs is the fees, which are added back before balances are
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -28,15 +28,12 @@ from metering.keys import KeyPair
 from metering.ports import Entry
 from metering.units import AccountId, EntryKey
 from tests.fakes import chopsticks
-from tests.fakes.wallet import Signer, account, dev, of_stream, settle_of, transfer
+from tests.fakes.wallet import Ask, account, dev, of_stream, send, settle_of, transfer
 
 HOUR_S = 3600
 MAPS = (*storage.VALUES, "Holds")
 TOLD = {"Held", "Released", "Transfer"}
 """Events of balances that both have; fees are told differently."""
-
-Ask = Callable[..., Any]
-
 
 ALICE = dev("Alice")
 OPERATOR, OTHER = account("operator one"), account("operator two")
@@ -55,21 +52,7 @@ class Side:
     fees: dict[bytes, int] = field(default_factory=dict)
 
     def submit(self, who: KeyPair, call: Call) -> None:
-        head = self.ask("chain_getFinalizedHead")
-        number = int(self.ask("chain_getHeader", head)["number"], 16)
-        signer = Signer(
-            Hash(bytes.fromhex(self.ask("chain_getBlockHash", 0)[2:])),
-            number,
-            Hash(bytes.fromhex(head[2:])),
-            self.ask("state_getRuntimeVersion")["specVersion"],
-        )
-        waits = sum(
-            1
-            for one in self.ask("author_pendingExtrinsics")
-            if bytes(who.account) in bytes.fromhex(one[2:])[4:40]
-        )
-        nonce = self.account(who.account).nonce + waits
-        self.ask("author_submitExtrinsic", "0x" + signer.sign(who, nonce, call).hex())
+        send(self.ask, who, call)
 
     def block(self) -> list[ChainEvent]:
         self.ask("dev_newBlock", {"count": 1})
