@@ -9,7 +9,7 @@ operator is switched off while a batch waits. Every so often all is settled with
 the chain holds must be what was watched: no entry twice, none lost, the books balanced.
 
 Prints a table step x kills; exit 1 on an empty cell or any difference. With --chain chopsticks the
-real runtime is settled on; there nothing goes wrong but the kills, so empty cells are allowed.
+real runtime is settled on; there less goes wrong than the kills, so cells may stay empty.
 """
 
 from __future__ import annotations
@@ -91,13 +91,14 @@ class Soak:
         plan = Plan(cell, nth=self.chance.choice([1, 1, 1, 2, 3]))
         if cell[0] is Step.READ_CLOCK:
             plan.is_due = None
-        if cell[0] is Step.SPLIT:
+        if cell[0] is Step.SPLIT and self.chain.has_faults:
             self.chain.call("fake_faults", {"heavy": 1})
             plan.nth = 1
         if cell[0] is Step.CHAIN_BIRTH:
             # Only eras above 4096 blocks are born before the finalized block.
             plan.era_blocks, plan.nth = LONG_ERA, 1
-            self.chain.call("fake_faults", {})
+            if self.chain.has_faults:
+                self.chain.call("fake_faults", {})
         if cell[0] in (Step.CHAIN_SCAN, Step.CHAIN_EVENTS):
             self._get_failed(is_ours=cell[0] is Step.CHAIN_EVENTS or self.chance.random() < 0.3)
             plan.nth = 1
@@ -210,10 +211,13 @@ async def settler_life(path: Path, url: str, plan: Plan) -> int:
     return TIRED
 
 
-def choose(kills: dict[Cell, int], cells: list[Cell], chance: random.Random) -> Cell:
-    """Return a cell with the fewest kills."""
-    fewest = min(kills[cell] for cell in cells)
-    return chance.choice([cell for cell in cells if kills[cell] == fewest])
+def choose(
+    kills: dict[Cell, int], tries: dict[Cell, int], cells: list[Cell], chance: random.Random
+) -> Cell:
+    """Return a cell with the fewest kills; one that is often missed must not take all rounds."""
+    had = {cell: kills[cell] + tries[cell] // 5 for cell in cells}
+    fewest = min(had.values())
+    return chance.choice([cell for cell in cells if had[cell] == fewest])
 
 
 def table(kills: dict[Cell, int]) -> str:
@@ -248,8 +252,7 @@ def run(
         wanted = cells or CELLS
         tries: dict[Cell, int] = dict.fromkeys(CELLS, 0)
         for number in range(1, rounds + 1):
-            # Fewest tries first: a step that is out of reach must not take all rounds.
-            cell = choose(tries, wanted, chance)
+            cell = choose(soak.kills, tries, wanted, chance)
             tries[cell] += 1
             soak.round(cell)
             if number % CHECK_EVERY == 0 or number == rounds:
@@ -280,10 +283,13 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--chain", choices=("fake", "chopsticks"), default="fake")
+    parser.add_argument("--may-be-empty", action="store_true", help="few rounds: not all cells")
     chosen = parser.parse_args()
-    if chosen.chain == "chopsticks":
-        return run(chosen.rounds, chosen.seed, start_chopsticks, may_be_empty=True)
-    return run(chosen.rounds, chosen.seed, start_fake)
+    if chosen.chain == "fake":
+        return run(chosen.rounds, chosen.seed, start_fake, may_be_empty=chosen.may_be_empty)
+    # Nothing is too heavy there, and no era so long that it begins in the past.
+    cells = [one for one in CELLS if one[0] not in (Step.SPLIT, Step.CHAIN_BIRTH)]
+    return run(chosen.rounds, chosen.seed, start_chopsticks, cells=cells, may_be_empty=True)
 
 
 if __name__ == "__main__":
