@@ -19,11 +19,13 @@ import structlog
 from metering.book.book import Book
 from metering.book.records import BatchRecord
 from metering.book.thread import OffLoop
+from metering.chain.compare import read_settled
 from metering.chain.steps import Step, at
 from metering.errors import (
     BatchTooLargeError,
     ChainUnavailableError,
     ExtrinsicRejectedError,
+    InvalidValueError,
     MeteringError,
     OperatorNotReadyError,
     OutcomeUnknownError,
@@ -208,6 +210,8 @@ class Settler:
         if look is None:
             return Action.WAIT
         has_closed = await self._judge(flights, look)
+        if any(one.state is BatchState.CONFLICT for one in flights) and await self._adopt():
+            return Action.WAIT
         act = await self._go_on([one for one in flights if one.said is not Said.FINAL])
         if has_closed:
             await self._tidy()
@@ -323,6 +327,37 @@ class Settler:
                 await self._note(flight, after)
             flight.state = after
         return has_closed
+
+    async def _adopt(self) -> bool:
+        """Take over what the chain has settled beyond this book; return True when it was done.
+
+        Its numbers are taken by other content: this book is older than the chain, as one that was
+        restored, or another settler used the key. Either way none of our bytes under those numbers
+        can take effect any more, and the chain's own counts say what did.
+        """
+        try:
+            entries = await at(Step.READ_OPEN, self._off_loop(self._book.entries))
+            keys = [one.key for one in entries]
+            found = await at(Step.COMPARE, read_settled(self._chain, keys))
+            if found is None:
+                return False
+            now_ms, token = self._now_ms(), self._token
+            adopt = self._book.adopt
+            done = await at(
+                Step.ADOPT,
+                self._off_loop(lambda: adopt(found.ticks, found.last_seq, now_ms, token)),
+            )
+        except (*_UNFIT, InvalidValueError) as error:
+            self._tell_away(error, None)
+            return False
+        _log.error(
+            "settlement.book.behind",
+            last_seq=found.last_seq,
+            batches=done.batches,
+            settled_ticks=done.settled_ticks,
+            lost_ticks=done.lost_ticks,
+        )
+        return True
 
     async def _go_on(self, flights: Sequence[_Flight]) -> Action:
         """Sign what has no living bytes and send what has, in order of the sequence."""

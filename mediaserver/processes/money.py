@@ -177,7 +177,11 @@ class Money:
         """Return the comparison of store, book and ledger as JSON."""
         caller, store = self._caller, self._store if self._is_ready else None
         found = await reconcile(
-            caller.book, store, caller.thread, has_journal=self._settlement.is_local
+            caller.book,
+            store,
+            caller.thread,
+            has_journal=self._settlement.is_local,
+            chain=self._settlement.chain,
         )
         totals = {
             name: sum(getattr(row, name) for row in found.rows)
