@@ -2,11 +2,12 @@
 
     make soak ROUNDS=1000 SEED=1   (or: python tests/simulate/settle_soak.py --rounds 60 --seed 2)
 
-The steps are those of metering/chain/steps.py, before and after each. A round books some more watched seconds, starts a settler in a process of its own, and lets it kill
-itself at the step that has had the fewest kills. Now and then another process of the same key takes
-its nonce, the operator is switched off while a batch waits, or an older book is put back. Every so
-often all is settled without kills, and what the chain holds must be what was watched: no entry
-twice, none lost, the books balanced.
+The steps are those of metering/chain/steps.py, before and after each. A round books some more
+watched seconds, starts a settler in a process of its own, and lets it kill itself at the step that
+has had the fewest kills. Now and then another process of the same key takes its nonce, the operator
+is switched off while a batch waits, or an older book is put back. Every so often all is settled
+without kills, and what the chain holds must be what was watched: no entry twice, none lost, the
+books balanced.
 
 Prints a table step x kills; exit 1 on an empty cell or any difference. With --chain chopsticks the
 real runtime is settled on; there less goes wrong than the kills, so cells may stay empty.
