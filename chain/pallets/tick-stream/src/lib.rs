@@ -17,9 +17,19 @@
 extern crate alloc;
 
 mod credit;
+pub mod migration;
 mod settle;
+#[cfg(any(feature = "try-runtime", test))]
+mod state;
 mod types;
 pub mod weights;
+
+#[cfg(feature = "runtime-benchmarks")]
+mod benchmarking;
+#[cfg(test)]
+mod mock;
+#[cfg(test)]
+mod tests;
 
 pub use credit::{divide, share};
 pub use pallet::*;
@@ -28,6 +38,13 @@ pub use weights::WeightInfo;
 
 /// Balance of the currency, in its smallest unit.
 pub type Balance = u128;
+
+/// What the benchmarks need of the runtime.
+#[cfg(feature = "runtime-benchmarks")]
+pub trait BenchmarkHelper {
+	/// Set the clock that `Config::Time` reads, in seconds.
+	fn set_time(seconds: u64);
+}
 
 #[frame_support::pallet]
 pub mod pallet {
@@ -126,6 +143,9 @@ pub mod pallet {
 		/// How long a join may last.
 		#[pallet::constant]
 		type MaxJoinDuration: Get<u64>;
+		/// Sets the clock for benchmarks.
+		#[cfg(feature = "runtime-benchmarks")]
+		type BenchmarkHelper: BenchmarkHelper;
 	}
 
 	/// Who may settle. A row is never removed: it keeps the number of the last batch.
