@@ -19,13 +19,23 @@ pub struct Join {
 	pub spent: u128,
 }
 
+/// A stream: whose, price and first second by number, splits, ticks and planck settled.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Show {
+	pub creator: u64,
+	pub operator: u64,
+	pub prices: Map<u32, (u128, u64)>,
+	pub splits: Vec<(u64, u32)>,
+	pub ticks: u64,
+	pub earned: u128,
+}
+
 /// What the chain holds of one operator's business.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Model {
 	pub now: u64,
 	pub operator: u64,
-	/// Stream: (creator, operator, prices by number, splits, ticks, planck).
-	pub streams: Map<u128, (u64, u64, Map<u32, (u128, u64)>, Vec<(u64, u32)>, u64, u128)>,
+	pub streams: Map<u128, Show>,
 	pub joins: Map<(u128, u64, u32), Join>,
 	pub escrows: Map<u64, u128>,
 	pub credits: Map<u64, u128>,
@@ -35,27 +45,23 @@ impl Model {
 	/// Read the chain.
 	pub fn read(operator: u64) -> Self {
 		let streams = StreamInfo::<Test>::iter().map(|(id, one)| {
-			let prices = one
-				.prices
-				.iter()
-				.map(|price| (price.number, (price.price, price.from)))
-				.collect();
-			let splits = one
-				.splits
-				.iter()
-				.map(|split| (split.account, split.ppm))
-				.collect();
-			(
-				id,
-				(
-					one.creator,
-					one.operator,
-					prices,
-					splits,
-					one.total_ticks,
-					one.total_amount,
-				),
-			)
+			let show = Show {
+				creator: one.creator,
+				operator: one.operator,
+				prices: one
+					.prices
+					.iter()
+					.map(|price| (price.number, (price.price, price.from)))
+					.collect(),
+				splits: one
+					.splits
+					.iter()
+					.map(|split| (split.account, split.ppm))
+					.collect(),
+				ticks: one.total_ticks,
+				earned: one.total_amount,
+			};
+			(id, show)
 		});
 		let joins = Sessions::<Test>::iter().map(|(key, one)| {
 			let closed = StreamInfo::<Test>::get(key.0).and_then(|stream| stream.closed_at);
@@ -91,7 +97,7 @@ impl Model {
 	/// Settle one entry here and say what the pallet must say.
 	pub fn settle(&mut self, entry: &Entry<u64>) -> Result<(u64, u128), Refusal> {
 		let stream = self.streams.get_mut(&entry.stream).ok_or(Refusal::NoStream)?;
-		if stream.1 != self.operator {
+		if stream.operator != self.operator {
 			return Err(Refusal::NotOperator);
 		}
 		let join = self
@@ -107,7 +113,7 @@ impl Model {
 		if new == 0 {
 			return Ok((0, 0));
 		}
-		let (price, from) = *stream.2.get(&entry.version).ok_or(Refusal::NoPrice)?;
+		let (price, from) = *stream.prices.get(&entry.version).ok_or(Refusal::NoPrice)?;
 		let used: u128 = join.ticks.iter().map(|one| u128::from(one.1)).sum();
 		// In 10^-6 ticks, so that nothing is rounded before it is compared.
 		let lived = u128::from(self.now.min(join.end).saturating_sub(join.begin));
@@ -117,10 +123,8 @@ impl Model {
 		let cost = price.checked_mul(new.into());
 		let spent = cost.and_then(|cost| cost.checked_add(join.spent));
 		let escrow = self.escrows.get(&entry.viewer).copied().unwrap_or(0);
-		let total = (
-			stream.4.checked_add(new),
-			cost.and_then(|cost| cost.checked_add(stream.5)),
-		);
+		let ticks = stream.ticks.checked_add(new);
+		let earned = cost.and_then(|cost| cost.checked_add(stream.earned));
 		let checks = [
 			(from > self.now, Refusal::PriceNotYet),
 			(price > join.price, Refusal::PriceAboveCap),
@@ -130,14 +134,14 @@ impl Model {
 			(used + u128::from(new) > allowed, Refusal::TooFast),
 			(spent.is_none(), Refusal::Overflow),
 			(spent > Some(join.spend), Refusal::SpendCap),
-			(total.0.is_none() || total.1.is_none(), Refusal::Overflow),
+			(ticks.is_none() || earned.is_none(), Refusal::Overflow),
 			(cost > Some(escrow), Refusal::Escrow),
 		];
 		if let Some((_, reason)) = checks.into_iter().find(|one| one.0) {
 			return Err(reason);
 		}
 		let cost = cost.unwrap();
-		(stream.4, stream.5) = (total.0.unwrap(), total.1.unwrap());
+		(stream.ticks, stream.earned) = (ticks.unwrap(), earned.unwrap());
 		join.spent = spent.unwrap();
 		match join.ticks.iter_mut().find(|one| one.0 == entry.version) {
 			Some(one) => one.1 = entry.ticks,
@@ -155,13 +159,13 @@ impl Model {
 		);
 		let mut rest = cost;
 		let mut parts = Vec::new();
-		for (who, ppm) in &stream.3 {
+		for (who, ppm) in &stream.splits {
 			let ppm = u128::from(*ppm);
 			let part = (after * ppm / 1_000_000 - before * ppm / 1_000_000).min(rest);
 			rest -= part;
 			parts.push((*who, part));
 		}
-		parts.push((stream.0, rest));
+		parts.push((stream.creator, rest));
 		for (who, part) in parts.into_iter().filter(|one| one.1 > 0) {
 			*self.credits.entry(who).or_default() += part;
 		}
