@@ -1,5 +1,7 @@
 //! The runtime's API: what nodes, pools, wallets and benchmarks call.
 
+#[cfg(feature = "runtime-benchmarks")]
+use crate::TickStream;
 use crate::{
 	constants::BLOCK_MS, genesis, AccountId, Balance, Block, Executive, InherentDataExt, Nonce, Runtime,
 	RuntimeCall, RuntimeGenesisConfig, System, TransactionPayment, VERSION,

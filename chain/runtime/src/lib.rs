@@ -12,7 +12,7 @@ extern crate alloc;
 #[cfg(feature = "runtime-benchmarks")]
 #[macro_use]
 mod benchmarks {
-	frame_benchmarking::define_benchmarks!([pallet_tick_stream, crate::TickStream]);
+	frame_benchmarking::define_benchmarks!([pallet_tick_stream, TickStream]);
 }
 
 pub mod apis;
