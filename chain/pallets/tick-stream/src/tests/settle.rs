@@ -398,6 +398,20 @@ fn what_a_join_may_cost_is_bounded_by_its_cap_and_the_escrow() {
 }
 
 #[test]
+fn a_hold_that_was_slashed_refuses_the_entry_and_not_the_batch() {
+	use frame_support::traits::{fungible::MutateHold, tokens};
+	new_test_ext().execute_with(|| {
+		with_viewer(&[]);
+		// Not by this pallet: another one with the power to burn what is held.
+		let (all, force) = (tokens::Precision::Exact, tokens::Fortitude::Force);
+		let reason = crate::HoldReason::TickEscrow.into();
+		assert_ok!(Balances::burn_held(&reason, &VIEWER, 999_999_500, all, force));
+		assert_eq!(settle_one(entry(VIEWER, 1, 1, 1)), Some(Refusal::Escrow));
+		assert_eq!((session(1).ticks, credit_of(CREATOR)), (0, 0));
+	});
+}
+
+#[test]
 fn a_free_stream_needs_no_escrow() {
 	act(|| {
 		assert_ok!(TickStream::register_operator(by(OPERATOR)));
