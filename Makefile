@@ -12,7 +12,7 @@ DEMO_ARGS ?=
 PORT ?= 8080
 PYTEST_ARGS ?=
 
-.PHONY: help setup demo test lint fmt bench chaos unit clean page
+.PHONY: help setup demo test lint fmt bench chaos soak unit clean page chain chain-tools chain-verify chain-test chain-bench
 
 help:  ## What can be done here
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -23,20 +23,22 @@ page: mediaserver/api/static/index.html
 demo: setup  ## Everything embedded: a test picture published over WHIP, the watch page's URL printed (PORT=, EDGE=1)
 	@$(if $(EDGE),scripts/need nginx;) exec $(BIN)/vilokanam demo --port $(PORT) $(if $(EDGE),--edge) $(DEMO_ARGS)
 
-test: setup $(VENV)/.dev  ## All tests: unit, contract, integration, e2e
+test: setup $(VENV)/.dev chain-tools  ## All tests: unit, contract, integration, e2e
 	@scripts/need redis-server nginx chromium
 	@VILOKANAM_SEQUENCES=100000 $(BIN)/python -m pytest $(PYTEST_ARGS)
 	@cd web && npm test --silent
+	@chain/scripts/check.sh test
 
 unit: $(VENV)/.dev  ## The tests that need no server, in seconds
 	@$(BIN)/python -m pytest tests/unit tests/meta tests/fuzz $(PYTEST_ARGS)
 
-lint: $(VENV)/.dev web/node_modules/.installed  ## ruff, mypy strict, import contracts, tsc
+lint: $(VENV)/.dev web/node_modules/.installed  ## ruff, mypy strict, import contracts, tsc; clippy when chain/ changed
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@cd web && npm run check --silent
+	@chain/scripts/check.sh lint
 
 fmt: $(VENV)/.dev  ## Format the code
 	@$(BIN)/ruff format .
@@ -50,8 +52,27 @@ chaos: setup $(VENV)/.dev  ## kill -9 of every process and of Redis while a stre
 	@scripts/need redis-server chromium
 	@$(BIN)/python tests/simulate/chaos.py
 
+chain-tools: chain/npm/node_modules/.installed  ## Install chopsticks, which runs the local chain
+
+soak: setup $(VENV)/.dev chain-tools  ## kill -9 of the settler at every step against the fake node; exit 1 on a loss (ROUNDS=, SEED=)
+	@$(BIN)/python tests/simulate/settle_soak.py --rounds $(or $(ROUNDS),1000) --seed $(or $(SEED),1)
+	@$(BIN)/python tests/simulate/settle_soak.py --chain chopsticks --rounds 20 --seed $(or $(SEED),1)
+
+chain:  ## Build the runtime's wasm, genesis and metadata from source into chain/artefacts (minutes; needs Debian and the crates)
+	@chain/scripts/build.sh
+
+chain-verify:  ## Build the committed chain in an empty folder, print its hashes beside the committed ones (FRESH=1: caches too)
+	@chain/scripts/verify.sh
+
+chain-test:  ## Rust: fmt, clippy, all tests, whether chain/ changed or not
+	@chain/scripts/check.sh lint always
+	@chain/scripts/check.sh test always
+
+chain-bench:  ## Measure the pallet's weights again (an hour the first time: it builds the bencher)
+	@chain/scripts/benchmark.sh
+
 clean:  ## Remove what set-up and demo made
-	rm -rf $(VENV) demo-data web/node_modules mediaserver/api/static bench/out
+	rm -rf $(VENV) demo-data web/node_modules chain/npm/node_modules mediaserver/api/static bench/out chain/target chain/target-wasm chain/.tools
 
 $(VENV)/.python:
 	@scripts/need-python $(PYTHON)
@@ -73,6 +94,12 @@ web/node_modules/.installed: web/package.json web/package-lock.json
 	@scripts/need-node
 	@echo "set-up: npm packages for the watch page"
 	@cd web && npm ci --silent --no-audit --no-fund
+	@touch $@
+
+chain/npm/node_modules/.installed: chain/npm/package.json chain/npm/package-lock.json
+	@scripts/need-node
+	@echo "set-up: npm packages for the local chain (half a minute)"
+	@cd chain/npm && npm ci --silent --no-audit --no-fund --ignore-scripts
 	@touch $@
 
 mediaserver/api/static/index.html: web/node_modules/.installed $(shell find web -path web/node_modules -prune -o -type f -print 2>/dev/null)

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Final, Protocol
 
 from metering.audit import Difference, Earner, EntryCounts, Records, Row, audit
 from metering.book.book import Book
-from metering.book.records import Counters, Restore
+from metering.book.records import BatchRecord, Counters, Restore
 from metering.book.thread import OffLoop
 from metering.chain import journal
+from metering.chain.compare import read_settled
 from metering.chain.entries import decode
 from metering.derive import less_booked
+from metering.ports import Chain, ChainSettled
 from metering.settlement import BatchState
 from metering.store.state import StoreTotals
 from metering.units import SHARDS, CutLine, EntryKey
+
+_OPEN_MAX: Final = 100
+"""Open batches that are looked through: as many as may be in flight, and more."""
 
 
 class AuditStore(Protocol):
@@ -50,7 +56,12 @@ class Reconciliation:
 
 
 async def reconcile(
-    book: Book, store: AuditStore | None, off_loop: OffLoop, *, has_journal: bool = True
+    book: Book,
+    store: AuditStore | None,
+    off_loop: OffLoop,
+    *,
+    has_journal: bool = True,
+    chain: Chain | None = None,
 ) -> Reconciliation:
     """Derive the books again from the raw records, while everything goes on.
 
@@ -62,9 +73,11 @@ async def reconcile(
         store: Where ticks are pending; None when it is away: then they are left out.
         off_loop: The thread of the book.
         has_journal: Settlement goes to the local journal: compare with it.
+        chain: Settlement goes to a chain that keeps entries: compare with those.
 
     Raises:
         StoreUnavailableError: Redis does not answer.
+        ChainUnavailableError: The chain does not answer.
         BookError: The book does not answer.
     """
     leftovers: list[CutLine] = []
@@ -78,6 +91,14 @@ async def reconcile(
     if store is not None and before is not None:
         after = await store.totals()
         records = replace(records, store_metered=(before.metered_ticks, after.metered_ticks))
+    if chain is not None:
+        # After the book: what the chain has settled since is recognised by the open batches, those
+        # that were open when it was asked and those that were sealed meanwhile.
+        opened = await off_loop(lambda: book.open_batches(_OPEN_MAX))
+        settled = await read_settled(chain, list(records.entries))
+        if settled is not None:
+            opened += await off_loop(lambda: book.open_batches(_OPEN_MAX))
+            records = replace(records, chain=settled_by_chain(records, settled, opened))
     rows, differences = audit(records)
     restores = tuple(await off_loop(book.restores))
     return Reconciliation(rows, differences, counters, restores)
@@ -93,7 +114,11 @@ def read(book: Book, leftovers: list[CutLine], *, has_journal: bool) -> tuple[Re
         pending,
         {
             entry.key: EntryCounts(
-                entry.booked, entry.settled, entry.refused, entry.planck_per_tick
+                entry.booked,
+                entry.settled,
+                entry.refused,
+                entry.planck_per_tick,
+                entry.ahead,
             )
             for entry in entries
         },
@@ -125,4 +150,30 @@ def settled_by_journal(book: Book) -> dict[EntryKey, int]:
             for position, entry in enumerate(decode(entries)):
                 if (batch.seq, position) not in refused:
                     found[entry.key] = max(found.get(entry.key, 0), entry.cumulative)
+    return found
+
+
+def settled_by_chain(
+    records: Records, settled: ChainSettled, opened: Sequence[BatchRecord]
+) -> dict[EntryKey, int]:
+    """Return what the chain keeps of each entry, as far as the book can know it.
+
+    Two things that differ without being wrong are levelled: batches that became final since the
+    book was read, and joins that were removed from the chain after their end.
+
+    Args:
+        records: The book's, read before the chain.
+        settled: The chain's.
+        opened: Batches that were open in the book, read before the chain and after it.
+    """
+    found = dict(settled.ticks)
+    passed: dict[EntryKey, int] = {}
+    for batch in opened:
+        if batch.seq <= settled.last_seq:
+            for entry in decode(batch.entries):
+                passed[entry.key] = max(passed.get(entry.key, 0), entry.cumulative)
+    for key, counts in records.entries.items():
+        in_book = counts.settled + counts.ahead
+        if key in settled.reaped or (in_book < found.get(key, 0) <= passed.get(key, 0)):
+            found[key] = in_book
     return found
