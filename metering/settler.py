@@ -41,7 +41,7 @@ RECEIPT_WAIT_MS: Final = 600_000
 """One receipt per viewer and stream in ten minutes: each is kept for ever, some 400 bytes."""
 
 EXPOSURE_PERIOD_MS: Final = 10_000
-"""A cut period: what is booked changes no faster."""
+"""A cut period: what is booked changes no faster. So often an idle chain is looked at too."""
 
 _log = structlog.get_logger(room="settlement")
 
@@ -153,6 +153,7 @@ class Settler:
         self._lease: Lease = lease or NoLease()
         self._token = 0
         self._measured_ms = 0
+        self._looked_ms = 0
         self._is_exposed = False
         self._entries_max: int | None = None
         self._limits = ChainLimits(None, 1)
@@ -203,7 +204,7 @@ class Settler:
             )
         self.progress.lag_ms = self._now_ms() - batches[0].sealed_ms if batches else 0
         if not batches:
-            self.progress.in_flight = self.progress.in_block = 0
+            await self._idle()
             return Action.WAIT
         flights = [await self._flight(batch) for batch in batches]
         look = await self._look(flights)
@@ -281,6 +282,13 @@ class Settler:
             is_alive and attempts[-1].sent_ms is not None,
         )
 
+    async def _idle(self) -> None:
+        """Look at the chain now and then though nothing is asked of it: whether it is there."""
+        now_ms = self._now_ms()
+        if not 0 <= now_ms - self._looked_ms < EXPOSURE_PERIOD_MS:
+            self._looked_ms = now_ms
+            await self._look(())
+
     async def _look(self, flights: Sequence[_Flight]) -> Look | None:
         """Read finalized state: it alone decides. None when the chain is away."""
         asked = [InFlight(one.batch.seq, one.batch.hash, one.signed) for one in flights]
@@ -293,7 +301,7 @@ class Settler:
                     f"{last}: it is another chain, or one that went back; settlement waits"
                 )
         except _UNFIT as error:
-            self._tell_away(error, flights[0].batch.seq)
+            self._tell_away(error, flights[0].batch.seq if flights else None)
             return None
         self._away.over()
         self.progress.finalized, self.progress.best = look.finalized, look.best
