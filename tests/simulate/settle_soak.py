@@ -4,9 +4,10 @@
 
 The steps are those of metering/chain/steps.py, before and after each. A round books some more
 watched seconds, starts a settler in a process of its own, and lets it kill itself at the step that
-has had the fewest kills. Now and then another process of the same key takes its nonce, or the
-operator is switched off while a batch waits. Every so often all is settled without kills, and what
-the chain holds must be what was watched: no entry twice, none lost, the books balanced.
+has had the fewest kills. Now and then another process of the same key takes its nonce, the operator
+is switched off while a batch waits, or an older book is put back. Every so often all is settled
+without kills, and what the chain holds must be what was watched: no entry twice, none lost, the
+books balanced.
 
 Prints a table step x kills; exit 1 on an empty cell or any difference. With --chain chopsticks the
 real runtime is settled on; there less goes wrong than the kills, so cells may stay empty.
@@ -51,6 +52,8 @@ ROUND_S = 4.0
 SETTLE_S = 120.0
 SETTLED, TIRED = 0, 3
 LONG_ERA = 65536
+RESTORED = (Step.COMPARE, Step.ADOPT, Step.CHAIN_SESSIONS)
+"""Steps that come when the book is older than the chain."""
 ERA = 64
 
 
@@ -99,7 +102,10 @@ class Soak:
             plan.era_blocks, plan.nth = LONG_ERA, 1
             if self.chain.has_faults:
                 self.chain.call("fake_faults", {})
-        if cell[0] in (Step.CHAIN_SCAN, Step.CHAIN_EVENTS):
+        if cell[0] in RESTORED:
+            self._go_back()
+            plan.nth = 1
+        elif cell[0] in (Step.CHAIN_SCAN, Step.CHAIN_EVENTS):
             self._get_failed(is_ours=cell[0] is Step.CHAIN_EVENTS or self.chance.random() < 0.3)
             plan.nth = 1
         elif self.chain.has_faults and self.chance.random() < 0.03:
@@ -113,9 +119,7 @@ class Soak:
 
     def settle(self) -> list[str]:
         """Settle all without kills or faults; return what is wrong then."""
-        if self.chain.has_faults:
-            self.chain.call("fake_faults", {})
-            self.chain.call("fake_stall", 0)
+        self._calm()
         code = self._live(Plan(None, for_s=SETTLE_S))
         found = self.town.differences()
         if code != SETTLED:
@@ -124,11 +128,27 @@ class Soak:
             self.chain.call("fake_faults", self.faults)
         return found
 
-    def _get_failed(self, *, is_ours: bool) -> None:
-        """Have a batch signed and kept, then let its nonce be used up without settling it."""
+    def _go_back(self) -> None:
+        """Put an older book back, of before the newest batches; its seconds come in again."""
+        self._calm()
+        for _ in range(2):
+            if self._live(Plan(None, for_s=SETTLE_S)) != SETTLED:
+                raise SystemExit(f"not all was settled within {SETTLE_S} s")
+            if self.town.backup is not None:
+                break
+            self.town.back_up()
+            self.town.feed(self.chance, at_least=1)
+        self.town.put_back(self.chance)
+
+    def _calm(self) -> None:
+        """Let nothing go wrong."""
         if self.chain.has_faults:
             self.chain.call("fake_faults", {})
             self.chain.call("fake_stall", 0)
+
+    def _get_failed(self, *, is_ours: bool) -> None:
+        """Have a batch signed and kept, then let its nonce be used up without settling it."""
+        self._calm()
         self._live(Plan((Step.KEEP, "after")))
         if is_ours:
             self.town.fail_what_waits()
@@ -222,8 +242,8 @@ def choose(
 
 def table(kills: dict[Cell, int]) -> str:
     """Return the table step x kills."""
-    lines = [f"{'step':44}{'before':>8}{'after':>8}"]
-    lines += [f"{step.value:44}{kills[step, 'before']:8}{kills[step, 'after']:8}" for step in Step]
+    lines = [f"{'step':54}{'before':>8}{'after':>8}"]
+    lines += [f"{step.value:54}{kills[step, 'before']:8}{kills[step, 'after']:8}" for step in Step]
     return "\n".join(lines)
 
 
