@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 import structlog
 
@@ -32,7 +32,9 @@ from metering.errors import (
     RuntimeUnsupportedError,
 )
 from metering.keys import KeyPair
+from metering.lease import Lease, NoLease
 from metering.ports import Chain, ChainLimits, Fate, Finding, InFlight, Look
+from metering.progress import Progress
 from metering.settings import ChainSettings
 from metering.settlement import Action, BatchState, Said, action, advance
 from metering.trouble import Trouble
@@ -41,58 +43,9 @@ RECEIPT_WAIT_MS: Final = 600_000
 """One receipt per viewer and stream in ten minutes: each is kept for ever, some 400 bytes."""
 
 EXPOSURE_PERIOD_MS: Final = 10_000
-"""A cut period: what is booked changes no faster."""
+"""A cut period: what is booked changes no faster. So often an idle chain is looked at too."""
 
 _log = structlog.get_logger(room="settlement")
-
-
-class Lease(Protocol):
-    """The right to submit with the operator's key: one holder at a time."""
-
-    async def hold(self) -> int:
-        """Take or renew it; return its fencing token, higher than every earlier holder's.
-
-        Raises:
-            SubmitterLostError: Another holds it.
-            StoreUnavailableError: It cannot be told.
-        """
-
-
-class NoLease:
-    """For a back end that nobody else can reach, as the journal in our own book."""
-
-    async def hold(self) -> int:
-        """Return token 0."""
-        return 0
-
-
-@dataclass(slots=True)
-class Progress:
-    """What settlement has come to, for metrics; counts are since the start of the process.
-
-    Attributes:
-        finalized: Number of the finalized block, or journal record, last looked at.
-        best: Number of the best block.
-        in_flight: Batches signed and not final.
-        in_block: Of those, in the best chain.
-        signed: Attempts signed.
-        resigned: Of those, after an earlier one had died.
-        settled: Batches closed.
-        refused: Entries refused in them.
-        lag_ms: From the sealing of the oldest open batch until now, 0 when there is none.
-        exposure_planck: Booked and not final: what the operator would lose with the chain.
-    """
-
-    finalized: int = 0
-    best: int = 0
-    in_flight: int = 0
-    in_block: int = 0
-    signed: int = 0
-    resigned: int = 0
-    settled: int = 0
-    refused: int = 0
-    lag_ms: int = 0
-    exposure_planck: int = 0
 
 
 @dataclass(slots=True)
@@ -153,6 +106,7 @@ class Settler:
         self._lease: Lease = lease or NoLease()
         self._token = 0
         self._measured_ms = 0
+        self._looked_ms = 0
         self._is_exposed = False
         self._entries_max: int | None = None
         self._limits = ChainLimits(None, 1)
@@ -203,7 +157,7 @@ class Settler:
             )
         self.progress.lag_ms = self._now_ms() - batches[0].sealed_ms if batches else 0
         if not batches:
-            self.progress.in_flight = self.progress.in_block = 0
+            await self._idle()
             return Action.WAIT
         flights = [await self._flight(batch) for batch in batches]
         look = await self._look(flights)
@@ -281,6 +235,13 @@ class Settler:
             is_alive and attempts[-1].sent_ms is not None,
         )
 
+    async def _idle(self) -> None:
+        """Look at the chain now and then though nothing is asked of it: whether it is there."""
+        now_ms = self._now_ms()
+        if not 0 <= now_ms - self._looked_ms < EXPOSURE_PERIOD_MS:
+            self._looked_ms = now_ms
+            await self._look(())
+
     async def _look(self, flights: Sequence[_Flight]) -> Look | None:
         """Read finalized state: it alone decides. None when the chain is away."""
         asked = [InFlight(one.batch.seq, one.batch.hash, one.signed) for one in flights]
@@ -293,7 +254,7 @@ class Settler:
                     f"{last}: it is another chain, or one that went back; settlement waits"
                 )
         except _UNFIT as error:
-            self._tell_away(error, flights[0].batch.seq)
+            self._tell_away(error, flights[0].batch.seq if flights else None)
             return None
         self._away.over()
         self.progress.finalized, self.progress.best = look.finalized, look.best

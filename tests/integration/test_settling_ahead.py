@@ -300,6 +300,25 @@ def backup(room: Room, path: Path) -> Callable[[], None]:
     return restore
 
 
+async def test_an_idle_chain_is_looked_at_so_that_its_head_can_be_watched():
+    """An alarm on a head that stands still must not need a viewer."""
+    room = make_room()
+    settler = room.settler()
+    room.watch(0, 10)
+    await room.settle(settler)
+    finalized = settler.progress.finalized
+    room.chain.blocks.append((2, b"\xff" * 16))
+    room.chain.finalized = 2
+
+    await settler.turn()
+    room.house.clock.at_ms += 10_000
+    await settler.turn()
+
+    assert finalized == 1
+    assert settler.progress.finalized == 2
+    assert settler.progress.in_flight == 0
+
+
 @pytest.mark.parametrize("in_backup", ["all final", "one in flight", "one sealed", "one unsealed"])
 async def test_a_restored_book_takes_over_what_the_chain_has_and_bills_nothing_twice(
     tmp_path, in_backup
