@@ -14,7 +14,11 @@ MeteringError
     ├── ChainUnavailableError    retry
     ├── ExtrinsicRejectedError   a person must look
     ├── ExtrinsicExpiredError    sign the same batch again
-    └── OutcomeUnknownError      ask the chain first
+    ├── OutcomeUnknownError      ask the chain first
+    ├── BatchTooLargeError       seal its entries in smaller batches
+    ├── OperatorNotReadyError    operator: register, activate or fund the key; settlement waits
+    ├── RuntimeUnsupportedError  operator: no settling on this runtime until one of both is updated
+    └── SubmitterLostError       another settler holds the operator's key: stop, it goes on
 """
 
 from __future__ import annotations
@@ -78,3 +82,23 @@ class ExtrinsicExpiredError(ChainError):
 
 class OutcomeUnknownError(ChainError):
     """It cannot be told whether the bytes took effect: ask the finalized state first."""
+
+
+class BatchTooLargeError(ChainError):
+    """No block takes this batch; `entries_max` is what one would take."""
+
+    def __init__(self, message: str, entries_max: int) -> None:
+        super().__init__(message)
+        self.entries_max = entries_max
+
+
+class OperatorNotReadyError(ChainError):
+    """The chain takes no batch of this operator now; says what to do. Settlement waits."""
+
+
+class RuntimeUnsupportedError(ChainError):
+    """The runtime has what this program cannot sign for or read; names it. Nothing is lost."""
+
+
+class SubmitterLostError(ChainError):
+    """Another settler took over this operator's key: its token is newer, ours writes nothing."""
