@@ -12,7 +12,7 @@ DEMO_ARGS ?=
 PORT ?= 8080
 PYTEST_ARGS ?=
 
-.PHONY: help setup demo test lint fmt bench chaos unit clean page
+.PHONY: help setup demo test lint fmt bench chaos soak unit clean page chain-tools
 
 help:  ## What can be done here
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -23,7 +23,7 @@ page: mediaserver/api/static/index.html
 demo: setup  ## Everything embedded: a test picture published over WHIP, the watch page's URL printed (PORT=, EDGE=1)
 	@$(if $(EDGE),scripts/need nginx;) exec $(BIN)/vilokanam demo --port $(PORT) $(if $(EDGE),--edge) $(DEMO_ARGS)
 
-test: setup $(VENV)/.dev  ## All tests: unit, contract, integration, e2e
+test: setup $(VENV)/.dev chain-tools  ## All tests: unit, contract, integration, e2e
 	@scripts/need redis-server nginx chromium
 	@VILOKANAM_SEQUENCES=100000 $(BIN)/python -m pytest $(PYTEST_ARGS)
 	@cd web && npm test --silent
@@ -50,8 +50,13 @@ chaos: setup $(VENV)/.dev  ## kill -9 of every process and of Redis while a stre
 	@scripts/need redis-server chromium
 	@$(BIN)/python tests/simulate/chaos.py
 
+chain-tools: chain/npm/node_modules/.installed  ## Install chopsticks, which runs the local chain
+
+soak: setup $(VENV)/.dev  ## kill -9 of the settler at every step against the fake node; exit 1 on a loss (ROUNDS=, SEED=)
+	@$(BIN)/python tests/simulate/settle_soak.py --rounds $(or $(ROUNDS),1000) --seed $(or $(SEED),1)
+
 clean:  ## Remove what set-up and demo made
-	rm -rf $(VENV) demo-data web/node_modules mediaserver/api/static bench/out
+	rm -rf $(VENV) demo-data web/node_modules chain/npm/node_modules mediaserver/api/static bench/out
 
 $(VENV)/.python:
 	@scripts/need-python $(PYTHON)
@@ -73,6 +78,12 @@ web/node_modules/.installed: web/package.json web/package-lock.json
 	@scripts/need-node
 	@echo "set-up: npm packages for the watch page"
 	@cd web && npm ci --silent --no-audit --no-fund
+	@touch $@
+
+chain/npm/node_modules/.installed: chain/npm/package.json chain/npm/package-lock.json
+	@scripts/need-node
+	@echo "set-up: npm packages for the local chain (half a minute)"
+	@cd chain/npm && npm ci --silent --no-audit --no-fund --ignore-scripts
 	@touch $@
 
 mediaserver/api/static/index.html: web/node_modules/.installed $(shell find web -path web/node_modules -prune -o -type f -print 2>/dev/null)

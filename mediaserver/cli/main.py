@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from importlib import metadata
 
 from mediaserver.cli import (
+    chain,
     config,
     demo,
     edge,
@@ -60,7 +61,19 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=_version())
     groups = parser.add_subparsers(metavar="COMMAND", required=True)
-    for room in (serve, demo, config, edge, streams, viewers, token, ledger, receipt, publish):
+    for room in (
+        serve,
+        demo,
+        config,
+        edge,
+        streams,
+        viewers,
+        token,
+        ledger,
+        receipt,
+        publish,
+        chain,
+    ):
         room.add(groups)
     return parser
 
