@@ -18,6 +18,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -43,6 +44,7 @@ class Chopsticks:
             a moment after.
         folder: Where its configuration, log and database are kept; a temporary one by default.
         is_kept: Keep a database, and go on from it at the next start.
+        before_exec: Run in the child before its program.
 
     Attributes:
         url: ``ws://…`` after `start`.
@@ -57,12 +59,14 @@ class Chopsticks:
         mode: str = "Manual",
         folder: Path | None = None,
         is_kept: bool = False,
+        before_exec: Callable[[], None] | None = None,
     ) -> None:
         self._tools = tools
         self._genesis = genesis
         self._port = port
         self._mode = mode
         self._is_kept = is_kept
+        self._before_exec = before_exec
         self._temporary = folder is None
         self._folder = folder or Path(tempfile.mkdtemp(prefix="vk-chopsticks-"))
         self._process: subprocess.Popen[bytes] | None = None
@@ -126,6 +130,9 @@ class Chopsticks:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=self._folder,
+                # A Ctrl-C in the terminal is for who started it.
+                start_new_session=True,
+                preexec_fn=self._before_exec,  # noqa: PLW1509 -- two system calls, no lock
             )
         deadline = time.monotonic() + _START_S
         while True:
@@ -182,9 +189,9 @@ class Chopsticks:
 
     def _path(self) -> str:
         """Return PATH with the Node that npm may have brought along in front."""
-        return os.pathsep.join(
-            [str(self._tools / "node_modules" / "node" / "bin"), os.environ.get("PATH", "")]
-        )
+        modules = self._tools / "node_modules"
+        brought = [str(modules / f"node-linux-{kind}" / "bin") for kind in ("x64", "arm64")]
+        return os.pathsep.join([*brought, os.environ.get("PATH", "")])
 
     def _last_lines(self) -> str:
         try:
