@@ -38,6 +38,9 @@ from metering.trouble import Trouble
 RECEIPT_WAIT_MS: Final = 600_000
 """One receipt per viewer and stream in ten minutes: each is kept for ever, some 400 bytes."""
 
+EXPOSURE_PERIOD_MS: Final = 10_000
+"""A cut period: what is booked changes no faster."""
+
 _log = structlog.get_logger(room="settlement")
 
 
@@ -75,6 +78,7 @@ class Progress:
         settled: Batches closed.
         refused: Entries refused in them.
         lag_ms: From the sealing of the oldest open batch until now, 0 when there is none.
+        exposure_planck: Booked and not final: what the operator would lose with the chain.
     """
 
     finalized: int = 0
@@ -86,6 +90,7 @@ class Progress:
     settled: int = 0
     refused: int = 0
     lag_ms: int = 0
+    exposure_planck: int = 0
 
 
 @dataclass(slots=True)
@@ -145,6 +150,8 @@ class Settler:
         self._receipt_wait_ms = receipt_wait_ms
         self._lease: Lease = lease or NoLease()
         self._token = 0
+        self._measured_ms = 0
+        self._is_exposed = False
         self._entries_max: int | None = None
         self._limits = ChainLimits(None, 1)
         self._away = Trouble()
@@ -182,6 +189,7 @@ class Settler:
             SubmitterLostError: Another settler holds the operator's key.
         """
         await self._hold()
+        await self._measure()
         await self._ask_limits()
         room = self._limits.in_flight_max
         batches = await at(Step.READ_OPEN, self._off_loop(lambda: self._book.open_batches(room)))
@@ -212,6 +220,22 @@ class Settler:
         if token != self._token:
             await at(Step.LEASE, self._off_loop(lambda: self._book.fence(token)))
             self._token = token
+
+    async def _measure(self) -> None:
+        """Add up the exposure now and then; tell when it crosses its threshold, either way."""
+        now_ms = self._now_ms()
+        if 0 <= now_ms - self._measured_ms < EXPOSURE_PERIOD_MS:
+            return
+        self._measured_ms = now_ms
+        _, planck = await at(Step.EXPOSURE, self._off_loop(self._book.exposure))
+        self.progress.exposure_planck = planck
+        alarm = int(self._settings.exposure_alarm_planck)
+        is_high = 0 < alarm <= planck
+        if is_high and not self._is_exposed:
+            _log.error("settlement.exposure.high", planck=str(planck), alarm_planck=str(alarm))
+        elif self._is_exposed and not is_high:
+            _log.info("settlement.exposure.normal", planck=str(planck), alarm_planck=str(alarm))
+        self._is_exposed = is_high
 
     async def _ask_limits(self) -> None:
         """Ask what the chain takes; while it is away, what it last said holds."""

@@ -25,7 +25,7 @@ from metering.errors import LedgerImbalanceError
 from metering.ledger import Settled, settlement_postings
 from metering.ports import BatchOutcome, Entry
 from metering.settlement import BatchState
-from metering.units import EntryKey
+from metering.units import EntryKey, Planck
 
 
 class SettlementRows(OutboxRows):
@@ -136,6 +136,22 @@ class SettlementRows(OutboxRows):
                     )
                 )
         return self.batch(outcome.seq)
+
+    def exposure(self) -> tuple[int, Planck]:
+        """Return ticks that are booked and not final, and what they cost: the operator's risk."""
+        entries, prices = schema.entries.c, schema.prices.c
+        query = (
+            select(func.sum(entries.booked - entries.settled), prices.planck_per_tick)
+            .join(
+                schema.prices,
+                (prices.stream == entries.stream) & (prices.number == entries.version),
+            )
+            .where(entries.booked > entries.settled)
+            .group_by(entries.stream, entries.version, prices.planck_per_tick)
+        )
+        with self._reading() as connection:
+            found = [(int(ticks), int(planck)) for ticks, planck in connection.execute(query)]
+        return sum(ticks for ticks, _ in found), Planck(sum(a * b for a, b in found))
 
     def refusals(self, seq: int | None = None) -> list[Refusal]:
         """Return every refused entry, or those of one batch, oldest first."""

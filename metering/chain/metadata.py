@@ -211,7 +211,7 @@ class Metadata:
         if pallet is None:
             raise RuntimeUnsupportedError(
                 f"the runtime {spec_name} {spec_version} has no pallet {PALLET}: settle on a chain "
-                "that has it, or build it in (docs/chain.md)"
+                "that has it, or build it in"
             )
         self._check_storage(pallet)
         errors = self._variants(pallet["error"])

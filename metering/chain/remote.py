@@ -35,6 +35,8 @@ from metering.ports import (
     Look,
 )
 
+SOCKET: Final = "chain.sock"
+"""Its file name, in the run directory."""
 VERSION: Final = 1
 """Raised when any operation changes shape: both ends are of one release."""
 FRAME_BYTES_MAX: Final = 32 << 20

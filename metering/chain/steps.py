@@ -32,6 +32,7 @@ class Step(Enum):
     RECEIPTS = "make receipts"
     FORGET = "let Redis forget"
     COMPACT = "merge what is final into history"
+    EXPOSURE = "add up what is booked and not final"
     LEASE = "take or renew the lease"
     CHAIN_FINALIZED = "read the finalized head"
     CHAIN_BEST = "read the best head"
