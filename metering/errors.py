@@ -14,7 +14,9 @@ MeteringError
     ├── ChainUnavailableError    retry
     ├── ExtrinsicRejectedError   a person must look
     ├── ExtrinsicExpiredError    sign the same batch again
-    └── OutcomeUnknownError      ask the chain first
+    ├── OutcomeUnknownError      ask the chain first
+    ├── RuntimeUnsupportedError  operator: no settling on this runtime until one of both is updated
+    └── SubmitterLostError       another settler holds the operator's key: stop, it goes on
 """
 
 from __future__ import annotations
@@ -78,3 +80,11 @@ class ExtrinsicExpiredError(ChainError):
 
 class OutcomeUnknownError(ChainError):
     """It cannot be told whether the bytes took effect: ask the finalized state first."""
+
+
+class RuntimeUnsupportedError(ChainError):
+    """The runtime has what this program cannot sign for or read; names it. Nothing is lost."""
+
+
+class SubmitterLostError(ChainError):
+    """Another settler took over this operator's key: its token is newer, ours writes nothing."""
