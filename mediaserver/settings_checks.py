@@ -210,6 +210,12 @@ def _planck_texts(settings: Settings) -> Iterator[str]:
         text: str = getattr(price, key)
         if not _PLANCK.fullmatch(text) or int(text) > PLANCK_MAX:
             yield f'price.{key}: "{text}" is not planck; use a whole decimal number such as "1000"'
+    cap = settings.chain.provisional_cap_planck
+    if not _PLANCK.fullmatch(cap) or int(cap) > PLANCK_MAX:
+        yield (
+            f'chain.provisional_cap_planck: "{cap}" is not planck; use a whole decimal number such '
+            'as "1000"'
+        )
     if price.quantum_planck == "0":
         yield 'price.quantum_planck: "0" counts nothing; use "1" or more'
     if not _SYMBOL.fullmatch(price.asset_symbol):

@@ -45,3 +45,5 @@ class ChainSettings:
     batch_period_s: int = field(default=30, metadata={"low": 1, "high": 3600})
     batch_entries_max: int = field(default=10000, metadata={"low": 1, "high": 100000})
     finality_ms: int = field(default=1000, metadata={"low": 0, "high": 3600000})
+    provisional_cap_planck: str = "1000000000000"
+    escrow_from_block: int = field(default=1, metadata={"low": 1, "high": 4294967295})
