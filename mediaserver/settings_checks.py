@@ -37,6 +37,7 @@ def cross_faults(settings: Settings) -> Iterator[str]:
     yield from _transcode(settings)
     yield from _hls(settings)
     yield from _metering(settings)
+    yield from _chain(settings)
     money = tuple(_planck_texts(settings))
     yield from money
     if not money:
@@ -101,6 +102,8 @@ def _addresses(settings: Settings) -> Iterator[str]:
         yield f"price.top_up_url: {top_up} is not a web address; use https://..."
     if re.sub(r"\{account\}", "", top_up).count("{"):
         yield f"price.top_up_url: {top_up} has an unknown placeholder; only {{account}} is filled"
+    if not _is_node_url(settings.chain.url):
+        yield f"chain.url: {settings.chain.url} is no address of a node; use ws://host:9944"
     redis = settings.metering.redis_url
     if redis and not redis.startswith(("redis://", "rediss://", "unix://")):
         yield (
@@ -160,6 +163,15 @@ def _metering(settings: Settings) -> Iterator[str]:
         )
 
 
+def _chain(settings: Settings) -> Iterator[str]:
+    period = settings.chain.era_blocks
+    if period & (period - 1):
+        yield (
+            f"chain.era_blocks: {period} is not a power of two; use {1 << period.bit_length() - 1} "
+            f"or {1 << period.bit_length()}"
+        )
+
+
 def _hls(settings: Settings) -> Iterator[str]:
     hls = settings.hls
     part, segment, target_s = hls.part_target_ms, hls.segment_target_ms, hls.target_duration_s
@@ -210,12 +222,17 @@ def _planck_texts(settings: Settings) -> Iterator[str]:
         text: str = getattr(price, key)
         if not _PLANCK.fullmatch(text) or int(text) > PLANCK_MAX:
             yield f'price.{key}: "{text}" is not planck; use a whole decimal number such as "1000"'
-    cap = settings.chain.provisional_cap_planck
-    if not _PLANCK.fullmatch(cap) or int(cap) > PLANCK_MAX:
-        yield (
-            f'chain.provisional_cap_planck: "{cap}" is not planck; use a whole decimal number such '
-            'as "1000"'
-        )
+    chain = settings.chain
+    for key, remedy in (
+        ("provisional_cap_planck", 'or "0" for no credit before finality'),
+        ("exposure_alarm_planck", 'or "0" for no alarm'),
+    ):
+        text = getattr(chain, key)
+        if not _PLANCK.fullmatch(text) or int(text) > PLANCK_MAX:
+            yield (
+                f'chain.{key}: "{text}" is not planck; use a whole decimal number such as "1000", '
+                f"{remedy}"
+            )
     if price.quantum_planck == "0":
         yield 'price.quantum_planck: "0" counts nothing; use "1" or more'
     if not _SYMBOL.fullmatch(price.asset_symbol):
@@ -255,6 +272,14 @@ def _is_address(text: Any) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _is_node_url(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("ws", "wss") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _is_base_url(url: str) -> bool:

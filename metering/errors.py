@@ -17,6 +17,8 @@ MeteringError
     ├── OutcomeUnknownError      ask the chain first
     ├── BlockPrunedError         operator: the node forgot a block that the book has not taken
     ├── OtherChainError          operator: the node follows another chain than the book
+    ├── BatchTooLargeError       seal its entries in smaller batches
+    ├── OperatorNotReadyError    operator: register, activate or fund the key; settlement waits
     ├── RuntimeUnsupportedError  operator: no settling on this runtime until one of both is updated
     └── SubmitterLostError       another settler holds the operator's key: stop, it goes on
 """
@@ -90,6 +92,18 @@ class BlockPrunedError(ChainError):
 
 class OtherChainError(ChainError):
     """The node's finalized blocks are not those that the book has taken: nothing is written."""
+
+
+class BatchTooLargeError(ChainError):
+    """No block takes this batch; `entries_max` is what one would take."""
+
+    def __init__(self, message: str, entries_max: int) -> None:
+        super().__init__(message)
+        self.entries_max = entries_max
+
+
+class OperatorNotReadyError(ChainError):
+    """The chain takes no batch of this operator now; says what to do. Settlement waits."""
 
 
 class RuntimeUnsupportedError(ChainError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Protocol
 
 from metering.units import (
@@ -131,21 +132,123 @@ class BatchOutcome:
     finalized_at: int
 
 
+@dataclass(frozen=True, slots=True)
+class InFlight:
+    """A batch that is not final in the book.
+
+    Attributes:
+        seq: Which.
+        hash: blake2b-256 of its entries.
+        signed: The newest signed bytes that may still take effect; None when there are none.
+    """
+
+    seq: int
+    hash: bytes
+    signed: bytes | None
+
+
+class Fate(Enum):
+    """What finalized state says of a batch that was in flight."""
+
+    WAITING = "waiting"
+    """Nothing yet: the same bytes may be sent again."""
+    FINAL = "final"
+    """It took effect."""
+    EXPIRED = "expired"
+    """Its bytes can never take effect any more, and nothing has: sign it again."""
+    FAILED = "failed"
+    """Its bytes are in a finalized block and failed there; nothing moved: sign it again."""
+    USURPED = "usurped"
+    """Another transaction of the key took the nonce; nothing of ours moved: sign it again."""
+    OTHER_CONTENT = "other_content"
+    """The sequence number is taken by a batch with another hash: a person must look."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one reading of finalized state says of one batch.
+
+    Attributes:
+        seq: Which.
+        fate: What became of it.
+        outcome: With FINAL and OTHER_CONTENT.
+        reason: Why, for people; empty for WAITING and FINAL.
+        is_in_block: True when the best chain holds it, though it is not final.
+    """
+
+    seq: int
+    fate: Fate
+    outcome: BatchOutcome | None = None
+    reason: str = ""
+    is_in_block: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One consistent reading of a chain.
+
+    Attributes:
+        finalized: Number of the finalized block (or journal record) that was read.
+        best: Number of the best block; re-broadcasts follow it.
+        last_settled: Highest finalized sequence number of this operator.
+        findings: One for each batch asked of, in that order.
+    """
+
+    finalized: int
+    best: int
+    last_settled: int
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChainLimits:
+    """What a chain takes.
+
+    Attributes:
+        entries_max: Entries in one batch; None is no bound of its own.
+        in_flight_max: Batches that may be signed before the first of them is final.
+    """
+
+    entries_max: int | None
+    in_flight_max: int
+
+
 class Chain(Protocol):
     """Where batches are settled: the journal, a fake node or a real chain.
 
     Contract: `sign` gives bytes that are kept before `submit` is first called. `submit` may be
-    repeated with the same bytes and says nothing about the outcome. Only `outcome`, which reads
-    finalized state, decides. Sequence numbers per operator have no gaps; a batch whose seq is at or
-    below the last settled one is a no-op. Entries are cumulative, so an entry at or below what is
-    settled changes nothing.
+    repeated with the same bytes and says nothing about the outcome. Only `look`, which reads
+    finalized state, decides: bytes that it calls EXPIRED, FAILED or USURPED never take effect
+    afterwards. Sequence numbers per operator have no gaps; a batch whose seq is at or below the
+    last settled one is a no-op. Entries are cumulative, so an entry at or below what is settled
+    changes nothing. The back end keeps nothing between calls that it cannot do without: it may be
+    killed and started again at any time.
     """
 
-    async def sign(self, seq: int, batch_hash: bytes, entries: bytes) -> bytes:
-        """Return the bytes to submit. No effect outside.
+    async def limits(self) -> ChainLimits:
+        """Return what the chain takes.
 
         Raises:
             ChainUnavailableError: Try again.
+            RuntimeUnsupportedError: An operator must act; nothing is lost.
+        """
+
+    async def sign(
+        self, seq: int, batch_hash: bytes, entries: bytes, alive: Sequence[bytes] = ()
+    ) -> bytes:
+        """Return the bytes to submit. No effect outside.
+
+        Args:
+            seq: The batch's number.
+            batch_hash: blake2b-256 of `entries`.
+            entries: SCALE bytes.
+            alive: Signed bytes of all batches that may still take effect: their places in the
+                queue are taken.
+
+        Raises:
+            ChainUnavailableError: Try again.
+            BatchTooLargeError: No block takes so many entries: seal them in smaller batches.
+            RuntimeUnsupportedError: An operator must act; nothing is lost.
         """
 
     async def submit(self, signed: bytes) -> None:
@@ -153,16 +256,20 @@ class Chain(Protocol):
 
         Raises:
             ChainUnavailableError: It may or may not have arrived; submit the same bytes again.
-            ExtrinsicRejectedError: It will never be accepted.
+            ExtrinsicRejectedError: They are not this operator's, or not whole.
         """
 
-    async def outcome(self, seq: int) -> BatchOutcome | None:
-        """Return what finalized state says of batch `seq`, None while it is not final.
+    async def look(self, flights: Sequence[InFlight]) -> Look:
+        """Return what finalized state says of batches, all read at one finalized block.
 
         Raises:
             ChainUnavailableError: Try again.
-            ExtrinsicExpiredError: The signed bytes are dead: sign the same batch again.
+            OutcomeUnknownError: The chain has dropped what it must be asked: a person must look.
         """
 
     async def last_settled(self) -> int:
-        """Return the highest finalized sequence number of this operator, 0 before the first."""
+        """Return the highest finalized sequence number of this operator, 0 before the first.
+
+        Raises:
+            ChainUnavailableError: Try again.
+        """

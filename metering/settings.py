@@ -40,10 +40,15 @@ class PriceSettings:
 class ChainSettings:
     """Where batches are settled. Why each default: config/mediaserver.toml."""
 
-    backend: str = field(default="journal", metadata={"choices": ("journal",)})
+    backend: str = field(default="journal", metadata={"choices": ("journal", "substrate")})
+    url: str = "ws://127.0.0.1:9944"
     operator_key_file: str = ""
     batch_period_s: int = field(default=30, metadata={"low": 1, "high": 3600})
     batch_entries_max: int = field(default=10000, metadata={"low": 1, "high": 100000})
     finality_ms: int = field(default=1000, metadata={"low": 0, "high": 3600000})
+    era_blocks: int = field(default=64, metadata={"low": 4, "high": 4096})
+    in_flight_max: int = field(default=4, metadata={"low": 1, "high": 32})
+    request_timeout_s: int = field(default=10, metadata={"low": 1, "high": 300})
+    exposure_alarm_planck: str = "1000000000000000"
     provisional_cap_planck: str = "1000000000000"
     escrow_from_block: int = field(default=1, metadata={"low": 1, "high": 4294967295})

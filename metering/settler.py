@@ -1,41 +1,109 @@
-"""Drives one batch at a time: book -> chain -> book. What comes next is settlement.py's to say.
+"""Drives batches, a few in flight: book -> chain -> book. settlement.py says what comes next.
 
-Every act may be cut off by a crash; the next turn asks finalized state first and repeats. Order:
-sealed bytes are written, then signed bytes are written, then they are sent; the outcome is written
-with its ledger postings in one transaction; only then is Redis told to forget.
+Every act may be cut off by a crash; the next turn looks at finalized state first and repeats.
+Order: sealed bytes are written, then signed bytes are written, then they are sent; the outcome is
+written with its ledger postings in one transaction; only then is Redis told to forget.
+
+Every await between book and chain is a `Step` (chain/steps.py): the soak kills us at each.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Final
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
 
 import structlog
 
 from metering.book.book import Book
 from metering.book.records import BatchRecord
 from metering.book.thread import OffLoop
+from metering.chain.steps import Step, at
 from metering.errors import (
+    BatchTooLargeError,
     ChainUnavailableError,
-    ExtrinsicExpiredError,
     ExtrinsicRejectedError,
     MeteringError,
+    OperatorNotReadyError,
     OutcomeUnknownError,
+    RuntimeUnsupportedError,
 )
 from metering.keys import KeyPair
-from metering.ports import BatchOutcome, Chain
+from metering.ports import Chain, ChainLimits, Fate, Finding, InFlight, Look
 from metering.settings import ChainSettings
 from metering.settlement import Action, BatchState, Said, action, advance
 from metering.trouble import Trouble
 
-_TURN_ACTS_MAX: Final = 8
-"""Acts in one turn: ask, sign, submit, and once more after an expiry, is the longest."""
-
 RECEIPT_WAIT_MS: Final = 600_000
 """One receipt per viewer and stream in ten minutes: each is kept for ever, some 400 bytes."""
 
+EXPOSURE_PERIOD_MS: Final = 10_000
+"""A cut period: what is booked changes no faster."""
+
 _log = structlog.get_logger(room="settlement")
+
+
+class Lease(Protocol):
+    """The right to submit with the operator's key: one holder at a time."""
+
+    async def hold(self) -> int:
+        """Take or renew it; return its fencing token, higher than every earlier holder's.
+
+        Raises:
+            SubmitterLostError: Another holds it.
+            StoreUnavailableError: It cannot be told.
+        """
+
+
+class NoLease:
+    """For a back end that nobody else can reach, as the journal in our own book."""
+
+    async def hold(self) -> int:
+        """Return token 0."""
+        return 0
+
+
+@dataclass(slots=True)
+class Progress:
+    """What settlement has come to, for metrics; counts are since the start of the process.
+
+    Attributes:
+        finalized: Number of the finalized block, or journal record, last looked at.
+        best: Number of the best block.
+        in_flight: Batches signed and not final.
+        in_block: Of those, in the best chain.
+        signed: Attempts signed.
+        resigned: Of those, after an earlier one had died.
+        settled: Batches closed.
+        refused: Entries refused in them.
+        lag_ms: From the sealing of the oldest open batch until now, 0 when there is none.
+        exposure_planck: Booked and not final: what the operator would lose with the chain.
+    """
+
+    finalized: int = 0
+    best: int = 0
+    in_flight: int = 0
+    in_block: int = 0
+    signed: int = 0
+    resigned: int = 0
+    settled: int = 0
+    refused: int = 0
+    lag_ms: int = 0
+    exposure_planck: int = 0
+
+
+@dataclass(slots=True)
+class _Flight:
+    """A batch under way: its record, its newest signed bytes, what was last said of it."""
+
+    batch: BatchRecord
+    state: BatchState
+    signed: bytes | None
+    attempts: int
+    is_sent: bool
+    said: Said = Said.NOTHING
+    trouble: str | None = None
 
 
 class Settler:
@@ -51,6 +119,10 @@ class Settler:
         forget: Tells the store which cuts are final (`Cutter.forget_final`).
         poll_s: How long to wait between questions.
         receipt_wait_ms: How long a viewer's ticks wait for a receipt, unless they ask for one.
+        lease: The right to submit; its token goes with every write to the outbox.
+
+    Attributes:
+        progress: For metrics.
     """
 
     def __init__(
@@ -65,6 +137,7 @@ class Settler:
         forget: Callable[[], Awaitable[int]],
         poll_s: float = 1.0,
         receipt_wait_ms: int = RECEIPT_WAIT_MS,
+        lease: Lease | None = None,
     ) -> None:
         self._book = book
         self._off_loop = off_loop
@@ -75,9 +148,15 @@ class Settler:
         self._forget = forget
         self._poll_s = poll_s
         self._receipt_wait_ms = receipt_wait_ms
-        self._outcome: BatchOutcome | None = None
-        self._trouble: str | None = None
+        self._lease: Lease = lease or NoLease()
+        self._token = 0
+        self._measured_ms = 0
+        self._is_exposed = False
+        self._entries_max: int | None = None
+        self._limits = ChainLimits(None, 1)
         self._away = Trouble()
+        self._failing = Trouble()
+        self.progress = Progress()
 
     async def run(self) -> None:
         """Make turns until cancelled. Trouble is logged and the turn repeated later."""
@@ -94,118 +173,252 @@ class Settler:
                 await asyncio.sleep(self._poll_s)
 
     async def turn(self, *, is_due: bool | None = None) -> Action:
-        """Carry the oldest open batch as far as it goes now.
+        """Carry the open batches as far as they go now.
 
         Args:
-            is_due: Seal a new batch when there is none open; None: when `batch_period_s` is over.
+            is_due: Seal a new batch when there is room in flight; None: when `batch_period_s` is
+                over.
 
         Returns:
-            CLOSE after a batch was closed; WAIT or STOP when nothing can be done now.
+            CLOSE after a batch was closed; STOP when a person must look; else WAIT.
 
         Raises:
             BookError: The book does not answer.
             LedgerImbalanceError: The books differ: a person must look.
             StoreUnavailableError: Redis could not be told to forget; the next turn tells it.
+            SubmitterLostError: Another settler holds the operator's key.
         """
-        batch = await self._off_loop(self._book.open_batch)
-        if batch is None:
+        await self._hold()
+        await self._measure()
+        await self._ask_limits()
+        room = self._limits.in_flight_max
+        batches = await at(Step.READ_OPEN, self._off_loop(lambda: self._book.open_batches(room)))
+        if not batches:
             await self._tidy()
-            batch = await self._seal(is_due=is_due)
-        if batch is None:
+        if len(batches) < room and await self._seal(is_due=is_due):
+            batches = await at(
+                Step.READ_OPEN, self._off_loop(lambda: self._book.open_batches(room))
+            )
+        self.progress.lag_ms = self._now_ms() - batches[0].sealed_ms if batches else 0
+        if not batches:
+            self.progress.in_flight = self.progress.in_block = 0
             return Action.WAIT
-        state, said = batch.state, Said.NOTHING
-        for _ in range(_TURN_ACTS_MAX):
-            act = action(state, said)
-            if act in (Action.WAIT, Action.STOP):
-                return act
-            if act is Action.CLOSE:
-                await self._close(batch)
-                return act
-            said = await self._act(act, batch)
-            after = advance(state, said)
-            # SIGNED is written with the signed bytes, FINALIZED with the postings.
-            if after not in (state, BatchState.SIGNED, BatchState.FINALIZED):
-                await self._note(batch.seq, after)
-            state = after
-        return Action.WAIT
+        flights = [await self._flight(batch) for batch in batches]
+        look = await self._look(flights)
+        if look is None:
+            return Action.WAIT
+        has_closed = await self._judge(flights, look)
+        act = await self._go_on([one for one in flights if one.said is not Said.FINAL])
+        if has_closed:
+            await self._tidy()
+            return Action.CLOSE
+        return act
 
-    async def _seal(self, *, is_due: bool | None) -> BatchRecord | None:
-        """Return the batch to work on next, if anything waits and it is time."""
+    async def _hold(self) -> None:
+        """Hold the lease; a new token goes into the book before anything else is done with it."""
+        token = await at(Step.LEASE, self._lease.hold())
+        if token != self._token:
+            await at(Step.LEASE, self._off_loop(lambda: self._book.fence(token)))
+            self._token = token
+
+    async def _measure(self) -> None:
+        """Add up the exposure now and then; tell when it crosses its threshold, either way."""
+        now_ms = self._now_ms()
+        if 0 <= now_ms - self._measured_ms < EXPOSURE_PERIOD_MS:
+            return
+        self._measured_ms = now_ms
+        _, planck = await at(Step.EXPOSURE, self._off_loop(self._book.exposure))
+        self.progress.exposure_planck = planck
+        alarm = int(self._settings.exposure_alarm_planck)
+        is_high = 0 < alarm <= planck
+        if is_high and not self._is_exposed:
+            _log.error("settlement.exposure.high", planck=str(planck), alarm_planck=str(alarm))
+        elif self._is_exposed and not is_high:
+            _log.info("settlement.exposure.normal", planck=str(planck), alarm_planck=str(alarm))
+        self._is_exposed = is_high
+
+    async def _ask_limits(self) -> None:
+        """Ask what the chain takes; while it is away, what it last said holds."""
+        try:
+            self._limits = await at(Step.READ_LIMITS, self._chain.limits())
+        except _UNFIT as error:
+            self._tell_away(error, None)
+
+    async def _seal(self, *, is_due: bool | None) -> bool:
+        """Seal what waits, if it is time; return True when anything was."""
         now_ms = self._now_ms()
         if is_due is None:
-            last_ms = await self._off_loop(self._book.last_sealed_ms)
+            last_ms = await at(Step.READ_CLOCK, self._off_loop(self._book.last_sealed_ms))
             is_due = now_ms - last_ms >= self._settings.batch_period_s * 1000
         if not is_due:
-            return None
-        entries_max = self._settings.batch_entries_max
-        sealed = await self._off_loop(lambda: self._book.seal(now_ms, entries_max))
+            return False
+        entries_max = self._bound()
+        sealed = await at(Step.SEAL, self._off_loop(lambda: self._book.seal(now_ms, entries_max)))
         for batch in sealed:
             _log.info("settlement.batch.sealed", batch_id=batch.seq, entries=batch.entry_count)
-        return sealed[0] if sealed else None
+        return bool(sealed)
 
-    async def _act(self, act: Action, batch: BatchRecord) -> Said:
-        self._trouble = None
+    def _bound(self) -> int:
+        """Return how many entries a new batch may have."""
+        bounds = (self._settings.batch_entries_max, self._limits.entries_max, self._entries_max)
+        return min(one for one in bounds if one is not None)
+
+    async def _flight(self, batch: BatchRecord) -> _Flight:
+        """Return a batch with the signed bytes that may still take effect."""
+        attempts = await at(
+            Step.READ_ATTEMPTS, self._off_loop(lambda: self._book.attempts(batch.seq))
+        )
+        is_alive = bool(attempts) and batch.state is not BatchState.SEALED
+        return _Flight(
+            batch,
+            batch.state,
+            attempts[-1].signed if is_alive else None,
+            len(attempts),
+            is_alive and attempts[-1].sent_ms is not None,
+        )
+
+    async def _look(self, flights: Sequence[_Flight]) -> Look | None:
+        """Read finalized state: it alone decides. None when the chain is away."""
+        asked = [InFlight(one.batch.seq, one.batch.hash, one.signed) for one in flights]
         try:
-            if act is Action.ASK:
-                return await self._ask(batch)
-            if act is Action.SIGN:
-                return await self._sign(batch)
-            return await self._submit(batch)
-        except (ChainUnavailableError, OutcomeUnknownError) as error:
-            self._trouble = str(error)
-            if count := self._away.met(str(error)):
-                _log.warning(
-                    "settlement.chain.unavailable",
-                    batch_id=batch.seq,
-                    error=str(error),
-                    times=count,
+            look = await at(Step.LOOK, self._chain.look(asked))
+            last = await at(Step.READ_OPEN, self._off_loop(self._book.last_final_seq))
+            if look.last_settled < last:
+                raise OutcomeUnknownError(
+                    f"the chain has settled up to batch {look.last_settled} and the book up to "
+                    f"{last}: it is another chain, or one that went back; settlement waits"
                 )
-            return Said.UNAVAILABLE
-        except ExtrinsicExpiredError as error:
-            self._trouble = str(error)
-            return Said.EXPIRED
-        except ExtrinsicRejectedError as error:
-            self._trouble = str(error)
-            _log.error("settlement.batch.failed", batch_id=batch.seq, error=str(error))
-            return Said.REJECTED
+        except _UNFIT as error:
+            self._tell_away(error, flights[0].batch.seq)
+            return None
+        self._away.over()
+        self.progress.finalized, self.progress.best = look.finalized, look.best
+        self.progress.in_flight = sum(one.signed is not None for one in flights)
+        self.progress.in_block = sum(one.is_in_block for one in look.findings)
+        return look
 
-    async def _ask(self, batch: BatchRecord) -> Said:
-        """Read finalized state: it alone decides."""
-        outcome = await self._chain.outcome(batch.seq)
-        if outcome is None:
-            return Said.NOT_FINAL
-        if outcome.hash != batch.hash:
-            self._trouble = f"batch {batch.seq} is final with other content"
-            _log.error("settlement.batch.failed", batch_id=batch.seq, error=self._trouble)
-            return Said.OTHER_CONTENT
-        self._outcome = outcome
-        return Said.FINAL
+    async def _judge(self, flights: Sequence[_Flight], look: Look) -> bool:
+        """Take in what finalized state says of each batch; return True when one was closed."""
+        has_closed = False
+        for flight, finding in zip(flights, look.findings, strict=True):
+            flight.said = _SAID[finding.fate]
+            if finding.is_in_block:
+                flight.said = Said.ACCEPTED
+            flight.trouble = finding.reason or None
+            if flight.said is Said.EXPIRED:
+                flight.signed, flight.is_sent = None, False
+                _log.warning(
+                    "settlement.attempt.dead",
+                    batch_id=flight.batch.seq,
+                    fate=finding.fate.value,
+                    reason=finding.reason,
+                )
+            elif flight.said is Said.OTHER_CONTENT:
+                self._tell_failed(flight, finding.reason)
+            after = advance(flight.state, flight.said)
+            if after is BatchState.FINALIZED:
+                await self._close(flight, finding)
+                has_closed = True
+            elif after is not flight.state:
+                await self._note(flight, after)
+            flight.state = after
+        return has_closed
 
-    async def _sign(self, batch: BatchRecord) -> Said:
+    async def _go_on(self, flights: Sequence[_Flight]) -> Action:
+        """Sign what has no living bytes and send what has, in order of the sequence."""
+        for place, flight in enumerate(flights):
+            act = action(flight.state, flight.said)
+            if act is Action.STOP:
+                # Those behind it would leave a gap: they wait with it.
+                return Action.STOP
+            try:
+                if act is Action.SIGN:
+                    alive = [one.signed for one in flights if one.signed is not None]
+                    await self._sign(flight, alive)
+                    act = action(flight.state, flight.said)
+                if act is Action.SUBMIT:
+                    await self._submit(flight)
+            except BatchTooLargeError as error:
+                await self._split(flights[place:], error)
+                return Action.WAIT
+            except _UNFIT as error:
+                self._tell_away(error, flight.batch.seq)
+                return Action.WAIT
+            except ExtrinsicRejectedError as error:
+                flight.trouble = str(error)
+                self._tell_failed(flight, str(error))
+                await self._note(flight, advance(flight.state, Said.REJECTED))
+                return Action.STOP
+        return Action.WAIT
+
+    async def _sign(self, flight: _Flight, alive: Sequence[bytes]) -> None:
         """Sign, and keep the bytes before anybody sees them."""
-        signed = await self._chain.sign(batch.seq, batch.hash, batch.entries)
-        now_ms = self._now_ms()
-        await self._off_loop(lambda: self._book.add_attempt(batch.seq, signed, now_ms))
-        return Said.SIGNED
+        batch = flight.batch
+        signed = await at(Step.SIGN, self._chain.sign(batch.seq, batch.hash, batch.entries, alive))
+        now_ms, token = self._now_ms(), self._token
+        await at(
+            Step.KEEP,
+            self._off_loop(lambda: self._book.add_attempt(batch.seq, signed, now_ms, token)),
+        )
+        flight.said = Said.SIGNED
+        flight.state = advance(flight.state, Said.SIGNED)
+        flight.signed = signed
+        self.progress.signed += 1
+        self.progress.resigned += flight.attempts > 0
+        flight.attempts += 1
 
-    async def _submit(self, batch: BatchRecord) -> Said:
+    async def _submit(self, flight: _Flight) -> None:
         """Send the bytes that were kept, the same each time."""
-        attempts = await self._off_loop(lambda: self._book.attempts(batch.seq))
-        await self._chain.submit(attempts[-1].signed)
-        if attempts[-1].sent_ms is None:
-            _log.info("settlement.batch.submitted", batch_id=batch.seq, attempt=attempts[-1].number)
-        return Said.ACCEPTED
+        assert flight.signed is not None
+        await at(Step.SUBMIT, self._chain.submit(flight.signed))
+        flight.said = Said.ACCEPTED
+        if not flight.is_sent:
+            await self._note(flight, advance(flight.state, Said.ACCEPTED))
+            _log.info(
+                "settlement.batch.submitted", batch_id=flight.batch.seq, attempt=flight.attempts
+            )
 
-    async def _note(self, seq: int, state: BatchState) -> None:
-        now_ms, trouble = self._now_ms(), self._trouble
-        await self._off_loop(lambda: self._book.set_batch_state(seq, state, now_ms, trouble))
+    async def _split(self, flights: Sequence[_Flight], error: BatchTooLargeError) -> None:
+        """Seal what no block takes in smaller batches, once nothing behind it is alive."""
+        self._entries_max = min(error.entries_max, self._entries_max or error.entries_max)
+        first = flights[0].batch.seq
+        if any(one.signed is not None for one in flights):
+            # They leave a gap behind this one, so they fail or expire; their numbers are needed.
+            self._tell_away(error, first)
+            return
+        bound, now_ms, token = self._bound(), self._now_ms(), self._token
+        new = await at(
+            Step.SPLIT,
+            self._off_loop(lambda: self._book.split(first, bound, now_ms, token)),
+        )
+        _log.warning(
+            "settlement.batch.split",
+            batch_id=first,
+            batches=len(new),
+            entries_max=bound,
+            reason=str(error),
+        )
 
-    async def _close(self, batch: BatchRecord) -> None:
-        """Write the outcome with its postings, then let go of what is final."""
-        outcome = self._outcome
+    async def _note(self, flight: _Flight, state: BatchState) -> None:
+        seq, now_ms, trouble, token = flight.batch.seq, self._now_ms(), flight.trouble, self._token
+        await at(
+            Step.NOTE,
+            self._off_loop(lambda: self._book.set_batch_state(seq, state, now_ms, trouble, token)),
+        )
+        flight.state = state
+
+    async def _close(self, flight: _Flight, finding: Finding) -> None:
+        """Write the outcome with its postings."""
+        outcome, batch = finding.outcome, flight.batch
         assert outcome is not None
-        now_ms = self._now_ms()
-        await self._off_loop(lambda: self._book.finalize(outcome, now_ms))
+        now_ms, token = self._now_ms(), self._token
+        await at(
+            Step.FINALIZE,
+            self._off_loop(lambda: self._book.finalize(outcome, now_ms, token)),
+        )
+        self._failing.over()
+        self.progress.settled += 1
+        self.progress.refused += len(outcome.refused)
         _log.info(
             "settlement.batch.finalized",
             batch_id=batch.seq,
@@ -213,15 +426,52 @@ class Settler:
             refused=len(outcome.refused),
             finalized_at=outcome.finalized_at,
         )
-        await self._tidy()
 
     async def _tidy(self) -> None:
         """Make receipts, let Redis forget, merge what is final into history: all repeatable."""
         now_ms = self._now_ms()
-        await self._off_loop(
-            lambda: self._book.make_receipts(
-                self._operator, now_ms, waited_ms=self._receipt_wait_ms
-            )
+        await at(
+            Step.RECEIPTS,
+            self._off_loop(
+                lambda: self._book.make_receipts(
+                    self._operator, now_ms, waited_ms=self._receipt_wait_ms
+                )
+            ),
         )
-        await self._forget()
-        await self._off_loop(self._book.compact)
+        await at(Step.FORGET, self._forget())
+        await at(Step.COMPACT, self._off_loop(self._book.compact))
+
+    def _tell_away(self, error: Exception, seq: int | None) -> None:
+        """Log that the chain cannot be asked or used now, not each second."""
+        if not (count := self._away.met(str(error))):
+            return
+        if isinstance(error, ChainUnavailableError):
+            _log.warning(
+                "settlement.chain.unavailable", batch_id=seq, error=str(error), times=count
+            )
+        else:
+            _log.error("settlement.chain.unfit", batch_id=seq, error=str(error), times=count)
+
+    def _tell_failed(self, flight: _Flight, reason: str) -> None:
+        if count := self._failing.met(reason):
+            _log.error(
+                "settlement.batch.failed", batch_id=flight.batch.seq, error=reason, times=count
+            )
+
+
+_UNFIT: Final = (
+    ChainUnavailableError,
+    OutcomeUnknownError,
+    OperatorNotReadyError,
+    RuntimeUnsupportedError,
+)
+"""Nothing is lost: the same turn is made again later."""
+
+_SAID: Final = {
+    Fate.WAITING: Said.NOT_FINAL,
+    Fate.FINAL: Said.FINAL,
+    Fate.EXPIRED: Said.EXPIRED,
+    Fate.FAILED: Said.EXPIRED,
+    Fate.USURPED: Said.EXPIRED,
+    Fate.OTHER_CONTENT: Said.OTHER_CONTENT,
+}

@@ -32,6 +32,7 @@ from mediaserver.processes.bootstrap import EXIT_OK, Start, StartRefusedError
 from mediaserver.processes.link_client import LinkClients
 from mediaserver.processes.money import BookCaller, Money, end_tasks
 from mediaserver.processes.placement import StreamKey, WhipForward, Worker, Workers
+from mediaserver.processes.settlement import Settlement
 from metering import keyfile
 from metering.book.book import Book
 from metering.book.records import StreamRecord
@@ -83,11 +84,12 @@ class Control:
         redis_url = self._settings.metering.redis_url or (
             f"unix://{self._start.run_dir / 'redis.sock'}"
         )
+        settlement = Settlement(self._settings, caller, operator, self._clock, self._start.run_dir)
         money = Money(
             self._settings,
             redis_url,
             caller,
-            operator=operator,
+            settlement=settlement,
             clock=self._clock,
             changed=self._push.set,
             newest_tick=self._newest_tick_of_all,

@@ -20,16 +20,14 @@ from prometheus_client import Counter, Gauge
 
 from mediaserver import log
 from mediaserver.clock import Clock
+from mediaserver.processes.settlement import Settlement
 from mediaserver.settings_tree import Settings
 from metering.book.book import Book
 from metering.book.thread import BookThread
-from metering.chain.journal import Journal
 from metering.cutter import Cutter
 from metering.errors import BookError, MeteringError, StoreRefusedError, StoreUnavailableError
-from metering.keys import KeyPair
 from metering.reconcile import reconcile
 from metering.recovery import Recovery, RecoveryPolicy, recover
-from metering.settler import Settler
 from metering.store.redis import Store
 from metering.trouble import Trouble
 from metering.units import AccountId, Units, account_text
@@ -79,10 +77,10 @@ class Money:
         redis_url: str,
         caller: BookCaller,
         *,
-        operator: KeyPair,
         clock: Clock,
         changed: Callable[[], None],
         newest_tick: Callable[[], Awaitable[int]],
+        settlement: Settlement,
     ) -> None:
         """Take collaborators.
 
@@ -90,20 +88,20 @@ class Money:
             settings: The whole tree.
             redis_url: Of the store.
             caller: The book and its thread.
-            operator: Signs batches and receipts.
             clock: For times of rows.
             changed: Called when HTTP processes must know of another store.
             newest_tick: The newest second that any stream ever planned.
+            settlement: Makes the settler.
         """
         self.recovery: Recovery | None = None
         self.run_id = ""
         self._settings = settings
         self._redis_url = redis_url
         self._caller = caller
-        self._operator = operator
         self._clock = clock
         self._changed = changed
         self._newest_tick = newest_tick
+        self._settlement = settlement
         self._store: Store | None = None
         self._is_ready = False
         self._lent = 0
@@ -171,13 +169,16 @@ class Money:
             self.refused.set()
         finally:
             self._is_ready = False
+            await self._settlement.close()
             if self._store is not None:
                 await self._store.close()
 
     async def report(self) -> dict[str, Any]:
         """Return the comparison of store, book and ledger as JSON."""
         caller, store = self._caller, self._store if self._is_ready else None
-        found = await reconcile(caller.book, store, caller.thread)
+        found = await reconcile(
+            caller.book, store, caller.thread, has_journal=self._settlement.is_local
+        )
         totals = {
             name: sum(getattr(row, name) for row in found.rows)
             for name in ("metered", "settled", "in_flight", "pending", "refused", "planck")
@@ -258,7 +259,7 @@ class Money:
         cutter = self._cutter(store)
         tasks = [
             asyncio.create_task(cutter.run()),
-            asyncio.create_task(self._settler(cutter).run()),
+            asyncio.create_task(self._settlement.settler(store, cutter).run()),
         ]
         try:
             await self._watch(store, self.recovery.epoch, cutter, tasks)
@@ -269,6 +270,7 @@ class Money:
             self._is_ready = False
             _READY.set(0)
             await end_tasks(tasks)
+            await self._settlement.pause()
             async with self._given_back:
                 await self._given_back.wait_for(lambda: self._lent == 0)
 
@@ -306,6 +308,7 @@ class Money:
                 if cutter.counters is not None:
                     for name, ticks in dataclasses.asdict(cutter.counters).items():
                         _UNBILLED.labels(name.removesuffix("_ticks")).set(ticks)
+                self._settlement.measure()
             except StoreUnavailableError as error:
                 _log.warning("money.store.lost", reason=str(error))
                 return
@@ -350,25 +353,6 @@ class Money:
             self._caller.thread,
             self._clock.now_ms,
             self._settings.metering.cut_period_s,
-        )
-
-    def _settler(self, cutter: Cutter) -> Settler:
-        chain = self._settings.chain
-        journal = Journal(
-            self._caller.book,
-            self._caller.thread,
-            self._operator,
-            self._clock.now_ms,
-            chain.finality_ms,
-        )
-        return Settler(
-            self._caller.book,
-            self._caller.thread,
-            journal,
-            settings=chain,
-            now_ms=self._clock.now_ms,
-            operator=self._operator,
-            forget=cutter.forget_final,
         )
 
     def _policy(self) -> RecoveryPolicy:

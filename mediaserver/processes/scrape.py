@@ -13,7 +13,7 @@ from mediaserver import metrics
 
 SCRAPE_TIMEOUT_S: Final = 1.0
 """A process too busy to answer within it is left out: a gap in a graph, not a failed scrape."""
-_SOCKETS: Final = ("control.sock", "http-*.sock", "worker-*.sock")
+_SOCKETS: Final = ("control.sock", "settler.sock", "http-*.sock", "worker-*.sock")
 
 
 class Scrape:

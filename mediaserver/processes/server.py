@@ -2,10 +2,11 @@
 
 It holds no media, no money and no connection of a client.
 
-Order of the start: embedded Redis (unless ``metering.redis_url`` names one), control, the HTTP
-processes, spare workers. Order of the end, within ``server.drain_timeout_s``: workers, so that
-publishers are told and windows end properly; HTTP, so that answers under way are finished; control,
-so that what is pending is cut and booked; Redis last.
+Order of the start: embedded Redis (unless ``metering.redis_url`` names one), the settler (only with
+a chain), control, the HTTP processes, spare workers. Order of the end, within
+``server.drain_timeout_s``: workers, so that publishers are told and windows end properly; HTTP, so
+that answers under way are finished; control, so that what is pending is cut and booked, and the
+settler; Redis last.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ class Server:
 
         Args:
             start: Settings and directories; given on to each child by its command line.
-            module_prefix: Package of the modules ``control``, ``http`` and ``worker``.
+            module_prefix: Package of the modules ``control``, ``settler``, ``http`` and ``worker``.
         """
         self._settings = start.settings
         self._start = start
@@ -80,6 +81,8 @@ class Server:
             check_port(settings.host, settings.port)
             async with self._redis():
                 try:
+                    if self._settings.chain.backend == "substrate":
+                        self._keep("settler")
                     self._keep("control")
                     for index in range(settings.http_processes):
                         self._keep(f"http-{index}", "--index", str(index))
@@ -221,8 +224,9 @@ class Server:
     async def _drain(self) -> None:
         self._stop.set()
         total_s = self._settings.server.drain_timeout_s
-        http = [child for name, child in self._kept.items() if name != "control"]
-        control = [child for name, child in self._kept.items() if name == "control"]
+        last = ("control", "settler")
+        http = [child for name, child in self._kept.items() if name not in last]
+        control = [child for name, child in self._kept.items() if name in last]
         workers = [child for child in self._workers.values() if child is not None]
         stages = (workers, http, control)
         began_s = asyncio.get_running_loop().time()

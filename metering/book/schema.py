@@ -177,6 +177,13 @@ entries = Table(
     CheckConstraint("settled <= booked AND refused <= booked", name="entries_in_order"),
     Index("entries_by_shard", "shard"),
     Index(
+        "entries_unsettled",
+        "stream",
+        "version",
+        sqlite_where=text("booked > settled"),
+        postgresql_where=text("booked > settled"),
+    ),
+    Index(
         "entries_refused",
         "refused",
         sqlite_where=text("refused > 0"),

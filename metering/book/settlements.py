@@ -9,10 +9,10 @@ from sqlalchemy import Connection, Row, Select, bindparam, func, insert, select,
 
 from metering import batch
 from metering.book import schema
+from metering.book.outbox import OutboxRows, batch_of, insert_batches, record_of, require_token
 from metering.book.postings import post
-from metering.book.records import Attempt, BatchRecord, Refusal
+from metering.book.records import BatchRecord, Refusal
 from metering.book.rows import (
-    Rows,
     accounts_of,
     chunks,
     is_key,
@@ -21,14 +21,14 @@ from metering.book.rows import (
     key_values,
 )
 from metering.chain.entries import decode
-from metering.errors import InvalidValueError, LedgerImbalanceError, UnknownNameError
+from metering.errors import LedgerImbalanceError
 from metering.ledger import Settled, settlement_postings
 from metering.ports import BatchOutcome, Entry
 from metering.settlement import BatchState
-from metering.units import EntryKey
+from metering.units import EntryKey, Planck
 
 
-class SettlementRows(Rows):
+class SettlementRows(OutboxRows):
     """The part of the book about settlement batches."""
 
     def seal(
@@ -59,20 +59,7 @@ class SettlementRows(Rows):
             sealed = batch.seal(carried, last + 1, entries_max)
             if not sealed:
                 return []
-            connection.execute(
-                insert(schema.batches),
-                [
-                    {
-                        "seq": one.seq,
-                        "hash": one.hash,
-                        "entries": one.entries,
-                        "entry_count": one.count,
-                        "state": BatchState.SEALED.value,
-                        "sealed_ms": now_ms,
-                    }
-                    for one in sealed
-                ],
-            )
+            insert_batches(connection, sealed, now_ms)
             connection.execute(
                 update(schema.cuts)
                 .where(~cuts.is_forgotten, cuts.batch_seq.is_(None))
@@ -87,7 +74,7 @@ class SettlementRows(Rows):
             UnknownNameError: If there is none of this number.
         """
         with self._reading() as connection:
-            return _batch(connection, seq)
+            return batch_of(connection, seq)
 
     def batches(self, limit: int = 100, before_seq: int | None = None) -> list[BatchRecord]:
         """Return the newest batches, newest first, below a number if one is given."""
@@ -95,17 +82,6 @@ class SettlementRows(Rows):
         if before_seq is not None:
             query = query.where(schema.batches.c.seq < before_seq)
         return self._batches(query)
-
-    def open_batch(self) -> BatchRecord | None:
-        """Return the oldest batch that is not final: the one the settler works on."""
-        batches = schema.batches.c
-        query = (
-            select(schema.batches)
-            .where(batches.state != BatchState.FINALIZED.value)
-            .order_by(batches.seq)
-            .limit(1)
-        )
-        return next(iter(self._batches(query)), None)
 
     def last_sealed_ms(self) -> int:
         """Return when the newest batch was sealed, 0 before the first."""
@@ -115,84 +91,24 @@ class SettlementRows(Rows):
             ).scalar_one()
         return newest or 0
 
-    def add_attempt(self, seq: int, signed: bytes, now_ms: int) -> Attempt:
-        """Keep signed bytes, before they are sent; the batch is *signed* from now on."""
-        with self._writing() as connection:
-            last = connection.execute(
-                select(func.max(schema.attempts.c.number)).where(schema.attempts.c.seq == seq)
-            ).scalar_one()
-            number = (last or 0) + 1
-            connection.execute(
-                insert(schema.attempts).values(
-                    seq=seq, number=number, signed=signed, signed_ms=now_ms
-                )
-            )
-            _set_state(connection, seq, BatchState.SIGNED)
-        return Attempt(seq, number, signed, now_ms, None, None)
-
-    def attempts(self, seq: int) -> list[Attempt]:
-        """Return the attempts of a batch, oldest first; the last one's bytes are to be sent."""
-        attempts = schema.attempts.c
-        with self._reading() as connection:
-            return [
-                Attempt(row.seq, row.number, row.signed, row.signed_ms, row.sent_ms, row.trouble)
-                for row in connection.execute(
-                    select(schema.attempts).where(attempts.seq == seq).order_by(attempts.number)
-                )
-            ]
-
-    def set_batch_state(
-        self, seq: int, state: BatchState, now_ms: int, trouble: str | None = None
-    ) -> None:
-        """Note where a batch is; `finalize` alone makes it final.
-
-        Args:
-            seq: Which batch.
-            state: Any but FINALIZED.
-            now_ms: Unix time: when its bytes were first sent, for SENT.
-            trouble: Why, kept with the last attempt.
-        """
-        assert state is not BatchState.FINALIZED
-        attempts = schema.attempts.c
-        last = select(func.max(attempts.number)).where(attempts.seq == seq).scalar_subquery()
-        changed: dict[str, Any] = {"trouble": trouble}
-        if state is BatchState.SENT:
-            changed["sent_ms"] = func.coalesce(attempts.sent_ms, now_ms)
-        with self._writing() as connection:
-            _set_state(connection, seq, state)
-            connection.execute(
-                update(schema.attempts)
-                .where(attempts.seq == seq, attempts.number == last)
-                .values(**changed)
-            )
-
-    def retry(self, seq: int) -> BatchRecord:
-        """Let a rejected batch be signed and sent again, after a person mended the cause.
-
-        Raises:
-            UnknownNameError: If there is no such batch.
-            InvalidValueError: If it is not rejected: others must not be signed twice.
-        """
-        with self._writing() as connection:
-            record = _batch(connection, seq)
-            if record.state is not BatchState.REJECTED:
-                raise InvalidValueError(
-                    f"batch {seq} is {record.state.value}; only a rejected one is tried again"
-                )
-            _set_state(connection, seq, BatchState.SEALED)
-        return self.batch(seq)
-
-    def finalize(self, outcome: BatchOutcome, now_ms: int) -> BatchRecord:
+    def finalize(self, outcome: BatchOutcome, now_ms: int, token: int = 0) -> BatchRecord:
         """Close a batch as finalized state says, and post what it settled; once.
 
         In one transaction: the outcome, its refusals, each entry's settled count, the ledger.
 
+        Args:
+            outcome: What finalized state says.
+            now_ms: Unix time.
+            token: Of the submitter's lease (outbox.py).
+
         Raises:
+            SubmitterLostError: If a later submitter has taken over.
             LedgerImbalanceError: If what is final is not what the book sealed.
             UnknownNameError: If there is no such batch.
         """
         with self._writing() as connection:
-            record = _batch(connection, outcome.seq)
+            require_token(connection, token)
+            record = batch_of(connection, outcome.seq)
             if record.hash != outcome.hash:
                 raise LedgerImbalanceError(
                     f"batch {outcome.seq} is final with other content than the book has"
@@ -221,6 +137,22 @@ class SettlementRows(Rows):
                 )
         return self.batch(outcome.seq)
 
+    def exposure(self) -> tuple[int, Planck]:
+        """Return ticks that are booked and not final, and what they cost: the operator's risk."""
+        entries, prices = schema.entries.c, schema.prices.c
+        query = (
+            select(func.sum(entries.booked - entries.settled), prices.planck_per_tick)
+            .join(
+                schema.prices,
+                (prices.stream == entries.stream) & (prices.number == entries.version),
+            )
+            .where(entries.booked > entries.settled)
+            .group_by(entries.stream, entries.version, prices.planck_per_tick)
+        )
+        with self._reading() as connection:
+            found = [(int(ticks), int(planck)) for ticks, planck in connection.execute(query)]
+        return sum(ticks for ticks, _ in found), Planck(sum(a * b for a, b in found))
+
     def refusals(self, seq: int | None = None) -> list[Refusal]:
         """Return every refused entry, or those of one batch, oldest first."""
         refusals = schema.refusals.c
@@ -235,7 +167,7 @@ class SettlementRows(Rows):
 
     def _batches(self, query: Select[Any]) -> list[BatchRecord]:
         with self._reading() as connection:
-            return [_record(row) for row in connection.execute(query)]
+            return [record_of(row) for row in connection.execute(query)]
 
 
 def last_final(connection: Connection) -> int:
@@ -326,35 +258,4 @@ def _refuse(
             {**key_binds(carried[position].key), "at": carried[position].cumulative}
             for position in sorted(reasons)
         ],
-    )
-
-
-def _set_state(connection: Connection, seq: int, state: BatchState) -> None:
-    batches = schema.batches.c
-    connection.execute(
-        update(schema.batches)
-        .where(batches.seq == seq, batches.state != BatchState.FINALIZED.value)
-        .values(state=state.value)
-    )
-
-
-def _batch(connection: Connection, seq: int) -> BatchRecord:
-    row = connection.execute(
-        select(schema.batches).where(schema.batches.c.seq == seq)
-    ).one_or_none()
-    if row is None:
-        raise UnknownNameError(f"there is no batch {seq}")
-    return _record(row)
-
-
-def _record(row: Row[Any]) -> BatchRecord:
-    return BatchRecord(
-        row.seq,
-        row.hash,
-        row.entries,
-        row.entry_count,
-        BatchState(row.state),
-        row.sealed_ms,
-        row.finalized_ms,
-        row.finalized_at,
     )

@@ -94,6 +94,8 @@ class RuntimeFacts:
         constants: The pallet's constants that are integers, by name as in the metadata.
         pallets: Name of every pallet of the runtime, by index.
         block_hash_count: How many block hashes the chain keeps: no era may be longer.
+        weight_max: Reference time and proof size that one normal extrinsic may take; None when the
+            runtime does not bound it.
     """
 
     spec_name: str
@@ -109,6 +111,7 @@ class RuntimeFacts:
     constants: Mapping[str, int]
     pallets: Mapping[int, str]
     block_hash_count: int
+    weight_max: tuple[int, int] | None = None
 
     def call(self, name: str) -> int:
         """Return the index of a call of the pallet.

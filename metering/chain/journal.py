@@ -10,7 +10,7 @@ the signature is over ``"VLKJ", seq, batch hash``.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
@@ -24,7 +24,7 @@ from metering.errors import (
     ExtrinsicRejectedError,
     InvalidValueError,
 )
-from metering.ports import BatchOutcome
+from metering.ports import BatchOutcome, ChainLimits, Fate, Finding, InFlight, Look
 from metering.units import AccountId
 
 _HEAD: Final = struct.Struct("<Q32s32s64s")
@@ -77,7 +77,17 @@ class Journal:
         self._now_ms = now_ms
         self._finality_ms = finality_ms
 
-    async def sign(self, seq: int, batch_hash: bytes, entries: bytes) -> bytes:
+    async def limits(self) -> ChainLimits:
+        """Return what the journal takes: any batch, one at a time."""
+        return ChainLimits(None, 1)
+
+    async def sign(
+        self,
+        seq: int,
+        batch_hash: bytes,
+        entries: bytes,
+        alive: Sequence[bytes] = (),  # noqa: ARG002 -- a journal has no queue
+    ) -> bytes:
         """Return the bytes to submit. No effect outside."""
         signature = self._operator.sign(_message(seq, batch_hash))
         return _HEAD.pack(seq, batch_hash, self._operator.account, signature) + entries
@@ -100,16 +110,25 @@ class Journal:
         if batch.seq > newest:
             raise ExtrinsicRejectedError(f"batch {batch.seq} leaves a gap after {newest}")
 
-    async def outcome(self, seq: int) -> BatchOutcome | None:
-        """Return what finalized state says of batch `seq`, None while it is not final.
+    async def look(self, flights: Sequence[InFlight]) -> Look:
+        """Return what finalized state says of batches.
 
         Raises:
             ChainUnavailableError: Try again.
         """
+        last = await self.last_settled()
+        return Look(last, last, last, tuple([await self._find(one) for one in flights]))
+
+    async def _find(self, flight: InFlight) -> Finding:
+        seq = flight.seq
         record = await self._ask(lambda: self._rows.journal_record(seq))
         if record is None or record.final_ms > self._now_ms():
-            return None
-        return BatchOutcome(seq, parse(record.signed).hash, (), record.number)
+            return Finding(seq, Fate.WAITING)
+        outcome = BatchOutcome(seq, parse(record.signed).hash, (), record.number)
+        if outcome.hash != flight.hash:
+            reason = f"batch {seq} is final with other content"
+            return Finding(seq, Fate.OTHER_CONTENT, outcome, reason)
+        return Finding(seq, Fate.FINAL, outcome)
 
     async def last_settled(self) -> int:
         """Return the highest finalized sequence number, 0 before the first.

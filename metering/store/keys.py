@@ -35,6 +35,9 @@ big-endian. The scripts build the same names (scripts/common.lua).
     {k}:f
         hash, free: <id>:<word> = bits of 30 ticks that are watched and never billed (unpaid or
         forgiven). Until the book has them.
+    {k}:l<account>
+        hash, who may submit with an operator's key: h holder, t fencing token, x expires ms.
+        Always; the token only grows.
     {k}:c:<number>
         hash, a cut: what {k}:p was, and n<id>:<join>:<version> = ticks so far. Until its batch is
         final.
@@ -118,6 +121,11 @@ def unbilled(shard: int) -> bytes:
 def pending_field(account: AccountId, stream: bytes, join: int, version: int, word: int) -> bytes:
     """Return the field of a pending word."""
     return b"b%b%b:%d:%d:%d" % (account, stream, join, version, word)
+
+
+def lease(operator: AccountId) -> bytes:
+    """Return the key of the right to submit with an operator's key."""
+    return b"{%d}:l%b" % (shard_of(operator), operator)
 
 
 def cut(shard: int, number: int) -> bytes:

@@ -77,6 +77,7 @@ class Store:
                 "forget",
                 "forget_unbilled",
                 "leftovers",
+                "lease",
                 "rebuild",
             )
         }
@@ -371,6 +372,18 @@ class Store:
             total(b"pending"),
             total(b"late"),
         )
+
+    async def lease(self, operator: AccountId, holder: str, ttl_ms: int, known_token: int) -> int:
+        """Take or renew the right to submit with a key; return its token, 0 when another has it.
+
+        Args:
+            operator: Whose key.
+            holder: Who asks, in hexadecimal digits.
+            ttl_ms: For how long; 0 gives it back.
+            known_token: The newest that the caller's book has seen: the answer is never below.
+        """
+        key = keys.lease(operator)
+        return int(await self._run("lease", key, holder, ttl_ms, known_token))
 
     # Helpers
 

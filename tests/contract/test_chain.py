@@ -17,7 +17,7 @@ from metering.book.book import Book
 from metering.chain import journal
 from metering.chain.journal import Journal
 from metering.errors import ChainUnavailableError, ExtrinsicRejectedError
-from metering.ports import Chain
+from metering.ports import Chain, Fate, Finding, InFlight
 from metering.units import AccountId, Asset, EntryKey
 from tests.fakes.chain import MemoryChain
 from tests.fakes.money import OPERATOR, FakeClock, inline
@@ -40,7 +40,7 @@ def journal_case() -> Case:
 
 
 def memory_case() -> Case:
-    chain = MemoryChain()
+    chain = MemoryChain(in_flight_max=4)
     return Case(chain, chain.make_blocks)
 
 
@@ -57,6 +57,13 @@ def make_batch(seq: int, cumulative: int = 5) -> Batch:
     return seal([(key, cumulative)], seq, 10)[0]
 
 
+async def find(chain: Chain, batch: Batch, signed: bytes | None = None) -> Finding:
+    look = await chain.look([InFlight(batch.seq, batch.hash, signed)])
+    (finding,) = look.findings
+    assert finding.seq == batch.seq
+    return finding
+
+
 async def submit(chain: Chain, batch: Batch) -> bytes:
     signed = await chain.sign(batch.seq, batch.hash, batch.entries)
     await chain.submit(signed)
@@ -68,29 +75,33 @@ async def test_an_outcome_is_learnt_later_and_only_when_final(case):
     batch = make_batch(1)
     assert await case.chain.last_settled() == 0
 
-    await submit(case.chain, batch)
+    signed = await submit(case.chain, batch)
 
-    assert await case.chain.outcome(1) is None
+    assert (await find(case.chain, batch, signed)).fate is Fate.WAITING
     assert await case.chain.last_settled() == 0
     case.finalize()
-    outcome = await case.chain.outcome(1)
+    found = await find(case.chain, batch, signed)
+    assert found.fate is Fate.FINAL
+    outcome = found.outcome
     assert outcome is not None
     assert (outcome.seq, outcome.hash, outcome.refused) == (1, batch.hash, ())
     assert await case.chain.last_settled() == 1
-    assert await case.chain.outcome(2) is None
+    assert (await find(case.chain, make_batch(2))).fate is Fate.WAITING
 
 
 async def test_the_same_bytes_again_change_nothing(case):
     """Before and after they are final."""
-    signed = await submit(case.chain, make_batch(1))
+    batch = make_batch(1)
+    signed = await submit(case.chain, batch)
     await case.chain.submit(signed)
     case.finalize()
-    before = await case.chain.outcome(1)
+    before = await find(case.chain, batch, signed)
 
     await case.chain.submit(signed)
     case.finalize()
 
-    assert await case.chain.outcome(1) == before
+    assert before.fate is Fate.FINAL
+    assert await find(case.chain, batch, signed) == before
     assert await case.chain.last_settled() == 1
 
 
@@ -100,12 +111,15 @@ async def test_a_number_taken_keeps_its_first_content(case):
     await submit(case.chain, first)
     case.finalize()
 
-    await submit(case.chain, make_batch(1, cumulative=9))
+    other = make_batch(1, cumulative=9)
+    signed = await submit(case.chain, other)
     case.finalize()
 
-    outcome = await case.chain.outcome(1)
-    assert outcome is not None
-    assert outcome.hash == first.hash
+    assert (await find(case.chain, first)).fate is Fate.FINAL
+    found = await find(case.chain, other, signed)
+    assert found.fate is Fate.OTHER_CONTENT
+    assert found.outcome is not None
+    assert found.outcome.hash == first.hash
 
 
 async def test_numbers_leave_no_gap(case):
@@ -113,11 +127,12 @@ async def test_numbers_leave_no_gap(case):
     await submit(case.chain, make_batch(1))
     case.finalize()
 
+    third = make_batch(3)
     with suppress(ExtrinsicRejectedError):
-        await submit(case.chain, make_batch(3))
+        await submit(case.chain, third)
     case.finalize()
 
-    assert await case.chain.outcome(3) is None
+    assert (await find(case.chain, third)).fate is not Fate.FINAL
     assert await case.chain.last_settled() == 1
 
 
@@ -128,7 +143,40 @@ async def test_signing_alone_has_no_effect(case):
     await case.chain.sign(batch.seq, batch.hash, batch.entries)
     case.finalize()
 
-    assert await case.chain.outcome(1) is None
+    assert (await find(case.chain, batch)).fate is Fate.WAITING
+
+
+async def test_one_look_tells_of_all_batches_in_order(case):
+    """Final, waiting and unknown, all as of one moment."""
+    batches = [make_batch(seq, 5 * seq) for seq in (1, 2, 3)]
+    await submit(case.chain, batches[0])
+    case.finalize()
+
+    look = await case.chain.look([InFlight(one.seq, one.hash, None) for one in batches])
+
+    assert [one.seq for one in look.findings] == [1, 2, 3]
+    assert [one.fate for one in look.findings] == [Fate.FINAL, Fate.WAITING, Fate.WAITING]
+    assert look.last_settled == 1
+    assert look.best >= look.finalized
+
+
+async def test_several_in_flight_settle_in_order(case):
+    """As many as the chain takes at once, signed one after the other before any is final."""
+    limits = await case.chain.limits()
+    batches = [make_batch(seq, 5 * seq) for seq in range(1, limits.in_flight_max + 1)]
+    alive: list[bytes] = []
+    for batch in batches:
+        alive.append(await case.chain.sign(batch.seq, batch.hash, batch.entries, alive))
+    for signed in alive:
+        await case.chain.submit(signed)
+    case.finalize()
+
+    look = await case.chain.look(
+        [InFlight(one.seq, one.hash, signed) for one, signed in zip(batches, alive, strict=True)]
+    )
+
+    assert all(one.fate is Fate.FINAL for one in look.findings)
+    assert look.last_settled == len(batches)
 
 
 # What the journal alone promises

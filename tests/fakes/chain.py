@@ -6,18 +6,20 @@ import struct
 
 from metering.chain.entries import batch_hash, decode
 from metering.errors import (
+    BatchTooLargeError,
     ChainUnavailableError,
-    ExtrinsicExpiredError,
     ExtrinsicRejectedError,
 )
-from metering.ports import BatchOutcome
+from metering.ports import BatchOutcome, ChainLimits, Fate, Finding, InFlight, Look
 from metering.units import EntryKey
 
 
 class MemoryChain:
     """Keeps the `Chain` contract; `paid` is what a chain would have moved, in ticks."""
 
-    def __init__(self) -> None:
+    def __init__(self, in_flight_max: int = 1) -> None:
+        self.in_flight_max = in_flight_max
+        self.entries_max: int | None = None
         self.blocks: list[tuple[int, bytes]] = []
         self.finalized = 0
         self.pool: list[bytes] = []
@@ -30,8 +32,16 @@ class MemoryChain:
         self.is_away = False
         self.rejects = ""
 
-    async def sign(self, seq: int, batch_hash: bytes, entries: bytes) -> bytes:
+    async def limits(self) -> ChainLimits:
         self._answer()
+        return ChainLimits(self.entries_max, self.in_flight_max)
+
+    async def sign(self, seq: int, batch_hash: bytes, entries: bytes, alive=()) -> bytes:
+        self._answer()
+        count = len(decode(entries))
+        if self.entries_max is not None and count > self.entries_max:
+            raise BatchTooLargeError(f"{count} entries are too many", self.entries_max)
+        assert all(struct.unpack_from("<Q", one)[0] != seq for one in alive)
         self.signed += 1
         return struct.pack("<QQ", seq, self.signed) + batch_hash + entries
 
@@ -42,16 +52,24 @@ class MemoryChain:
         if signed not in self.pool and signed not in self.dead:
             self.pool.append(signed)
 
-    async def outcome(self, seq: int) -> BatchOutcome | None:
+    async def look(self, flights) -> Look:
         self._answer()
+        last = await self.last_settled()
+        return Look(
+            self.finalized, self.finalized, last, tuple(self._find(flight) for flight in flights)
+        )
+
+    def _find(self, flight: InFlight) -> Finding:
+        seq = flight.seq
         for number, signed in self.blocks[: self.finalized]:
             if struct.unpack_from("<Q", signed)[0] == seq:
-                return BatchOutcome(seq, signed[16:48], self.refused.get(seq, ()), number)
-        if any(struct.unpack_from("<Q", dead)[0] == seq for dead in self.dead) and not any(
-            struct.unpack_from("<Q", alive)[0] == seq for alive in self.pool
-        ):
-            raise ExtrinsicExpiredError(f"batch {seq} is past its death block")
-        return None
+                outcome = BatchOutcome(seq, signed[16:48], self.refused.get(seq, ()), number)
+                if outcome.hash != flight.hash:
+                    return Finding(seq, Fate.OTHER_CONTENT, outcome, "other content")
+                return Finding(seq, Fate.FINAL, outcome)
+        if flight.signed in self.dead:
+            return Finding(seq, Fate.EXPIRED, None, f"batch {seq} is past its death block")
+        return Finding(seq, Fate.WAITING)
 
     async def last_settled(self) -> int:
         self._answer()

@@ -177,7 +177,7 @@ async def test_a_crash_at_any_step_repeats_harmlessly():
         "book.add_attempt",
         "chain.submit",
         "book.set_batch_state",
-        "chain.outcome",
+        "chain.look",
         "book.finalize",
         "book.make_receipts",
         "store.forget",

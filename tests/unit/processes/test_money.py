@@ -1,12 +1,14 @@
 """Control's money, without a Redis: what it tells the store, and when."""
 
 import asyncio
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from mediaserver.clock import SystemClock
 from mediaserver.processes.money import BookCaller, Money
+from mediaserver.processes.settlement import Settlement
 from mediaserver.settings import Settings
 from metering.book.thread import BookThread
 from tests.fakes.money import OPERATOR, make_house
@@ -36,7 +38,7 @@ def make_money(caller) -> Money:
         Settings(),
         "unix:///x",
         caller,
-        operator=OPERATOR,
+        settlement=Settlement(Settings(), caller, OPERATOR, SystemClock(), Path("/x")),
         clock=SystemClock(),
         changed=bool,
         newest_tick=no_tick,

@@ -1,0 +1,112 @@
+"""The settler: the one process that speaks to a chain's node, whose library blocks.
+
+It serves the chain's port on ``run/chain.sock`` to control, which keeps the book and decides; and
+its metrics on ``run/settler.sock``. It keeps nothing: killed at any time it is started again, and
+control looks at finalized state before it does anything more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Iterable
+
+from aiohttp import web
+from prometheus_client.core import REGISTRY, CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from mediaserver import log, metrics
+from mediaserver.errors import ConfigError
+from mediaserver.processes import bootstrap, secret_files
+from mediaserver.processes.bootstrap import EXIT_OK, Start, StartRefusedError
+from metering import keyfile
+from metering.chain.node import Node
+from metering.chain.pallet_chain import PalletChain
+from metering.chain.remote import SOCKET, RemoteServer, chain_operations
+from metering.errors import InvalidValueError
+
+_log = log.get("settler")
+
+
+class PoolAnswers(Collector):
+    """What the node's pool said to bytes handed over, by its words.
+
+    Args:
+        chain: Counts them.
+    """
+
+    def __init__(self, chain: PalletChain) -> None:
+        self._chain = chain
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the one family."""
+        family = CounterMetricFamily(
+            "metering_settlement_pool_answers",
+            "Answers of the node's pool to signed bytes",
+            labels=("answer",),
+        )
+        for answer, count in sorted(self._chain.answers.items()):
+            family.add_metric((answer,), count)
+        yield family
+
+
+async def serve(start: Start, stop: asyncio.Event) -> int:
+    """Serve the port until `stop`; return the exit code.
+
+    Raises:
+        StartRefusedError: The operator's key cannot be read.
+    """
+    settings = start.settings.chain
+    paths = secret_files.paths(start.settings, start.data_dir)
+    try:
+        operator = keyfile.read_or_make(paths.operator_key)
+    except InvalidValueError as error:
+        raise StartRefusedError(str(error)) from error
+    node = Node(settings.url, settings.request_timeout_s)
+    chain = PalletChain(
+        node, operator, era_blocks=settings.era_blocks, in_flight_max=settings.in_flight_max
+    )
+    collector = PoolAnswers(chain)
+    REGISTRY.register(collector)
+    try:
+        async with node, RemoteServer(start.run_dir / SOCKET, chain_operations(chain)):
+            runner = await _metrics_site(start)
+            _log.info("settler.process.started", node=settings.url)
+            try:
+                await stop.wait()
+            finally:
+                await runner.cleanup()
+    finally:
+        REGISTRY.unregister(collector)
+    return EXIT_OK
+
+
+async def _metrics_site(start: Start) -> web.AppRunner:
+    async def own_metrics(_: web.Request) -> web.Response:
+        return web.Response(text=metrics.own_text("settler"))
+
+    async def health(_: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    app = web.Application()
+    app.router.add_routes([web.get("/internal/metrics", own_metrics), web.get("/healthz", health)])
+    runner = web.AppRunner(app, access_log=None, handle_signals=False)
+    await runner.setup()
+    socket = start.run_dir / "settler.sock"
+    socket.unlink(missing_ok=True)
+    await web.UnixSite(runner, str(socket)).start()
+    return runner
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run ``python -m mediaserver.processes.settler``."""
+    arguments = bootstrap.parser("The settler: speaks to the chain's node.").parse_args(argv)
+    try:
+        start = bootstrap.begin(arguments)
+        return bootstrap.run("settler", start.settings, lambda stop: serve(start, stop))
+    except (ConfigError, StartRefusedError) as error:
+        return bootstrap.refuse(error)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,82 @@
+"""One submitter per operator key: a lease in Redis, and its fencing token for the book.
+
+Two settlers that sign with one key is the usual cause of nonces taken twice. The pallet's sequence
+keeps such a pair from charging twice; the lease keeps them from being a pair. Every write to the
+outbox names the token, and the book refuses an older one (book/outbox.py): so a holder that slept
+past its lease changes nothing when it wakes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from typing import Final, Protocol
+
+from metering.book.book import Book
+from metering.book.thread import OffLoop
+from metering.errors import StoreUnavailableError, SubmitterLostError
+from metering.units import AccountId, account_text
+
+TTL_MS: Final = 15_000
+"""Renewed with each turn, once a second; a turn against a slow node takes several."""
+
+
+class LeaseStore(Protocol):
+    """What a lease needs of `metering.store.redis.Store`."""
+
+    async def lease(self, operator: AccountId, holder: str, ttl_ms: int, known_token: int) -> int:
+        """Take or renew it; return its token, 0 when another has it."""
+
+
+class RedisLease:
+    """A `metering.settler.Lease` in Redis.
+
+    Args:
+        store: Where.
+        book: Knows the newest token that was ever used in it.
+        off_loop: The thread of the book.
+        operator: Whose key.
+        ttl_ms: How long it holds without being renewed.
+    """
+
+    def __init__(
+        self,
+        store: LeaseStore,
+        book: Book,
+        off_loop: OffLoop,
+        operator: AccountId,
+        ttl_ms: int = TTL_MS,
+    ) -> None:
+        self._store = store
+        self._book = book
+        self._off_loop = off_loop
+        self._operator = operator
+        self._ttl_ms = ttl_ms
+        self._holder = secrets.token_hex(8)
+        self._known: int | None = None
+
+    async def hold(self) -> int:
+        """Take or renew it; return its fencing token.
+
+        Raises:
+            SubmitterLostError: Another settler holds it.
+            StoreUnavailableError: Redis does not answer.
+            BookError: The book does not answer.
+        """
+        if self._known is None:
+            self._known = await self._off_loop(self._book.submitter_token)
+        token = await self._store.lease(self._operator, self._holder, self._ttl_ms, self._known)
+        if not token:
+            self._known = None
+            raise SubmitterLostError(
+                f"another settler holds the key of operator {account_text(self._operator)}: this "
+                "one settles when it is given back, or 15 s after that one ends; two servers must "
+                "not share one key"
+            )
+        self._known = token
+        return token
+
+    async def give_back(self) -> None:
+        """Let another take it at once, when it is ours and Redis answers."""
+        with contextlib.suppress(StoreUnavailableError):
+            await self._store.lease(self._operator, self._holder, 0, 0)
