@@ -11,6 +11,7 @@ from typing import Self
 
 from metering.book.cuts import CutRows
 from metering.book.engine import open_engine
+from metering.book.escrow import EscrowRows
 from metering.book.journal_rows import JournalRows
 from metering.book.postings import PostingRows
 from metering.book.receipts import ReceiptRows
@@ -24,6 +25,7 @@ from metering.units import Asset
 class Book(
     StreamRows,
     ViewerRows,
+    EscrowRows,
     CutRows,
     UnbilledRows,
     SettlementRows,
