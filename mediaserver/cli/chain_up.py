@@ -39,7 +39,9 @@ def add(verbs: Any) -> None:
         description="Run the committed runtime in chopsticks, with a block for each transaction "
         "and one every 6 s, until Ctrl-C. For development: everybody knows its keys.",
     )
-    up.add_argument("--port", type=int, default=PORT, help=f"of its WebSocket; {PORT}, 0: a free one")
+    up.add_argument(
+        "--port", type=int, default=PORT, help=f"of its WebSocket; {PORT}, 0: a free one"
+    )
     up.add_argument("--state", type=Path, help="keep the chain in this folder, and go on from it")
     up.add_argument(
         "--artefacts",
