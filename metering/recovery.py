@@ -279,6 +279,11 @@ def _shard_state(
     entries = book.entries(shard)
     counts = {entry.key: entry.booked for entry in entries}
     funds = book.funds_of_shard(shard)
+    overlay = work.overlay
+    cursor = book.chain_cursor()
+    if overlay is not None and (cursor is None or overlay.base.number != cursor.number):
+        # The book has gone on since: what was provisional may be in it. It is told again soon.
+        overlay = None
     oldest = min([work.oldest] + [run.first for line in leftovers for run in line.runs])
     booked = book.booked_ticks(shard, oldest)
     fresh = less_booked(leftovers, booked, counts)
@@ -299,8 +304,8 @@ def _shard_state(
     return ShardState(
         purses=purse_states(
             funds,
-            provisional=work.overlay.provisional if work.overlay else {},
-            frozen=work.overlay.frozen if work.overlay else {},
+            provisional=overlay.provisional if overlay else {},
+            frozen=overlay.frozen if overlay else {},
             quantum=book.asset.quantum,
             limits=(work.policy.stream_limit_units, work.policy.day_limit_units),
             entries=entries,

@@ -20,6 +20,7 @@ from prometheus_client import Counter, Gauge
 
 from mediaserver import log
 from mediaserver.clock import Clock
+from mediaserver.processes.escrow import Escrow
 from mediaserver.processes.settlement import Settlement
 from mediaserver.settings_tree import Settings
 from metering.book.book import Book
@@ -81,6 +82,7 @@ class Money:
         changed: Callable[[], None],
         newest_tick: Callable[[], Awaitable[int]],
         settlement: Settlement,
+        escrow: Escrow | None = None,
     ) -> None:
         """Take collaborators.
 
@@ -92,6 +94,7 @@ class Money:
             changed: Called when HTTP processes must know of another store.
             newest_tick: The newest second that any stream ever planned.
             settlement: Makes the settler.
+            escrow: Where deposits and joins come from a chain.
         """
         self.recovery: Recovery | None = None
         self.run_id = ""
@@ -102,6 +105,8 @@ class Money:
         self._changed = changed
         self._newest_tick = newest_tick
         self._settlement = settlement
+        self._escrow = escrow
+        self._following: list[asyncio.Task[None]] = []
         self._store: Store | None = None
         self._is_ready = False
         self._lent = 0
@@ -151,6 +156,9 @@ class Money:
             StoreUnavailableError: It is away.
             BookError: The book does not answer.
         """
+        if self._escrow is not None:
+            await self._escrow.tell_purses(store, [account])
+            return
         async with self._applying:
             total = await self._caller.thread(partial(self._caller.book.total_deposits, account))
             await store.set_deposits(account, Units(total // self._settings.asset.quantum))
@@ -161,6 +169,9 @@ class Money:
 
     async def run(self) -> None:
         """Recover, cut and settle until `stop`."""
+        if self._escrow is not None:
+            await self._escrow.begin()
+            self._following = [asyncio.create_task(self._escrow.follower.run())]
         try:
             while not self._stop.is_set():
                 await self._one_life()
@@ -169,6 +180,7 @@ class Money:
             self.refused.set()
         finally:
             self._is_ready = False
+            await end_tasks(self._following)
             await self._settlement.close()
             if self._store is not None:
                 await self._store.close()
@@ -224,6 +236,7 @@ class Money:
                 self._clock.now_ms(),
                 self._policy(),
                 newest_tick=await self._newest_tick(),
+                overlay=self._escrow.overlay if self._escrow else None,
             )
             await self._look_back()
         except StoreRefusedError as error:
@@ -261,6 +274,9 @@ class Money:
             asyncio.create_task(cutter.run()),
             asyncio.create_task(self._settlement.settler(store, cutter).run()),
         ]
+        if self._escrow is not None:
+            self._escrow.all_again()
+            tasks.append(asyncio.create_task(self._escrow.keep(store)))
         try:
             await self._watch(store, self.recovery.epoch, cutter, tasks)
             if self._stop.is_set():
@@ -297,7 +313,7 @@ class Money:
                 with nobody who cuts or settles.
         """
         while not await self._stopped_within(WATCH_S):
-            for task in tasks:
+            for task in (*tasks, *self._following):
                 if task.done():
                     task.result()
             try:
@@ -309,6 +325,8 @@ class Money:
                     for name, ticks in dataclasses.asdict(cutter.counters).items():
                         _UNBILLED.labels(name.removesuffix("_ticks")).set(ticks)
                 self._settlement.measure()
+                if self._escrow is not None:
+                    self._escrow.measure()
             except StoreUnavailableError as error:
                 _log.warning("money.store.lost", reason=str(error))
                 return
@@ -364,6 +382,7 @@ class Money:
             session_limit_units=Units(int(price.session_limit_planck) // quantum),
             stream_limit_units=Units(int(price.stream_limit_planck) // quantum),
             day_limit_units=Units(int(price.day_limit_planck) // quantum),
+            has_joins=self._escrow is not None,
         )
 
 

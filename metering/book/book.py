@@ -12,6 +12,7 @@ from typing import Self
 from metering.book.cuts import CutRows
 from metering.book.engine import open_engine
 from metering.book.escrow import EscrowRows
+from metering.book.held_calls import HeldCallRows
 from metering.book.journal_rows import JournalRows
 from metering.book.postings import PostingRows
 from metering.book.receipts import ReceiptRows
@@ -26,6 +27,7 @@ class Book(
     StreamRows,
     ViewerRows,
     EscrowRows,
+    HeldCallRows,
     CutRows,
     UnbilledRows,
     SettlementRows,

@@ -37,7 +37,7 @@ from metering.chain.escrow import (
 )
 from metering.errors import OtherChainError
 from metering.ledger import deposit_postings, withdrawal_postings
-from metering.units import AccountId, Planck, shard_of
+from metering.units import AccountId, Planck, SessionId, shard_of
 
 _CURSOR_ID: Final = 1
 _LIMITS: Final = "join-limits"
@@ -176,6 +176,23 @@ class EscrowRows(Rows):
                 select(tables.joins).where(joins.ended_s.is_(None)).order_by(joins.joined_s)
             ).all()
         return [_join_of(row) for row in rows]
+
+    def sessions_of_join(
+        self, account: AccountId, stream: UUID, join: int, now_ms: int
+    ) -> list[SessionId]:
+        """Return the live sessions under a join."""
+        sessions = schema.sessions.c
+        with self._reading() as connection:
+            found = connection.execute(
+                select(sessions.session).where(
+                    sessions.account == account,
+                    sessions.stream == stream,
+                    sessions.join == join,
+                    sessions.ended_ms.is_(None),
+                    sessions.expires_ms > now_ms,
+                )
+            ).scalars()
+            return [SessionId(int(session, 16)) for session in found]
 
     def withdrawals(self) -> dict[AccountId, Planck]:
         """Return what each viewer took out of their escrow in all."""

@@ -15,6 +15,7 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     String,
     Table,
+    Text,
 )
 
 from metering.book.schema import AccountBytes, PlanckText, StreamBytes, metadata
@@ -82,4 +83,21 @@ joins = Table(
     PrimaryKeyConstraint("account", "stream", "number"),
     Index("joins_by_shard", "shard"),
     Index("joins_by_stream", "stream"),
+)
+
+held_calls = Table(
+    "held_calls",
+    metadata,
+    # Calls made for viewers whose keys are in the book: written before they are signed.
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("key", String(200), nullable=False, unique=True),
+    Column("account", AccountBytes, ForeignKey("viewers.account"), nullable=False),
+    Column("name", String(64), nullable=False),
+    Column("data", LargeBinary, nullable=False),
+    Column("planck", PlanckText, nullable=False),
+    Column("nonce", BigInteger),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("done_ms", BigInteger),
+    Column("trouble", Text),
+    Index("held_calls_by_account", "account", "id"),
 )

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
 
+from metering.caps import Join
 from metering.settlement import BatchState
 from metering.units import AccountId, EntryKey, Planck, PriceVersion, Run, SessionId
 
@@ -94,6 +95,25 @@ class Funds:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """How a viewer stands with a stream, as of the newest block.
+
+    Attributes:
+        funds: What they have to do with their escrow.
+        provisional: Credit for what is not final.
+        join: Their newest join, open or not; None when there is none.
+        is_open: It gets new ticks.
+        skew_s: Our clock less the chain's.
+    """
+
+    funds: Funds
+    provisional: Planck
+    join: Join | None
+    is_open: bool
+    skew_s: int
+
+
+@dataclass(frozen=True, slots=True)
 class Cursor:
     """The newest finalized block whose events are in the book.
 
@@ -117,6 +137,31 @@ class Taken:
     cursor: Cursor
     accounts: frozenset[AccountId]
     joins: frozenset[tuple[UUID, AccountId]]
+
+
+@dataclass(frozen=True, slots=True)
+class HeldCall:
+    """A call to the chain that we make for a viewer whose key we hold.
+
+    Attributes:
+        key: Idempotency key.
+        account: Who signs.
+        name: Of the pallet's call.
+        data: Its arguments, SCALE.
+        planck: What the account must have beside its fees; 0 for a call that moves nothing.
+        nonce: Of the account: whatever is sent for this call bears it. None before it was chosen.
+        is_done: Finalized state says that the nonce is used: by this call, as nobody else signs.
+        trouble: Why the chain refused it; empty when it did not.
+    """
+
+    key: str
+    account: AccountId
+    name: str
+    data: bytes
+    planck: Planck
+    nonce: int | None = None
+    is_done: bool = False
+    trouble: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What comes from the chain: the cursor, escrow events, frozen amounts, withdrawals, joins.
+"""What comes from the chain, and the calls made for viewers whose keys we hold.
 
 Revision: 0004, after 0003.
 """
@@ -15,7 +15,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Add the five tables; nothing is moved."""
+    """Add the six tables; nothing is moved."""
     op.create_table(
         "chain_cursor",
         sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
@@ -71,3 +71,20 @@ def upgrade() -> None:
     )
     op.create_index("joins_by_shard", "joins", ["shard"], unique=False)
     op.create_index("joins_by_stream", "joins", ["stream"], unique=False)
+    op.create_table(
+        "held_calls",
+        sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("key", sa.String(length=200), nullable=False),
+        sa.Column("account", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("data", sa.LargeBinary(), nullable=False),
+        sa.Column("planck", sa.String(length=48), nullable=False),
+        sa.Column("nonce", sa.BigInteger(), nullable=True),
+        sa.Column("created_ms", sa.BigInteger(), nullable=False),
+        sa.Column("done_ms", sa.BigInteger(), nullable=True),
+        sa.Column("trouble", sa.Text(), nullable=True),
+        sa.ForeignKeyConstraint(["account"], ["viewers.account"]),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("key"),
+    )
+    op.create_index("held_calls_by_account", "held_calls", ["account", "id"], unique=False)
