@@ -12,7 +12,7 @@ DEMO_ARGS ?=
 PORT ?= 8080
 PYTEST_ARGS ?=
 
-.PHONY: help setup demo test lint fmt bench chaos soak unit clean page chain-tools
+.PHONY: help setup demo test lint fmt bench chaos soak unit clean page chain chain-tools chain-verify chain-test chain-bench
 
 help:  ## What can be done here
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -27,16 +27,18 @@ test: setup $(VENV)/.dev chain-tools  ## All tests: unit, contract, integration,
 	@scripts/need redis-server nginx chromium
 	@VILOKANAM_SEQUENCES=100000 $(BIN)/python -m pytest $(PYTEST_ARGS)
 	@cd web && npm test --silent
+	@chain/scripts/check.sh test
 
 unit: $(VENV)/.dev  ## The tests that need no server, in seconds
 	@$(BIN)/python -m pytest tests/unit tests/meta tests/fuzz $(PYTEST_ARGS)
 
-lint: $(VENV)/.dev web/node_modules/.installed  ## ruff, mypy strict, import contracts, tsc
+lint: $(VENV)/.dev web/node_modules/.installed  ## ruff, mypy strict, import contracts, tsc; clippy when chain/ changed
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@cd web && npm run check --silent
+	@chain/scripts/check.sh lint
 
 fmt: $(VENV)/.dev  ## Format the code
 	@$(BIN)/ruff format .
@@ -55,8 +57,21 @@ chain-tools: chain/npm/node_modules/.installed  ## Install chopsticks, which run
 soak: setup $(VENV)/.dev  ## kill -9 of the settler at every step against the fake node; exit 1 on a loss (ROUNDS=, SEED=)
 	@$(BIN)/python tests/simulate/settle_soak.py --rounds $(or $(ROUNDS),1000) --seed $(or $(SEED),1)
 
+chain:  ## Build the runtime's wasm, genesis and metadata from source into chain/artefacts (minutes; needs Debian and the crates)
+	@chain/scripts/build.sh
+
+chain-verify:  ## Build the committed chain in an empty folder, print its hashes beside the committed ones (FRESH=1: caches too)
+	@chain/scripts/verify.sh
+
+chain-test:  ## Rust: fmt, clippy, all tests, whether chain/ changed or not
+	@chain/scripts/check.sh lint always
+	@chain/scripts/check.sh test always
+
+chain-bench:  ## Measure the pallet's weights again (an hour the first time: it builds the bencher)
+	@chain/scripts/benchmark.sh
+
 clean:  ## Remove what set-up and demo made
-	rm -rf $(VENV) demo-data web/node_modules chain/npm/node_modules mediaserver/api/static bench/out
+	rm -rf $(VENV) demo-data web/node_modules chain/npm/node_modules mediaserver/api/static bench/out chain/target chain/target-wasm chain/.tools
 
 $(VENV)/.python:
 	@scripts/need-python $(PYTHON)

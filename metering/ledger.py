@@ -94,12 +94,10 @@ def cost(ticks: int, planck_per_tick: Planck) -> Planck:
 def split(planck: Planck, platform_fee_ppm: int) -> tuple[Planck, Planck]:
     """Return the creator's and the platform's share of an amount: their sum is the amount.
 
-    Largest remainder: both shares are rounded down and the planck that is left, if any, goes to the
-    larger remainder, the creator's when they are equal.
+    The platform's share is rounded down and the creator gets the rest, as in the chain's pallet
+    (docs/metering.md, "What a second costs").
     """
-    platform, remainder = divmod(planck * platform_fee_ppm, PPM)
-    if remainder * 2 > PPM:
-        platform += 1
+    platform = planck * platform_fee_ppm // PPM
     return Planck(planck - platform), Planck(platform)
 
 

@@ -39,8 +39,9 @@ BLOCK: Final = {
 }
 """Asked for each block; `drop` for each extrinsic in the pool, `lose` for each retracted."""
 
-REPLY: Final = {"disconnect": 0.01, "disconnect_after": 0.01, "slow": 0.03}
-"""Asked for each request: cut off in mid-reply, done but not answered, answered late."""
+REPLY: Final = {"disconnect": 0.01, "disconnect_after": 0.01, "slow": 0.03, "heavy": 0.02}
+"""Asked for each request: cut off in mid-reply, done but not answered, answered late; `heavy` for
+each question what a batch of more than one entry weighs: more than a block takes."""
 
 RATES: Final = {**SUBMIT, **BLOCK, **REPLY}
 

@@ -1,8 +1,9 @@
 """The node's JSON-RPC over a `World`: a method's name and parameters to a result.
 
-Besides the node's own methods there is ``dev_newBlock`` and ``dev_timeTravel`` (as chopsticks has them) and what steers the
-fake: ``fake_faults``, ``fake_makeBlock``, ``fake_finalize``, ``fake_stall``, ``fake_reorg``,
-``fake_upgrade``, ``fake_restart``, ``fake_state``. Sockets and subscriptions are fake_node.py's.
+Besides the node's own methods there are ``dev_newBlock`` and ``dev_timeTravel`` (as chopsticks has
+them) and what steers the fake: ``fake_faults``, ``fake_makeBlock``, ``fake_finalize``,
+``fake_stall``, ``fake_reorg``, ``fake_upgrade``, ``fake_restart``, ``fake_state``. Sockets and
+subscriptions are fake_node.py's.
 
 Source: polkadot-sdk, ``sc-rpc-api``; docs/developer.md, "The fake node".
 """
@@ -203,9 +204,7 @@ class Rpc:
         if name == "AccountNonceApi_account_nonce":
             return hexed(U32.encode(state.account(ACCOUNT.decode(given)).nonce))
         if name == "TransactionPaymentApi_query_info":
-            fee = FEE_BASE + FEE_PER_BYTE * len(given[:-4])
-            decode_extrinsic(given[:-4])
-            return hexed(compact(100_000_000) + compact(4000) + b"\x00" + U128.encode(fee))
+            return self._weight(given[:-4])
         if name == "TickStreamApi_get_tick_count":
             key = prefix("TickStream", "TickCount")
             key += hashlib.blake2b(given, digest_size=16).digest() + given
@@ -215,6 +214,15 @@ class Rpc:
         if name == "Core_version":
             return hexed(_core_version(values[SPEC_KEY]))
         raise RpcError(4003, f"Client error: Execution failed: no runtime function {name}")
+
+    def _weight(self, raw: bytes) -> str:
+        """Return weight, class and fee of an extrinsic."""
+        entries = len(decode_extrinsic(raw).call.arguments.get("entries", ()))
+        ref_time = 100_000_000 + 500_000_000 * entries
+        if entries > 1 and self._world.faults.happens("heavy"):
+            ref_time = 3_000_000_000_000
+        fee = FEE_BASE + FEE_PER_BYTE * len(raw)
+        return hexed(compact(ref_time) + compact(4000 * (1 + entries)) + b"\x00" + U128.encode(fee))
 
     def _new_block(self, options: dict[str, Any] | None = None) -> str:
         return self._make_blocks(int((options or {}).get("count", 1)))

@@ -38,7 +38,7 @@ SUDO_KEY: Final = prefix("Sudo", "Key")
 SLOT_MS: Final = 6000
 FEE_BASE: Final = 100_000_000
 FEE_PER_BYTE: Final = 1_000_000
-BLOCK_ENTRIES_MAX: Final = 3400
+BLOCK_ENTRIES_MAX: Final = 2500
 """Settled entries that fit the normal weight of one block, roughly."""
 
 UNIT: Final = 10**12

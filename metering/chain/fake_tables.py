@@ -35,7 +35,7 @@ EXISTENTIAL_DEPOSIT: Final = 1_000_000
 POT: Final = AccountId(b"modlvk/ticks".ljust(32, b"\0"))
 """``PalletId(*b"vk/ticks")`` as an account."""
 
-MAX_ENTRIES: Final = 2048
+MAX_ENTRIES: Final = 512
 MAX_TITLE_LEN: Final = 128
 MAX_SPLITS: Final = 8
 MAX_PRICE_VERSIONS: Final = 16

@@ -13,7 +13,6 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from substrateinterface import Keypair
 
 from metering.chain import fake_tables as tables
 from metering.chain import storage
@@ -29,7 +28,7 @@ from metering.keys import KeyPair
 from metering.ports import Entry
 from metering.units import AccountId, EntryKey
 from tests.fakes import chopsticks
-from tests.fakes.wallet import Signer, account, of_stream, settle_of, transfer
+from tests.fakes.wallet import Signer, account, dev, of_stream, settle_of, transfer
 
 HOUR_S = 3600
 MAPS = (*storage.VALUES, "Holds")
@@ -37,12 +36,6 @@ TOLD = {"Held", "Released", "Transfer"}
 """Events of balances that both have; fees are told differently."""
 
 Ask = Callable[..., Any]
-
-
-def dev(name: str) -> KeyPair:
-    """Return a development account's key pair."""
-    pair = Keypair.create_from_uri(f"//{name}")
-    return KeyPair(AccountId(pair.public_key), pair.private_key)
 
 
 ALICE = dev("Alice")

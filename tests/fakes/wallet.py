@@ -13,12 +13,21 @@ from metering.chain.facts import PALLET, RuntimeFacts
 from metering.chain.fake_tables import Call
 from metering.chain.scale import Hash
 from metering.ports import Entry
+from metering.units import AccountId
 from tests.fakes.runtime import FACTS
 
 
 def account(name: str) -> keys.KeyPair:
     """Return a key pair of a test's own."""
     return keys.from_seed(name.encode().ljust(32, b"."))
+
+
+def dev(name: str) -> keys.KeyPair:
+    """Return a development account's key pair, ``//Alice`` for "Alice"."""
+    from substrateinterface import Keypair
+
+    pair = Keypair.create_from_uri(f"//{name}")
+    return keys.KeyPair(AccountId(pair.public_key), pair.private_key)
 
 
 def of_stream(name: str, **arguments: Any) -> Call:

@@ -32,13 +32,13 @@ def settled(viewer: int, before: int, after: int, price: int, ppm: int) -> Settl
 
 
 @given(AMOUNTS, FEES)
-def test_a_split_is_exact_and_rounds_to_the_nearest_planck(amount, ppm):
-    """No planck is lost or made, and the platform's share is off by half a planck at most."""
+def test_a_split_is_exact_and_the_creator_gets_what_is_left(amount, ppm):
+    """No planck is lost or made, and the platform's share is never above its part."""
     creator, platform = split(Planck(amount), ppm)
 
     assert creator + platform == amount
     assert creator >= 0 <= platform
-    assert abs(platform * PPM - amount * ppm) * 2 <= PPM
+    assert 0 <= amount * ppm - platform * PPM < PPM
 
 
 @given(AMOUNTS, st.integers(0, 10**6), FEES)
@@ -87,10 +87,10 @@ def test_every_posting_sums_to_zero(entries, price, ppm):
     )
 
 
-def test_the_odd_planck_goes_to_the_larger_remainder():
-    """Half a planck each goes to the creator; above half it is the platform's."""
+def test_the_odd_planck_is_the_creators():
+    """However near the platform came to it: as the pallet splits."""
     assert split(Planck(1), 500_000) == (1, 0)
-    assert split(Planck(1), 500_001) == (0, 1)
+    assert split(Planck(1), 999_999) == (1, 0)
     assert split(Planck(10), 250_000) == (8, 2)
 
 

@@ -105,6 +105,50 @@ def test_migrations_make_the_tables_that_the_code_uses(tmp_path):
         assert compare_metadata(MigrationContext.configure(c), metadata) == []
 
 
+def test_a_book_of_the_old_split_is_brought_to_the_new_one(tmp_path):
+    """What was rounded up for the platform goes to the creator, once; the books balance."""
+    import sqlite3
+
+    from metering.audit import audit
+    from metering.reconcile import read
+
+    path = tmp_path / "book.sqlite3"
+    house = make_house(f"sqlite:///{path}", viewers=1)
+    stream, account = house.stream, house.accounts[0]
+    house.book.close()
+    with sqlite3.connect(path) as raw:
+        # As 0002 left it: 8 ticks settled, and of 8000056 planck a tenth, 800005.6, rounded up.
+        raw.execute("UPDATE prices SET planck_per_tick = '1000007'")
+        raw.execute("UPDATE streams SET platform_fee_ppm = 100000")
+        raw.execute(
+            "INSERT INTO entries VALUES (?, ?, 1, 1, 0, 8, 8, 0)",
+            (account, stream.id.bytes),
+        )
+        paid, share = 8 * 1000007, 800006
+        cursor = raw.execute("INSERT INTO transfers (kind, reference, at_ms) VALUES ('x', 'y', 1)")
+        rows = [
+            ("viewer", account, b"", -paid),
+            ("creator", stream.creator, stream.id.bytes, paid - share),
+            ("platform", b"", stream.id.bytes, share),
+        ]
+        raw.executemany(
+            "INSERT INTO postings VALUES (?, ?, ?, ?, ?, ?)",
+            [
+                (cursor.lastrowid, at, role, who, where, str(planck))
+                for at, (role, who, where, planck) in enumerate(rows)
+            ],
+        )
+        raw.execute("DROP INDEX entries_unsettled")
+        raw.execute("UPDATE alembic_version SET version_num = '0002'")
+
+    with Book.open(f"sqlite:///{path}", Asset()) as book:
+        records, _ = read(book, [], has_journal=False)
+        _, differences = audit(records)
+
+    assert [one for one in differences if "planck" in one.what or "sum" in one.what] == []
+    assert sum(records.ledger.values()) == 0
+
+
 # Streams
 
 
