@@ -13,9 +13,10 @@ from aiohttp import web
 from mediaserver.clock import Clock
 from mediaserver.settings_tree import Settings
 from metering.book.book import Book
+from metering.book.records import Standing
 from metering.keys import KeyPair
 from metering.store.redis import Store
-from metering.units import AccountId
+from metering.units import AccountId, Planck
 
 T = TypeVar("T")
 
@@ -25,6 +26,25 @@ class BookCalls(Protocol):
 
     async def call(self, work: Callable[[Book], T]) -> T:
         """Return what `work` returns, or raise what it raises."""
+
+
+class EscrowDoor(Protocol):
+    """Money and joins of the chain, where there is one: `mediaserver.processes.escrow.Escrow`."""
+
+    async def standing(self, account: AccountId, stream: UUID) -> Standing:
+        """Return how a viewer stands with a stream, as of the newest block."""
+
+    async def holds(self, account: AccountId) -> bool:
+        """Return whether we hold a viewer's key."""
+
+    async def deposit(self, account: AccountId, planck: Planck, key: str) -> bool:
+        """Put planck in the escrow of a viewer whose key we hold, once; False when it was there."""
+
+    async def join(self, account: AccountId, stream: UUID, price: Planck, max_spend: int) -> None:
+        """Join a stream for a viewer whose key we hold."""
+
+    async def wait_moved(self, timeout_s: float) -> bool:
+        """Wait until anything of the chain has changed; False when it did not in time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +67,7 @@ class Context:
         workers: All workers, as JSON.
         changed: Called after a change that HTTP processes must know.
         reconcile: Compares store, book and ledger; returns the report as JSON.
+        escrow: Money and joins of the chain; None when batches go to the journal.
     """
 
     settings: Settings
@@ -63,6 +84,7 @@ class Context:
     workers: Callable[[], list[dict[str, Any]]]
     changed: Callable[[], None]
     reconcile: Callable[[], Awaitable[dict[str, Any]]]
+    escrow: EscrowDoor | None = None
 
 
 CONTEXT: Final = web.AppKey("context", Context)

@@ -13,6 +13,7 @@ from mediaserver.problem import CONTENT_TYPE, problem
 from metering.errors import (
     BookError,
     ChainUnavailableError,
+    ExtrinsicRejectedError,
     IdempotencyConflictError,
     InvalidValueError,
     StoreUnavailableError,
@@ -94,6 +95,8 @@ def _of_error(request: web.Request, error: Exception) -> ApiError:
             return ApiError(404, "Unknown name", str(error))
         case IdempotencyConflictError():
             return ApiError(409, "Idempotency conflict", str(error))
+        case ExtrinsicRejectedError():
+            return ApiError(409, "The chain refuses it", str(error))
         case InvalidValueError():
             return ApiError(422, "Invalid value", str(error))
         case AccessDeniedError():

@@ -32,7 +32,6 @@ def add(groups: Any) -> None:
     chain_up.add(verbs)
 
 
-
 def _add_fake(verbs: Any) -> None:
     fake: argparse.ArgumentParser = verbs.add_parser(
         "fake",

@@ -29,6 +29,7 @@ from mediaserver.errors import ConfigError
 from mediaserver.link import Hello, Message, Policy
 from mediaserver.processes import bootstrap, placement, secret_files
 from mediaserver.processes.bootstrap import EXIT_OK, Start, StartRefusedError
+from mediaserver.processes.escrow import open_escrow
 from mediaserver.processes.link_client import LinkClients
 from mediaserver.processes.money import BookCaller, Money, end_tasks
 from mediaserver.processes.placement import StreamKey, WhipForward, Worker, Workers
@@ -85,6 +86,14 @@ class Control:
             f"unix://{self._start.run_dir / 'redis.sock'}"
         )
         settlement = Settlement(self._settings, caller, operator, self._clock, self._start.run_dir)
+        escrow = open_escrow(
+            self._settings,
+            book,
+            thread,
+            settlement.remote,
+            operator=operator,
+            now_ms=self._clock.now_ms,
+        )
         money = Money(
             self._settings,
             redis_url,
@@ -93,6 +102,7 @@ class Control:
             clock=self._clock,
             changed=self._push.set,
             newest_tick=self._newest_tick_of_all,
+            escrow=escrow,
         )
         shared = Context(
             settings=self._settings,
@@ -109,6 +119,7 @@ class Control:
             workers=lambda: [_worker_json(one) for one in self._workers.living()],
             changed=self._push.set,
             reconcile=money.report,
+            escrow=escrow,
         )
         try:
             await self._serve(shared, money, stop)

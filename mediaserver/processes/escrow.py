@@ -16,15 +16,22 @@ from uuid import UUID
 from prometheus_client import Gauge
 
 from mediaserver import log
+from mediaserver.processes.settlement import SUBSTRATE
 from mediaserver.settings_tree import Settings
 from metering.book.book import Book
 from metering.book.records import Funds, Standing
 from metering.book.thread import BookThread
 from metering.caps import Join, JoinCaps, caps_of, is_open
+from metering.chain.clerk import Clerk
+from metering.chain.custody import Custody
+from metering.chain.desk_wire import RemoteDesk
 from metering.chain.escrow import JoinKey, Overlay, concerns, joins_after, newest
+from metering.chain.events import RemoteEvents
 from metering.chain.follow import ChainEvents, Changed, Follower
+from metering.chain.remote import Remote
 from metering.derive import frozen_units, whole_units
 from metering.errors import BookError, StoreUnavailableError
+from metering.keys import KeyPair
 from metering.units import AccountId, Planck, SessionId, Units
 
 TOLD_AT_ONCE: Final = 200
@@ -56,6 +63,46 @@ class EscrowStore(Protocol):
         """End a session."""
 
 
+def open_escrow(
+    settings: Settings,
+    book: Book,
+    thread: BookThread,
+    remote: Remote,
+    *,
+    operator: KeyPair,
+    now_ms: Callable[[], int],
+) -> Escrow | None:
+    """Return what keeps escrows, None when batches go to the journal.
+
+    Args:
+        settings: The whole tree.
+        book: The book.
+        thread: Its thread.
+        remote: The line to the settler process.
+        operator: Whose escrows; pays for viewers whose key we hold.
+        now_ms: Unix time.
+    """
+    if settings.chain.backend != SUBSTRATE:
+        return None
+    custody = Custody(
+        Clerk(RemoteDesk(remote)),
+        book,
+        thread,
+        operator=operator,
+        float_planck=int(settings.chain.viewer_float_planck),
+        now_ms=now_ms,
+    )
+    return Escrow(
+        settings,
+        book,
+        thread,
+        RemoteEvents(remote),
+        operator=operator.account,
+        now_ms=now_ms,
+        custody=custody,
+    )
+
+
 class Escrow:
     """Keeps the store in step with the chain.
 
@@ -66,6 +113,7 @@ class Escrow:
         chain: What is followed.
         operator: Whose escrows.
         now_ms: Unix time.
+        custody: Signs for viewers whose key we hold.
     """
 
     def __init__(
@@ -77,7 +125,9 @@ class Escrow:
         *,
         operator: AccountId,
         now_ms: Callable[[], int],
+        custody: Custody,
     ) -> None:
+        self._custody = custody
         self._book = book
         self._thread = thread
         self._now_ms = now_ms
@@ -215,6 +265,18 @@ class Escrow:
             join is not None and is_open(join, self._now_ms() // 1000 - skew_s),
             skew_s,
         )
+
+    async def holds(self, account: AccountId) -> bool:
+        """Return whether we hold a viewer's key."""
+        return await self._custody.holds(account)
+
+    async def deposit(self, account: AccountId, planck: Planck, key: str) -> bool:
+        """Put planck in the escrow of a viewer whose key we hold; see `Custody.deposit`."""
+        return await self._custody.deposit(account, planck, key)
+
+    async def join(self, account: AccountId, stream: UUID, price: Planck, max_spend: int) -> None:
+        """Join a stream for a viewer whose key we hold; see `Custody.join`."""
+        await self._custody.join(account, stream, price, max_spend)
 
     async def wait_moved(self, timeout_s: float) -> bool:
         """Wait until the follower told of any change; False when it did not in time."""
