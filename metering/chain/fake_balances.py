@@ -13,7 +13,7 @@ from typing import Final
 
 from metering.chain.facts import PALLET
 from metering.chain.fake_state import ISSUANCE_KEY, Hold, State, holds_key
-from metering.chain.fake_tables import EXISTENTIAL_DEPOSIT, PALLETS
+from metering.chain.fake_tables import EXISTENTIAL_DEPOSIT, PALLETS, event_head
 from metering.chain.scale import ACCOUNT, U128
 from metering.chain.storage import account_key
 from metering.units import AccountId
@@ -22,7 +22,6 @@ _TOKEN: Final = 7
 _FUNDS_UNAVAILABLE: Final = bytes((_TOKEN, 0))
 _BELOW_MINIMUM: Final = bytes((_TOKEN, 2))
 _NOT_EXPENDABLE: Final = bytes((_TOKEN, 8))
-_TRANSFER: Final = 2
 
 
 class CallFailedError(Exception):
@@ -93,14 +92,14 @@ def hold(turn: Turn, who: AccountId, reason: int, planck: int) -> None:
         raise CallFailedError("Token.FundsUnavailable", _FUNDS_UNAVAILABLE)
     turn.state.put_account(who, free=turn.state.account(who).free - planck)
     _set_held(turn.state, who, reason, held(turn.state, who, reason) + planck)
-    turn.events.append(_hold_event(HELD, reason, who, planck))
+    turn.events.append(_hold_event("Held", reason, who, planck))
 
 
 def release(turn: Turn, who: AccountId, reason: int, planck: int) -> None:
     """Move planck from held back to free."""
     _set_held(turn.state, who, reason, held(turn.state, who, reason) - planck)
     turn.state.put_account(who, free=turn.state.account(who).free + planck)
-    turn.events.append(_hold_event(RELEASED, reason, who, planck))
+    turn.events.append(_hold_event("Released", reason, who, planck))
 
 
 def take_held(state: State, who: AccountId, reason: int, planck: int) -> None:
@@ -137,22 +136,20 @@ def transfer(
         state.put_account(source, free=left)
         state.put_account(target, free=state.account(target).free + planck, providers=1)
         if is_new:
-            turn.events.append(bytes((PALLETS["System"], 3)) + target)
-            turn.events.append(bytes((PALLETS["Balances"], 0)) + target + U128.encode(planck))
+            turn.events.append(event_head("System", "NewAccount") + target)
+            turn.events.append(event_head("Balances", "Endowed") + target + U128.encode(planck))
         if left < EXISTENTIAL_DEPOSIT:
             _die(turn, source, left)
-    turn.events.append(
-        bytes((PALLETS["Balances"], _TRANSFER)) + source + target + U128.encode(planck)
-    )
+    turn.events.append(event_head("Balances", "Transfer") + source + target + U128.encode(planck))
 
 
 def _die(turn: Turn, who: AccountId, dust: int) -> None:
     """Reap an account: its nonce is forgotten too."""
     turn.state.put(account_key(who), None)
     turn.state.put(ISSUANCE_KEY, turn.state.get(ISSUANCE_KEY) - dust)
-    turn.events.append(bytes((PALLETS["System"], 4)) + who)
+    turn.events.append(event_head("System", "KilledAccount") + who)
     if dust:
-        turn.events.append(bytes((PALLETS["Balances"], 1)) + who + U128.encode(dust))
+        turn.events.append(event_head("Balances", "DustLost") + who + U128.encode(dust))
 
 
 def _set_held(state: State, who: AccountId, reason: int, planck: int) -> None:
@@ -172,10 +169,6 @@ def _set_held(state: State, who: AccountId, reason: int, planck: int) -> None:
     state.put_account(who, reserved=after, consumers=account.consumers + (after > 0) - (before > 0))
 
 
-HELD: Final = 22
-RELEASED: Final = 26
-
-
-def _hold_event(index: int, reason: int, who: AccountId, planck: int) -> bytes:
-    head = bytes((PALLETS["Balances"], index, PALLETS[PALLET], reason))
+def _hold_event(name: str, reason: int, who: AccountId, planck: int) -> bytes:
+    head = event_head("Balances", name) + bytes((PALLETS[PALLET], reason))
     return head + ACCOUNT.encode(who) + U128.encode(planck)

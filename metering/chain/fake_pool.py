@@ -157,11 +157,15 @@ class Pool:
         """Return what can go into the next block, each account's nonces in a row."""
         found: list[Extrinsic] = []
         next_nonce: dict[AccountId, int] = {}
-        for one in sorted(self.all(), key=lambda one: one.nonce):
-            nonce = next_nonce.get(one.account, state.account(one.account).nonce)
-            if one.nonce == nonce:
-                found.append(one)
-                next_nonce[one.account] = nonce + 1
+        before = -1
+        while len(found) > before:
+            before = len(found)
+            # In order of arrival; what came before the one that it waits for goes in after it.
+            for one in self.all():
+                nonce = next_nonce.get(one.account, state.account(one.account).nonce)
+                if one.nonce == nonce:
+                    found.append(one)
+                    next_nonce[one.account] = nonce + 1
         return found
 
     def revalidate(self, judge: Callable[[Extrinsic], Validity], block: int) -> None:

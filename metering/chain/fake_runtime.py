@@ -296,7 +296,7 @@ def build(
         held.append(extrinsic.raw)
     if is_upgrade:
         state.put(SPEC_KEY, state.get(SPEC_KEY) + 1)
-        records.append(_record(0, bytes((tables.PALLETS["System"], 2))))
+        records.append(_record(0, tables.event_head("System", "CodeUpdated")))
     state.put(events_key(), compact(len(records)) + b"".join(records))
     root = blake2_256(parent.hash + salt)
     body = blake2_256(b"".join(held))
@@ -322,7 +322,9 @@ def _apply(turn: Turn, extrinsic: Extrinsic) -> None:
     if not pays:
         balances.mint(state, who, fee)
     paid = U128.encode(fee if pays else 0)
-    turn.events.append(bytes((tables.PALLETS["TransactionPayment"], 0)) + who + paid + bytes(16))
+    turn.events.append(
+        tables.event_head("TransactionPayment", "TransactionFeePaid") + who + paid + bytes(16)
+    )
     turn.events.append(ending)
 
 
@@ -338,8 +340,8 @@ def dispatch(turn: Turn, signer: AccountId, call: Call, *, is_root: bool = False
     elif call.pallet == "Utility":
         for one in arguments["calls"]:
             dispatch(turn, signer, one, is_root=is_root)
-            turn.events.append(bytes((tables.PALLETS["Utility"], 3)))
-        turn.events.append(bytes((tables.PALLETS["Utility"], 1)))
+            turn.events.append(tables.event_head("Utility", "ItemCompleted"))
+        turn.events.append(tables.event_head("Utility", "BatchCompleted"))
     elif call.pallet == "Balances" and not is_root:
         keep_alive = call.name == "transfer_keep_alive"
         target, planck = arguments["dest"], arguments["value"]
@@ -361,9 +363,9 @@ def _sudo(turn: Turn, signer: AccountId, call: Call) -> None:
             dispatch(turn, signer, call, is_root=True)
     except CallFailedError as error:
         del turn.events[event_count:]
-        turn.events.append(bytes((sudo, 0, 1)) + error.encoded)
+        turn.events.append(tables.event_head("Sudo", "Sudid") + b"\x01" + error.encoded)
     else:
-        turn.events.append(bytes((sudo, 0, 0)))
+        turn.events.append(tables.event_head("Sudo", "Sudid") + b"\x00")
 
 
 _NORMAL: Final = 0
@@ -372,11 +374,11 @@ _WEIGHT: Final = compact(100_000_000) + compact(4000)
 
 
 def _success(kind: int, *, pays: bool) -> bytes:
-    return bytes((tables.PALLETS["System"], 0)) + _WEIGHT + bytes((kind, not pays))
+    return tables.event_head("System", "ExtrinsicSuccess") + _WEIGHT + bytes((kind, not pays))
 
 
 def _failure(error: CallFailedError) -> bytes:
-    head = bytes((tables.PALLETS["System"], 1)) + error.encoded
+    head = tables.event_head("System", "ExtrinsicFailed") + error.encoded
     return head + _WEIGHT + bytes((_NORMAL, 0))
 
 

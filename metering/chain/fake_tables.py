@@ -121,6 +121,27 @@ REFUSALS: Final = (
 """Why an entry was not taken, by index."""
 
 
+OTHER_EVENTS: Final = {
+    "System": {
+        "ExtrinsicSuccess": 0,
+        "ExtrinsicFailed": 1,
+        "CodeUpdated": 2,
+        "NewAccount": 3,
+        "KilledAccount": 4,
+    },
+    "Balances": {"Endowed": 0, "DustLost": 1, "Transfer": 2, "Held": 24, "Released": 28},
+    "TransactionPayment": {"TransactionFeePaid": 0},
+    "Sudo": {"Sudid": 0},
+    "Utility": {"BatchCompleted": 1, "ItemCompleted": 3},
+}
+"""Indices of events of other pallets that the fake chain tells."""
+
+
+def event_head(pallet: str, name: str) -> bytes:
+    """Return the two bytes that such an event begins with."""
+    return bytes((PALLETS[pallet], OTHER_EVENTS[pallet][name]))
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One line of a batch as the pallet reads it; `ticks` are cumulative."""

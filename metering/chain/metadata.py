@@ -8,6 +8,7 @@ Source: frame-metadata 23, ``v14``; scale-info 2.11, ``PortableRegistry``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -18,11 +19,17 @@ from metering.chain.scale import Hash, Reader
 from metering.errors import InvalidValueError, RuntimeUnsupportedError
 
 _PRIMITIVE_BYTES: Final = {"u8": 1, "u16": 2, "u32": 4, "u64": 8, "u128": 16, "u256": 32}
-_EXTRA: Final = {
-    "CheckMortality": ("era", "hash"),
-    "CheckEra": ("era", "hash"),
-    "CheckMetadataHash": ("mode", "option-hash"),
+_HEX: Final = re.compile(r"0x(?:[0-9a-f]{2})*")
+_WORDS: Final = {
+    "Compact<u32>": "compact",
+    "Compact<u128>": "compact",
+    "u32": "u32",
+    "[u8;32]": "hash",
+    "Option<[u8;32]>": "option-hash",
+    "variant sp_runtime::generic::era::Era": "era",
+    "enum": "mode",
 }
+"""Shapes of what extensions add, in the words of facts.py."""
 _SHAPES: Final = {
     "Operators": "(u128,bool,u64,[u8;32],Option<u64>)",
     "Sessions": "(u128,u128,u64,u64,Option<u64>,u64,u128,Vec<(u32,u64)>)",
@@ -307,25 +314,11 @@ class Metadata:
         return None
 
     def _extension(self, one: Mapping[str, Any]) -> Extension:
-        name = one["identifier"]
-        texts = []
-        for at, key in enumerate(("ty", "additional_signed")):
-            number = one[key]
-            if self.types.is_empty(number):
-                texts.append("")
-                continue
+        words = []
+        for number in (one["ty"], one["additional_signed"]):
             shape = self.types.shape(number)
-            known = {
-                "Compact<u32>": "compact",
-                "Compact<u128>": "compact",
-                "u32": "u32",
-                "[u8;32]": "hash",
-                "Option<[u8;32]>": "option-hash",
-            }.get(shape)
-            if known is None and name in _EXTRA and _is_as_expected(name, at, self.types, number):
-                known = _EXTRA[name][at]
-            texts.append(known or f"{shape} ({self.types.path(number) or 'no path'})")
-        return Extension(name, texts[0], texts[1])
+            words.append("" if self.types.is_empty(number) else _WORDS.get(shape, shape))
+        return Extension(one["identifier"], words[0], words[1])
 
     def _refusals(self, pallet: Mapping[str, Any]) -> tuple[str, ...]:
         """Return the reasons of a refused entry, from the type that an outcome holds."""
@@ -371,18 +364,13 @@ class Metadata:
                 )
 
 
-def _is_as_expected(name: str, at: int, types: Types, number: int) -> bool:
-    """Return True for the two extras whose shape no plain word describes."""
-    if at == 1:
-        return False
-    if name == "CheckMetadataHash":
-        return types.shape(number) == "enum"
-    return types.path(number).endswith("::Era")
-
-
 def _raw(value: Any) -> bytes:
-    """Return the bytes of a constant, which the library gives as ``0x`` text."""
-    return bytes.fromhex(value[2:]) if isinstance(value, str) else bytes(value)
+    """Return the bytes of a constant: the library gives text where they happen to be UTF-8."""
+    if not isinstance(value, str):
+        return bytes(value)
+    if _HEX.fullmatch(value):
+        return bytes.fromhex(value[2:])
+    return value.encode()
 
 
 def _event(record: Mapping[str, Any]) -> ChainEvent:

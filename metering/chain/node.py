@@ -306,6 +306,9 @@ class Node:
         line, self._line = self._line, None
         if line is not None:
             line.abort()
+            if self._thread is not None:
+                # Closed where it is read, after whoever reads it now has noticed.
+                self._thread.run(line.close)
 
 
 class _Thread:

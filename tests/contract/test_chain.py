@@ -1,12 +1,18 @@
 """One suite for every back end of `metering.ports.Chain`; later ones join by a case in `BACKENDS`.
 
-A case gives the chain, and `finalize`: what makes everything submitted so far final.
+A case gives the chain, and `finalize`: what makes everything submitted so far final. The fake node
+and the real runtime in chopsticks are asked over their sockets by the back end that ships; the last
+test turns red when one of the two was spared what the other went through.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import suppress
+import asyncio
+import functools
+import itertools
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -15,12 +21,23 @@ import pytest
 from metering.batch import Batch, seal
 from metering.book.book import Book
 from metering.chain import journal
+from metering.chain.chopsticks import Chopsticks
+from metering.chain.fake_node import FakeNode
+from metering.chain.fake_rpc import Rpc
+from metering.chain.fake_runtime import UNIT
+from metering.chain.fake_world import World
 from metering.chain.journal import Journal
+from metering.chain.node import Node
+from metering.chain.pallet_chain import PalletChain
 from metering.errors import ChainUnavailableError, ExtrinsicRejectedError
+from metering.keys import KeyPair
 from metering.ports import Chain, Fate, Finding, InFlight
-from metering.units import AccountId, Asset, EntryKey
+from metering.units import Asset, EntryKey
+from tests.fakes import chopsticks
 from tests.fakes.chain import MemoryChain
 from tests.fakes.money import OPERATOR, FakeClock, inline
+from tests.fakes.street import setup_calls
+from tests.fakes.wallet import Ask, account, dev, send, transfer
 
 
 @dataclass
@@ -29,31 +46,97 @@ class Case:
     finalize: Callable[[], None]
 
 
-def journal_case() -> Case:
+@asynccontextmanager
+async def journal_case() -> AsyncIterator[Case]:
     clock = FakeClock()
     chain = Journal(Book.open("sqlite://", Asset()), inline, OPERATOR, clock, 1000)
 
     def finalize() -> None:
         clock.at_ms += 1000
 
-    return Case(chain, finalize)
+    yield Case(chain, finalize)
 
 
-def memory_case() -> Case:
+@asynccontextmanager
+async def memory_case() -> AsyncIterator[Case]:
     chain = MemoryChain(in_flight_max=4)
-    return Case(chain, chain.make_blocks)
+    yield Case(chain, chain.make_blocks)
 
 
-BACKENDS = {"journal": journal_case, "memory": memory_case}
+@asynccontextmanager
+async def fake_case() -> AsyncIterator[Case]:
+    world = World(1, now_ms=1_700_000_000_000, funds=FUNDS, finality_blocks=3)
+    rpc = Rpc(world, b"")
+
+    def finalize() -> None:
+        world.make_block()
+        world.finalize()
+
+    begin(lambda method, *rest: rpc.answer(method, list(rest)), finalize, OPERATOR)
+    async with FakeNode(world, chopsticks.metadata_bytes()) as node, Node(node.url, 5.0) as line:
+        yield Case(PalletChain(line, OPERATOR, era_blocks=64, in_flight_max=4), finalize)
 
 
-@pytest.fixture(params=sorted(BACKENDS))
-def case(request):
-    return BACKENDS[request.param]()
+@asynccontextmanager
+async def chopsticks_case(process: Chopsticks) -> AsyncIterator[Case]:
+    """Give each test an operator and a stream of its own: the chain is one for all."""
+    operator = account(f"operator {next(NUMBERS)}")
+    with ThreadPoolExecutor(1) as thread:
+
+        def ask(method: str, *rest: object) -> object:
+            # Of another thread: the guard against a blocked loop would object.
+            return thread.submit(process.call, method, *rest).result()
+
+        def finalize() -> None:
+            ask("dev_newBlock", {"count": 1})
+
+        for who, planck in {**FUNDS, operator.account: 1000 * UNIT}.items():
+            send(ask, dev("Alice"), transfer(who, planck))
+            finalize()
+        begin(ask, finalize, operator)
+        async with Node(process.url, 30.0) as line:
+            yield Case(PalletChain(line, operator, era_blocks=64, in_flight_max=4), finalize)
+
+
+VIEWER = account("viewer 0")
+FUNDS = {one.account: 1000 * UNIT for one in (OPERATOR, account("creator"), VIEWER)}
+NUMBERS = itertools.count(1)
+NODES = {"fake", "chopsticks"}
+BACKENDS = {"journal": journal_case, "memory": memory_case, "fake": fake_case}
+stream = UUID(int=0)
+"""The stream of the test under way."""
+
+
+def begin(ask: Ask, finalize: Callable[[], None], operator: KeyPair) -> None:
+    """Put on a chain what must be there before a batch can settle anything."""
+    for who, call in setup_calls(stream, 1, operator=operator):
+        send(ask, who, call)
+        finalize()
+
+
+@pytest.fixture(scope="module")
+def real_chain() -> Iterator[Callable[[], Chopsticks]]:
+    """The real runtime, started when it is first asked for."""
+    with ExitStack() as stack:
+        yield functools.cache(lambda: stack.enter_context(chopsticks.launch()))
+
+
+@pytest.fixture(params=sorted({*BACKENDS, "chopsticks"}))
+async def case(request, real_chain):
+    global stream  # noqa: PLW0603 -- one test at a time
+    stream = UUID(int=next(NUMBERS))
+    if request.param in NODES:
+        chopsticks.require()
+    if request.param == "chopsticks":
+        made = chopsticks_case(await asyncio.to_thread(real_chain))
+    else:
+        made = BACKENDS[request.param]()
+    async with made as found:
+        yield found
 
 
 def make_batch(seq: int, cumulative: int = 5) -> Batch:
-    key = EntryKey(UUID(int=1), AccountId(b"v" * 32), 1, 1)
+    key = EntryKey(stream, VIEWER.account, 1, 1)
     return seal([(key, cumulative)], seq, 10)[0]
 
 
@@ -177,6 +260,21 @@ async def test_several_in_flight_settle_in_order(case):
 
     assert all(one.fate is Fate.FINAL for one in look.findings)
     assert look.last_settled == len(batches)
+
+
+def test_both_nodes_went_through_every_case(request, ran):
+    """What the fake node is judged by, the real runtime is judged by, and the other way round."""
+    chopsticks.require()
+    chosen = {
+        (one.originalname, one.callspec.params["case"])
+        for one in request.session.items
+        if one.path == request.path and "case" in getattr(one, "fixturenames", ())
+    }
+    names = {name for name, _ in chosen}
+
+    missing = {(name, node) for name in names for node in NODES} - ran
+
+    assert missing == set()
 
 
 # What the journal alone promises

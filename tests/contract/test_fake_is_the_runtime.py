@@ -7,7 +7,7 @@ block number; what differs is the fees, which are added back before balances are
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -28,15 +28,12 @@ from metering.keys import KeyPair
 from metering.ports import Entry
 from metering.units import AccountId, EntryKey
 from tests.fakes import chopsticks
-from tests.fakes.wallet import Signer, account, dev, of_stream, settle_of, transfer
+from tests.fakes.wallet import Ask, account, dev, of_stream, send, settle_of, transfer
 
 HOUR_S = 3600
 MAPS = (*storage.VALUES, "Holds")
 TOLD = {"Held", "Released", "Transfer"}
 """Events of balances that both have; fees are told differently."""
-
-Ask = Callable[..., Any]
-
 
 ALICE = dev("Alice")
 OPERATOR, OTHER = account("operator one"), account("operator two")
@@ -55,21 +52,7 @@ class Side:
     fees: dict[bytes, int] = field(default_factory=dict)
 
     def submit(self, who: KeyPair, call: Call) -> None:
-        head = self.ask("chain_getFinalizedHead")
-        number = int(self.ask("chain_getHeader", head)["number"], 16)
-        signer = Signer(
-            Hash(bytes.fromhex(self.ask("chain_getBlockHash", 0)[2:])),
-            number,
-            Hash(bytes.fromhex(head[2:])),
-            self.ask("state_getRuntimeVersion")["specVersion"],
-        )
-        waits = sum(
-            1
-            for one in self.ask("author_pendingExtrinsics")
-            if bytes(who.account) in bytes.fromhex(one[2:])[4:40]
-        )
-        nonce = self.account(who.account).nonce + waits
-        self.ask("author_submitExtrinsic", "0x" + signer.sign(who, nonce, call).hex())
+        send(self.ask, who, call)
 
     def block(self) -> list[ChainEvent]:
         self.ask("dev_newBlock", {"count": 1})
@@ -226,6 +209,10 @@ CHEAP, SHARED, FOREIGN, CLOSED, DEAR, ABSENT = 1, 2, 3, 4, 5, 99
 FRIENDS = (storage.Split(FRIEND.account, 333_333), storage.Split(OTHER.account, 100_000))
 
 
+CAPS = {2: {"max_price": 10**8}, 4: {"max_spend": 10**11}}
+"""Viewers who agreed to less."""
+
+
 def found(pair: Pair) -> None:
     """Register operators, make streams, let viewers deposit and join."""
     pair.do((OPERATOR, of_stream("register_operator")), (OTHER, of_stream("register_operator")))
@@ -240,7 +227,7 @@ def found(pair: Pair) -> None:
         held = 10**9 if number == 5 else 50 * UNIT
         pair.do(
             (viewer, of_stream("deposit", operator=OPERATOR.account, amount=held)),
-            (viewer, join(CHEAP, max_spend=10**11 if number == 4 else UNIT)),
+            (viewer, join(CHEAP, **CAPS.get(number, {}))),
             (viewer, join(SHARED, duration=30 if number == 3 else 86400)),
             (viewer, join(FOREIGN)),
             (viewer, join(CLOSED)),
@@ -272,9 +259,14 @@ def test_the_fake_and_the_runtime_say_the_same(pair):
 
     for step in range(26):
         acts: list[tuple[KeyPair, Call]] = []
-        acts.append((OPERATOR, settle_of(seq, random_entries(chance, pair, 24))))
+        entries = {one.key: one for one in random_entries(chance, pair, 24)}
+        # Viewers 0 and 2 watch at every price there is, and at one that is announced.
+        for version in range(1, prices + 2):
+            for one in (line(CHEAP, number, step + 1, version=version) for number in (0, 2)):
+                entries[one.key] = one
+        acts.append((OPERATOR, settle_of(seq, list(entries.values()))))
         seq += 1
-        viewer = chance.choice(VIEWERS)
+        viewer = chance.choice(VIEWERS[3:])
         acts += chance.choice(
             [
                 [],
@@ -437,5 +429,8 @@ def test_the_tables_of_the_fake_are_the_metadatas(metadata):
         "OperatorBond": tables.OPERATOR_BOND,
         "MaxJoinDuration": tables.MAX_JOIN_DURATION_S,
     }
-    assert facts.constants == known
+    assert {name: facts.constants[name] for name in known} == known
+    for pallet, events in tables.OTHER_EVENTS.items():
+        found = metadata._variants(metadata._pallets[pallet]["event"])
+        assert {name: found[name] for name in events} == events
     assert HOLDS.decode(HOLDS.encode(())) == ()

@@ -33,25 +33,27 @@ DEPOSIT = 100 * UNIT
 FEE_PPM = 100_000
 
 
-def setup_calls(stream: UUID, viewers: int, price: int = PRICE) -> list[tuple[KeyPair, Call]]:
+def setup_calls(
+    stream: UUID, viewers: int, *, operator: KeyPair = OPERATOR
+) -> list[tuple[KeyPair, Call]]:
     """Return what operator, creator and viewers do before anybody watches, in order."""
     calls = [
-        (OPERATOR, of_stream("register_operator")),
+        (operator, of_stream("register_operator")),
         (
             account("creator"),
             of_stream(
                 "create_stream",
                 stream_id=stream.int,
-                operator=OPERATOR.account,
+                operator=operator.account,
                 title=b"Talks",
-                price=price,
-                splits=(storage.Split(OPERATOR.account, FEE_PPM),),
+                price=PRICE,
+                splits=(storage.Split(operator.account, FEE_PPM),),
             ),
         ),
     ]
     for number in range(viewers):
         who = account(f"viewer {number}")
-        calls.append((who, of_stream("deposit", operator=OPERATOR.account, amount=DEPOSIT)))
+        calls.append((who, of_stream("deposit", operator=operator.account, amount=DEPOSIT)))
         calls.append((who, join_call(stream)))
     return calls
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from metering import keys
 from metering.chain import fake_tables as tables
+from metering.chain import storage
 from metering.chain.entries import batch_hash, encode
 from metering.chain.extrinsic import Terms, era_at, sign
 from metering.chain.facts import PALLET, RuntimeFacts
@@ -15,6 +17,9 @@ from metering.chain.scale import Hash
 from metering.ports import Entry
 from metering.units import AccountId
 from tests.fakes.runtime import FACTS
+
+Ask = Callable[..., Any]
+"""Asks a node: method, parameters, result."""
 
 
 def account(name: str) -> keys.KeyPair:
@@ -69,3 +74,26 @@ class Signer:
             self.genesis,
         )
         return sign(self.facts, call.encode(), terms, who.account, who.sign)
+
+
+def send(ask: Ask, who: keys.KeyPair, call: Call) -> None:
+    """Sign a call as the chain is now and submit it, behind what the account has waiting."""
+    head = ask("chain_getFinalizedHead")
+    number = int(ask("chain_getHeader", head)["number"], 16)
+    version = ask("state_getRuntimeVersion")["specVersion"]
+    genesis = Hash(bytes.fromhex(ask("chain_getBlockHash", 0)[2:]))
+    signer = Signer(genesis, number, Hash(bytes.fromhex(head[2:])), version)
+    raw = signer.sign(who, nonce_of(ask, who.account) + waiting(ask, who.account), call)
+    ask("author_submitExtrinsic", "0x" + raw.hex())
+
+
+def nonce_of(ask: Ask, who: AccountId) -> int:
+    """Return how many extrinsics of an account are in."""
+    found = ask("state_getStorage", "0x" + storage.account_key(who).hex())
+    return storage.SYSTEM_ACCOUNT.decode(bytes.fromhex(found[2:])).nonce if found else 0
+
+
+def waiting(ask: Ask, who: AccountId) -> int:
+    """Return how many extrinsics of an account wait."""
+    raw = [bytes.fromhex(one[2:]) for one in ask("author_pendingExtrinsics")]
+    return sum(bytes(who) in one[4:40] for one in raw)

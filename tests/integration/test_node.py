@@ -1,0 +1,233 @@
+"""Every request to a node ends, whatever the node does; and nothing is sent twice from here."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import hashlib
+import json
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+
+from metering.chain.node import Node
+from metering.chain.substrate import RpcError
+from metering.errors import ChainUnavailableError
+
+Answer = Callable[[dict, asyncio.StreamWriter], Awaitable[None]]
+TIMEOUT_S = 0.4
+"""What a request may take here; each test allows four of them before it calls it a hang."""
+
+
+def frame(text: str) -> bytes:
+    """One text frame of a server."""
+    raw = text.encode()
+    length = bytes([len(raw)]) if len(raw) < 126 else b"\x7e" + len(raw).to_bytes(2, "big")
+    return b"\x81" + length + raw
+
+
+async def read_frame(reader: asyncio.StreamReader) -> str:
+    """One masked text frame of a client."""
+    head = await reader.readexactly(2)
+    length = head[1] & 0x7F
+    if length == 126:
+        length = int.from_bytes(await reader.readexactly(2), "big")
+    elif length == 127:
+        length = int.from_bytes(await reader.readexactly(8), "big")
+    mask = await reader.readexactly(4)
+    data = await reader.readexactly(length)
+    return bytes(byte ^ mask[at % 4] for at, byte in enumerate(data)).decode()
+
+
+async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """The handshake of RFC 6455."""
+    head = (await reader.readuntil(b"\r\n\r\n")).decode()
+    key = next(line[19:] for line in head.splitlines() if line.startswith("Sec-WebSocket-Key: "))
+    magic = f"{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11".encode()
+    digest = hashlib.sha1(magic, usedforsecurity=False).digest()
+    accept = base64.b64encode(digest).decode()
+    writer.write(
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Accept: " + accept.encode() + b"\r\n\r\n"
+    )
+
+
+class Server:
+    """A node that can be mad; `asked` is what it was asked, over all its connections."""
+
+    def __init__(self, answer: Answer, *, greets: str = "well") -> None:
+        self._answer, self._greets = answer, greets
+        self.asked: list[dict] = []
+        self.was_asked = asyncio.Event()
+        self.connections = 0
+        self.url = ""
+
+    async def meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            if self._greets == "never":
+                await asyncio.Event().wait()
+            if self._greets == "half":
+                writer.write(b"HTTP/1.1 101 Switching")
+                while True:  # a byte now and then keeps any time-out of a single read away
+                    await asyncio.sleep(0.05)
+                    writer.write(b" ")
+            await greet(reader, writer)
+            while True:
+                asked = json.loads(await read_frame(reader))
+                self.asked.append(asked)
+                self.was_asked.set()
+                await self._answer(asked, writer)
+        writer.close()
+
+
+@contextlib.asynccontextmanager
+async def mad(answer: Answer, *, greets: str = "well") -> AsyncIterator[tuple[Server, Node]]:
+    server = Server(answer, greets=greets)
+    listening = await asyncio.start_server(server.meet, "127.0.0.1", 0)
+    server.url = f"ws://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+    try:
+        async with Node(server.url, TIMEOUT_S) as node:
+            yield server, node
+    finally:
+        listening.close()
+
+
+async def well(asked: dict, writer: asyncio.StreamWriter) -> None:
+    reply = {"jsonrpc": "2.0", "id": asked["id"], "result": asked["method"]}
+    writer.write(frame(json.dumps(reply)))
+
+
+async def silent(asked: dict, writer: asyncio.StreamWriter) -> None:
+    """Nothing comes."""
+
+
+async def half(asked: dict, writer: asyncio.StreamWriter) -> None:
+    """A reply that stalls half-way, byte by byte."""
+    whole = frame(json.dumps({"id": asked["id"], "result": "x" * 100}))
+    for byte in whole[:60]:
+        writer.write(bytes([byte]))
+        await asyncio.sleep(0.05)
+    await asyncio.Event().wait()
+
+
+async def cut(asked: dict, writer: asyncio.StreamWriter) -> None:
+    """The connection ends in the middle of a reply."""
+    writer.write(frame(json.dumps({"id": asked["id"], "result": "x" * 100}))[:60])
+    writer.close()
+
+
+async def garbage(asked: dict, writer: asyncio.StreamWriter) -> None:
+    writer.write(frame("{{{"))
+
+
+async def resultless(asked: dict, writer: asyncio.StreamWriter) -> None:
+    writer.write(frame(json.dumps({"id": asked["id"]})))
+
+
+async def other_id(asked: dict, writer: asyncio.StreamWriter) -> None:
+    """An answer to a question that was not asked, then none."""
+    writer.write(frame(json.dumps({"id": 999, "result": "not yours"})))
+
+
+@pytest.mark.parametrize("answer", [silent, half, cut, garbage, resultless, other_id])
+async def test_a_request_ends_whatever_the_node_does(answer):
+    """In time, as unavailable: it may or may not have arrived."""
+    async with mad(answer) as (server, node):
+        began_s = time.monotonic()
+        with pytest.raises(ChainUnavailableError):
+            await node.request("author_submitExtrinsic", ["0x00"])
+
+        assert time.monotonic() - began_s < 4 * TIMEOUT_S
+        assert len(server.asked) == 1  # never again by itself
+
+
+@pytest.mark.parametrize("greets", ["never", "half"])
+async def test_connecting_ends_too(greets):
+    """A port that is open is not yet a node."""
+    async with mad(well, greets=greets) as (_, node):
+        began_s = time.monotonic()
+        with pytest.raises(ChainUnavailableError):
+            await node.request("system_chain", [])
+
+        assert time.monotonic() - began_s < 4 * TIMEOUT_S
+
+
+async def test_a_node_that_is_not_there_is_unavailable():
+    """And says where it was looked for."""
+    async with Node("ws://127.0.0.1:1", TIMEOUT_S) as node:
+        with pytest.raises(ChainUnavailableError, match=r"127\.0\.0\.1:1"):
+            await node.request("system_chain", [])
+
+
+async def test_after_a_failure_the_next_request_has_a_connection_of_its_own():
+    """A late answer to the first is never taken for that of the second."""
+    late: list[asyncio.Task] = []
+
+    async def late_once(asked: dict, writer: asyncio.StreamWriter) -> None:
+        if asked["method"] != "first":
+            await well(asked, writer)
+            return
+
+        async def later() -> None:
+            await asyncio.sleep(2 * TIMEOUT_S)
+            with contextlib.suppress(OSError):
+                writer.write(frame(json.dumps({"id": 1, "result": "late"})))
+
+        late.append(asyncio.create_task(later()))
+
+    async with mad(late_once) as (server, node):
+        with pytest.raises(ChainUnavailableError, match="first"):
+            await node.request("first", [])
+
+        assert await node.request("second", []) == "second"
+        assert server.connections == 2
+        await asyncio.gather(*late)
+        assert await node.request("third", []) == "third"
+
+
+async def test_an_error_of_the_node_is_an_answer():
+    """With its code; the connection goes on."""
+
+    async def refuse(asked: dict, writer: asyncio.StreamWriter) -> None:
+        error = {"code": 1014, "message": "Priority is too low", "data": "(1 > 1)"}
+        writer.write(frame(json.dumps({"id": asked["id"], "error": error})))
+
+    async with mad(refuse) as (server, node):
+        with pytest.raises(RpcError, match=r"1014: Priority is too low: \(1 > 1\)") as met:
+            await node.request("author_submitExtrinsic", ["0x00"])
+        assert met.value.code == 1014
+        assert await node.submit(b"\x00") == 1014
+
+        assert server.connections == 1
+
+
+async def test_who_gives_up_waiting_leaves_no_answer_behind():
+    """Control may be cancelled in the middle; the next question gets its own answer."""
+
+    async def slow_first(asked: dict, writer: asyncio.StreamWriter) -> None:
+        if asked["method"] == "first":
+            await asyncio.sleep(0.2)
+        await well(asked, writer)
+
+    async with mad(slow_first) as (server, node):
+        asked = asyncio.create_task(node.request("first", []))
+        async with asyncio.timeout(5):
+            await server.was_asked.wait()
+        asked.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asked
+
+        assert await node.request("second", []) == "second"
+
+
+async def test_payloads_reach_no_log(caplog):
+    """The library would write each of them through the root logger."""
+    caplog.set_level(logging.DEBUG)
+    async with mad(well) as (_, node):
+        await node.request("author_submitExtrinsic", ["0xsecret"])
+
+    assert "0xsecret" not in caplog.text
