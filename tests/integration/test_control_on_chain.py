@@ -152,6 +152,7 @@ async def test_a_viewer_without_a_wallet_pays_in_joins_and_watches(server):
     report = await server.until(settled)
     assert report["differences"] == []
     assert report["is_balanced"]
+    assert report["is_chain_read"]
 
 
 async def test_a_wallet_is_told_what_it_lacks_step_by_step(server):
