@@ -13,7 +13,7 @@ from aiohttp import web
 from mediaserver.clock import Clock
 from mediaserver.settings_tree import Settings
 from metering.book.book import Book
-from metering.book.records import Standing
+from metering.book.records import Standing, StreamRecord, ViewerRecord
 from metering.keys import KeyPair
 from metering.store.redis import Store
 from metering.units import AccountId, Planck
@@ -47,6 +47,37 @@ class EscrowDoor(Protocol):
         """Wait until anything of the chain has changed; False when it did not in time."""
 
 
+class ChainDoor(Protocol):
+    """Dealings with the chain, where there is one: `mediaserver.processes.onchain.OnChain`."""
+
+    async def status(self) -> dict[str, Any]:
+        """Return where the chain is, how the operator stands, how far settlement is."""
+
+    async def register_operator(self) -> dict[str, Any]:
+        """Put up the operator's bond, unless it is up."""
+
+    def stream_standing(self, record: StreamRecord) -> dict[str, Any]:
+        """Return how a stream stood on the chain when it was last looked at."""
+
+    async def register_stream(self, record: StreamRecord) -> dict[str, Any]:
+        """Do for a stream now what is to be done; return how it stands then."""
+
+    async def payouts(self) -> list[dict[str, Any]]:
+        """Return what each creator and the platform earned and may take."""
+
+    async def withdraw(self, record: StreamRecord | None) -> dict[str, Any]:
+        """Take what a stream's creator, or the platform, may take."""
+
+    async def escrow(self, viewer: ViewerRecord) -> dict[str, Any]:
+        """Return what a viewer holds for the operator."""
+
+    async def ask_back(self, viewer: ViewerRecord, planck: Planck) -> dict[str, Any]:
+        """Ask escrow back for a viewer whose key is here."""
+
+    async def take_back(self, viewer: ViewerRecord) -> dict[str, Any]:
+        """Take for a viewer whose key is here what was asked back and is ready."""
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """Collaborators of the handlers.
@@ -68,6 +99,7 @@ class Context:
         changed: Called after a change that HTTP processes must know.
         reconcile: Compares store, book and ledger; returns the report as JSON.
         escrow: Money and joins of the chain; None when batches go to the journal.
+        chain: All other dealings with the chain; None when batches go to the journal.
     """
 
     settings: Settings
@@ -85,6 +117,7 @@ class Context:
     changed: Callable[[], None]
     reconcile: Callable[[], Awaitable[dict[str, Any]]]
     escrow: EscrowDoor | None = None
+    chain: ChainDoor | None = None
 
 
 CONTEXT: Final = web.AppKey("context", Context)

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-from mediaserver.cli import chain_up
+from mediaserver.cli import chain_up, onchain
 from mediaserver.cli.client import EXIT_USAGE, CliError
 from metering.chain.fake_faults import RATES, parse
 from metering.chain.fake_node import FakeNode
@@ -30,6 +30,7 @@ def add(groups: Any) -> None:
     )
     _add_fake(verbs)
     chain_up.add(verbs)
+    onchain.add_chain(verbs)
 
 
 def _add_fake(verbs: Any) -> None:

@@ -23,7 +23,7 @@ from metering.chain.node import Head, Node
 from metering.chain.scale import Hash
 from metering.chain.substrate import RpcError
 from metering.errors import ChainUnavailableError, ExtrinsicRejectedError
-from metering.units import AccountId
+from metering.units import AccountId, account_text
 
 ERA_BLOCKS: Final = 64
 """Six minutes of 6 s blocks: who waits longer asks again."""
@@ -240,6 +240,11 @@ class Desk:
         except RpcError as error:
             if error.code in _REFUSED_FOR_NOW:
                 raise ChainUnavailableError(f"the node does not take it now: {error}") from error
+            if "payment" in error.text.lower() or "pay some fees" in error.text:
+                raise ExtrinsicRejectedError(
+                    f"the account {account_text(draft.account)} cannot pay the fee of the "
+                    "transaction: send it some planck on the chain"
+                ) from error
             if error.code != _KNOWN:
                 raise ExtrinsicRejectedError(
                     f"the node refuses the transaction: {error}"

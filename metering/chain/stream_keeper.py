@@ -1,4 +1,4 @@
-"""Makes the chain have every stream of the book, with its prices: looks, does the next step, repeats.
+"""Makes the chain have every stream of the book, with its prices: looks, does a step, repeats.
 
 Nothing of it is kept: what is to be done is read from the chain each time, and done by
 compare-and-swap (desk.py), so a control that dies in the middle does nothing twice.
@@ -27,6 +27,7 @@ from metering.errors import (
     ChainUnavailableError,
     ExtrinsicRejectedError,
     MeteringError,
+    OperatorNotReadyError,
     RuntimeUnsupportedError,
 )
 from metering.keys import KeyPair
@@ -119,6 +120,7 @@ class StreamKeeper:
 
         Raises:
             ChainUnavailableError: The node or the settler is away.
+            OperatorNotReadyError: The operator is not registered, or not active.
             RuntimeUnsupportedError: The runtime cannot be used.
             BookError: The book does not answer.
         """
@@ -130,6 +132,7 @@ class StreamKeeper:
                 return
             try:
                 facts = await self._clerk.desk.facts()
+                await self._require_operator()
             except MeteringError as error:
                 for one in open_ones:
                     self._note(one, Standing(State.WAITING, str(error)))
@@ -142,15 +145,15 @@ class StreamKeeper:
 
         Raises:
             ChainUnavailableError: The node or the settler is away.
+            OperatorNotReadyError: The operator is not registered, or not active.
             ExtrinsicRejectedError: The chain refuses it.
             RuntimeUnsupportedError: The runtime cannot be used.
         """
         async with self._busy:
             for _ in range(len(record.prices) + 1):
                 facts = await self._clerk.desk.facts()
-                found = await self._clerk.value(
-                    storage.STREAM_INFO, storage.stream_key(record.id)
-                )
+                await self._require_operator()
+                found = await self._clerk.value(storage.STREAM_INFO, storage.stream_key(record.id))
                 if not await self._step(record, found, facts):
                     break
             return self.standing(record.id)
@@ -196,9 +199,7 @@ class StreamKeeper:
             creator,
             todo.call,
             depends=(storage.stream_key(record.id),),
-            unless=lambda read: is_there(
-                decoded(storage.STREAM_INFO, read.values[0]), todo.price
-            ),
+            unless=lambda read: is_there(decoded(storage.STREAM_INFO, read.values[0]), todo.price),
         )
         _log.info(
             "metering.stream.registered", stream_id=record.id.hex, price=todo.price, block=block
@@ -218,6 +219,17 @@ class StreamKeeper:
             has,
             draft.call,
         )
+
+    async def _require_operator(self) -> None:
+        """Raise OperatorNotReadyError unless the operator is registered and active."""
+        account = self._operator.account
+        found = await self._clerk.value(storage.OPERATOR, storage.operator_key(account))
+        if found is None or not found.bond or not found.active:
+            raise OperatorNotReadyError(
+                f"the operator {account_text(account)} is not "
+                f"{'active' if found and found.bond else 'registered'} on the chain: `vilokanam "
+                "operator register`; its streams wait"
+            )
 
     async def _provide(self, creator: KeyPair) -> None:
         """Send a creator, whose key is here, what their calls cost."""

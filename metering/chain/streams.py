@@ -1,7 +1,7 @@
 """What is still to be done so that the chain has a stream as the book has it. Pure.
 
-The book decides; the chain follows. Versions of the price are made in the book's order, so that they
-get the book's numbers. A version may begin later on the chain than in the book, where the chain's
+The book decides; the chain follows. Versions of the price are made in the book's order, so that
+they get the book's numbers. A version may begin later on the chain than in the book, where the chain's
 notice wants it: its ticks are refused until then, and carried again by later entries.
 
 Source: docs/metering.md, "Streams on the chain"; pallet tick-stream, `create_stream`, `set_price`.
@@ -104,5 +104,7 @@ def _fault(record: StreamRecord, found: StreamInfo, operator: AccountId) -> str:
     booked = {one.number: one.planck_per_tick for one in record.prices}
     for one in found.prices:
         if booked.get(one.number) != one.price:
-            return f"price {one.number} is {one.price} on the chain and {booked.get(one.number)} here"
+            return (
+                f"price {one.number} is {one.price} on the chain and {booked.get(one.number)} here"
+            )
     return ""
