@@ -34,6 +34,8 @@ EDGE_PORT_STEP: Final = 10
 """With ``--port``, the edge listens this much above: 8090 beside 8080, as the defaults are."""
 END_TIMEOUT_S: Final = 4.5
 """Ctrl-C ends all within five seconds."""
+CHAIN_END_S: Final = 0.8
+"""Of that, for chopsticks, which has nothing to write down."""
 _CREDIT_PLANCK: Final = "1000000000000"
 _POLL_S: Final = 0.2
 _CONFIG: Final = """\
@@ -270,13 +272,18 @@ class _Demo:
         if self._following is not None:
             self._following.cancel()
             await asyncio.gather(self._following, return_exceptions=True)
-        for child, timeout_s in ((self._publisher, 0.5), (self._edge, 0.5)):
-            if child is not None:
-                await children.end_all([child], timeout_s)
         if self._on_chain is not None:
             await self._on_chain.close()
-        last = [child for child in (self._server, self._chain) if child is not None]
-        await children.end_all(last, last_s)
+        ends = (
+            (self._publisher, 0.5),
+            (self._edge, 0.5),
+            (self._server, last_s - CHAIN_END_S if self._chain else last_s),
+            # After the server, which has something to say to it until its end.
+            (self._chain, CHAIN_END_S),
+        )
+        for child, timeout_s in ends:
+            if child is not None:
+                await children.end_all([child], timeout_s)
 
 
 def _stream_key(api: Api) -> str:
