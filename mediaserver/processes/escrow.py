@@ -27,7 +27,7 @@ from metering.chain.custody import Custody
 from metering.chain.desk_wire import RemoteDesk
 from metering.chain.escrow import JoinKey, Overlay, concerns, joins_after, newest
 from metering.chain.events import RemoteEvents
-from metering.chain.follow import ChainEvents, Changed, Follower
+from metering.chain.follow import Changed, Follower
 from metering.chain.remote import Remote
 from metering.derive import frozen_units, whole_units
 from metering.errors import BookError, StoreUnavailableError
@@ -110,7 +110,7 @@ class Escrow:
         settings: The whole tree.
         book: The book.
         thread: Its thread.
-        chain: What is followed.
+        chain: What is followed, and read for reconciling.
         operator: Whose escrows.
         now_ms: Unix time.
         custody: Signs for viewers whose key we hold.
@@ -121,12 +121,14 @@ class Escrow:
         settings: Settings,
         book: Book,
         thread: BookThread,
-        chain: ChainEvents,
+        chain: RemoteEvents,
         *,
         operator: AccountId,
         now_ms: Callable[[], int],
         custody: Custody,
     ) -> None:
+        self.reads = chain
+        self.operator = operator
         self._custody = custody
         self._book = book
         self._thread = thread

@@ -27,6 +27,7 @@ from metering.book.book import Book
 from metering.book.thread import BookThread
 from metering.cutter import Cutter
 from metering.errors import BookError, MeteringError, StoreRefusedError, StoreUnavailableError
+from metering.ledger import NOBODY
 from metering.reconcile import reconcile
 from metering.recovery import Recovery, RecoveryPolicy, recover
 from metering.store.redis import Store
@@ -189,7 +190,12 @@ class Money:
         """Return the comparison of store, book and ledger as JSON."""
         caller, store = self._caller, self._store if self._is_ready else None
         found = await reconcile(
-            caller.book, store, caller.thread, has_journal=self._settlement.is_local
+            caller.book,
+            store,
+            caller.thread,
+            has_journal=self._settlement.is_local,
+            chain=self._escrow.reads if self._escrow else None,
+            operator=self._escrow.operator if self._escrow else NOBODY,
         )
         totals = {
             name: sum(getattr(row, name) for row in found.rows)
@@ -199,6 +205,7 @@ class Money:
         return {
             "is_balanced": found.is_balanced,
             "is_store_read": store is not None,
+            "is_chain_read": found.is_chain_read,
             "totals": {
                 **{name: str(value) for name, value in totals.items()},
                 **{name: str(value) for name, value in counted.items()},

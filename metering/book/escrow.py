@@ -177,6 +177,19 @@ class EscrowRows(Rows):
             ).all()
         return [_join_of(row) for row in rows]
 
+    def ended_joins(self) -> list[Join]:
+        """Return every join that is over: the chain may have removed it."""
+        joins = tables.joins.c
+        with self._reading() as connection:
+            cursor = _cursor(connection)
+            now_s = cursor.at_s if cursor else 0
+            rows = connection.execute(
+                select(tables.joins).where(
+                    or_(joins.ended_s.is_not(None), joins.expires_s <= now_s)
+                )
+            ).all()
+        return [_join_of(row) for row in rows]
+
     def sessions_of_join(
         self, account: AccountId, stream: UUID, join: int, now_ms: int
     ) -> list[SessionId]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from typing import Any, Final
 
 from metering.caps import JoinLimits
@@ -80,6 +81,10 @@ class NodeEvents:
         )
         return EventBlock(head.number, head.hash, head.parent, (now_ms or 0) // 1000, found)
 
+    async def values(self, keys: Sequence[bytes], at: bytes) -> list[bytes | None]:
+        """Return what lies under each key at a block, None where nothing does."""
+        return [await self._node.raw(key, Hash(at)) for key in keys]
+
     async def limits(self) -> JoinLimits:
         """Return what the runtime in force says that bounds every join."""
         runtime = await self._node.runtime((await self._node.finalized()).hash)
@@ -95,7 +100,7 @@ class NodeEvents:
             raise RuntimeUnsupportedError(f"joins cannot be bounded: {error}") from error
 
 
-def events_operations(events: ChainEvents) -> dict[str, Operation]:
+def events_operations(events: NodeEvents) -> dict[str, Operation]:
     """Return the operations of `ChainEvents`, by name, for a `RemoteServer`."""
 
     async def heads() -> Any:
@@ -114,7 +119,12 @@ def events_operations(events: ChainEvents) -> dict[str, Operation]:
         found = await events.limits()
         return [found.burst_ticks, found.rate_ppm, found.prices_max, found.notice_s]
 
+    async def values(keys: list[str], at: str) -> Any:
+        found = await events.values([_bytes(one) for one in keys], _bytes(at))
+        return [None if one is None else _text(one) for one in found]
+
     return {
+        "events.values": values,
         "events.heads": heads,
         "events.hash_of": hash_of,
         "events.block": block,
@@ -146,6 +156,11 @@ class RemoteEvents:
             PalletEvent(position, name, _fields(fields)) for position, name, fields in wires
         )
         return EventBlock(number, _bytes(found), _bytes(parent), at_s, events)
+
+    async def values(self, keys: Sequence[bytes], at: bytes) -> list[bytes | None]:
+        """Return what lies under each key at a block, None where nothing does."""
+        found = await self._remote.call("events.values", [_text(one) for one in keys], _text(at))
+        return [None if one is None else _bytes(one) for one in found]
 
     async def limits(self) -> JoinLimits:
         """Return what the runtime in force says that bounds every join."""

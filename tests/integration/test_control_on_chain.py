@@ -83,20 +83,23 @@ class Chain(Server):
     async def until(self, condition):
         """Wait until an async condition holds; return what it returned."""
         async with asyncio.timeout(20):
-            while not (found := await condition()):
+            while True:
+                if found := await condition():
+                    return found
                 await asyncio.sleep(0.05)
-            return found
 
     async def shown(self, name):
         return await self.api("GET", f"viewers/{name}")
 
 
 @contextlib.asynccontextmanager
-async def claims_of(server):
-    policy = await server.policy(lambda one: bool(one.store_epoch))
+async def claims_of(server, old=""):
+    policy = await server.policy(lambda one: one.store_epoch not in ("", old))
     async with RawClaims(f"unix://{server.run_dir / 'redis.sock'}") as claims:
         claims.set_expected(policy.store_epoch, policy.store_run_id)
-        await claims.wait_ready()
+        async with asyncio.timeout(10):
+            await claims.wait_ready()
+        server.epoch = policy.store_epoch
         yield claims
 
 
@@ -149,6 +152,7 @@ async def test_a_viewer_without_a_wallet_pays_in_joins_and_watches(server):
     report = await server.until(settled)
     assert report["differences"] == []
     assert report["is_balanced"]
+    assert report["is_chain_read"]
 
 
 async def test_a_wallet_is_told_what_it_lacks_step_by_step(server):
@@ -191,11 +195,14 @@ async def test_a_wallet_is_told_what_it_lacks_step_by_step(server):
             WALLET, "request_withdraw", operator=server.operator.account, amount=45 * PRICE
         )
 
-        async def is_frozen():
-            answer = await claims.claim(claim(who, stream, made["session"], now - 80))
-            return answer.verdict is Verdict.PURSE and answer
+        seat = (parse_account(who), UUID(stream["id"]).bytes, int(made["session"], 16))
 
-        frozen = await server.until(is_frozen)
+        async def is_frozen():
+            [reading] = await claims.meters([seat])
+            return reading.balance_units < 0
+
+        await server.until(is_frozen)
+        frozen = await claims.claim(claim(who, stream, made["session"], now - 80))
         server.submit(WALLET, "request_withdraw", operator=server.operator.account, amount=0)
 
         async def is_free():
@@ -212,7 +219,7 @@ async def test_a_wallet_is_told_what_it_lacks_step_by_step(server):
         await server.until(is_over)
 
     assert first.verdict is Verdict.GRANTED
-    assert frozen.balance_units < 0
+    assert (frozen.verdict, frozen.balance_units) == (Verdict.PURSE, -5 * PRICE)
     left = await server.api("POST", "tokens", wanted, 403)
     assert left["missing"] == ["join"]
 
@@ -240,7 +247,7 @@ async def test_control_that_starts_again_knows_deposits_joins_and_what_is_spent(
     await server.start_control()
     await server.until_ready()
 
-    async with claims_of(server) as claims:
+    async with claims_of(server, old=server.epoch) as claims:
         old = await claims.claim(claim(ann["account"], stream, made["session"], now - 200, 20))
         new = await claims.claim(claim(ann["account"], stream, made["session"], now - 100))
 

@@ -58,7 +58,7 @@ def _move_odd_plancks(connection: sa.Connection) -> None:
     ).scalar_one()
     columns = ("transfer", "position", "role", "account", "stream", "planck")
     postings = sa.table("postings", *(sa.column(name) for name in columns))
-    rows = []
+    rows: list[dict[str, object]] = []
     for (stream, creator), count in sorted(moved.items()):
         for role, account, planck in (
             ("creator", creator, str(count)),
