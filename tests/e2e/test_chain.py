@@ -28,7 +28,7 @@ from harness import ROOT, Publisher, Server, chromium, counting_proxy, running, 
 
 from tests.fakes import chopsticks
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(400)
 
 WATCH_S = 30
 PRICE = 1_000_000
