@@ -264,16 +264,16 @@ def _witness(records: Records) -> Iterable[Difference]:
     for stream in records.earners:
         settled, amount = chain.totals.get(stream, (0, 0))
         if settled != ticks_of[stream]:
-            what = "ticks settled on the chain"
-            yield Difference(f"stream {stream}", what, ticks_of[stream], settled)
+            had = ticks_of[stream]
+            yield Difference(f"stream {stream}", "ticks settled on the chain", had, settled)
         if amount != cost_of[stream]:
-            what = "planck settled on the chain"
-            yield Difference(f"stream {stream}", what, cost_of[stream], amount)
+            had = cost_of[stream]
+            yield Difference(f"stream {stream}", "planck settled on the chain", had, amount)
     for account, held in chain.held.items():
         purse = records.ledger.get(Holder(Role.VIEWER, account), 0)
         if held != purse:
-            what = "planck in escrow on the chain"
-            yield Difference(f"viewer {account_text(account)}", what, purse, held)
+            viewer = f"viewer {account_text(account)}"
+            yield Difference(viewer, "planck in escrow on the chain", purse, held)
     yield from _credits(records, chain)
 
 

@@ -22,8 +22,9 @@ from mediaserver.processes.bootstrap import EXIT_OK, Start, StartRefusedError
 from metering import keyfile
 from metering.chain.desk import Desk
 from metering.chain.desk_wire import desk_operations
-from metering.chain.events import NodeEvents, events_operations
+from metering.chain.events import events_operations
 from metering.chain.node import Node
+from metering.chain.node_events import NodeEvents
 from metering.chain.pallet_chain import PalletChain
 from metering.chain.remote import SOCKET, RemoteServer, chain_operations
 from metering.errors import InvalidValueError

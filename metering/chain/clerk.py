@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 
 from metering.chain import storage
 from metering.chain.calls import Call
-from metering.chain.desk import Counter, Reading, Was
+from metering.chain.counter import Counter, Reading, Was
 from metering.chain.scale import Codec
 from metering.errors import ChainUnavailableError, ExtrinsicRejectedError
 from metering.keys import KeyPair

@@ -6,7 +6,7 @@ import base64
 from collections.abc import Sequence
 from typing import Any
 
-from metering.chain.desk import ChainFacts, Counter, Draft, Reading, Verdict, Was
+from metering.chain.counter import ChainFacts, Counter, Draft, Reading, Verdict, Was
 from metering.chain.extrinsic import Era, Terms
 from metering.chain.remote import Operation, Remote
 from metering.chain.scale import Hash

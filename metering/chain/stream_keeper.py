@@ -20,7 +20,7 @@ from metering.book.records import StreamRecord
 from metering.book.thread import OffLoop
 from metering.chain import calls, storage
 from metering.chain.clerk import Clerk, decoded
-from metering.chain.desk import ChainFacts
+from metering.chain.counter import ChainFacts
 from metering.chain.facts import PALLET
 from metering.chain.streams import Plan, State, is_there, plan
 from metering.errors import (
