@@ -10,11 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from mediaserver.cli import chain_up, onchain
+from mediaserver.cli import chain_up, development
 from mediaserver.cli.client import Api, CliError
 from mediaserver.processes import children
 from mediaserver.processes.children import Child
-from metering import keys
 from metering.chain import calls, storage
 from metering.chain.clerk import Clerk, decoded
 from metering.chain.desk import Desk
@@ -104,8 +103,7 @@ class DemoChain:
             ChainError: The chain refuses it, or is away.
         """
         operator = parse_account((await asyncio.to_thread(api.get, "operator"))["public_key"])
-        alice = keys.from_seed(onchain.ALICE_SEED)
-        await self._clerk.do(alice, calls.transfer(operator, OPERATOR_PLANCK))
+        await self._clerk.do(development.alice(), calls.transfer(operator, OPERATOR_PLANCK))
         made = await asyncio.to_thread(lambda: api.post("chain", "operator", body={}))
         self._tell(f"the operator {short(operator)} is registered, in block {made['block']}")
 
