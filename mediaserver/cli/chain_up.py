@@ -42,7 +42,6 @@ def add(verbs: Any) -> None:
     up.add_argument(
         "--port", type=int, default=PORT, help=f"of its WebSocket; {PORT}, 0: a free one"
     )
-    up.add_argument("--state", type=Path, help="keep the chain in this folder, and go on from it")
     up.add_argument(
         "--artefacts",
         type=Path,
@@ -71,9 +70,7 @@ def _up(arguments: argparse.Namespace) -> int:
         genesis,
         port=arguments.port,
         mode="Instant",
-        folder=arguments.state,
-        is_kept=arguments.state is not None,
-        # Not SIGKILL: it closes its database.
+        # Not SIGKILL: it removes its temporary files.
         before_exec=die_with(os.getpid(), signal.SIGTERM),
     )
     return asyncio.run(_run(chain, as_json=arguments.json))

@@ -10,24 +10,13 @@ import argparse
 import asyncio
 import os
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from mediaserver.cli.client import EXIT_USAGE, CliError, add_server_options, api_of, show, table
 from mediaserver.settings import load
-from metering import keys
-from metering.chain import calls
-from metering.chain.clerk import Clerk
-from metering.chain.desk import Desk
 from metering.chain.fake_rpc import account_of
-from metering.chain.node import Node
-from metering.errors import ExtrinsicRejectedError, InvalidValueError
-from metering.units import AccountId, account_text
-
-ALICE_SEED: Final = bytes.fromhex(
-    "e5be9a5092b81bca64be81d212e7f2f9eba183bb7a90954f7b76361f6edb5c0a"
-)
-"""``//Alice`` of the well-known development phrase: whoever has a development chain has it."""
-_REQUEST_S: Final = 30.0
+from metering.errors import InvalidValueError
+from metering.units import account_text
 
 
 def add(groups: Any) -> None:
@@ -174,19 +163,9 @@ def _fund(arguments: argparse.Namespace) -> int:
     if not arguments.planck.isdecimal() or not int(arguments.planck):
         raise CliError(f"{arguments.planck} is not planck: a whole number above 0", EXIT_USAGE)
     url = arguments.url or load(arguments.config, os.environ).chain.url
-    block, free = asyncio.run(_send(url, account, int(arguments.planck)))
+    from mediaserver.cli import development  # noqa: PLC0415 -- the chain's library loads slowly
+
+    block, free = asyncio.run(development.fund(url, account, int(arguments.planck)))
     answer = {"account": account_text(account), "block": block, "free": str(free)}
     show(arguments, answer, f"{answer['account']} has {free} planck free as of block {block}")
     return 0
-
-
-async def _send(url: str, account: AccountId, planck: int) -> tuple[int, int]:
-    alice = keys.from_seed(ALICE_SEED)
-    async with Node(url, _REQUEST_S) as node:
-        clerk = Clerk(Desk(node))
-        if await clerk.free(alice.account) <= planck:
-            raise ExtrinsicRejectedError(
-                f"//Alice has no {planck} planck at {url}: is it a development chain?"
-            )
-        block = await clerk.do(alice, calls.transfer(account, planck))
-        return block, await clerk.free(account)

@@ -42,8 +42,7 @@ class Chopsticks:
         port: To listen on; 0 takes a free one.
         mode: ``Manual`` makes blocks on `new_block` only, ``Instant`` at each extrinsic, ``Batch``
             a moment after.
-        folder: Where its configuration, log and database are kept; a temporary one by default.
-        is_kept: Keep a database, and go on from it at the next start.
+        folder: Where its configuration and log are kept; a temporary one by default.
         before_exec: Run in the child before its program.
 
     Attributes:
@@ -58,14 +57,12 @@ class Chopsticks:
         port: int = 0,
         mode: str = "Manual",
         folder: Path | None = None,
-        is_kept: bool = False,
         before_exec: Callable[[], None] | None = None,
     ) -> None:
         self._tools = tools
         self._genesis = genesis
         self._port = port
         self._mode = mode
-        self._is_kept = is_kept
         self._before_exec = before_exec
         self._temporary = folder is None
         self._folder = folder or Path(tempfile.mkdtemp(prefix="vk-chopsticks-"))
@@ -174,7 +171,9 @@ class Chopsticks:
         return call(self._port, method, *parameters)
 
     def _configuration(self) -> dict[str, Any]:
-        shown: dict[str, Any] = {
+        # No `db`: its native module is not built (npm's install scripts are not run), and after a
+        # resume chopsticks answers another genesis hash than the one that is signed for.
+        return {
             "genesis": str(self._genesis.resolve()),
             "host": "127.0.0.1",
             "port": self._port,
@@ -182,16 +181,11 @@ class Chopsticks:
             "mock-signature-host": False,
             "runtime-log-level": 1,
         }
-        if self._is_kept:
-            # On the command line `resume` is refused; in the file it is taken.
-            shown |= {"db": str((self._folder / "chain.sqlite3").resolve()), "resume": True}
-        return shown
 
     def _path(self) -> str:
         """Return PATH with the Node that npm may have brought along in front."""
-        modules = self._tools / "node_modules"
-        brought = [str(modules / f"node-linux-{kind}" / "bin") for kind in ("x64", "arm64")]
-        return os.pathsep.join([*brought, os.environ.get("PATH", "")])
+        brought = sorted(self._tools.resolve().glob("node_modules/node-*/bin"))
+        return os.pathsep.join([*map(str, brought), os.environ.get("PATH", "")])
 
     def _last_lines(self) -> str:
         try:

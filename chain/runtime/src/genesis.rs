@@ -108,7 +108,9 @@ const fn hex(text: &str) -> [u8; 32] {
 #[cfg(test)]
 mod tests {
 	use super::*;
-	use crate::{Balances, Runtime, Sudo, System};
+	use crate::{Balances, Runtime, RuntimeCall, RuntimeOrigin, Sudo, System};
+	use alloc::boxed::Box;
+	use frame_support::assert_ok;
 	use sp_runtime::BuildStorage;
 
 	#[test]
@@ -122,7 +124,11 @@ mod tests {
 					account.path
 				);
 			}
-			assert_eq!(Sudo::key(), Some(ACCOUNTS[0].public.into()));
+			let remark = Box::new(RuntimeCall::System(frame_system::Call::remark { remark: vec![] }));
+			assert_ok!(Sudo::sudo(
+				RuntimeOrigin::signed(ACCOUNTS[0].public.into()),
+				remark
+			));
 			assert_eq!(Balances::free_balance(pot()), EXISTENTIAL_DEPOSIT);
 			assert!(System::account_exists(&pot()));
 			let all: Balance = ACCOUNTS.iter().map(|account| account.balance).sum();

@@ -8,6 +8,13 @@
 
 extern crate alloc;
 
+// Before `apis`, which uses the macros that it defines.
+#[cfg(feature = "runtime-benchmarks")]
+#[macro_use]
+mod benchmarks {
+	frame_benchmarking::define_benchmarks!([pallet_tick_stream, TickStream]);
+}
+
 pub mod apis;
 pub mod constants;
 pub mod genesis;
@@ -196,9 +203,17 @@ impl pallet_tick_stream::Config for Runtime {
 	type PriceNotice = ConstU64<60>;
 	type OperatorBond = OperatorBond;
 	type MaxJoinDuration = ConstU64<{ 30 * DAYS }>;
+	#[cfg(feature = "runtime-benchmarks")]
+	type BenchmarkHelper = Clock;
 }
 
+/// Sets pallet-timestamp, which is the pallet's clock.
 #[cfg(feature = "runtime-benchmarks")]
-mod benchmarks {
-	frame_benchmarking::define_benchmarks!([pallet_tick_stream, TickStream]);
+pub struct Clock;
+
+#[cfg(feature = "runtime-benchmarks")]
+impl pallet_tick_stream::BenchmarkHelper for Clock {
+	fn set_time(seconds: u64) {
+		Timestamp::set_timestamp(seconds * 1_000);
+	}
 }
