@@ -69,7 +69,7 @@ async def reconcile(
     off_loop: OffLoop,
     *,
     has_journal: bool = True,
-    chain: ChainReads | None = None,
+    reads: ChainReads | None = None,
     operator: AccountId = NOBODY,
 ) -> Reconciliation:
     """Derive the books again from the raw records, while everything goes on.
@@ -82,7 +82,7 @@ async def reconcile(
         store: Where ticks are pending; None when it is away: then they are left out.
         off_loop: The thread of the book.
         has_journal: Settlement goes to the local journal: compare with it.
-        chain: Settlement goes to a chain: compare with its storage, when it answers.
+        reads: Settlement goes to a chain: compare with its storage, when it answers.
         operator: Whose batches and escrows.
 
     Raises:
@@ -97,8 +97,8 @@ async def reconcile(
         for shard in range(SHARDS):
             leftovers += await store.leftovers(shard, numbers.get(shard, 0))
     records, counters = await off_loop(lambda: read(book, leftovers, has_journal=has_journal))
-    if chain is not None:
-        records, counters = await _witnessed(book, off_loop, chain, operator, leftovers)
+    if reads is not None:
+        records, counters = await _witnessed(book, off_loop, reads, operator, leftovers)
     if store is not None and before is not None:
         after = await store.totals()
         records = replace(records, store_metered=(before.metered_ticks, after.metered_ticks))
@@ -110,7 +110,7 @@ async def reconcile(
 async def _witnessed(
     book: Book,
     off_loop: OffLoop,
-    chain: ChainReads,
+    reads: ChainReads,
     operator: AccountId,
     leftovers: list[CutLine],
 ) -> tuple[Records, Counters]:
@@ -132,7 +132,7 @@ async def _witnessed(
         if cursor is None:
             break
         try:
-            found = await witness(chain, records, cursor.hash, operator)
+            found = await witness(reads, records, cursor.hash, operator)
         except ChainError as error:
             _log.warning("metering.reconcile.blind", error=str(error))
             break
