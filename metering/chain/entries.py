@@ -39,26 +39,25 @@ def encode(entries: Iterable[Entry]) -> bytes:
     Raises:
         InvalidValueError: If a key comes twice or a number does not fit its field.
     """
-    ordered = sorted(entries, key=lambda entry: canonical_key(entry.key))
-    out = bytearray(_compact(len(ordered)))
-    before: EntryKey | None = None
-    for entry in ordered:
-        key = entry.key
+    keyed = [(canonical_key(entry.key), entry.cumulative) for entry in entries]
+    keyed.sort()
+    pack = _ENTRY.pack
+    before: tuple[int, bytes, int, int] | None = None
+    out = [_compact(len(keyed))]
+    for key, cumulative in keyed:
         if key == before:
             raise InvalidValueError(f"entry {key} comes twice in one batch")
         before = key
-        if not (0 <= key.join <= U32_MAX and 0 <= key.version <= U32_MAX):
-            raise InvalidValueError(f"join {key.join} or version {key.version} is not a u32")
-        if not 0 < entry.cumulative <= U64_MAX:
-            raise InvalidValueError(f"cumulative {entry.cumulative} is 0 or does not fit a u64")
-        out += _ENTRY.pack(
-            key.stream.int.to_bytes(16, "little"),
-            key.account,
-            key.join,
-            key.version,
-            entry.cumulative,
-        )
-    return bytes(out)
+        stream, account, join, version = key
+        try:
+            out.append(pack(stream.to_bytes(16, "little"), account, join, version, cumulative))
+        except struct.error as error:
+            raise InvalidValueError(
+                f"join {join}, version {version} or cumulative {cumulative} does not fit its field"
+            ) from error
+        if cumulative == 0:
+            raise InvalidValueError("cumulative 0 says nothing: leave the entry out")
+    return b"".join(out)
 
 
 def decode(data: bytes) -> tuple[Entry, ...]:
