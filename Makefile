@@ -20,8 +20,8 @@ help:  ## What can be done here
 setup: $(VENV)/.runtime page  ## Install what the server needs and build the watch page
 page: mediaserver/api/static/index.html
 
-demo: setup  ## Everything embedded: a test picture published over WHIP, the watch page's URL printed (PORT=, EDGE=1)
-	@$(if $(EDGE),scripts/need nginx;) exec $(BIN)/vilokanam demo --port $(PORT) $(if $(EDGE),--edge) $(DEMO_ARGS)
+demo: setup $(if $(CHAIN),chain-tools)  ## Everything embedded: a test picture published over WHIP, the watch page's URL printed (PORT=, EDGE=1, CHAIN=1)
+	@$(if $(EDGE),scripts/need nginx;) exec $(BIN)/vilokanam demo --port $(PORT) $(if $(EDGE),--edge) $(if $(CHAIN),--chain) $(DEMO_ARGS)
 
 test: setup $(VENV)/.dev chain-tools  ## All tests: unit, contract, integration, e2e
 	@scripts/need redis-server nginx chromium

@@ -222,12 +222,18 @@ def _planck_texts(settings: Settings) -> Iterator[str]:
         text: str = getattr(price, key)
         if not _PLANCK.fullmatch(text) or int(text) > PLANCK_MAX:
             yield f'price.{key}: "{text}" is not planck; use a whole decimal number such as "1000"'
-    alarm = settings.chain.exposure_alarm_planck
-    if not _PLANCK.fullmatch(alarm) or int(alarm) > PLANCK_MAX:
-        yield (
-            f'chain.exposure_alarm_planck: "{alarm}" is not planck; use a whole decimal number '
-            'such as "1000", or "0" for no alarm'
-        )
+    chain = settings.chain
+    for key, remedy in (
+        ("provisional_cap_planck", 'or "0" for no credit before finality'),
+        ("viewer_float_planck", "enough for the chain's existential deposit and some fees"),
+        ("exposure_alarm_planck", 'or "0" for no alarm'),
+    ):
+        text = getattr(chain, key)
+        if not _PLANCK.fullmatch(text) or int(text) > PLANCK_MAX:
+            yield (
+                f'chain.{key}: "{text}" is not planck; use a whole decimal number such as "1000", '
+                f"{remedy}"
+            )
     if price.quantum_planck == "0":
         yield 'price.quantum_planck: "0" counts nothing; use "1" or more'
     if not _SYMBOL.fullmatch(price.asset_symbol):

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from metering import ticks
-from metering.ledger import Holder, Role, cost, split
+from metering.ledger import NOBODY, Holder, Role, cost, split
 from metering.units import AccountId, CutLine, EntryKey, Planck, Run, account_text
 
 
@@ -41,6 +41,30 @@ class Earner:
 
 
 @dataclass(frozen=True, slots=True)
+class ChainState:
+    """What a chain's own storage says, at the finalized block up to which the book has read it.
+
+    Attributes:
+        last_seq: Newest batch of this operator.
+        settled: Cumulative ticks of each entry of the book that it knows.
+        joins: Stream, account and join number of each session that is still there; one that ended
+            long ago may have been removed.
+        held: Planck in the escrow of each viewer.
+        totals: Ticks and planck that each stream ever had settled.
+        credits: Planck that each payee has earned and not taken out.
+        outcomes: Hash of the entries, and places of the refused ones, of the newest batches.
+    """
+
+    last_seq: int
+    settled: Mapping[EntryKey, int]
+    joins: frozenset[tuple[UUID, AccountId, int]]
+    held: Mapping[AccountId, int]
+    totals: Mapping[UUID, tuple[int, int]]
+    credits: Mapping[AccountId, int]
+    outcomes: Mapping[int, tuple[bytes, tuple[int, ...]]]
+
+
+@dataclass(frozen=True, slots=True)
 class Records:
     """The raw records, all read at about the same time; pending before the book.
 
@@ -56,6 +80,12 @@ class Records:
             book; None when it was not asked.
         store_metered: Least and most ticks that the store counted while this was read; None when it
             was not asked.
+        withdrawals: What left each viewer's escrow.
+        batches: Hash of the entries, and places of the refused ones, of each batch that is final in
+            the book; only with a chain.
+        witness: What the chain itself says; None when it was not asked.
+        operator: The platform's account, which the chain pays its share to.
+        ended: Joins that may have been removed from the chain.
     """
 
     booked: tuple[tuple[EntryKey, tuple[Run, ...]], ...]
@@ -67,6 +97,11 @@ class Records:
     unbalanced: tuple[tuple[str, str, Planck], ...] = ()
     chain: Mapping[EntryKey, int] | None = None
     store_metered: tuple[int, int] | None = None
+    withdrawals: Mapping[AccountId, Planck] = field(default_factory=dict)
+    batches: Mapping[int, tuple[bytes, tuple[int, ...]]] = field(default_factory=dict)
+    witness: ChainState | None = None
+    operator: AccountId = NOBODY
+    ended: frozenset[tuple[UUID, AccountId, int]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +155,7 @@ def audit(records: Records) -> tuple[tuple[Row, ...], tuple[Difference, ...]]:
         *_twice(records),
         *_counts(records, booked),
         *_chain(records),
+        *_witness(records),
         *_money(records),
         *_store(records),
     ]
@@ -203,12 +239,77 @@ def _chain(records: Records) -> Iterable[Difference]:
             yield Difference(_subject(key), "settled on the chain", in_book, on_chain)
 
 
+def _witness(records: Records) -> Iterable[Difference]:
+    """Name whatever the chain's own storage says otherwise than the book."""
+    chain = records.witness
+    if chain is None:
+        return
+    last = max(records.batches, default=0)
+    if chain.last_seq != last:
+        yield Difference("the operator", "newest batch final on the chain", last, chain.last_seq)
+    for seq, (hashed, refused) in records.batches.items():
+        if seq not in chain.outcomes:
+            continue
+        other, not_taken = chain.outcomes[seq]
+        if other != hashed:
+            yield Difference(f"batch {seq}", "final on the chain with other content", 0, 1)
+        for place in sorted(set(refused) ^ set(not_taken)):
+            was, there = int(place in refused), int(place in not_taken)
+            yield Difference(f"batch {seq}, entry {place}", "refused by the chain", was, there)
+    ticks_of: dict[UUID, int] = defaultdict(int)
+    cost_of: dict[UUID, int] = defaultdict(int)
+    for key, counts in records.entries.items():
+        ticks_of[key.stream] += counts.settled
+        cost_of[key.stream] += cost(counts.settled, counts.planck_per_tick)
+        join = (key.stream, key.account, key.join)
+        found = chain.settled.get(key, 0)
+        # Where each entry was compared already, it is named once.
+        is_open = records.chain is None
+        if (
+            is_open
+            and found != counts.settled
+            and (join in chain.joins or join not in records.ended)
+        ):
+            yield Difference(_subject(key), "settled on the chain", counts.settled, found)
+    for stream in records.earners:
+        settled, amount = chain.totals.get(stream, (0, 0))
+        if settled != ticks_of[stream]:
+            had = ticks_of[stream]
+            yield Difference(f"stream {stream}", "ticks settled on the chain", had, settled)
+        if amount != cost_of[stream]:
+            had = cost_of[stream]
+            yield Difference(f"stream {stream}", "planck settled on the chain", had, amount)
+    for account, held in chain.held.items():
+        purse = records.ledger.get(Holder(Role.VIEWER, account), 0)
+        if held != purse:
+            viewer = f"viewer {account_text(account)}"
+            yield Difference(viewer, "planck in escrow on the chain", purse, held)
+    yield from _credits(records, chain)
+
+
+def _credits(records: Records, chain: ChainState) -> Iterable[Difference]:
+    """Name each payee who has more on the chain than they earned; less was taken out."""
+    earned: dict[AccountId, int] = defaultdict(int)
+    for holder, planck in records.ledger.items():
+        if holder.role is Role.CREATOR:
+            earned[holder.account] += planck
+        elif holder.role is Role.PLATFORM:
+            earned[records.operator] += planck
+    for account, there in chain.credits.items():
+        if there > earned[account]:
+            subject = f"payee {account_text(account)}"
+            yield Difference(subject, "credit on the chain, at most", earned[account], there)
+
+
 def _money(records: Records) -> Iterable[Difference]:
     """Name each holder whose balance is not what deposits and settled ticks make."""
     expected: dict[Holder, int] = defaultdict(int)
     for account, planck in records.deposits.items():
         expected[Holder(Role.OUTSIDE)] -= planck
         expected[Holder(Role.VIEWER, account)] += planck
+    for account, planck in records.withdrawals.items():
+        expected[Holder(Role.OUTSIDE)] += planck
+        expected[Holder(Role.VIEWER, account)] -= planck
     for key, counts in records.entries.items():
         earner = records.earners.get(key.stream)
         if earner is None:

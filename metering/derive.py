@@ -11,9 +11,10 @@ from typing import Final
 from uuid import UUID
 
 from metering import ticks
-from metering.book.records import BookedTicks, EntryRecord
-from metering.price import to_units
-from metering.store.state import PurseState, WatchedState
+from metering.book.records import BookedTicks, EntryRecord, Funds
+from metering.caps import Join, JoinLimits, caps_of
+from metering.price import UNITS_MAX, to_units
+from metering.store.state import JoinState, PurseState, WatchedState
 from metering.units import AccountId, CutLine, EntryKey, Planck, Run, Units
 
 _DAY_S: Final = 86400
@@ -55,8 +56,10 @@ def watched_states(
 
 
 def purse_states(
-    deposits: Mapping[AccountId, Planck],
+    funds: Mapping[AccountId, Funds],
     *,
+    provisional: Mapping[AccountId, Planck],
+    frozen: Mapping[AccountId, Planck],
     quantum: int,
     limits: tuple[Units, Units],
     entries: Sequence[EntryRecord],
@@ -68,7 +71,9 @@ def purse_states(
     """Return every purse of a shard: what was paid in and spent, booked and pending.
 
     Args:
-        deposits: Of every account of the shard, in planck.
+        funds: Of every account of the shard.
+        provisional: Credit for deposits that are not final.
+        frozen: Asked back, as of the newest head; what `funds` has where it is silent.
         quantum: Planck per unit.
         limits: Units that one stream, and one day, may take; 0 for no limit.
         entries: Of the shard.
@@ -93,7 +98,7 @@ def purse_states(
     return tuple(
         PurseState(
             account,
-            to_units(deposited, quantum),
+            whole_units(had.net, quantum),
             to_units(Planck(spent[account]), quantum),
             *limits,
             to_units(Planck(today[account]), quantum),
@@ -101,6 +106,49 @@ def purse_states(
                 (stream.bytes, to_units(Planck(planck), quantum))
                 for stream, planck in by_stream[account].items()
             ),
+            whole_units(provisional.get(account, Planck(0)), quantum),
+            frozen_units(frozen.get(account, had.frozen), quantum),
         )
-        for account, deposited in deposits.items()
+        for account, had in funds.items()
     )
+
+
+def join_states(
+    joins: Iterable[Join],
+    *,
+    limits: JoinLimits,
+    quantum: int,
+    skew_s: int,
+    entries: Sequence[EntryRecord],
+    pending: Sequence[CutLine],
+    prices: Mapping[tuple[UUID, int], Planck],
+) -> tuple[JoinState, ...]:
+    """Return joins of the chain with what they have had: booked and pending, of all versions."""
+    had: dict[tuple[AccountId, UUID, int], dict[int, int]] = defaultdict(lambda: defaultdict(int))
+    for key, count in [(entry.key, entry.booked) for entry in entries] + [
+        (line.key, ticks.count(line.runs)) for line in pending
+    ]:
+        had[key.account, key.stream, key.join][key.version] += count
+    found = []
+    for join in joins:
+        counts = had.get((join.account, join.stream, join.number), {})
+        cost = sum(count * prices[join.stream, version] for version, count in counts.items())
+        found.append(
+            JoinState(
+                caps_of(join, limits, quantum, skew_s),
+                sum(counts.values()),
+                to_units(Planck(cost), quantum),
+                tuple(sorted(version for version, count in counts.items() if count)),
+            )
+        )
+    return tuple(found)
+
+
+def whole_units(planck: Planck, quantum: int) -> Units:
+    """Return the whole units in an amount that somebody else chose, no more than Redis counts."""
+    return Units(min(planck // quantum, UNITS_MAX))
+
+
+def frozen_units(planck: Planck, quantum: int) -> Units:
+    """Return what must not be spent when `planck` is asked back: a part of a unit counts whole."""
+    return Units(min(-(-planck // quantum), UNITS_MAX))

@@ -15,6 +15,8 @@ MeteringError
     ├── ExtrinsicRejectedError   a person must look
     ├── ExtrinsicExpiredError    sign the same batch again
     ├── OutcomeUnknownError      ask the chain first
+    ├── BlockPrunedError         operator: the node forgot a block that the book has not taken
+    ├── OtherChainError          operator: the node follows another chain than the book
     ├── BatchTooLargeError       seal its entries in smaller batches
     ├── OperatorNotReadyError    operator: register, activate or fund the key; settlement waits
     ├── RuntimeUnsupportedError  operator: no settling on this runtime until one of both is updated
@@ -82,6 +84,14 @@ class ExtrinsicExpiredError(ChainError):
 
 class OutcomeUnknownError(ChainError):
     """It cannot be told whether the bytes took effect: ask the finalized state first."""
+
+
+class BlockPrunedError(ChainError):
+    """The node has forgotten what the book needs of a block: ask one that keeps its history."""
+
+
+class OtherChainError(ChainError):
+    """The node's finalized blocks are not those that the book has taken: nothing is written."""
 
 
 class BatchTooLargeError(ChainError):

@@ -111,6 +111,16 @@ def deposit_postings(account: AccountId, planck: Planck) -> tuple[Posting, ...]:
     )
 
 
+def withdrawal_postings(account: AccountId, planck: Planck) -> tuple[Posting, ...]:
+    """Return the postings of money that left a viewer's escrow."""
+    return balanced(
+        (
+            Posting(Holder(Role.VIEWER, account), Planck(-planck)),
+            Posting(Holder(Role.OUTSIDE), planck),
+        )
+    )
+
+
 def settlement_postings(settled: Iterable[Settled]) -> tuple[Posting, ...]:
     """Return the postings of what one batch settled, one per holder, those of nothing left out.
 

@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
+import structlog
+
 from metering.audit import Difference, Earner, EntryCounts, Records, Row, audit
 from metering.book.book import Book
-from metering.book.records import BatchRecord, Counters, Restore
+from metering.book.records import BatchRecord, Counters, Cursor, Restore
 from metering.book.thread import OffLoop
 from metering.chain import journal
 from metering.chain.compare import read_settled
 from metering.chain.entries import decode
+from metering.chain.witness import ChainReads, witness
 from metering.derive import less_booked
+from metering.errors import ChainError
+from metering.ledger import NOBODY
 from metering.ports import Chain, ChainSettled
 from metering.settlement import BatchState
 from metering.store.state import StoreTotals
-from metering.units import SHARDS, CutLine, EntryKey
+from metering.units import SHARDS, AccountId, CutLine, EntryKey
+
+_ALIGN_TIMES: Final = 10
+_ALIGN_S: Final = 0.5
+
+_log = structlog.get_logger(room="metering")
 
 _OPEN_MAX: Final = 100
 """Open batches that are looked through: as many as may be in flight, and more."""
@@ -42,12 +54,14 @@ class Reconciliation:
         differences: Empty when the books balance.
         counters: Ticks beside the bill, as of the last round of cuts.
         restores: Each time at which the book was found to be an older one.
+        is_chain_read: The chain's own storage was compared too.
     """
 
     rows: tuple[Row, ...]
     differences: tuple[Difference, ...]
     counters: Counters
     restores: tuple[Restore, ...]
+    is_chain_read: bool = False
 
     @property
     def is_balanced(self) -> bool:
@@ -61,6 +75,8 @@ async def reconcile(
     off_loop: OffLoop,
     *,
     has_journal: bool = True,
+    reads: ChainReads | None = None,
+    operator: AccountId = NOBODY,
     chain: Chain | None = None,
 ) -> Reconciliation:
     """Derive the books again from the raw records, while everything goes on.
@@ -73,6 +89,8 @@ async def reconcile(
         store: Where ticks are pending; None when it is away: then they are left out.
         off_loop: The thread of the book.
         has_journal: Settlement goes to the local journal: compare with it.
+        reads: Settlement goes to a chain: compare with its storage, when it answers.
+        operator: Whose batches and escrows.
         chain: Settlement goes to a chain that keeps entries: compare with those.
 
     Raises:
@@ -88,10 +106,13 @@ async def reconcile(
         for shard in range(SHARDS):
             leftovers += await store.leftovers(shard, numbers.get(shard, 0))
     records, counters = await off_loop(lambda: read(book, leftovers, has_journal=has_journal))
+    if reads is not None:
+        records, counters = await _witnessed(book, off_loop, reads, operator, leftovers)
     if store is not None and before is not None:
         after = await store.totals()
         records = replace(records, store_metered=(before.metered_ticks, after.metered_ticks))
-    if chain is not None:
+    is_blind = reads is not None and records.witness is None
+    if chain is not None and not is_blind:
         # After the book: what the chain has settled since is recognised by the open batches, those
         # that were open when it was asked and those that were sealed meanwhile.
         opened = await off_loop(lambda: book.open_batches(_OPEN_MAX))
@@ -101,7 +122,62 @@ async def reconcile(
             records = replace(records, chain=settled_by_chain(records, settled, opened))
     rows, differences = audit(records)
     restores = tuple(await off_loop(book.restores))
-    return Reconciliation(rows, differences, counters, restores)
+    return Reconciliation(rows, differences, counters, restores, records.witness is not None)
+
+
+async def _witnessed(
+    book: Book,
+    off_loop: OffLoop,
+    reads: ChainReads,
+    operator: AccountId,
+    leftovers: list[CutLine],
+) -> tuple[Records, Counters]:
+    """Return the records with what the chain says at the block up to which the book has read it.
+
+    A batch may be final there and not yet closed in the book, or the other way round, for a second
+    or two: both are read again until they speak of the same batch.
+    """
+
+    def again() -> tuple[Records, Counters, Cursor | None]:
+        records, counters = read(book, leftovers, has_journal=False)
+        found = of_chain(book, records, operator)
+        return found, counters, book.chain_cursor()
+
+    for attempt in range(_ALIGN_TIMES):
+        if attempt:
+            await asyncio.sleep(_ALIGN_S)
+        records, counters, cursor = await off_loop(again)
+        if cursor is None:
+            break
+        try:
+            found = await witness(reads, records, cursor.hash, operator)
+        except ChainError as error:
+            _log.warning("metering.reconcile.blind", error=str(error))
+            break
+        records = replace(records, witness=found)
+        if found.last_seq == max(records.batches, default=0):
+            break
+    return records, counters
+
+
+def of_chain(book: Book, records: Records, operator: AccountId) -> Records:
+    """Return records of the book with what is to be compared with a chain."""
+    refused: dict[int, list[int]] = defaultdict(list)
+    for one in book.refusals():
+        refused[one.seq].append(one.position)
+    batches = {}
+    before: int | None = None
+    while found := book.batches(before_seq=before):
+        for batch in found:
+            before = batch.seq
+            if batch.state is BatchState.FINALIZED:
+                batches[batch.seq] = (bytes(batch.hash), tuple(sorted(refused[batch.seq])))
+    return replace(
+        records,
+        batches=batches,
+        operator=operator,
+        ended=frozenset((join.stream, join.account, join.number) for join in book.ended_joins()),
+    )
 
 
 def read(book: Book, leftovers: list[CutLine], *, has_journal: bool) -> tuple[Records, Counters]:
@@ -127,6 +203,7 @@ def read(book: Book, leftovers: list[CutLine], *, has_journal: bool) -> tuple[Re
         book.ledger(),
         tuple(book.unbalanced_transfers()),
         settled_by_journal(book) if has_journal else None,
+        withdrawals=book.withdrawals(),
     )
     return records, book.counters()
 

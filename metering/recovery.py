@@ -25,15 +25,19 @@ import structlog
 from metering import ticks
 from metering.book.book import Book
 from metering.book.records import (
+    EntryRecord,
     Floor,
     Recovered,
     SessionRecord,
     UnbilledTicks,
 )
 from metering.book.thread import OffLoop
-from metering.derive import less_booked, purse_states, watched_states
+from metering.caps import JoinLimits
+from metering.chain.escrow import Overlay, overlaid
+from metering.derive import join_states, less_booked, purse_states, watched_states
 from metering.store.state import (
     EndedSession,
+    JoinState,
     SessionGrant,
     ShardMark,
     ShardState,
@@ -88,6 +92,7 @@ class RecoveryPolicy:
         session_limit_units: What one session may spend, 0 for no limit.
         stream_limit_units: What one stream may take of a purse, 0 for no limit.
         day_limit_units: What one day may take of a purse, 0 for no limit.
+        has_joins: Batches are settled on a chain: every session keeps to the caps of its join.
     """
 
     watched_hours: int
@@ -96,6 +101,7 @@ class RecoveryPolicy:
     session_limit_units: Units = Units(0)  # noqa: RUF009 -- a NewType: an int, immutable
     stream_limit_units: Units = Units(0)  # noqa: RUF009 -- a NewType: an int, immutable
     day_limit_units: Units = Units(0)  # noqa: RUF009 -- a NewType: an int, immutable
+    has_joins: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +136,9 @@ class _Work:
     prices: dict[tuple[UUID, int], Planck]
     live: dict[int, list[SessionRecord]]
     ended: dict[int, list[SessionRecord]]
+    overlay: Overlay | None
+    limits: JoinLimits | None
+    chain_s: int
     floors: list[Floor] = field(default_factory=list)
     pending_ticks: int = 0
     dropped_ticks: int = 0
@@ -148,6 +157,7 @@ async def recover(
     policy: RecoveryPolicy,
     *,
     newest_tick: int = 0,
+    overlay: Overlay | None = None,
 ) -> Recovery:
     """Rebuild Redis from the book, unless it is the one that was last recovered.
 
@@ -158,6 +168,7 @@ async def recover(
         now_ms: Unix time.
         policy: The settings.
         newest_tick: Newest second that was planned by any stream: matters after a restored book.
+        overlay: What the chain's blocks after the finalized one say, when it is known.
 
     Raises:
         StoreUnavailableError: Redis went away meanwhile: recover again.
@@ -190,6 +201,9 @@ async def recover(
         await off_loop(book.prices),
         _by_shard(await off_loop(lambda: book.sessions_live(now_ms))),
         _by_shard(await off_loop(lambda: book.sessions_ended(ended_ms, now_ms))),
+        overlay,
+        await off_loop(book.join_limits) if policy.has_joins else None,
+        cursor.at_s if (cursor := await off_loop(book.chain_cursor)) else 0,
     )
     marks = await store.marks()
     named = secrets.token_hex(8)
@@ -264,14 +278,19 @@ def _shard_state(
     """Return what a shard must hold; what is to be forgiven is noted in the book before."""
     entries = book.entries(shard)
     counts = {entry.key: entry.booked for entry in entries}
-    deposits = book.deposits_of(shard)
+    funds = book.funds_of_shard(shard)
+    overlay = work.overlay
+    cursor = book.chain_cursor()
+    if overlay is not None and (cursor is None or overlay.base.number != cursor.number):
+        # The book has gone on since: what was provisional may be in it. It is told again soon.
+        overlay = None
     oldest = min([work.oldest] + [run.first for line in leftovers for run in line.runs])
     booked = book.booked_ticks(shard, oldest)
     fresh = less_booked(leftovers, booked, counts)
     pending = tuple(
         line
         for line in fresh
-        if line.key.account in deposits and (line.key.stream, line.key.version) in work.prices
+        if line.key.account in funds and (line.key.stream, line.key.version) in work.prices
     )
     dropped = [line for line in fresh if line not in pending]
     if dropped:
@@ -284,7 +303,9 @@ def _shard_state(
         work.floors.append(floor)
     return ShardState(
         purses=purse_states(
-            deposits,
+            funds,
+            provisional=overlay.provisional if overlay else {},
+            frozen=overlay.frozen if overlay else {},
             quantum=book.asset.quantum,
             limits=(work.policy.stream_limit_units, work.policy.day_limit_units),
             entries=entries,
@@ -311,6 +332,35 @@ def _shard_state(
         ),
         forgiven=_forgiven(book.forgiven(shard, work.oldest), mark, work.oldest),
         newly_forgiven=_total(dropped),
+        joins=_joins(book, work, shard, entries, pending),
+    )
+
+
+def _joins(
+    book: Book,
+    work: _Work,
+    shard: int,
+    entries: Sequence[EntryRecord],
+    pending: Sequence[CutLine],
+) -> tuple[JoinState, ...]:
+    """Return the joins of a shard for which claims or evidence may still come."""
+    if work.limits is None:
+        return ()
+    streams = {stream for stream, _ in work.prices}
+    known = book.joins_of_shard(shard, work.chain_s - work.limits.notice_s)
+    found = [
+        join
+        for join in overlaid(known, work.overlay.joins if work.overlay else ())
+        if shard_of(join.account) == shard and join.stream in streams
+    ]
+    return join_states(
+        found,
+        limits=work.limits,
+        quantum=book.asset.quantum,
+        skew_s=work.overlay.skew_s if work.overlay else 0,
+        entries=entries,
+        pending=pending,
+        prices=work.prices,
     )
 
 
@@ -345,6 +395,7 @@ def _grant(session: SessionRecord, policy: RecoveryPolicy) -> SessionGrant:
         session.join,
         policy.session_limit_units,
         session.expires_ms,
+        is_capped=policy.has_joins,
     )
 
 

@@ -50,3 +50,7 @@ class ChainSettings:
     in_flight_max: int = field(default=4, metadata={"low": 1, "high": 32})
     request_timeout_s: int = field(default=10, metadata={"low": 1, "high": 300})
     exposure_alarm_planck: str = "1000000000000000"
+    creator_float_planck: str = "10000000000"
+    provisional_cap_planck: str = "1000000000000"
+    viewer_float_planck: str = "100000000000"
+    escrow_from_block: int = field(default=1, metadata={"low": 1, "high": 4294967295})

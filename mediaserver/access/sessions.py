@@ -39,7 +39,14 @@ class ViewerSession:
 
 
 def new_session(
-    number: int, account: AccountId, stream: UUID, now_ms: int, ttl_s: int
+    number: int,
+    account: AccountId,
+    stream: UUID,
+    now_ms: int,
+    ttl_s: int,
+    *,
+    join: int = JOIN_FIRST,
+    till_ms: int | None = None,
 ) -> ViewerSession:
     """Return a session that begins now.
 
@@ -49,12 +56,15 @@ def new_session(
         stream: Which stream.
         now_ms: Unix time.
         ttl_s: How long its token lives.
+        join: Join number that its ticks are entered under.
+        till_ms: Unix time at which the join ends: the token lives no longer.
 
     Raises:
         ValueError: If `number` is 0 or does not fit 64 bits.
     """
     if not 0 < number < 1 << SESSION_ID_BITS:
         raise ValueError(f"session {number} is not 1 to 64 bits")
-    return ViewerSession(
-        SessionId(number), account, stream, JOIN_FIRST, now_ms, now_ms + ttl_s * 1000
-    )
+    expires_ms = now_ms + ttl_s * 1000
+    if till_ms is not None:
+        expires_ms = min(expires_ms, till_ms)
+    return ViewerSession(SessionId(number), account, stream, join, now_ms, expires_ms)

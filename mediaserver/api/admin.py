@@ -7,7 +7,7 @@ from typing import Final
 
 from aiohttp import web
 
-from mediaserver.api import body, context, ledger, own, streams, tokens, viewers
+from mediaserver.api import body, chain, context, ledger, own, streams, tokens, viewers
 from mediaserver.api.context import Context
 from mediaserver.api.forward import FORWARDED_FOR
 from mediaserver.api.problems import ApiError, Handler, as_problems
@@ -27,7 +27,7 @@ def application(shared: Context) -> web.Application:
     )
     app[context.CONTEXT] = shared
     app[own.ALLOWANCE] = own.Allowance()
-    for room in (streams, viewers, tokens, ledger, own):
+    for room in (streams, viewers, tokens, ledger, chain, own):
         app.router.add_routes(room.routes())
     return app
 

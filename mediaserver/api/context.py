@@ -13,9 +13,10 @@ from aiohttp import web
 from mediaserver.clock import Clock
 from mediaserver.settings_tree import Settings
 from metering.book.book import Book
+from metering.book.records import Standing, StreamRecord, ViewerRecord
 from metering.keys import KeyPair
 from metering.store.redis import Store
-from metering.units import AccountId
+from metering.units import AccountId, Planck
 
 T = TypeVar("T")
 
@@ -25,6 +26,56 @@ class BookCalls(Protocol):
 
     async def call(self, work: Callable[[Book], T]) -> T:
         """Return what `work` returns, or raise what it raises."""
+
+
+class EscrowDoor(Protocol):
+    """Money and joins of the chain, where there is one: `mediaserver.processes.escrow.Escrow`."""
+
+    async def standing(self, account: AccountId, stream: UUID) -> Standing:
+        """Return how a viewer stands with a stream, as of the newest block."""
+
+    async def holds(self, account: AccountId) -> bool:
+        """Return whether we hold a viewer's key."""
+
+    async def deposit(self, account: AccountId, planck: Planck, key: str) -> bool:
+        """Put planck in the escrow of a viewer whose key we hold, once; False when it was there."""
+
+    async def join(self, account: AccountId, stream: UUID, price: Planck, max_spend: int) -> None:
+        """Join a stream for a viewer whose key we hold."""
+
+    async def wait_moved(self, timeout_s: float) -> bool:
+        """Wait until anything of the chain has changed; False when it did not in time."""
+
+
+class ChainDoor(Protocol):
+    """Dealings with the chain, where there is one: `mediaserver.processes.onchain.OnChain`."""
+
+    async def status(self) -> dict[str, Any]:
+        """Return where the chain is, how the operator stands, how far settlement is."""
+
+    async def register_operator(self) -> dict[str, Any]:
+        """Put up the operator's bond, unless it is up."""
+
+    def stream_standing(self, record: StreamRecord) -> dict[str, Any]:
+        """Return how a stream stood on the chain when it was last looked at."""
+
+    async def register_stream(self, record: StreamRecord) -> dict[str, Any]:
+        """Do for a stream now what is to be done; return how it stands then."""
+
+    async def payouts(self) -> list[dict[str, Any]]:
+        """Return what each creator and the platform earned and may take."""
+
+    async def withdraw(self, record: StreamRecord | None) -> dict[str, Any]:
+        """Take what a stream's creator, or the platform, may take."""
+
+    async def escrow(self, viewer: ViewerRecord) -> dict[str, Any]:
+        """Return what a viewer holds for the operator."""
+
+    async def ask_back(self, viewer: ViewerRecord, planck: Planck) -> dict[str, Any]:
+        """Ask escrow back for a viewer whose key is here."""
+
+    async def take_back(self, viewer: ViewerRecord) -> dict[str, Any]:
+        """Take for a viewer whose key is here what was asked back and is ready."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +98,8 @@ class Context:
         workers: All workers, as JSON.
         changed: Called after a change that HTTP processes must know.
         reconcile: Compares store, book and ledger; returns the report as JSON.
+        escrow: Money and joins of the chain; None when batches go to the journal.
+        chain: All other dealings with the chain; None when batches go to the journal.
     """
 
     settings: Settings
@@ -63,6 +116,8 @@ class Context:
     workers: Callable[[], list[dict[str, Any]]]
     changed: Callable[[], None]
     reconcile: Callable[[], Awaitable[dict[str, Any]]]
+    escrow: EscrowDoor | None = None
+    chain: ChainDoor | None = None
 
 
 CONTEXT: Final = web.AppKey("context", Context)

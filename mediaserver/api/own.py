@@ -93,9 +93,11 @@ async def _top_up(request: web.Request) -> web.Response:
             top_up_url=shared.settings.price.top_up_url,
         )
     key = f"demo-{secrets.token_hex(16)}"
-    booked, _ = await deposit(shared, grant.account, planck, key, "demo top-up")
-    spent = await shared.book.call(lambda book: book.spent(grant.account))
-    return web.json_response({"balance": str(booked.total_planck - spent)})
+    await deposit(shared, grant.account, planck, key, "demo top-up")
+    viewer, spent = await shared.book.call(
+        lambda book: (book.viewer(grant.account), book.spent(grant.account))
+    )
+    return web.json_response({"balance": str(viewer.deposited - viewer.withdrawn - spent)})
 
 
 async def _receipts(request: web.Request) -> web.Response:

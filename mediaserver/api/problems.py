@@ -12,7 +12,8 @@ from mediaserver.errors import AccessDeniedError, CapacityError
 from mediaserver.problem import CONTENT_TYPE, problem
 from metering.errors import (
     BookError,
-    ChainUnavailableError,
+    ChainError,
+    ExtrinsicRejectedError,
     IdempotencyConflictError,
     InvalidValueError,
     StoreUnavailableError,
@@ -98,7 +99,9 @@ def _of_error(request: web.Request, error: Exception) -> ApiError:
             return ApiError(422, "Invalid value", str(error))
         case AccessDeniedError():
             return ApiError(error.status, "Access denied", str(error), reason=error.reason)
-        case StoreUnavailableError() | CapacityError() | ChainUnavailableError() | BookError():
+        case ExtrinsicRejectedError():
+            return ApiError(409, "The chain refuses it", str(error))
+        case StoreUnavailableError() | CapacityError() | ChainError() | BookError():
             return ApiError(503, "Not available now", str(error), {"Retry-After": "1"})
         case _:
             # A path may hold a viewer's token: only its first segment is logged.

@@ -14,6 +14,7 @@ from mediaserver.access.sessions import ViewerSession
 from mediaserver.access.tokens import Grant
 from mediaserver.api import body, context
 from mediaserver.api.context import Context
+from mediaserver.api.joins import join_for
 from mediaserver.api.problems import ApiError
 from mediaserver.api.viewers import units
 from metering.book.book import Book
@@ -70,10 +71,18 @@ async def open_session(
 
     Raises:
         StoreUnavailableError: The row is in the book; the store learns of it when recovered.
+        ApiError: On a chain: they have not joined, or their caps are too low.
     """
+    join = await join_for(shared, account, stream)
     now_ms = shared.clock.now_ms()
     made = sessions.new_session(
-        secrets.randbits(sessions.SESSION_ID_BITS) or 1, account, stream.id, now_ms, ttl_s
+        secrets.randbits(sessions.SESSION_ID_BITS) or 1,
+        account,
+        stream.id,
+        now_ms,
+        ttl_s,
+        join=join.number,
+        till_ms=join.till_ms,
     )
     price = shared.settings.price
     async with shared.store() as store:
@@ -92,6 +101,7 @@ async def open_session(
                 made.join,
                 units(shared, int(price.session_limit_planck)),
                 made.expires_ms,
+                is_capped=join.is_capped,
             ),
             shared.settings.auth.max_sessions,
         )

@@ -9,13 +9,15 @@ from typing import Any, Final
 from aiohttp import web
 
 from mediaserver.api import body, context, streams
-from mediaserver.api.context import Context
+from mediaserver.api.context import Context, EscrowDoor
 from mediaserver.api.problems import ApiError
 from metering.book.book import Book
 from metering.book.records import Deposit, ViewerRecord
 from metering.errors import StoreUnavailableError
 from metering.units import AccountId, Planck, Units, account_text
 
+BOOKED_MS: Final = 5000
+"""A deposit that is final is in the book within a second or two."""
 PAGE_VIEWERS: Final = 500
 """Viewers in one answer: the rest come with ``?after=<name>``."""
 
@@ -118,8 +120,14 @@ async def deposit(
 ) -> tuple[Deposit, bool]:
     """Book a deposit and tell the store; return it, and whether the store has it already.
 
-    A store that is away learns of it as soon as it is back.
+    A store that is away learns of it as soon as it is back. On a chain the deposit is made there,
+    into the escrow of a viewer whose key we hold, and booked when it is final.
+
+    Raises:
+        ApiError: 409 on a chain, for a viewer who signs for themselves.
     """
+    if shared.escrow is not None:
+        return await _deposit_on_chain(shared, shared.escrow, account, planck, key)
     now_ms = shared.clock.now_ms()
     booked = await shared.book.call(lambda book: book.deposit(account, planck, key, memo, now_ms))
     try:
@@ -129,6 +137,27 @@ async def deposit(
         shared.apply_later(account)
         return booked, False
     return booked, True
+
+
+async def _deposit_on_chain(
+    shared: Context, escrow: EscrowDoor, account: AccountId, planck: Planck, key: str
+) -> tuple[Deposit, bool]:
+    if not await escrow.holds(account):
+        raise ApiError(
+            409,
+            "Deposit on the chain",
+            "this viewer signs with their own wallet: they deposit into the escrow of the operator "
+            f"{account_text(shared.operator.account)}, and it is booked here by itself",
+            operator=account_text(shared.operator.account),
+        )
+    before = await shared.book.call(lambda book: book.total_deposits(account))
+    is_new = await escrow.deposit(account, planck, key)
+    total = await shared.book.call(lambda book: book.total_deposits(account))
+    deadline_ms = shared.clock.now_ms() + BOOKED_MS
+    while is_new and total == before and (left_ms := deadline_ms - shared.clock.now_ms()) > 0:
+        await escrow.wait_moved(left_ms / 1000)
+        total = await shared.book.call(lambda book: book.total_deposits(account))
+    return Deposit(is_new=is_new, total_planck=total), total > before or not is_new
 
 
 def units(shared: Context, planck: int) -> Units:
@@ -143,6 +172,7 @@ def _shown(record: ViewerRecord, spent: Planck) -> dict[str, Any]:
         "created_ms": record.created_ms,
         "has_wallet": record.has_wallet,
         "deposited": str(record.deposited),
+        "withdrawn": str(record.withdrawn),
         "spent": str(spent),
-        "balance": str(record.deposited - spent),
+        "balance": str(record.deposited - record.withdrawn - spent),
     }

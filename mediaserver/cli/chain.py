@@ -8,9 +8,9 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
+from mediaserver.cli import chain_up, onchain
 from mediaserver.cli.client import EXIT_USAGE, CliError
 from metering.chain.fake_faults import RATES, parse
-from metering.chain.fake_node import FakeNode
 from metering.chain.fake_rpc import account_of
 from metering.chain.fake_world import World
 from metering.errors import InvalidValueError
@@ -28,6 +28,8 @@ def add(groups: Any) -> None:
         metavar="VERB", required=True
     )
     _add_fake(verbs)
+    chain_up.add(verbs)
+    onchain.add_chain(verbs)
 
 
 def _add_fake(verbs: Any) -> None:
@@ -92,6 +94,8 @@ def _fake(arguments: argparse.Namespace) -> int:
 
 
 async def _serve(world: World, metadata: bytes, arguments: argparse.Namespace) -> None:
+    from metering.chain.fake_node import FakeNode  # noqa: PLC0415 -- only this verb needs it
+
     node = FakeNode(world, metadata, port=arguments.port, block_ms=arguments.block_ms)
     try:
         async with node:

@@ -12,9 +12,9 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from mediaserver.cli import edge
 from mediaserver.cli.client import EXIT_USAGE, Api, CliError, fetch
@@ -23,14 +23,21 @@ from mediaserver.processes.bootstrap import EXIT_CONFIG
 from mediaserver.processes.children import Child
 from mediaserver.settings import load
 
+if TYPE_CHECKING:
+    from mediaserver.cli.demo_chain import DemoChain
+
 START_TIMEOUT_S: Final = 30.0
 """A cold machine imports the codecs in some seconds; a minute would hide a fault."""
 LIVE_TIMEOUT_S: Final = 40.0
 EDGE_TIMEOUT_S: Final = 10.0
+CHAIN_TIMEOUT_S: Final = 60.0
+"""chopsticks takes 2 to 5 s; a machine that builds beside it needs its time."""
 EDGE_PORT_STEP: Final = 10
 """With ``--port``, the edge listens this much above: 8090 beside 8080, as the defaults are."""
 END_TIMEOUT_S: Final = 4.5
 """Ctrl-C ends all within five seconds."""
+CHAIN_END_S: Final = 0.8
+"""Of that, for chopsticks, which has nothing to write down."""
 _CREDIT_PLANCK: Final = "1000000000000"
 _POLL_S: Final = 0.2
 _CONFIG: Final = """\
@@ -66,17 +73,27 @@ def add(groups: Any) -> None:
     parser.add_argument(
         "--edge", action="store_true", help="watch through an nginx that caches in front"
     )
+    parser.add_argument(
+        "--chain", action="store_true", help="settle on a development chain, begun anew each time"
+    )
     parser.set_defaults(run=_demo)
 
 
 def _demo(arguments: argparse.Namespace) -> int:
     if arguments.port is not None:
         os.environ["VILOKANAM_SERVER__PORT"] = str(arguments.port)
-    config = arguments.config or _write_config(arguments.data_dir)
+    data_dir, chain_url = arguments.data_dir, ""
+    if arguments.chain:
+        from mediaserver.cli import demo_chain  # noqa: PLC0415 -- the chain's library loads slowly
+
+        data_dir, chain_url = demo_chain.fresh_folder(data_dir), demo_chain.choose_chain()
+    config = arguments.config or _write_config(data_dir)
     direct_url = load(config, os.environ).public_url
     if arguments.edge:
         _front(config, arguments.port)
-    demo = _Demo(config, arguments.data_dir.absolute(), direct_url, has_edge=arguments.edge)
+    demo = _Demo(
+        config, data_dir.absolute(), direct_url, has_edge=arguments.edge, chain_url=chain_url
+    )
     return asyncio.run(demo.run())
 
 
@@ -105,7 +122,9 @@ def _write_config(data_dir: Path) -> Path:
 class _Demo:
     """Starts the server and the publisher, says where they are, ends them."""
 
-    def __init__(self, config: Path, data_dir: Path, direct_url: str, *, has_edge: bool) -> None:
+    def __init__(
+        self, config: Path, data_dir: Path, direct_url: str, *, has_edge: bool, chain_url: str
+    ) -> None:
         self._config = config
         self._data_dir = data_dir
         self._direct_url = direct_url
@@ -115,6 +134,10 @@ class _Demo:
         self._server: Child | None = None
         self._publisher: Child | None = None
         self._edge: Child | None = None
+        self._chain_url = chain_url
+        self._chain: Child | None = None
+        self._following: asyncio.Task[None] | None = None
+        self._on_chain: DemoChain | None = None
 
     async def run(self) -> int:
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -136,6 +159,14 @@ class _Demo:
         return 0
 
     async def _start_all(self) -> None:
+        if self._chain_url:
+            from mediaserver.cli import demo_chain  # noqa: PLC0415 -- as above
+
+            _progress("starting a chain")
+            self._chain = await demo_chain.start(self._chain_url)
+            self._on_chain = demo_chain.DemoChain(self._chain_url, _progress)
+            failure = "the chain did not start"
+            await self._until_async(self._on_chain.answers, CHAIN_TIMEOUT_S, failure)
         _progress(f"starting the server in {self._data_dir}")
         arguments = ("--config", str(self._config), "--data-dir", str(self._data_dir))
         self._server = await children.start("server", ("mediaserver.processes.server", *arguments))
@@ -145,7 +176,6 @@ class _Demo:
             await self._start_edge()
         _progress("making the stream and its viewer")
         key = await asyncio.to_thread(_stream_key, api)
-        token = await asyncio.to_thread(_viewer_token, api)
         _progress("publishing the test picture")
         # Publishers' media goes to the server itself, and so does their offer.
         whip_url = f"{self._direct_url}/demo/whip"
@@ -153,6 +183,9 @@ class _Demo:
             "publisher",
             ("mediaserver.cli.main", "publish", "testsrc", whip_url, "--key", key),
         )
+        if self._on_chain is not None:
+            await self._register(api, self._on_chain)
+        token = await asyncio.to_thread(_viewer_token, api)
         await self._until(
             lambda: _is_live(token["hls_url"]), LIVE_TIMEOUT_S, "the stream did not go live"
         )
@@ -167,6 +200,16 @@ class _Demo:
             sys.stdout.write(f"{name}: {value}\n")
         sys.stdout.flush()
         _progress("live; Ctrl-C ends it")
+        if self._on_chain is not None:
+            self._following = asyncio.create_task(self._on_chain.follow(api, "demo"))
+
+    async def _register(self, api: Api, chain: DemoChain) -> None:
+        """Register operator and stream; the viewer pays in and joins with their first token."""
+        await chain.endow(api)
+        made = await asyncio.to_thread(lambda: api.post("streams", "demo", "chain", body={}))
+        if made["state"] != "registered":
+            raise CliError(f"the stream is not on the chain: {made['reason']}")
+        _progress("the stream is registered; its viewer pays in and joins")
 
     def _connect(self) -> Api | None:
         """Return the API once the server is ready."""
@@ -189,11 +232,16 @@ class _Demo:
 
     async def _until(self, ask: Callable[[], T | None], timeout_s: float, failure: str) -> T:
         """Return the first answer of `ask`, asked again and again off the loop."""
+        return await self._until_async(lambda: asyncio.to_thread(ask), timeout_s, failure)
+
+    async def _until_async(
+        self, ask: Callable[[], Awaitable[T | None]], timeout_s: float, failure: str
+    ) -> T:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 while True:
                     self._check()
-                    answer = await asyncio.to_thread(ask)
+                    answer = await ask()
                     if answer:
                         return answer
                     await asyncio.sleep(_POLL_S)
@@ -213,6 +261,8 @@ class _Demo:
             raise CliError(f"the publisher ended with code {self._publisher.exit_code}")
         if self._edge is not None and not self._edge.is_running:
             raise CliError("the edge ended; nginx has said why above")
+        if self._chain is not None and not self._chain.is_running:
+            raise CliError("the chain ended; it has said why above")
 
     async def _watch(self) -> None:
         """Wait for Ctrl-C; a demo without its server or picture is none, so it ends with them."""
@@ -225,7 +275,19 @@ class _Demo:
     async def _end(self) -> None:
         _progress("ending")
         last_s = END_TIMEOUT_S - 1.0
-        for child, timeout_s in ((self._publisher, 0.5), (self._edge, 0.5), (self._server, last_s)):
+        if self._following is not None:
+            self._following.cancel()
+            await asyncio.gather(self._following, return_exceptions=True)
+        if self._on_chain is not None:
+            await self._on_chain.close()
+        ends = (
+            (self._publisher, 0.5),
+            (self._edge, 0.5),
+            (self._server, last_s - CHAIN_END_S if self._chain else last_s),
+            # After the server, which has something to say to it until its end.
+            (self._chain, CHAIN_END_S),
+        )
+        for child, timeout_s in ends:
             if child is not None:
                 await children.end_all([child], timeout_s)
 

@@ -17,6 +17,7 @@ from mediaserver.cli import (
     demo,
     edge,
     ledger,
+    onchain,
     publish,
     receipt,
     serve,
@@ -73,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
         receipt,
         publish,
         chain,
+        onchain,
     ):
         room.add(groups)
     return parser

@@ -1,18 +1,17 @@
-"""``vilokanam streams``: create, list, show, price, rotate-key, open, close."""
+"""``vilokanam streams``: create, list, show, price, rotate-key, register, open, close."""
 
 from __future__ import annotations
 
 import argparse
 from typing import Any
 
-from mediaserver.cli.client import add_server_options, api_of, show, table
+from mediaserver.cli.client import EXIT_FAILED, add_server_options, api_of, show, table
 
 
 def add(groups: Any) -> None:
     """Add the commands."""
-    verbs = groups.add_parser("streams", help="streams, their prices and keys").add_subparsers(
-        metavar="VERB", required=True
-    )
+    parser = groups.add_parser("streams", aliases=["stream"], help="streams, their prices and keys")
+    verbs = parser.add_subparsers(metavar="VERB", required=True)
     create = _verb(verbs, "create", _create, "make a stream; its key is shown this once")
     create.add_argument("slug", help="its name in addresses: a-z, 0-9 and -")
     create.add_argument("--title", help="shown to viewers")
@@ -28,6 +27,10 @@ def add(groups: Any) -> None:
     price.add_argument("--from-tick", type=int, help="first second of the new price (Unix)")
     rotate = _verb(verbs, "rotate-key", _rotate, "make a new stream key and refuse the old one")
     rotate.add_argument("slug")
+    register = _verb(
+        verbs, "register", _register, "make a stream known to the chain, with its prices"
+    )
+    register.add_argument("slug")
     for name, is_enabled in (("open", True), ("close", False)):
         change = _verb(verbs, name, _change, f"{name} a stream to viewers")
         change.add_argument("slug")
@@ -85,6 +88,7 @@ def _show(arguments: argparse.Namespace) -> int:
         f"whip: {found['whip_url']}",
         f"watch: {found['watch_url']}",
         f"price: {found['prices'][-1]['planck_per_s']} planck per second",
+        *_chain_lines(found["chain"]),
         *(f"{fact}: {value:g}" for fact, value in sorted(health["facts"].items())),
         *(f"advice: {sentence}" for sentence in health["advice"]),
     ]
@@ -110,6 +114,23 @@ def _rotate(arguments: argparse.Namespace) -> int:
     made = api_of(arguments).post("streams", arguments.slug, "key", body={})
     show(arguments, made, f"stream key: {made['stream_key']}")
     return 0
+
+
+def _register(arguments: argparse.Namespace) -> int:
+    found = api_of(arguments).post("streams", arguments.slug, "chain", body={})
+    show(arguments, found, "\n".join([f"stream: {found['slug']}", *_chain_lines(found)]))
+    return 0 if found["state"] in ("registered", "unsigned") else EXIT_FAILED
+
+
+def _chain_lines(chain: Any) -> list[str]:
+    """Return how a stream stands on the chain; nothing when there is none."""
+    if chain is None:
+        return []
+    reason = f": {chain['reason']}" if chain["reason"] else f", price {chain['price']}"
+    lines = [f"chain: {chain['state']}{reason}", f"chain stream: {chain['stream_id']}"]
+    if chain["call"]:
+        lines.append(f"call data to sign: {chain['call']}")
+    return lines
 
 
 def _change(arguments: argparse.Namespace) -> int:

@@ -12,7 +12,7 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
@@ -29,8 +29,10 @@ from mediaserver.errors import ConfigError
 from mediaserver.link import Hello, Message, Policy
 from mediaserver.processes import bootstrap, placement, secret_files
 from mediaserver.processes.bootstrap import EXIT_OK, Start, StartRefusedError
+from mediaserver.processes.escrow import open_escrow
 from mediaserver.processes.link_client import LinkClients
 from mediaserver.processes.money import BookCaller, Money, end_tasks
+from mediaserver.processes.onchain import OnChain, open_on_chain
 from mediaserver.processes.placement import StreamKey, WhipForward, Worker, Workers
 from mediaserver.processes.settlement import Settlement
 from metering import keyfile
@@ -85,6 +87,15 @@ class Control:
             f"unix://{self._start.run_dir / 'redis.sock'}"
         )
         settlement = Settlement(self._settings, caller, operator, self._clock, self._start.run_dir)
+        escrow = open_escrow(
+            self._settings,
+            book,
+            thread,
+            settlement.remote,
+            operator=operator,
+            now_ms=self._clock.now_ms,
+        )
+        on_chain = open_on_chain(self._settings, book, thread, settlement, operator)
         money = Money(
             self._settings,
             redis_url,
@@ -93,6 +104,7 @@ class Control:
             clock=self._clock,
             changed=self._push.set,
             newest_tick=self._newest_tick_of_all,
+            escrow=escrow,
         )
         shared = Context(
             settings=self._settings,
@@ -107,11 +119,13 @@ class Control:
             newest_tick=self._newest_tick,
             health=self._health,
             workers=lambda: [_worker_json(one) for one in self._workers.living()],
-            changed=self._push.set,
+            changed=self._changed(on_chain),
             reconcile=money.report,
+            escrow=escrow,
+            chain=on_chain,
         )
         try:
-            await self._serve(shared, money, stop)
+            await self._serve(shared, money, on_chain, stop)
         finally:
             await thread(book.close)
             thread.close()
@@ -124,7 +138,20 @@ class Control:
         book = Book.open(f"sqlite:///{path}", self._settings.asset)
         return book, keyfile.read_or_make(self._paths.operator_key)
 
-    async def _serve(self, shared: Context, money: Money, stop: asyncio.Event) -> None:
+    def _changed(self, on_chain: OnChain | None) -> Callable[[], None]:
+        """Return what is called after a change of streams."""
+        if on_chain is None:
+            return self._push.set
+
+        def changed() -> None:
+            self._push.set()
+            on_chain.keeper.wake()
+
+        return changed
+
+    async def _serve(
+        self, shared: Context, money: Money, on_chain: OnChain | None, stop: asyncio.Event
+    ) -> None:
         runner = web.AppRunner(
             self._application(shared, money),
             access_log=None,
@@ -139,14 +166,17 @@ class Control:
         async with LinkClients(self._start.run_dir, hello, self._replay) as links:
             keeping = asyncio.create_task(money.run())
             pushing = asyncio.create_task(self._push_policies(shared, money, links))
+            tasks = [keeping, pushing]
+            if on_chain is not None:
+                tasks.append(asyncio.create_task(on_chain.keeper.run()))
             _log.info("control.process.started", socket=str(socket))
             waits = [asyncio.create_task(one.wait()) for one in (stop, money.refused)]
-            await asyncio.wait({*waits, keeping, pushing}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({*waits, *tasks}, return_when=asyncio.FIRST_COMPLETED)
             await runner.cleanup()
             money.stop()
             await asyncio.wait({keeping}, timeout=LAST_CUT_S)
-            await end_tasks([*waits, keeping, pushing])
-        for task in (keeping, pushing):
+            await end_tasks([*waits, *tasks])
+        for task in tasks:
             if not task.cancelled() and (failure := task.exception()) is not None:
                 raise failure
 

@@ -20,12 +20,14 @@ from prometheus_client import Counter, Gauge
 
 from mediaserver import log
 from mediaserver.clock import Clock
+from mediaserver.processes.escrow import Escrow
 from mediaserver.processes.settlement import Settlement
 from mediaserver.settings_tree import Settings
 from metering.book.book import Book
 from metering.book.thread import BookThread
 from metering.cutter import Cutter
 from metering.errors import BookError, MeteringError, StoreRefusedError, StoreUnavailableError
+from metering.ledger import NOBODY
 from metering.reconcile import reconcile
 from metering.recovery import Recovery, RecoveryPolicy, recover
 from metering.store.redis import Store
@@ -81,6 +83,7 @@ class Money:
         changed: Callable[[], None],
         newest_tick: Callable[[], Awaitable[int]],
         settlement: Settlement,
+        escrow: Escrow | None = None,
     ) -> None:
         """Take collaborators.
 
@@ -92,6 +95,7 @@ class Money:
             changed: Called when HTTP processes must know of another store.
             newest_tick: The newest second that any stream ever planned.
             settlement: Makes the settler.
+            escrow: Where deposits and joins come from a chain.
         """
         self.recovery: Recovery | None = None
         self.run_id = ""
@@ -102,6 +106,8 @@ class Money:
         self._changed = changed
         self._newest_tick = newest_tick
         self._settlement = settlement
+        self._escrow = escrow
+        self._following: list[asyncio.Task[None]] = []
         self._store: Store | None = None
         self._is_ready = False
         self._lent = 0
@@ -151,6 +157,9 @@ class Money:
             StoreUnavailableError: It is away.
             BookError: The book does not answer.
         """
+        if self._escrow is not None:
+            await self._escrow.tell_purses(store, [account])
+            return
         async with self._applying:
             total = await self._caller.thread(partial(self._caller.book.total_deposits, account))
             await store.set_deposits(account, Units(total // self._settings.asset.quantum))
@@ -161,6 +170,9 @@ class Money:
 
     async def run(self) -> None:
         """Recover, cut and settle until `stop`."""
+        if self._escrow is not None:
+            await self._escrow.begin()
+            self._following = [asyncio.create_task(self._escrow.follower.run())]
         try:
             while not self._stop.is_set():
                 await self._one_life()
@@ -169,6 +181,7 @@ class Money:
             self.refused.set()
         finally:
             self._is_ready = False
+            await end_tasks(self._following)
             await self._settlement.close()
             if self._store is not None:
                 await self._store.close()
@@ -182,6 +195,8 @@ class Money:
             caller.thread,
             has_journal=self._settlement.is_local,
             chain=self._settlement.chain,
+            reads=self._escrow.reads if self._escrow else None,
+            operator=self._escrow.operator if self._escrow else NOBODY,
         )
         totals = {
             name: sum(getattr(row, name) for row in found.rows)
@@ -191,6 +206,7 @@ class Money:
         return {
             "is_balanced": found.is_balanced,
             "is_store_read": store is not None,
+            "is_chain_read": found.is_chain_read,
             "totals": {
                 **{name: str(value) for name, value in totals.items()},
                 **{name: str(value) for name, value in counted.items()},
@@ -228,6 +244,7 @@ class Money:
                 self._clock.now_ms(),
                 self._policy(),
                 newest_tick=await self._newest_tick(),
+                overlay=self._escrow.overlay if self._escrow else None,
             )
             await self._look_back()
         except StoreRefusedError as error:
@@ -265,6 +282,9 @@ class Money:
             asyncio.create_task(cutter.run()),
             asyncio.create_task(self._settlement.settler(store, cutter).run()),
         ]
+        if self._escrow is not None:
+            self._escrow.all_again()
+            tasks.append(asyncio.create_task(self._escrow.keep(store)))
         try:
             await self._watch(store, self.recovery.epoch, cutter, tasks)
             if self._stop.is_set():
@@ -301,7 +321,7 @@ class Money:
                 with nobody who cuts or settles.
         """
         while not await self._stopped_within(WATCH_S):
-            for task in tasks:
+            for task in (*tasks, *self._following):
                 if task.done():
                     task.result()
             try:
@@ -313,6 +333,8 @@ class Money:
                     for name, ticks in dataclasses.asdict(cutter.counters).items():
                         _UNBILLED.labels(name.removesuffix("_ticks")).set(ticks)
                 self._settlement.measure()
+                if self._escrow is not None:
+                    self._escrow.measure()
             except StoreUnavailableError as error:
                 _log.warning("money.store.lost", reason=str(error))
                 return
@@ -368,6 +390,7 @@ class Money:
             session_limit_units=Units(int(price.session_limit_planck) // quantum),
             stream_limit_units=Units(int(price.stream_limit_planck) // quantum),
             day_limit_units=Units(int(price.day_limit_planck) // quantum),
+            has_joins=self._escrow is not None,
         )
 
 

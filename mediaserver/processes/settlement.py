@@ -89,6 +89,11 @@ class Settlement:
         return self._settings.backend != SUBSTRATE
 
     @property
+    def progress(self) -> Progress:
+        """Return what settlement has come to since the store was last recovered."""
+        return Progress() if self._settler is None else self._settler.progress
+
+    @property
     def remote(self) -> Remote:
         """Return the line to the settler process."""
         return self._remote

@@ -20,7 +20,11 @@ from mediaserver.errors import ConfigError
 from mediaserver.processes import bootstrap, secret_files
 from mediaserver.processes.bootstrap import EXIT_OK, Start, StartRefusedError
 from metering import keyfile
+from metering.chain.desk import Desk
+from metering.chain.desk_wire import desk_operations
+from metering.chain.events import events_operations
 from metering.chain.node import Node
+from metering.chain.node_events import NodeEvents
 from metering.chain.pallet_chain import PalletChain
 from metering.chain.remote import SOCKET, RemoteServer, chain_operations
 from metering.errors import InvalidValueError
@@ -69,7 +73,9 @@ async def serve(start: Start, stop: asyncio.Event) -> int:
     collector = PoolAnswers(chain)
     REGISTRY.register(collector)
     try:
-        async with node, RemoteServer(start.run_dir / SOCKET, chain_operations(chain)):
+        operations = chain_operations(chain) | events_operations(NodeEvents(node))
+        operations |= desk_operations(Desk(node))
+        async with node, RemoteServer(start.run_dir / SOCKET, operations):
             runner = await _metrics_site(start)
             _log.info("settler.process.started", node=settings.url)
             try:

@@ -12,6 +12,8 @@ from typing import Self
 from metering.book.adoption import AdoptionRows
 from metering.book.cuts import CutRows
 from metering.book.engine import open_engine
+from metering.book.escrow import EscrowRows
+from metering.book.held_calls import HeldCallRows
 from metering.book.journal_rows import JournalRows
 from metering.book.postings import PostingRows
 from metering.book.receipts import ReceiptRows
@@ -25,6 +27,8 @@ from metering.units import Asset
 class Book(
     StreamRows,
     ViewerRows,
+    EscrowRows,
+    HeldCallRows,
     CutRows,
     UnbilledRows,
     SettlementRows,

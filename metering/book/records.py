@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 from uuid import UUID
 
+from metering.caps import Join
 from metering.settlement import BatchState
 from metering.units import AccountId, EntryKey, Planck, PriceVersion, Run, SessionId
+
+_NOTHING: Final = Planck(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,7 @@ class ViewerRecord:
         name: Unique; shown to the operator.
         created_ms: When.
         deposited: All they ever paid in.
+        withdrawn: All they ever took out of their escrow again.
         has_wallet: False when the server made the key and keeps its seed in the book.
     """
 
@@ -53,6 +58,7 @@ class ViewerRecord:
     created_ms: int
     deposited: Planck
     has_wallet: bool
+    withdrawn: Planck = _NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +72,96 @@ class Deposit:
 
     is_new: bool
     total_planck: Planck
+
+
+@dataclass(frozen=True, slots=True)
+class Funds:
+    """What an account has to do with its escrow, in planck.
+
+    Attributes:
+        deposited: All that was ever paid in, by final events.
+        withdrawn: All that was ever taken out again.
+        frozen: What is asked back: it may leave, so it is not to be spent.
+    """
+
+    deposited: Planck
+    withdrawn: Planck
+    frozen: Planck
+
+    @property
+    def net(self) -> Planck:
+        """Return what came and stayed."""
+        return Planck(self.deposited - self.withdrawn)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a viewer stands with a stream, as of the newest block.
+
+    Attributes:
+        funds: What they have to do with their escrow.
+        provisional: Credit for what is not final.
+        join: Their newest join, open or not; None when there is none.
+        is_open: It gets new ticks.
+        skew_s: Our clock less the chain's.
+    """
+
+    funds: Funds
+    provisional: Planck
+    join: Join | None
+    is_open: bool
+    skew_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """The newest finalized block whose events are in the book.
+
+    Attributes:
+        genesis: Hash of the chain's first block: which chain it is.
+        number: Height.
+        hash: 32 bytes.
+        at_s: The chain's time in it.
+    """
+
+    genesis: bytes
+    number: int
+    hash: bytes
+    at_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What some finalized blocks have changed: whose purses, and whose joins of which stream."""
+
+    cursor: Cursor
+    accounts: frozenset[AccountId]
+    joins: frozenset[tuple[UUID, AccountId]]
+
+
+@dataclass(frozen=True, slots=True)
+class HeldCall:
+    """A call to the chain that we make for a viewer whose key we hold.
+
+    Attributes:
+        key: Idempotency key.
+        account: Who signs.
+        name: Of the pallet's call.
+        data: Its arguments, SCALE.
+        planck: What the account must have beside its fees; 0 for a call that moves nothing.
+        nonce: Of the account: whatever is sent for this call bears it. None before it was chosen.
+        is_done: Finalized state says that the nonce is used: by this call, as nobody else signs.
+        trouble: Why the chain refused it; empty when it did not.
+    """
+
+    key: str
+    account: AccountId
+    name: str
+    data: bytes
+    planck: Planck
+    nonce: int | None = None
+    is_done: bool = False
+    trouble: str = ""
 
 
 @dataclass(frozen=True, slots=True)

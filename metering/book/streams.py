@@ -173,6 +173,22 @@ class StreamRows(Rows):
             )
         return version
 
+    def creator_seed(self, slug: str) -> bytes | None:
+        """Return the seed of a creator's key that the server made, None when they have it alone.
+
+        Raises:
+            UnknownNameError: If there is no such stream.
+        """
+        streams = schema.streams.c
+        with self._reading() as connection:
+            row = connection.execute(
+                select(streams.creator_seed).where(streams.slug == slug)
+            ).one_or_none()
+        if row is None:
+            raise UnknownNameError(f"no stream is called {slug!r}")
+        seed: bytes | None = row.creator_seed
+        return seed
+
     def prices(self) -> dict[tuple[UUID, int], Planck]:
         """Return the price of a second of every version of every stream."""
         with self._reading() as connection:

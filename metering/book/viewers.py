@@ -9,11 +9,23 @@ from collections.abc import Iterable
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, func, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Table,
+    and_,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 
 from metering import keys
-from metering.book import schema
+from metering.book import escrow_schema, schema
+from metering.book.escrow import adopt
 from metering.book.postings import post
 from metering.book.records import Deposit, SessionRecord, ViewerRecord
 from metering.book.rows import Rows
@@ -74,12 +86,17 @@ class ViewerRows(Rows):
                         created_ms=now_ms,
                     )
                 )
+                adopt(connection, account, now_ms)
+                found = connection.execute(
+                    select(schema.viewers).where(schema.viewers.c.account == account)
+                ).all()
+                record = _records(connection, found)[0]
         except IntegrityError as error:
             raise InvalidValueError(
                 f"viewer {name!r}, or account {account_text(account)}, is there already: choose "
                 "another name, or use that viewer"
             ) from error
-        return ViewerRecord(account, name, now_ms, Planck(0), seed is None), key
+        return record, key
 
     def viewers(self) -> list[ViewerRecord]:
         """Return every viewer, by name."""
@@ -201,18 +218,6 @@ class ViewerRows(Rows):
             newest = func.max(deposits.created_ms)
             found = select(deposits.account).group_by(deposits.account).order_by(newest.desc())
             return [AccountId(account) for account in connection.execute(found).scalars()]
-
-    def deposits_of(self, shard: int) -> dict[AccountId, Planck]:
-        """Return what each viewer of a shard paid in, 0 included."""
-        viewers, deposits = schema.viewers.c, schema.deposits.c
-        with self._reading() as connection:
-            of_shard = select(viewers.account).where(viewers.shard == shard)
-            sums = dict.fromkeys(connection.execute(of_shard).scalars(), 0)
-            for row in connection.execute(
-                select(deposits.account, deposits.planck).where(deposits.account.in_(of_shard))
-            ):
-                sums[row.account] += row.planck
-        return {account: Planck(planck) for account, planck in sums.items()}
 
     def add_session(  # noqa: PLR0917 -- the contract between rooms names them in this order
         self,
@@ -336,22 +341,30 @@ def deposited(connection: Connection, accounts: Iterable[AccountId]) -> dict[Acc
 
 def _records(connection: Connection, rows: Iterable[Row[Any]]) -> list[ViewerRecord]:
     rows = list(rows)
-    query = select(schema.deposits.c.account, schema.deposits.c.planck)
-    if len(rows) == 1:
-        query = query.where(schema.deposits.c.account == rows[0].account)
-    sums: dict[AccountId, int] = {}
-    for row in connection.execute(query):
-        sums[row.account] = sums.get(row.account, 0) + row.planck
+    paid, out = (
+        _sums(connection, table, rows) for table in (schema.deposits, escrow_schema.withdrawals)
+    )
     return [
         ViewerRecord(
             row.account,
             row.name,
             row.created_ms,
-            Planck(sums.get(row.account, 0)),
+            Planck(paid.get(row.account, 0)),
             row.seed is None,
+            Planck(out.get(row.account, 0)),
         )
         for row in rows
     ]
+
+
+def _sums(connection: Connection, table: Table, rows: list[Row[Any]]) -> dict[AccountId, int]:
+    query = select(table.c.account, table.c.planck)
+    if len(rows) == 1:
+        query = query.where(table.c.account == rows[0].account)
+    sums: dict[AccountId, int] = {}
+    for row in connection.execute(query):
+        sums[row.account] = sums.get(row.account, 0) + row.planck
+    return sums
 
 
 def _is_session(session: SessionId) -> ColumnElement[bool]:

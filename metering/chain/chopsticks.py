@@ -18,6 +18,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -42,6 +43,7 @@ class Chopsticks:
         mode: ``Manual`` makes blocks on `new_block` only, ``Instant`` at each extrinsic, ``Batch``
             a moment after.
         folder: Where its configuration and log are kept; a temporary one by default.
+        before_exec: Run in the child before its program.
 
     Attributes:
         url: ``ws://…`` after `start`.
@@ -55,11 +57,13 @@ class Chopsticks:
         port: int = 0,
         mode: str = "Manual",
         folder: Path | None = None,
+        before_exec: Callable[[], None] | None = None,
     ) -> None:
         self._tools = tools
         self._genesis = genesis
         self._port = port
         self._mode = mode
+        self._before_exec = before_exec
         self._temporary = folder is None
         self._folder = folder or Path(tempfile.mkdtemp(prefix="vk-chopsticks-"))
         self._process: subprocess.Popen[bytes] | None = None
@@ -123,6 +127,9 @@ class Chopsticks:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=self._folder,
+                # A Ctrl-C in the terminal is for who started it.
+                start_new_session=True,
+                preexec_fn=self._before_exec,  # noqa: PLW1509 -- two system calls, no lock
             )
         deadline = time.monotonic() + _START_S
         while True:

@@ -260,6 +260,18 @@ class Metadata:
         reader.end()
         return tuple(found)
 
+    def call(self, pallet: str, name: str) -> tuple[int, int]:
+        """Return the indices of a pallet and of one of its calls.
+
+        Raises:
+            RuntimeUnsupportedError: If the runtime has no such call.
+        """
+        found = self._pallets.get(pallet)
+        index = None if found is None else self._variants(found["calls"]).get(name)
+        if found is None or index is None:
+            raise RuntimeUnsupportedError(f"the runtime has no call {pallet}.{name}")
+        return found["index"], index
+
     def error(self, dispatch_error: Any) -> str:
         """Return the words for a DispatchError, such as ``TickStream.SequenceGap``."""
         if isinstance(dispatch_error, str):

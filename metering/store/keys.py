@@ -13,16 +13,20 @@ big-endian. The scripts build the same names (scripts/common.lua).
         hash of ticks: metered, pending, unpaid, forgiven, late. Always, 256.
     {k}:a<account>
         hash of units: b balance, d deposits applied, m limit per stream, y limit per day,
-        u<day> spent that day, while there is a limit; n day number. As long as the account.
+        u<day> spent that day, while there is a limit; n day number; on a chain v provisional
+        credit and z frozen, both in b. As long as the account.
     {k}:n<id>
         hash: <join>:<version> ticks cut so far; u units spent on the stream while there is a limit.
-        As long as the account: as many as the book has.
+        On a chain, of each join: c<join> caps (`metering.caps.CAPS`), l<join> units it may cost,
+        a<join> units and t<join> ticks it has, v<join> its price versions, u32 each. As long as the
+        account: as many as the book has.
     {k}:i<id>
         set: sessions that are live, or ended with buckets that nobody took over. Until the
         last may be forgotten.
     {k}:s<account><session>
         hash: i stream, s state, x expires ms, j join, l limit units, u units, e ended ms, k whom it
-        replaced, b packed (`SEAT`). Until expiry or end, and the watched hours + 1 h.
+        replaced, b packed (`SEAT`), c 1 when its join is one of the chain. Until expiry or end, and
+        the watched hours + 1 h.
     {k}:w<id>:<hour>
         string, bitmap: watched, bit = tick mod 3600. End of the hour + watched hours + 1 h.
     {k}:p

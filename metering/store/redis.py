@@ -7,7 +7,7 @@ another one than at the last `connect` or `refresh`: control then recovers it.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, Self
 
@@ -15,6 +15,7 @@ import redis.asyncio
 from redis.exceptions import RedisError
 
 from metering import pace, ticks
+from metering.caps import JoinCaps
 from metering.errors import InvalidValueError, StoreRefusedError, StoreUnavailableError
 from metering.price import UNITS_MAX
 from metering.store import keys
@@ -151,6 +152,7 @@ class Store:
             max_sessions,
             self._keep_ms,
             self._cap,
+            *([1] if grant.is_capped else []),
         )
         return SessionId(int.from_bytes(ended, "big")) if ended else None
 
@@ -168,6 +170,33 @@ class Store:
         if not 0 <= total_units <= UNITS_MAX:
             raise InvalidValueError(f"deposits of {total_units} units are not in 0..{UNITS_MAX}")
         return Units(int(await self._run("deposits", keys.purse(account), total_units)))
+
+    async def set_purse(
+        self, account: AccountId, total: Units, provisional: Units, frozen: Units
+    ) -> Units:
+        """Say all that the chain gives and takes of a purse at once; returns the balance.
+
+        Idempotent, like `set_deposits`: each is said as it is now, never as what was added.
+
+        Args:
+            account: Whose.
+            total: Deposits less withdrawals, by final events.
+            provisional: Credit for deposits that are not final.
+            frozen: Asked back: not to be spent. The balance may be below 0 by it.
+        """
+        for amount in (total, provisional, frozen):
+            if not 0 <= amount <= UNITS_MAX:
+                raise InvalidValueError(f"a purse of {amount} units is not in 0..{UNITS_MAX}")
+        key = keys.purse(account)
+        return Units(int(await self._run("deposits", key, total, provisional, frozen)))
+
+    async def set_joins(self, joins: Sequence[JoinCaps]) -> None:
+        """Say what joins may have; what they have had stays. Idempotent."""
+        async with _door():
+            pipe = self._redis.pipeline(transaction=False)
+            for caps in joins:
+                pipe.hset(keys.counts(caps.account, caps.stream), mapping=_caps_fields(caps))
+            await pipe.execute()
 
     async def set_limits(
         self, account: AccountId, stream_limit_units: Units, day_limit_units: Units
@@ -403,8 +432,12 @@ class Store:
     def _write_purses(self, pipe: Any, state: ShardState, day: int) -> None:
         for purse in state.purses:
             key = keys.purse(purse.account)
-            pipe.hincrby(key, "b", purse.deposited_units - purse.spent_units)
+            given = purse.deposited_units + purse.provisional_units
+            pipe.hincrby(key, "b", given - purse.frozen_units - purse.spent_units)
             pipe.hincrby(key, "d", purse.deposited_units)
+            if purse.provisional_units or purse.frozen_units:
+                more = {"v": int(purse.provisional_units), "z": int(purse.frozen_units)}
+                pipe.hset(key, mapping=more)
             pipe.hincrby(key, f"u{day}", purse.day_spent_units)
             pipe.hset(
                 key,
@@ -419,6 +452,12 @@ class Store:
         for entry, count in state.cumulative:
             key = keys.counts(entry.account, entry.stream.bytes)
             pipe.hset(key, f"{entry.join}:{entry.version}", count)
+        for join in state.joins:
+            number = join.caps.number
+            versions = b"".join(version.to_bytes(4, "big") for version in join.versions)
+            fields = {f"t{number}": join.ticks, f"v{number}": versions, f"a{number}": join.units}
+            key = keys.counts(join.caps.account, join.caps.stream)
+            pipe.hset(key, mapping={**_caps_fields(join.caps), **fields})
 
     def _write_watched(self, pipe: Any, state: ShardState, now_s: int) -> None:
         seen: dict[tuple[AccountId, bytes], ticks.Runs] = {}
@@ -453,6 +492,7 @@ class Store:
                 "j": grant.join,
                 "l": int(grant.limit_units),
                 "b": keys.SEAT.pack(self._cap, self._cap, now_ms, 0, 0),
+                **({"c": 1} if grant.is_capped else {}),
                 **what,
             },
         )
@@ -465,6 +505,10 @@ async def _door() -> AsyncIterator[None]:
         yield
     except (RedisError, OSError) as error:
         raise StoreUnavailableError(f"Redis: {error}") from error
+
+
+def _caps_fields(caps: JoinCaps) -> dict[Any, Any]:
+    return {f"c{caps.number}": caps.packed, f"l{caps.number}": int(caps.spend_units)}
 
 
 def _is_derived(key: bytes | str) -> bool:

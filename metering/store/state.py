@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from metering.caps import JoinCaps
 from metering.units import AccountId, CutLine, EntryKey, Run, SessionId, Units
 
 _NONE: Final = Units(0)
@@ -24,6 +25,7 @@ class SessionGrant:
         join: Its ticks are counted under this join number.
         limit_units: What it may spend, 0 for no limit.
         expires_ms: Unix time from which it is refused.
+        is_capped: Its join is one of the chain: claims keep to the join's caps.
     """
 
     account: AccountId
@@ -32,6 +34,7 @@ class SessionGrant:
     join: int
     limit_units: Units
     expires_ms: int
+    is_capped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +43,14 @@ class PurseState:
 
     Attributes:
         account: Whose.
-        deposited_units: Sum of all deposits.
+        deposited_units: Sum of all deposits, less what was taken out again.
         spent_units: Cost of all ticks in booked cuts *and* of `ShardState.pending`.
         stream_limit_units: Most that one stream may take, 0 for no limit.
         day_limit_units: Most that one UTC day may take, 0 for no limit.
         day_spent_units: Spent so far in the current UTC day.
         stream_spent: Spent so far by stream (16 bytes); needed for the stream limit only.
+        provisional_units: Credit for deposits that are not final.
+        frozen_units: Asked back from the escrow, so not to be spent.
     """
 
     account: AccountId
@@ -55,6 +60,25 @@ class PurseState:
     day_limit_units: Units = _NONE
     day_spent_units: Units = _NONE
     stream_spent: tuple[tuple[bytes, Units], ...] = ()
+    provisional_units: Units = _NONE
+    frozen_units: Units = _NONE
+
+
+@dataclass(frozen=True, slots=True)
+class JoinState:
+    """A join of the chain: what it may have, and what it has, pending included.
+
+    Attributes:
+        caps: As the chain has them.
+        ticks: Of all price versions.
+        units: What those cost.
+        versions: Price versions that it has ticks of.
+    """
+
+    caps: JoinCaps
+    ticks: int = 0
+    units: Units = _NONE
+    versions: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +153,7 @@ class ShardState:
         forgiven: Ticks that are served and counted but never billed, because the book was restored;
             None at all other times.
         newly_forgiven: Ticks that were metered here and that the restored book cannot hold.
+        joins: Joins of the chain that may still get ticks, or evidence.
     """
 
     purses: tuple[PurseState, ...] = ()
@@ -140,6 +165,7 @@ class ShardState:
     ended: tuple[EndedSession, ...] = ()
     forgiven: Run | None = None
     newly_forgiven: int = 0
+    joins: tuple[JoinState, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

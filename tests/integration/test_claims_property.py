@@ -18,6 +18,7 @@ from uuid import UUID
 from metering_kit import FAR_MS, NOW, FakeClock, account
 
 from metering import pace, ticks
+from metering.caps import Join, JoinLimits, caps_of, ticks_allowed
 from metering.gate import LocalGate
 from metering.ports import Claim
 from metering.settings import MeteringSettings
@@ -42,6 +43,8 @@ SEQUENCES = int(os.environ.get("VILOKANAM_SEQUENCES", "20000"))
 """`make test` asks for 100,000; a seed that failed is given by VILOKANAM_SEED."""
 SEED = int(os.environ.get("VILOKANAM_SEED", str(time.time_ns() % 10**6)))
 STEPS = 7
+LIMITS = JoinLimits(burst_ticks=6, rate_ppm=0, prices_max=2, notice_s=3600)
+"""Without a rate the moment of a claim plays no part; test_claims_join.py judges the rate."""
 SIDE_BY_SIDE = 2000
 BASE = NOW - 3000
 
@@ -52,6 +55,7 @@ class Reference:
 
     balance: int
     prices: list[tuple[int, int, int]]
+    join: Join | None = None
     paid: dict[int, tuple[int, int]] = field(default_factory=dict)
 
     def fetch(self, run: Run) -> Verdict:
@@ -61,11 +65,31 @@ class Reference:
             if cost and tick not in self.paid:
                 new[tick] = (version, cost)
         cost = sum(cost for _, cost in new.values())
+        if self.join is not None and new and (refusal := self._refusal(self.join, new)):
+            return refusal
         if cost > self.balance:
             return Verdict.PURSE
+        if self.join is not None and new and self.spent + cost > self.join.max_spend:
+            return Verdict.LIMIT
         self.balance -= cost
         self.paid |= new
         return Verdict.GRANTED
+
+    @property
+    def spent(self) -> int:
+        return sum(cost for _, cost in self.paid.values())
+
+    def _refusal(self, join: Join, new: dict[int, tuple[int, int]]) -> Verdict | None:
+        """What the chain would refuse whatever the purse holds."""
+        versions = {version for version, _ in self.paid.values()}
+        for version, cost in new.values():
+            if cost > join.max_price:
+                return Verdict.LIMIT
+            versions.add(version)
+            if len(versions) > LIMITS.prices_max:
+                return Verdict.SESSION
+        allowed = ticks_allowed(join, LIMITS, NOW)
+        return Verdict.PACE if len(self.paid) + len(new) > allowed else None
 
 
 class Line:
@@ -114,8 +138,17 @@ class Life:
         self.newest = BASE + 8
         self.deposit = rng.choice((0, 30, 200, 10**6))
         first = rng.choice((0, 1, 10))
-        self.reference = Reference(self.deposit, [(0, 1, first)])
+        self.reference = Reference(self.deposit, [(0, 1, first)], self._join())
         self.last: Fetch | None = None
+
+    def _join(self) -> Join | None:
+        """Half of them are joined on a chain: caps of every tightness."""
+        rng = self.rng
+        if rng.random() < 0.5:
+            return None
+        spend, price = _one(rng, (0, 40, 10**6, 2**128 - 1)), _one(rng, (5, 12, 2**128 - 1))
+        joined_s = BASE - _one(rng, (0, 10**6))
+        return Join(self.stream, self.account, 1, spend, price, joined_s, FAR_MS // 1000)
 
     def policy(self) -> StreamPolicy:
         versions = tuple(
@@ -174,8 +207,15 @@ class Driver:
         """Fill purses and open two sessions each."""
         commands = [self.top_up(life) for life in lives]
         for life in lives:
+            join = life.reference.join
+            if join is not None:
+                caps = caps_of(join, LIMITS, quantum=1)
+                fields = (b"c1", caps.packed, b"l1", b"%d" % caps.spend_units)
+                name = keys.counts(life.account, life.stream.bytes)
+                commands.append(resp.command(b"HSET", name, *fields))
             for session in (1, 2):
                 words = (1, 0, FAR_MS, 2, 1000, pace.cap_fifths(60_000))
+                words += () if join is None else (1,)
                 commands.append(
                     self.script(
                         self.opening,
@@ -323,5 +363,10 @@ def _compare(line: Line, driver: Driver, lives: list[Life]) -> None:
         for _, version, _ in life.reference.prices:
             expected = ticks.normal(by_version.get(version, ()))
             assert driver.cut.get((life.account, version), ()) == expected, f"seed {SEED}"
-        spent = sum(cost for _, cost in life.reference.paid.values())
-        assert int(balance) == life.deposit - spent
+        assert int(balance) == life.deposit - life.reference.spent
+    joined = [life for life in lives if life.reference.join is not None]
+    names = [keys.counts(life.account, life.stream.bytes) for life in joined]
+    found = line.ask([resp.command(b"HMGET", name, b"t1", b"a1") for name in names])
+    for life, (ticks_had, cost) in zip(joined, found, strict=True):
+        had = (int(ticks_had or 0), int(cost or 0))
+        assert had == (len(life.reference.paid), life.reference.spent), f"seed {SEED}"

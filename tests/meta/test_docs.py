@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from mediaserver.api import ledger, own, streams, tokens, viewers
+from mediaserver.api import chain, ledger, own, streams, tokens, viewers
 from mediaserver.cli import main
 from mediaserver.hls import addresses
 from mediaserver.settings import load
@@ -168,7 +168,7 @@ def test_configurations_shown_are_legal(tmp_path: Path) -> None:
 
 def test_the_routes_of_the_api_are_those_described() -> None:
     """A route that an operator reads of is there, and none is kept from them."""
-    rooms = (streams, viewers, tokens, ledger, own)
+    rooms = (streams, viewers, tokens, ledger, chain, own)
     routes = {f"{one.method} {one.path}" for room in rooms for one in room.routes()}
     told = set(re.findall(r"^### ([A-Z]+ /\S+)$", (DOCS / "api.md").read_text(), re.MULTILINE))
 

@@ -2,6 +2,7 @@
 -- KEYS  {k}:e epoch marker (routes the call; all other keys share its tag)
 -- reads {k}:m {k}:s<account><session> {k}:a<account> {k}:w<id>:<hour>
 -- writes {k}:s b, u {k}:a b {k}:w {k}:p {k}:f {k}:t; where there is a limit also {k}:n<id> u, {k}:a u<day>
+-- on a chain also reads {k}:n<id> c l t v<join>, and writes a t v<join>: what the chain would refuse is refused here
 -- ARGV  epoch, watched seconds, bucket cap (1/5 ms), then one packed claim each (metering/store/resp.py)
 -- Answers per claim: verdict (0 granted 1 purse 2 limit 3 session 4 pace 5 too old), new ticks, cost, balance.
 if call('GET', KEYS[1]) ~= ARGV[1] then return 'EPOCH' end
@@ -19,7 +20,8 @@ local function is_limit(limit) return limit and limit ~= '0' end
 local function spend(undo, key, field, cost, limit)
   call('HINCRBY', key, field, cost)
   undo[#undo + 1] = {key, field}
-  if not is_limit(limit) then return false end
+  if not limit then return false end
+  if limit == '0' then return true end
   local over = call('HINCRBY', key, field, '-' .. limit)
   call('HINCRBY', key, field, limit)
   return over > 0
@@ -30,10 +32,12 @@ local function claim(packed)
   local account = sub(id, 1, 32)
   local S = P .. 's' .. account .. session
   local A = P .. 'a' .. account
-  local s = call('HMGET', S, 's', 'x', 'i', 'j', 'l', 'b')
+  local s = call('HMGET', S, 's', 'x', 'i', 'j', 'l', 'b', 'c')
   local a = call('HMGET', A, 'b', 'm', 'y', 'n')
   local balance = a[1] or '0'
   if s[1] ~= 'live' or s[3] ~= sub(id, 33) or tonumber(s[2]) <= now then return 3, 0, 0, balance end
+  local join = s[7] and join_of(P .. 'n' .. id, s[4])
+  if s[7] and not (join and now < join.till * 1000) then return 3, 0, 0, balance end
 
   local v, w, since, ticks, hour = seat_of(s[6])
   v = refilled(v, since, now, cap) - PER_MS * video
@@ -66,6 +70,16 @@ local function claim(packed)
     new = new - forgiven
   end
 
+  if new > 0 and join then
+    for _, piece in ipairs(pieces) do
+      if piece[6] > 0 then
+        if piece[9] > join.price then return 2, 0, 0, balance end
+        if not takes_version(join, piece[8]) then return 3, 0, 0, balance end
+      end
+    end
+    if new > room_of(join, now) then return 4, 0, 0, balance end
+  end
+
   if new > 0 then
     local amount = int(cost)
     local left = call('HINCRBY', A, 'b', '-' .. amount)
@@ -75,7 +89,8 @@ local function claim(packed)
       return 1, 0, 0, balance
     end
     local undo = {}
-    if spend(undo, S, 'u', amount, s[5])
+    if spend(undo, S, 'u', amount, is_limit(s[5]) and s[5])
+      or join and spend(undo, join.N, 'a' .. join.number, amount, join.spend)
       or is_limit(a[2]) and spend(undo, P .. 'n' .. id, 'u', amount, a[2])
       or is_limit(a[3]) and spend(undo, A, day_field(A, a[4], now), amount, a[3]) then
       for _, u in ipairs(undo) do call('HINCRBY', u[1], u[2], '-' .. amount) end
@@ -90,6 +105,7 @@ local function claim(packed)
     if piece[6] > 0 then pend(P, id, s[4], piece, piece[5]) end
     if piece.forgiven then keep_unbilled(P, id, piece, piece.forgiven) end
   end
+  if new > 0 and join then keep_join(join, new) end
   sum_new, sum_forgiven = sum_new + new, sum_forgiven + forgiven
   call('HSET', S, 'b', pack_seat(v, w, now, ticks + new, hour))
   return 0, new, cost, balance

@@ -109,6 +109,42 @@ local function day_field(key, last, now)
   return 'u' .. day
 end
 
+-- A join of a viewer as the chain has it: what it may have, and what it has. nil when the shard does not know it.
+-- Judged by metering/caps.py; fields: keys.py, {k}:n<id>.
+local CAPS, PPM = '>I4I4I4I4I8I8I8', 1000000
+local function join_of(N, number)
+  local f = call('HMGET', N, 'c' .. number, 'l' .. number, 't' .. number, 'v' .. number)
+  if not f[1] then return nil end
+  local j = {N = N, number = number, spend = f[2], ticks = tonumber(f[3] or 0), versions = f[4] or ''}
+  j.burst, j.rate, j.prices, j.notice, j.from, j.till, j.price = struct.unpack(CAPS, f[1])
+  return j
+end
+
+-- How many ticks more a join may have by now: a burst, then a rate.
+local function room_of(j, now)
+  local at = floor(now / 1000)
+  if at > j.till then at = j.till end
+  local earned = at > j.from and (at - j.from) * j.rate or 0
+  return j.burst + (earned - earned % PPM) / PPM - j.ticks
+end
+
+-- True when a join may have ticks of a price version; it is one of its versions from then on.
+local function takes_version(j, version)
+  local packed = struct.pack('>I4', version)
+  for i = 1, #j.versions, 4 do
+    if sub(j.versions, i, i + 3) == packed then return true end
+  end
+  if #j.versions >= 4 * j.prices then return false end
+  j.versions, j.is_new_version = j.versions .. packed, true
+  return true
+end
+
+-- Writes how many ticks a join has got, and of which versions. What they cost is written where it is checked.
+local function keep_join(j, ticks)
+  call('HINCRBY', j.N, 't' .. j.number, ticks)
+  if j.is_new_version then call('HSET', j.N, 'v' .. j.number, j.versions) end
+end
+
 -- Ends a session; its hash stays as long as evidence of it may come.
 local function finish(key, reason, now, keep_ms)
   call('HSET', key, 's', reason, 'e', int(now))

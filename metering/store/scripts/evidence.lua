@@ -4,6 +4,8 @@
 -- ARGV  as claim.lua
 -- New ticks become pending while the purse pays; the others are marked watched and counted unpaid, and the
 -- session is ended ('purse'). A tick older than the watched hours is counted late and not billed.
+-- What the chain would refuse of a join is unpaid too: beyond its rate, its spending, its price, after its end,
+-- or so late that half of the notice in which its entries are still settled is over.
 -- Answers like a claim, verdict 0, with the ticks billed by it.
 if call('GET', KEYS[1]) ~= ARGV[1] then return 'EPOCH' end
 local P = prefix_of(KEYS[1])
@@ -14,20 +16,38 @@ local floors = call('HMGET', P .. 'm', 'from', 'to')
 local from, to = tonumber(floors[1] or 0), tonumber(floors[2] or 0)
 local T = {metered = 0, unpaid = 0, forgiven = 0, late = 0}
 
-local function pay(A, units)
-  if call('HINCRBY', A, 'b', '-' .. int(units)) >= 0 then return true end
-  call('HINCRBY', A, 'b', int(units))
+local function pay(A, j, ticks, units)
+  local amount = int(ticks * units)
+  if j then
+    if ticks > j.room then return false end
+    local field = 'a' .. j.number
+    call('HINCRBY', j.N, field, amount)
+    local over = j.spend == '0' and 1 or call('HINCRBY', j.N, field, '-' .. j.spend)
+    if j.spend ~= '0' then call('HINCRBY', j.N, field, j.spend) end
+    if over > 0 then
+      call('HINCRBY', j.N, field, '-' .. amount)
+      return false
+    end
+  end
+  if call('HINCRBY', A, 'b', '-' .. amount) >= 0 then
+    if j then j.room = j.room - ticks end
+    return true
+  end
+  call('HINCRBY', A, 'b', amount)
+  if j then call('HINCRBY', j.N, 'a' .. j.number, '-' .. amount) end
   return false
 end
 
--- Returns the bits of a piece that the purse pays for: all, or from the first tick on while it lasts.
-local function paid_bits(A, piece)
-  if pay(A, piece[6] * piece[9]) then return piece[5], piece[6] end
+-- Returns the bits of a piece that are paid for: all, or from the first tick on while purse and join allow it.
+local function paid_bits(A, j, piece)
+  if j and (piece[9] > j.price or piece[10] >= j.till or not takes_version(j, piece[8])) then return 0, 0 end
+  local is_before_end = not j or piece[10] + piece[4] <= j.till
+  if is_before_end and pay(A, j, piece[6], piece[9]) then return piece[5], piece[6] end
   local bits, n = 0, 0
   for i = 0, piece[4] - 1 do
     local bit = 2 ^ (piece[4] - 1 - i)
     if band(piece[5], bit) ~= 0 then
-      if not pay(A, piece[9]) then break end
+      if j and piece[10] + i >= j.till or not pay(A, j, 1, piece[9]) then break end
       bits, n = bits + bit, n + 1
     end
   end
@@ -39,9 +59,14 @@ local function evidence(packed)
   local account = sub(id, 1, 32)
   local S = P .. 's' .. account .. session
   local A = P .. 'a' .. account
-  local s = call('HMGET', S, 's', 'j', 'b', 'i')
+  local s = call('HMGET', S, 's', 'j', 'b', 'i', 'c')
   local a = call('HMGET', A, 'b', 'n', 'm', 'y')
   local join = s[4] == sub(id, 33) and s[2]
+  local j
+  if join and s[5] then
+    j = join_of(P .. 'n' .. id, join)
+    if not j or now >= (j.till + j.notice / 2) * 1000 then join = false else j.room = room_of(j, now) end
+  end
   local billed, cost, is_dry = 0, 0, false
   for _ = 1, runs do
     local first, count, version, units
@@ -61,7 +86,7 @@ local function evidence(packed)
       watch(piece, watched_s, -1)
       if piece[6] > 0 then
         local bits, paid = 0, 0
-        if join and a[1] then bits, paid = paid_bits(A, piece) end
+        if join and a[1] then bits, paid = paid_bits(A, j, piece) end
         if paid > 0 then pend(P, id, join, piece, bits) end
         billed, cost = billed + paid, cost + paid * units
         if paid < piece[6] then
@@ -79,6 +104,7 @@ local function evidence(packed)
     if a[4] and a[4] ~= '0' then call('HINCRBY', A, day_field(A, a[2], now), amount) end
     local v, w, since, ticks, hour = seat_of(s[3])
     call('HSET', S, 'b', pack_seat(v, w, since, ticks + billed, hour))
+    if j then keep_join(j, billed) end
     T.metered = T.metered + billed
   end
   if is_dry and s[1] == 'live' then finish(S, 'purse', now, watched_s * 1000 + 3600000) end

@@ -1,6 +1,7 @@
 -- open_session: lets one more player claim; at most max_sessions are live per account and stream.
 -- KEYS  {k}:i<id> index of sessions
--- ARGV  prefix {k}:, id, session, join, limit units, expires ms, max_sessions, keep ms, bucket cap (1/5 ms)
+-- ARGV  prefix {k}:, id, session, join, limit units, expires ms, max_sessions, keep ms, bucket cap (1/5 ms),
+--       1 when its join is one of the chain, else nothing
 -- reads and writes {k}:s<account><session> of all sessions in the index
 -- Answers the session that it ended ('' for none); the same again when repeated. An ended id stays ended.
 local P, id, session = ARGV[1], ARGV[2], ARGV[3]
@@ -62,6 +63,7 @@ if heir then
 end
 call('HSET', S, 'i', sub(id, 33), 's', 'live', 'x', ARGV[6], 'j', ARGV[4], 'l', ARGV[5], 'k', replaced,
   'b', pack_seat(v, a, now, 0, 0))
+if ARGV[10] then call('HSET', S, 'c', ARGV[10]) end
 call('PEXPIREAT', S, until_ms)
 call('SADD', KEYS[1], session)
 if call('PTTL', KEYS[1]) < tonumber(until_ms) - now then call('PEXPIREAT', KEYS[1], until_ms) end

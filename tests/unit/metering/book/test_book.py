@@ -139,6 +139,9 @@ def test_a_book_of_the_old_split_is_brought_to_the_new_one(tmp_path):
             ],
         )
         raw.execute("DROP INDEX entries_unsettled")
+        for later in ("chain_cursor", "escrow_events", "frozen", "withdrawals", "joins"):
+            raw.execute(f"DROP TABLE {later}")
+        raw.execute("DROP TABLE held_calls")
         raw.execute("ALTER TABLE entries DROP COLUMN ahead")
         raw.execute("UPDATE alembic_version SET version_num = '0002'")
 

@@ -1,0 +1,113 @@
+"""The chain as the operator sees and uses it: status, registration, payouts, viewers' escrows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from aiohttp import web
+
+from mediaserver.api import body, context
+from mediaserver.api.context import ChainDoor, Context
+from mediaserver.api.problems import ApiError
+from metering.units import Planck
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawal:
+    """Body of a withdrawal: whose earnings; without a stream the platform's."""
+
+    stream: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Body of a request for escrow back; "0" takes an earlier one back."""
+
+    planck: Planck
+
+
+def routes() -> list[web.RouteDef]:
+    """Return the routes of the chain."""
+    return [
+        web.get("/api/v1/chain", _status),
+        web.post("/api/v1/chain/operator", _register),
+        web.post("/api/v1/streams/{slug}/chain", _register_stream),
+        web.get("/api/v1/payouts", _payouts),
+        web.post("/api/v1/payouts", _withdraw),
+        web.get("/api/v1/viewers/{viewer}/escrow", _escrow),
+        web.post("/api/v1/viewers/{viewer}/escrow/request", _ask_back),
+        web.post("/api/v1/viewers/{viewer}/escrow/withdraw", _take_back),
+    ]
+
+
+async def _status(request: web.Request) -> web.Response:
+    return web.json_response(await _door(context.of(request)).status())
+
+
+async def _register(request: web.Request) -> web.Response:
+    made = await _door(context.of(request)).register_operator()
+    return _made(made, is_new=made["is_new"])
+
+
+async def _register_stream(request: web.Request) -> web.Response:
+    shared = context.of(request)
+    slug = request.match_info["slug"]
+    door = _door(shared)
+    record = await shared.book.call(lambda book: book.stream(slug))
+    return web.json_response({"slug": slug, **await door.register_stream(record)})
+
+
+async def _payouts(request: web.Request) -> web.Response:
+    return web.json_response({"payouts": await _door(context.of(request)).payouts()})
+
+
+async def _withdraw(request: web.Request) -> web.Response:
+    shared = context.of(request)
+    door = _door(shared)
+    slug = (await body.read(request, Withdrawal)).stream
+    record = None
+    if slug is not None:
+        record = await shared.book.call(lambda book: book.stream(slug))
+    return _made(await door.withdraw(record), is_new=True)
+
+
+async def _escrow(request: web.Request) -> web.Response:
+    shared = context.of(request)
+    name = request.match_info["viewer"]
+    door = _door(shared)
+    record = await shared.book.call(lambda book: book.viewer(name))
+    return web.json_response(await door.escrow(record))
+
+
+async def _ask_back(request: web.Request) -> web.Response:
+    shared = context.of(request)
+    name = request.match_info["viewer"]
+    door = _door(shared)
+    planck = (await body.read(request, Request)).planck
+    record = await shared.book.call(lambda book: book.viewer(name))
+    return web.json_response(await door.ask_back(record, planck))
+
+
+async def _take_back(request: web.Request) -> web.Response:
+    shared = context.of(request)
+    name = request.match_info["viewer"]
+    door = _door(shared)
+    record = await shared.book.call(lambda book: book.viewer(name))
+    return web.json_response(await door.take_back(record))
+
+
+def _door(shared: Context) -> ChainDoor:
+    if shared.chain is None:
+        raise ApiError(
+            409,
+            "No chain",
+            'this server settles in its journal: chain.backend is "journal"; set it to '
+            '"substrate" and chain.url to a node',
+        )
+    return shared.chain
+
+
+def _made(answer: dict[str, Any], *, is_new: bool) -> web.Response:
+    return web.json_response(answer, status=HTTPStatus.CREATED if is_new else HTTPStatus.OK)

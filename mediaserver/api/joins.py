@@ -1,0 +1,142 @@
+"""Which join a new session counts under: the viewer's open one on the chain, or why there is none.
+
+In the journal every viewer's join is 1. On a chain a viewer joins by their own wallet; for one
+whose key the server holds, it joins for them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from mediaserver.access.sessions import JOIN_FIRST
+from mediaserver.api.context import Context, EscrowDoor
+from mediaserver.api.problems import ApiError
+from metering import price
+from metering.book.records import Standing, StreamRecord
+from metering.errors import ChainUnavailableError, ExtrinsicRejectedError
+from metering.units import AccountId, Planck, account_text
+
+SEEN_S: Final = 10.0
+"""A join that is final is seen by the follower within a second or two."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenJoin:
+    """What a session counts under.
+
+    Attributes:
+        number: Its join.
+        is_capped: It is one of the chain: claims keep to its caps.
+        till_ms: Unix time at which it ends; None for never.
+    """
+
+    number: int = JOIN_FIRST
+    is_capped: bool = False
+    till_ms: int | None = None
+
+
+async def join_for(shared: Context, account: AccountId, stream: StreamRecord) -> OpenJoin:
+    """Return the join that a new session counts under.
+
+    Raises:
+        ApiError: 402 when escrow or caps are too small, 403 when they have not joined: both name
+            what is missing. 503 while a join that we made is not seen yet.
+    """
+    escrow = shared.escrow
+    if escrow is None:
+        return OpenJoin()
+    in_force = price.in_force(stream.prices, shared.clock.now_ms() // 1000)
+    planck = Planck(0) if in_force is None else in_force.planck_per_tick
+    standing = await escrow.standing(account, stream.id)
+    if not planck and not standing.is_open:
+        # Free media asks nobody; when it begins to cost, they must have joined.
+        return OpenJoin(standing.join.number if standing.join else JOIN_FIRST, is_capped=True)
+    if missing(standing, planck) and await escrow.holds(account):
+        standing = await _joined(shared, escrow, account, stream, planck)
+    lacks = missing(standing, planck)
+    if lacks:
+        raise _problem(shared, account, stream, planck, standing, lacks)
+    join = standing.join
+    assert join is not None
+    return OpenJoin(join.number, is_capped=True, till_ms=(join.till_s + standing.skew_s) * 1000)
+
+
+def missing(standing: Standing, planck: Planck) -> tuple[str, ...]:
+    """Return what a viewer lacks to watch at a price: ``escrow``, ``join``, ``price``.
+
+    An escrow that is spent is no reason while they have joined: claims say so, and a top-up heals
+    it without another token.
+    """
+    if standing.join is None or not standing.is_open:
+        money = standing.funds.net + standing.provisional - standing.funds.frozen
+        return ("escrow", "join") if money <= 0 else ("join",)
+    return ("price",) if standing.join.max_price < planck else ()
+
+
+async def _joined(
+    shared: Context,
+    escrow: EscrowDoor,
+    account: AccountId,
+    stream: StreamRecord,
+    planck: Planck,
+) -> Standing:
+    """Join for a viewer whose key we hold; return how they stand then."""
+    limit = int(shared.settings.price.stream_limit_planck)
+    try:
+        await escrow.join(account, stream.id, planck, limit)
+    except ExtrinsicRejectedError as error:
+        raise ApiError(
+            409,
+            "Not joined",
+            f"{error}; is the stream registered on the chain? see `vilokanam stream register`",
+        ) from error
+    # The follower may have told of it before we ask.
+    for timeout_s in (0.0, SEEN_S / 2, SEEN_S / 2):
+        if timeout_s:
+            await escrow.wait_moved(timeout_s)
+        standing = await escrow.standing(account, stream.id)
+        if not missing(standing, planck):
+            return standing
+    raise ChainUnavailableError("the join is on the chain and not seen here yet; try again")
+
+
+def _problem(  # noqa: PLR0917 -- all that its words name
+    shared: Context,
+    account: AccountId,
+    stream: StreamRecord,
+    planck: Planck,
+    standing: Standing,
+    lacks: tuple[str, ...],
+) -> ApiError:
+    operator = account_text(shared.operator.account)
+    join = standing.join
+    if "price" in lacks and join is not None:
+        status, title = 402, "Caps too low"
+        detail = (
+            f"{stream.slug} costs {planck} planck a second and join {join.number} allows "
+            f"{join.max_price}: join again with a higher max_price"
+        )
+    elif "escrow" in lacks:
+        status, title = 402, "Nothing in escrow"
+        detail = (
+            f"deposit into the escrow of the operator {operator}, then join stream "
+            f"{stream.id.int} (join_with_caps) with a max_price of {planck} planck or more"
+        )
+    else:
+        status, title = 403, "Not joined"
+        was = "has never joined" if join is None else f"has left, or join {join.number} is over:"
+        detail = (
+            f"the account {was} {stream.slug} on the chain: join stream {stream.id.int} "
+            f"(join_with_caps) with a max_price of {planck} planck or more"
+        )
+    return ApiError(
+        status,
+        title,
+        detail,
+        missing=list(lacks),
+        operator=operator,
+        account=account_text(account),
+        chain_stream=str(stream.id.int),
+        planck_per_s=str(planck),
+    )

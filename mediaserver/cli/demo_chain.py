@@ -1,0 +1,168 @@
+"""The demo's chain: started fresh, the operator registered, each batch told as it becomes final."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from mediaserver.cli import chain_up, development
+from mediaserver.cli.client import Api, CliError
+from mediaserver.processes import children
+from mediaserver.processes.children import Child
+from metering.chain import calls, storage
+from metering.chain.clerk import Clerk, decoded
+from metering.chain.desk import Desk
+from metering.chain.node import Node
+from metering.chain.payouts import rolled
+from metering.errors import ChainError
+from metering.units import AccountId, parse_account
+
+FOLDER: Final = "chain"
+"""In the demo's directory: the chain begins anew with each demo, and so must the book beside it."""
+OPERATOR_PLANCK: Final = 10**16
+"""10,000 UNIT: the bond of 100, and what the demo's viewer is given."""
+POLL_S: Final = 1.0
+REQUEST_S: Final = 10.0
+_MARK: Final = "demo.toml"
+
+
+def fresh_folder(data_dir: Path) -> Path:
+    """Return an empty directory for the book of a demo with a chain.
+
+    Raises:
+        CliError: There is something in it that no demo made, or it cannot be removed.
+    """
+    folder = data_dir / FOLDER
+    try:
+        if folder.exists():
+            if not (folder / _MARK).exists():
+                raise CliError(f"{folder} was not made by a demo: move it away")
+            shutil.rmtree(folder)
+    except OSError as error:
+        raise CliError(f"{folder} cannot be begun anew: {error.strerror}") from error
+    return folder
+
+
+def choose_chain() -> str:
+    """Settle on a chain at a free port, for every process of the demo; return its address."""
+    if not (chain_up.ARTEFACTS / "genesis.raw.json").is_file():
+        raise CliError(
+            f"there is no {chain_up.ARTEFACTS}: a demo with a chain runs from a checkout"
+        )
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    url = f"ws://127.0.0.1:{port}"
+    os.environ["VILOKANAM_CHAIN__BACKEND"] = "substrate"
+    os.environ["VILOKANAM_CHAIN__URL"] = url
+    # No more than one block each 6 s by us: chain time stays near the clock's.
+    os.environ.setdefault("VILOKANAM_CHAIN__BATCH_PERIOD_S", "6")
+    return url
+
+
+async def start(url: str) -> Child:
+    """Start the chain; it prints its address when it answers."""
+    port = url.rpartition(":")[2]
+    return await children.start("chain", ("mediaserver.cli.main", "chain", "up", "--port", port))
+
+
+class DemoChain:
+    """Speaks to the demo's chain as any stranger may; an async context manager.
+
+    Args:
+        url: Of its node.
+        tell: Prints a line for people.
+    """
+
+    def __init__(self, url: str, tell: Callable[[str], None]) -> None:
+        self._node = Node(url, REQUEST_S)
+        self._clerk = Clerk(Desk(self._node))
+        self._tell = tell
+
+    async def close(self) -> None:
+        """End the connection."""
+        await self._node.close()
+
+    async def answers(self) -> bool:
+        """Return True once the chain answers."""
+        try:
+            await self._clerk.desk.facts()
+        except ChainError:
+            return False
+        return True
+
+    async def endow(self, api: Api) -> None:
+        """Give the operator money of //Alice, and register it.
+
+        Raises:
+            ChainError: The chain refuses it, or is away.
+        """
+        operator = parse_account((await asyncio.to_thread(api.get, "operator"))["public_key"])
+        await self._clerk.do(development.alice(), calls.transfer(operator, OPERATOR_PLANCK))
+        made = await asyncio.to_thread(lambda: api.post("chain", "operator", body={}))
+        self._tell(f"the operator {short(operator)} is registered, in block {made['block']}")
+
+    async def follow(self, api: Api, slug: str) -> None:
+        """Tell each batch once it is final, and what it earned, until cancelled."""
+        operator = parse_account((await asyncio.to_thread(api.get, "operator"))["public_key"])
+        asset = (await asyncio.to_thread(api.get, "operator"))["asset"]
+        creator = parse_account((await asyncio.to_thread(api.get, "streams", slug))["creator"])
+        told = 0
+        while True:
+            try:
+                told = await self._tell_from(told, operator, creator, asset)
+            except ChainError as error:
+                self._tell(f"the chain does not answer: {error}")
+            await asyncio.sleep(POLL_S)
+
+    async def _tell_from(
+        self, told: int, operator: AccountId, creator: AccountId, asset: dict[str, Any]
+    ) -> int:
+        ours = await self._clerk.value(storage.OPERATOR, storage.operator_key(operator))
+        last = ours.last_seq if ours else 0
+        for seq in range(told + 1, last + 1):
+            reading = await self._clerk.desk.read(
+                [
+                    storage.outcome_key(operator, seq),
+                    storage.credit_key(creator),
+                    storage.credit_key(operator),
+                ]
+            )
+            outcome = decoded(storage.OUTCOME, reading.values[0])
+            if outcome is None:
+                continue
+            earned = [
+                amount(rolled(decoded(storage.CREDIT, raw), 0, 1), asset)
+                for raw in reading.values[1:]
+            ]
+            refused = f", {len(outcome.refused)} refused" if outcome.refused else ""
+            self._tell(
+                f"batch {seq} is final in block {outcome.block}: {outcome.entries} "
+                f"{'entry' if outcome.entries == 1 else 'entries'}{refused}, {outcome.ticks} "
+                f"seconds, {tokens(outcome.amount, asset)}; so far the creator has earned "
+                f"{earned[0]}, the platform {earned[1]}"
+            )
+        return last
+
+
+def amount(payout: Any, asset: dict[str, Any]) -> str:
+    """Return all that is owed to an account, in tokens."""
+    return tokens(payout.available + payout.maturing + payout.pending, asset)
+
+
+def tokens(planck: int, asset: dict[str, Any]) -> str:
+    """Return planck in tokens, exactly, such as ``0.0012 UNIT``."""
+    decimals = int(asset["decimals"])
+    whole, rest = divmod(planck, 10**decimals)
+    digits = f"{rest:0{decimals}d}".rstrip("0") if decimals else ""
+    return f"{whole}{'.' if digits else ''}{digits} {asset['symbol']}"
+
+
+def short(account: AccountId) -> str:
+    """Return the beginning of an account, for people."""
+    return f"0x{account.hex()[:8]}…"

@@ -1,0 +1,441 @@
+"""What came from the chain: deposits, withdrawals, what is asked back, joins, and how far we read.
+
+Everything of some finalized blocks is written in one transaction together with the cursor, so
+each event is in the book once, however often the follower starts again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import Connection, Row, insert, or_, select
+
+from metering.book import escrow_schema as tables
+from metering.book import schema
+from metering.book.engine import upsert
+from metering.book.postings import post
+from metering.book.records import Cursor, Funds, Taken
+from metering.book.rows import Rows, chunks
+from metering.caps import Join, JoinLimits
+from metering.chain.escrow import (
+    EscrowEvent,
+    EventBlock,
+    JoinEvent,
+    JoinKey,
+    Kind,
+    concerns,
+    escrow_events,
+    frozen_after,
+    join_events,
+    joins_after,
+)
+from metering.errors import OtherChainError
+from metering.ledger import deposit_postings, withdrawal_postings
+from metering.units import AccountId, Planck, SessionId, shard_of
+
+_CURSOR_ID: Final = 1
+_LIMITS: Final = "join-limits"
+_NONE: Final = Planck(0)
+
+
+class EscrowRows(Rows):
+    """The part of the book about what came from the chain."""
+
+    def chain_cursor(self) -> Cursor | None:
+        """Return the newest finalized block whose events are in the book; None before the first."""
+        with self._reading() as connection:
+            return _cursor(connection)
+
+    def begin_chain(self, cursor: Cursor) -> None:
+        """Say after which block to read on; only once, before the first block is taken.
+
+        Raises:
+            OtherChainError: If the book follows a chain already, from another block.
+        """
+        with self._writing() as connection:
+            known = _cursor(connection)
+            if known is not None and known != cursor:
+                raise OtherChainError(f"the book has taken block {known.number} already")
+            _put_cursor(connection, cursor)
+
+    def take_blocks(self, blocks: Sequence[EventBlock], operator: AccountId, now_ms: int) -> Taken:
+        """Write what some finalized blocks say, in one transaction, and move the cursor.
+
+        Args:
+            blocks: In order, without a gap; those at or below the cursor are passed over.
+            operator: Whose escrows.
+            now_ms: Unix time, for the rows.
+
+        Returns:
+            Whose purses and joins have changed.
+
+        Raises:
+            OtherChainError: If the blocks do not go on where the book is. Nothing is written.
+            InvalidValueError: If an event is not of the pallet of this release. Nothing is written.
+        """
+        accounts: set[AccountId] = set()
+        joined: set[JoinKey] = set()
+        with self._writing() as connection:
+            cursor = _cursor(connection)
+            if cursor is None:
+                raise OtherChainError("the book does not follow a chain yet: `begin_chain` first")
+            for block in blocks:
+                if block.number <= cursor.number:
+                    continue
+                if (block.number, block.parent) != (cursor.number + 1, cursor.hash):
+                    raise OtherChainError(
+                        f"block {block.number} with parent 0x{block.parent.hex()} does not go on "
+                        f"from block {cursor.number}, 0x{cursor.hash.hex()}, that the book has "
+                        "taken as final: the node follows another chain, or its chain was begun "
+                        "anew; connect the right node, or begin with a new book"
+                    )
+                for event in escrow_events(block, operator):
+                    _take(connection, event, now_ms)
+                    accounts.add(event.account)
+                joined |= _join(connection, join_events(block))
+                cursor = Cursor(cursor.genesis, block.number, block.hash, block.at_s)
+            _put_cursor(connection, cursor)
+        return Taken(cursor, frozenset(accounts), frozenset(joined))
+
+    def funds(self, accounts: Iterable[AccountId]) -> tuple[Cursor | None, dict[AccountId, Funds]]:
+        """Return what some viewers paid in, took out and ask back, and as of which block.
+
+        Who is no viewer is left out.
+        """
+        wanted = list(dict.fromkeys(accounts))
+        found: dict[AccountId, Funds] = {}
+        with self._reading() as connection:
+            for some in chunks(wanted):
+                found |= funds_of(connection, some)
+            return _cursor(connection), found
+
+    def funds_of_shard(self, shard: int) -> dict[AccountId, Funds]:
+        """Return the same of every viewer of a shard, nothing included."""
+        viewers = schema.viewers.c
+        with self._reading() as connection:
+            accounts = connection.execute(
+                select(viewers.account).where(viewers.shard == shard)
+            ).scalars()
+            found: dict[AccountId, Funds] = {}
+            for some in chunks(list(accounts)):
+                found |= funds_of(connection, some)
+            return found
+
+    def frozen(self, accounts: Iterable[AccountId]) -> dict[AccountId, Planck]:
+        """Return what some accounts, viewers or not, ask back as of the cursor."""
+        found: dict[AccountId, Planck] = {}
+        with self._reading() as connection:
+            for some in chunks(list(accounts)):
+                found |= _frozen(connection, some)
+        return found
+
+    def joins(self, account: AccountId, stream: UUID) -> dict[int, Join]:
+        """Return the joins of a viewer on a stream, by number."""
+        with self._reading() as connection:
+            return _joins(connection, [(stream, account)]).get((stream, account), {})
+
+    def joins_of_shard(self, shard: int, since_s: int) -> list[Join]:
+        """Return the joins of a shard that had not ended by a second of the chain's clock."""
+        joins = tables.joins.c
+        with self._reading() as connection:
+            rows = connection.execute(
+                select(tables.joins).where(
+                    joins.shard == shard,
+                    joins.expires_s > since_s,
+                    or_(joins.ended_s.is_(None), joins.ended_s > since_s),
+                )
+            ).all()
+        return [_join_of(row) for row in rows]
+
+    def join_limits(self) -> JoinLimits | None:
+        """Return what the runtime last said that bounds every join; None before it did."""
+        meta = schema.meta.c
+        with self._reading() as connection:
+            text = connection.execute(
+                select(meta.value).where(meta.name == _LIMITS)
+            ).scalar_one_or_none()
+        return None if text is None else JoinLimits(**json.loads(text))
+
+    def put_join_limits(self, limits: JoinLimits) -> None:
+        """Keep what the runtime says, for a start at which the node is away."""
+        row = {"name": _LIMITS, "value": json.dumps(asdict(limits))}
+        with self._writing() as connection:
+            upsert(connection, schema.meta, [row], ("value",))
+
+    def open_joins(self) -> list[Join]:
+        """Return every join that was not ended, expired or not, oldest first."""
+        joins = tables.joins.c
+        with self._reading() as connection:
+            rows = connection.execute(
+                select(tables.joins).where(joins.ended_s.is_(None)).order_by(joins.joined_s)
+            ).all()
+        return [_join_of(row) for row in rows]
+
+    def ended_joins(self) -> list[Join]:
+        """Return every join that is over: the chain may have removed it."""
+        joins = tables.joins.c
+        with self._reading() as connection:
+            cursor = _cursor(connection)
+            now_s = cursor.at_s if cursor else 0
+            rows = connection.execute(
+                select(tables.joins).where(
+                    or_(joins.ended_s.is_not(None), joins.expires_s <= now_s)
+                )
+            ).all()
+        return [_join_of(row) for row in rows]
+
+    def sessions_of_join(
+        self, account: AccountId, stream: UUID, join: int, now_ms: int
+    ) -> list[SessionId]:
+        """Return the live sessions under a join."""
+        sessions = schema.sessions.c
+        with self._reading() as connection:
+            found = connection.execute(
+                select(sessions.session).where(
+                    sessions.account == account,
+                    sessions.stream == stream,
+                    sessions.join == join,
+                    sessions.ended_ms.is_(None),
+                    sessions.expires_ms > now_ms,
+                )
+            ).scalars()
+            return [SessionId(int(session, 16)) for session in found]
+
+    def withdrawals(self) -> dict[AccountId, Planck]:
+        """Return what each viewer took out of their escrow in all."""
+        sums: dict[AccountId, int] = defaultdict(int)
+        withdrawals = tables.withdrawals.c
+        with self._reading() as connection:
+            for row in connection.execute(select(withdrawals.account, withdrawals.planck)):
+                sums[row.account] += row.planck
+        return {account: Planck(planck) for account, planck in sums.items()}
+
+    def escrow_history(self, account: AccountId | None = None) -> list[EscrowEvent]:
+        """Return the escrow events that the book has, of one account or of all, in chain order."""
+        events = tables.escrow_events
+        with self._reading() as connection:
+            query = select(events).order_by(events.c.number, events.c.position)
+            if account is not None:
+                query = query.where(events.c.account == account)
+            return [_event_of(row) for row in connection.execute(query)]
+
+
+def adopt(connection: Connection, account: AccountId, now_ms: int) -> None:
+    """Book what the chain had said of an account before it was a viewer here."""
+    events = tables.escrow_events
+    for row in connection.execute(
+        select(events)
+        .where(events.c.account == account)
+        .order_by(events.c.number, events.c.position)
+    ).all():
+        _book(connection, _event_of(row), now_ms)
+
+
+def funds_of(connection: Connection, accounts: Sequence[AccountId]) -> dict[AccountId, Funds]:
+    """Return what some viewers paid in, took out and ask back; who is no viewer is left out."""
+    viewers, deposits = schema.viewers.c, schema.deposits.c
+    withdrawals = tables.withdrawals.c
+    known = connection.execute(
+        select(viewers.account).where(viewers.account.in_(accounts))
+    ).scalars()
+    sums = {account: [0, 0] for account in known}
+    for index, table, columns in (
+        (0, schema.deposits, deposits),
+        (1, tables.withdrawals, withdrawals),
+    ):
+        for row in connection.execute(
+            select(columns.account, columns.planck)
+            .select_from(table)
+            .where(columns.account.in_(accounts))
+        ):
+            sums[row.account][index] += row.planck
+    frozen = _frozen(connection, accounts)
+    return {
+        account: Funds(Planck(paid), Planck(out), frozen.get(account, _NONE))
+        for account, (paid, out) in sums.items()
+    }
+
+
+def _take(connection: Connection, event: EscrowEvent, now_ms: int) -> None:
+    """Write one finalized escrow event and what follows from it."""
+    connection.execute(
+        insert(tables.escrow_events).values(
+            number=event.number,
+            position=event.position,
+            hash=event.hash,
+            kind=event.kind.value,
+            account=event.account,
+            planck=event.planck,
+            ready_s=event.ready_s,
+        )
+    )
+    if event.kind is not Kind.DEPOSIT:
+        before = _frozen(connection, [event.account]).get(event.account, _NONE)
+        upsert(
+            connection,
+            tables.frozen,
+            [
+                {
+                    "account": event.account,
+                    "shard": shard_of(event.account),
+                    "planck": frozen_after(before, event),
+                    "ready_s": event.ready_s,
+                }
+            ],
+            ("planck", "ready_s"),
+        )
+    viewers = schema.viewers.c
+    if connection.execute(
+        select(viewers.account).where(viewers.account == event.account)
+    ).one_or_none():
+        _book(connection, event, now_ms)
+
+
+def _book(connection: Connection, event: EscrowEvent, now_ms: int) -> None:
+    """Write the row and the postings of money that came or left."""
+    if event.kind is Kind.REQUEST or not event.planck:
+        return
+    if event.kind is Kind.DEPOSIT:
+        connection.execute(
+            insert(schema.deposits).values(
+                idempotency_key=event.reference,
+                body_hash=hashlib.sha256(event.hash).digest(),
+                account=event.account,
+                planck=event.planck,
+                memo=f"escrow, block 0x{event.hash.hex()}",
+                created_ms=now_ms,
+            )
+        )
+        lines = deposit_postings(event.account, event.planck)
+    else:
+        connection.execute(
+            insert(tables.withdrawals).values(
+                reference=event.reference,
+                account=event.account,
+                planck=event.planck,
+                created_ms=now_ms,
+            )
+        )
+        lines = withdrawal_postings(event.account, event.planck)
+    post(connection, event.kind.value, event.reference, now_ms, lines)
+
+
+def _join(connection: Connection, events: Sequence[JoinEvent]) -> set[JoinKey]:
+    """Write what happened to joins of streams that the book knows; return whose."""
+    if not events:
+        return set()
+    streams = schema.streams.c
+    ours = set(
+        connection.execute(
+            select(streams.id).where(streams.id.in_({event.stream for event in events}))
+        ).scalars()
+    )
+    touched: set[JoinKey] = set()
+    for event in events:
+        if event.stream not in ours:
+            continue
+        if event.account is not None:
+            touched.add((event.stream, event.account))
+            continue
+        joins = tables.joins.c
+        touched |= {
+            (event.stream, account)
+            for account in connection.execute(
+                select(joins.account).where(joins.stream == event.stream, joins.ended_s.is_(None))
+            ).scalars()
+        }
+    known = _joins(connection, touched)
+    rows = []
+    for key in sorted(touched, key=lambda one: (one[0].int, one[1])):
+        before = known.get(key, {})
+        after = joins_after(before, (event for event in events if concerns(event, key)))
+        rows += [_row_of(join) for join in after.values() if before.get(join.number) != join]
+    upsert(
+        connection,
+        tables.joins,
+        rows,
+        ("max_spend", "max_price", "joined_s", "expires_s", "ended_s"),
+    )
+    return touched
+
+
+def _joins(connection: Connection, keys: Iterable[JoinKey]) -> dict[JoinKey, dict[int, Join]]:
+    found: dict[JoinKey, dict[int, Join]] = defaultdict(dict)
+    joins = tables.joins.c
+    for stream, account in keys:
+        for row in connection.execute(
+            select(tables.joins).where(joins.account == account, joins.stream == stream)
+        ):
+            found[stream, account][row.number] = _join_of(row)
+    return found
+
+
+def _frozen(connection: Connection, accounts: Sequence[AccountId]) -> dict[AccountId, Planck]:
+    frozen = tables.frozen.c
+    return {
+        row.account: row.planck
+        for row in connection.execute(
+            select(frozen.account, frozen.planck).where(frozen.account.in_(accounts))
+        )
+    }
+
+
+def _cursor(connection: Connection) -> Cursor | None:
+    row = connection.execute(select(tables.chain_cursor)).one_or_none()
+    return None if row is None else Cursor(row.genesis, row.number, row.hash, row.at_s)
+
+
+def _put_cursor(connection: Connection, cursor: Cursor) -> None:
+    row = {
+        "id": _CURSOR_ID,
+        "genesis": cursor.genesis,
+        "number": cursor.number,
+        "hash": cursor.hash,
+        "at_s": cursor.at_s,
+    }
+    upsert(connection, tables.chain_cursor, [row], ("number", "hash", "at_s"))
+
+
+def _row_of(join: Join) -> dict[str, Any]:
+    return {
+        "account": join.account,
+        "stream": join.stream,
+        "number": join.number,
+        "shard": shard_of(join.account),
+        "max_spend": Planck(join.max_spend),
+        "max_price": Planck(join.max_price),
+        "joined_s": join.joined_s,
+        "expires_s": join.expires_s,
+        "ended_s": join.ended_s,
+    }
+
+
+def _join_of(row: Row[Any]) -> Join:
+    return Join(
+        row.stream,
+        row.account,
+        row.number,
+        row.max_spend,
+        row.max_price,
+        row.joined_s,
+        row.expires_s,
+        row.ended_s,
+    )
+
+
+def _event_of(row: Row[Any]) -> EscrowEvent:
+    return EscrowEvent(
+        row.number,
+        row.hash,
+        row.position,
+        Kind(row.kind),
+        row.account,
+        row.planck,
+        row.ready_s,
+    )

@@ -1,0 +1,271 @@
+"""Control with a chain: real Redis, real book, the settler's services, and the fake node."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from dataclasses import replace
+from uuid import UUID
+
+import pytest
+
+from mediaserver.processes import secret_files, settler
+from mediaserver.processes.bootstrap import Start
+from metering import keyfile
+from metering.chain import storage
+from metering.chain.fake_node import FakeNode
+from metering.chain.fake_runtime import UNIT
+from metering.chain.fake_state import State
+from metering.chain.fake_world import World
+from metering.claims import RawClaims
+from metering.ports import Claim
+from metering.units import PricedRun, Run, Units, Verdict, parse_account
+from tests.fakes import chopsticks
+from tests.fakes.wallet import Signer, account, of_stream
+from tests.integration.test_control_api import PRICE, Server, settings
+
+WALLET = account("wallet")
+
+
+class Chain(Server):
+    """The server of test_control_api on a chain of its own."""
+
+    def __init__(self, data_dir, tree):
+        secret_files.make_missing(tree, data_dir)
+        self.operator = keyfile.read_or_make(secret_files.paths(tree, data_dir).operator_key)
+        people = [self.operator, WALLET]
+        funds = {one.account: 1000 * UNIT for one in people}
+        self.world = World(7, now_ms=int(time.time() * 1000), funds=funds)
+        self.node = FakeNode(self.world, chopsticks.metadata_bytes(), block_ms=100)
+        self.nonces = {}
+        super().__init__(data_dir, tree)
+
+    async def __aenter__(self):
+        await self.node.__aenter__()
+        chain = replace(self.tree.chain, backend="substrate", url=self.node.url)
+        self.tree = replace(self.tree, chain=chain)
+        self.run_dir.mkdir(exist_ok=True)
+        self.settler_stop = asyncio.Event()
+        start = Start(self.tree, None, self.data_dir, None)
+        self.settler = asyncio.create_task(settler.serve(start, self.settler_stop))
+        self.submit(self.operator, "register_operator")
+        return await super().__aenter__()
+
+    async def __aexit__(self, *_):
+        await super().__aexit__(*_)
+        self.settler_stop.set()
+        await self.settler
+        await self.node.__aexit__(*_)
+
+    def submit(self, who, name, **arguments):
+        """Hand a call to the node's pool, signed by a wallet or the operator."""
+        forks = self.world.forks
+        signer = Signer(forks.hash_at(0), forks.finalized, forks.finalized_hash)
+        used = State(forks.head.values).get(storage.account_key(who.account)).nonce
+        nonce = max(self.nonces.get(who.account, 0), used)
+        self.nonces[who.account] = nonce + 1
+        self.world.submit(signer.sign(who, nonce, of_stream(name, **arguments)))
+
+    async def registered(self, stream):
+        """Wait until control has put a stream of the book on the chain."""
+        key = storage.stream_key(UUID(stream["id"]))
+
+        async def is_there():
+            return key in self.world.forks.head.values
+
+        await self.until(is_there)
+
+    async def until(self, condition):
+        """Wait until an async condition holds; return what it returned."""
+        async with asyncio.timeout(20):
+            while True:
+                if found := await condition():
+                    return found
+                await asyncio.sleep(0.05)
+
+    async def shown(self, name):
+        return await self.api("GET", f"viewers/{name}")
+
+
+@contextlib.asynccontextmanager
+async def claims_of(server, old=""):
+    policy = await server.policy(lambda one: one.store_epoch not in ("", old))
+    async with RawClaims(f"unix://{server.run_dir / 'redis.sock'}") as claims:
+        claims.set_expected(policy.store_epoch, policy.store_run_id)
+        async with asyncio.timeout(10):
+            await claims.wait_ready()
+        server.epoch = policy.store_epoch
+        yield claims
+
+
+def claim(who, stream, session, first, count=1):
+    runs = (PricedRun(Run(first, count), 1, Units(PRICE)),)
+    return Claim(parse_account(who), UUID(stream["id"]).bytes, int(session, 16), runs, 0, 0)
+
+
+@pytest.fixture
+async def server(tmp_path_factory):
+    data_dir = tmp_path_factory.mktemp("c")
+    async with Chain(data_dir, settings()) as made:
+        yield made
+
+
+async def test_a_viewer_without_a_wallet_pays_in_joins_and_watches(server):
+    """Top-up goes into escrow on the chain, the token joins for them, the books agree."""
+    stream = await server.stream()
+    await server.registered(stream)
+    ann = await server.viewer(planck=str(300 * PRICE))
+    again = await server.api(
+        "POST",
+        "viewers/ann/credits",
+        {"planck": str(300 * PRICE)},
+        200,
+        Idempotency_Key="1",
+    )
+    made = await server.mint()
+    now = int(time.time())
+    async with claims_of(server) as claims:
+        granted = await claims.claim(claim(ann["account"], stream, made["session"], now - 200, 20))
+        # Below 120 + 1.1 a second a join gets no more at once, however it is asked.
+        too_fast = await claims.claim(
+            claim(ann["account"], stream, made["session"], now - 5000, 1000)
+        )
+
+    assert not again["is_new"]
+    assert int(again["deposited"]) == 300 * PRICE
+    assert (granted.verdict, granted.balance_units) == (Verdict.GRANTED, 280 * PRICE)
+    assert too_fast.verdict is Verdict.PACE
+    escrow = server.world.forks.head.values[
+        storage.escrow_key(server.operator.account, parse_account(ann["account"]))
+    ]
+    assert escrow.held <= 300 * PRICE
+
+    async def settled():
+        report = await server.api("GET", "reconcile")
+        return report["totals"]["settled"] == "20" and report
+
+    report = await server.until(settled)
+    assert report["differences"] == []
+    assert report["is_balanced"]
+    assert report["is_chain_read"]
+
+
+async def test_a_wallet_is_told_what_it_lacks_step_by_step(server):
+    """402 without escrow, 403 without a join, 402 with caps below the price, then a token."""
+    stream = await server.stream()
+    await server.registered(stream)
+    name = {"name": "wal", "account": "0x" + WALLET.account.hex()}
+    await server.api("POST", "viewers", name, 201)
+    wanted = {"viewer": "wal", "stream": "cam"}
+
+    nothing = await server.api("POST", "tokens", wanted, 402)
+    credit = await server.api(
+        "POST", "viewers/wal/credits", {"planck": "5"}, 409, Idempotency_Key="x"
+    )
+    server.submit(WALLET, "deposit", operator=server.operator.account, amount=50 * PRICE)
+    await server.until(lambda: _deposited(server, "wal", 50 * PRICE))
+    no_join = await server.api("POST", "tokens", wanted, 403)
+    _join(server, stream, PRICE - 1)
+
+    async def is_low():
+        answer = await server.http.post("http://c/api/v1/tokens", json=wanted)
+        return answer.status == 402 and await answer.json()
+
+    low = await server.until(is_low)
+    _join(server, stream, PRICE)
+    made = await server.until(lambda: _minted(server, wanted))
+
+    assert nothing["missing"] == ["escrow", "join"]
+    assert nothing["operator"] == "0x" + server.operator.account.hex()
+    assert nothing["chain_stream"] == str(UUID(stream["id"]).int)
+    assert "operator" in credit
+    assert no_join["missing"] == ["join"]
+    assert low["missing"] == ["price"]
+    assert "join again" in low["detail"]
+
+    async with claims_of(server) as claims:
+        who, now = name["account"], int(time.time())
+        first = await claims.claim(claim(who, stream, made["session"], now - 100, 10))
+        server.submit(
+            WALLET, "request_withdraw", operator=server.operator.account, amount=45 * PRICE
+        )
+
+        seat = (parse_account(who), UUID(stream["id"]).bytes, int(made["session"], 16))
+
+        async def is_frozen():
+            [reading] = await claims.meters([seat])
+            return reading.balance_units < 0
+
+        await server.until(is_frozen)
+        frozen = await claims.claim(claim(who, stream, made["session"], now - 80))
+        server.submit(WALLET, "request_withdraw", operator=server.operator.account, amount=0)
+
+        async def is_free():
+            answer = await claims.claim(claim(who, stream, made["session"], now - 50))
+            return answer.verdict is Verdict.GRANTED
+
+        await server.until(is_free)
+        server.submit(WALLET, "leave_stream", stream_id=UUID(stream["id"]).int)
+
+        async def is_over():
+            answer = await claims.claim(claim(who, stream, made["session"], now - 40))
+            return answer.verdict is Verdict.SESSION
+
+        await server.until(is_over)
+
+    assert first.verdict is Verdict.GRANTED
+    assert (frozen.verdict, frozen.balance_units) == (Verdict.PURSE, -5 * PRICE)
+    left = await server.api("POST", "tokens", wanted, 403)
+    assert left["missing"] == ["join"]
+
+
+async def test_control_that_starts_again_knows_deposits_joins_and_what_is_spent(server):
+    """Redis emptied, control restarted, the node going on: nothing twice, nothing lost."""
+    stream = await server.stream()
+    await server.registered(stream)
+    ann = await server.viewer(planck=str(300 * PRICE))
+    made = await server.mint()
+    now = int(time.time())
+    async with claims_of(server) as claims:
+        await claims.claim(claim(ann["account"], stream, made["session"], now - 200, 20))
+
+    async def is_booked():
+        report = await server.api("GET", "reconcile")
+        return report["totals"]["pending"] == "0" and report["totals"]["metered"] == "20"
+
+    await server.until(is_booked)
+    await server.stop_control()
+    await server.redis.stop()
+    for file in (server.data_dir / "redis").rglob("*.aof"):
+        file.write_bytes(b"")
+    await server.redis.start()
+    await server.start_control()
+    await server.until_ready()
+
+    async with claims_of(server, old=server.epoch) as claims:
+        old = await claims.claim(claim(ann["account"], stream, made["session"], now - 200, 20))
+        new = await claims.claim(claim(ann["account"], stream, made["session"], now - 100))
+
+    assert (old.verdict, old.new_ticks) == (Verdict.GRANTED, 0)
+    assert (new.verdict, new.balance_units) == (Verdict.GRANTED, 279 * PRICE)
+
+
+def _join(server, stream, max_price):
+    server.submit(
+        WALLET,
+        "join_with_caps",
+        stream_id=UUID(stream["id"]).int,
+        max_spend=UNIT,
+        max_price=max_price,
+        duration=86_400,
+    )
+
+
+async def _deposited(server, name, planck):
+    return int((await server.shown(name))["deposited"]) == planck
+
+
+async def _minted(server, wanted):
+    answer = await server.http.post("http://c/api/v1/tokens", json=wanted)
+    return answer.status == 201 and await answer.json()

@@ -1,0 +1,167 @@
+"""The book takes each finalized event once, with the cursor, and its postings balance."""
+
+from __future__ import annotations
+
+import pytest
+
+from metering.book.records import Cursor, Funds
+from metering.caps import JoinLimits
+from metering.errors import OtherChainError
+from metering.ledger import Holder, Role
+from metering.units import AccountId, Planck, shard_of
+from tests.fakes.blocks import (
+    OPERATOR,
+    START_S,
+    Blocks,
+    closed,
+    deposited,
+    ended,
+    opened,
+    requested,
+    withdrawn,
+)
+from tests.fakes.money import House, make_house
+
+NEW = AccountId(b"\x77" * 32)
+PAID = 10**12
+"""What `make_house` books for each viewer."""
+
+
+@pytest.fixture
+def house():
+    made = make_house()
+    yield made
+    made.book.close()
+
+
+@pytest.fixture
+def blocks(house: House):
+    made = Blocks()
+    house.book.begin_chain(Cursor(made.genesis, 0, made.genesis, START_S))
+    return made
+
+
+def _take(house: House, blocks: Blocks):
+    return house.book.take_blocks(blocks.path(blocks.best), OPERATOR, 5)
+
+
+def _funds(house: House, account: AccountId) -> Funds:
+    return house.book.funds([account])[1][account]
+
+
+def test_finalized_events_become_rows_and_postings_once(house, blocks):
+    """Taken again after a crash, the same blocks change nothing."""
+    [ann] = house.accounts
+    blocks.extend(deposited(ann, 500), requested(ann, 200))
+    blocks.extend(withdrawn(ann, 120))
+    blocks.extend(requested(ann, 30))
+
+    taken = _take(house, blocks)
+    again = _take(house, blocks)
+
+    assert (taken.accounts, again.accounts) == ({ann}, frozenset())
+    assert house.book.chain_cursor().number == 3
+    assert _funds(house, ann) == Funds(PAID + 500, 120, 30)
+    assert house.book.viewer(ann).withdrawn == 120
+    assert house.book.withdrawals() == {ann: 120}
+    ledger = house.book.ledger()
+    assert ledger[Holder(Role.VIEWER, ann)] == PAID + 380
+    assert sum(ledger.values()) == 0
+    assert [event.planck for event in house.book.escrow_history(ann)] == [500, 200, 120, 30]
+
+
+def test_a_viewer_who_is_added_later_gets_what_they_had_paid_in(house, blocks):
+    """Money on the chain waits for its owner; it is booked when they are known."""
+    blocks.extend(deposited(NEW, 700), requested(NEW, 100))
+    blocks.extend(withdrawn(NEW, 100))
+    _take(house, blocks)
+
+    record, _ = house.book.create_viewer("nora", NEW, 9)
+
+    assert (record.deposited, record.withdrawn) == (700, 100)
+    assert _funds(house, NEW) == Funds(700, 100, 0)
+    assert house.book.ledger()[Holder(Role.VIEWER, NEW)] == 600
+    assert sum(house.book.ledger().values()) == 0
+
+
+def test_a_block_that_does_not_follow_is_refused_whole(house, blocks):
+    """Another chain, or one that was begun anew, writes nothing."""
+    [ann] = house.accounts
+    blocks.extend(deposited(ann, 500))
+    _take(house, blocks)
+    other = Blocks(genesis=b"\x46" * 32)
+    other.extend()
+    other.extend(deposited(ann, 500))
+
+    with pytest.raises(OtherChainError, match="connect the right node"):
+        _take(house, other)
+    with pytest.raises(OtherChainError, match="taken block 1"):
+        house.book.begin_chain(Cursor(other.genesis, 0, other.genesis, START_S))
+
+    assert house.book.chain_cursor().number == 1
+    assert _funds(house, ann).deposited == PAID + 500
+
+
+def test_a_gap_is_refused(house, blocks):
+    """No block is passed over."""
+    blocks.extend()
+    blocks.extend()
+
+    with pytest.raises(OtherChainError):
+        house.book.take_blocks(blocks.path(blocks.best)[1:], OPERATOR, 5)
+
+
+def test_an_amount_beyond_64_bits_and_no_whole_unit_is_kept_exactly(house, blocks):
+    """Amounts are the viewer's choice; the book rounds none of them."""
+    [ann] = house.accounts
+    blocks.extend(deposited(ann, 2**90 + 1))
+    _take(house, blocks)
+
+    assert _funds(house, ann).net == PAID + 2**90 + 1
+
+
+def test_joins_are_kept_for_streams_that_are_ours(house, blocks):
+    """Opened, joined again, left, closed: as the chain says; other streams are passed over."""
+    [ann] = house.accounts
+    ours = house.stream.id
+    blocks.extend(opened(ann, 1, ours), opened(ann, 1), opened(NEW, 1, ours))
+    first = _take(house, blocks)
+    blocks.extend(opened(ann, 2, ours, max_spend=2**128 - 1))
+    _take(house, blocks)
+    joins = house.book.joins(ann, ours)
+
+    assert first.joins == {(ours, ann), (ours, NEW)}
+    assert (joins[1].ended_s, joins[2].ended_s) == (START_S + 12, None)
+    assert (joins[2].max_spend, joins[2].joined_s) == (2**128 - 1, START_S + 12)
+    assert house.book.joins_of_shard(shard_of(ann), START_S + 12) == [joins[2]]
+
+    blocks.extend(ended(ann, 2, ours))
+    blocks.extend(closed(ours))
+    last = _take(house, blocks)
+
+    assert last.joins == {(ours, ann), (ours, NEW)}
+    assert house.book.joins(ann, ours)[2].ended_s == START_S + 18
+    assert house.book.joins(NEW, ours)[1].ended_s == START_S + 24
+    assert house.book.open_joins() == []
+
+
+def test_what_bounds_joins_is_kept_for_a_start_without_the_node(house):
+    """Redis can be rebuilt while the node is away."""
+    limits = JoinLimits(120, 1_100_000, 8, 3600)
+    none = house.book.join_limits()
+    house.book.put_join_limits(limits)
+    house.book.put_join_limits(limits)
+
+    assert none is None
+    assert house.book.join_limits() == limits
+
+
+def test_funds_of_a_shard_name_every_viewer(house, blocks):
+    """Who has nothing is there with nothing: recovery writes their purse too."""
+    record, _ = house.book.create_viewer("nora", NEW, 9)
+    nothing = Planck(0)
+
+    assert house.book.funds_of_shard(shard_of(NEW))[record.account] == Funds(
+        nothing, nothing, nothing
+    )
+    assert house.book.frozen([NEW]) == {}
