@@ -225,6 +225,7 @@ def _planck_texts(settings: Settings) -> Iterator[str]:
     chain = settings.chain
     for key, remedy in (
         ("provisional_cap_planck", 'or "0" for no credit before finality'),
+        ("creator_float_planck", 'or "0" when somebody else gives creators their fees'),
         ("viewer_float_planck", "enough for the chain's existential deposit and some fees"),
         ("exposure_alarm_planck", 'or "0" for no alarm'),
     ):

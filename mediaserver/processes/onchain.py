@@ -197,8 +197,9 @@ class OnChain:
         payout = (await self._credits([signer.account]))[signer.account]
         if not payout.available:
             raise InvalidValueError(
-                f"{account_text(signer.account)} may take nothing yet: {payout.maturing} planck mature "
-                f"within {payout.notice_s} s, {payout.pending} within {2 * payout.notice_s} s"
+                f"{account_text(signer.account)} may take nothing yet: {payout.maturing} planck "
+                f"mature within {payout.notice_s} s, {payout.pending} within "
+                f"{2 * payout.notice_s} s"
             )
         key = storage.credit_key(signer.account)
         block = await self._clerk.do(signer, calls.withdraw_credit(), depends=(key,))

@@ -1,4 +1,4 @@
-"""Settled on the real runtime: what was watched moved on the chain, and a stranger reads the same."""
+"""Settled on the real runtime: what was watched moved on the chain; a stranger reads the same."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def watched(server: Server, ticket: Ticket, key: str) -> tuple[set[int], dict[st
 
 
 def test_what_was_watched_moves_on_the_chain_exactly(server, chain):
-    """Escrow falls and credits rise by what was billed, the fee exact; a stranger reads the same."""
+    """Escrow falls, credits rise by what was billed, the fee exact; a stranger reads the same."""
     key = open_stream(server, "cam", str(PRICE))
     stream = server.json("stream", "register", "cam")
     assert stream["state"] == "registered"
