@@ -25,7 +25,8 @@ from metering.units import AccountId, EntryKey
 ENTRY_BYTES: Final = 64
 U32_MAX: Final = 2**32 - 1
 U64_MAX: Final = 2**64 - 1
-_ENTRY: Final = struct.Struct("<16s32sIIQ")
+_ENTRY: Final = struct.Struct("<QQ32sIIQ")
+"""The u128 as two halves, the lower first."""
 
 
 def canonical_key(key: EntryKey) -> tuple[int, bytes, int, int]:
@@ -39,25 +40,35 @@ def encode(entries: Iterable[Entry]) -> bytes:
     Raises:
         InvalidValueError: If a key comes twice or a number does not fit its field.
     """
-    ordered = sorted(entries, key=lambda entry: canonical_key(entry.key))
-    out = bytearray(_compact(len(ordered)))
-    before: EntryKey | None = None
-    for entry in ordered:
-        key = entry.key
-        if key == before:
-            raise InvalidValueError(f"entry {key} comes twice in one batch")
-        before = key
-        if not (0 <= key.join <= U32_MAX and 0 <= key.version <= U32_MAX):
-            raise InvalidValueError(f"join {key.join} or version {key.version} is not a u32")
-        if not 0 < entry.cumulative <= U64_MAX:
-            raise InvalidValueError(f"cumulative {entry.cumulative} is 0 or does not fit a u64")
-        out += _ENTRY.pack(
-            key.stream.int.to_bytes(16, "little"),
-            key.account,
-            key.join,
-            key.version,
-            entry.cumulative,
-        )
+    # Plain tuples sort and unpack twice as fast as the entries themselves.
+    rows = sorted(
+        [
+            (key.stream.int, key.account, key.join, key.version, entry.cumulative)
+            for entry in entries
+            for key in (entry.key,)
+        ]
+    )
+    out = bytearray(_compact(len(rows)))
+    pack = _ENTRY.pack
+    before: tuple[int, bytes, int, int] | None = None
+    join = version = cumulative = 0
+    try:
+        for stream, account, join, version, cumulative in rows:
+            key = (stream, account, join, version)
+            if key == before:
+                raise InvalidValueError(
+                    f"entry {key} (stream, account, join, version) comes twice in one batch"
+                )
+            before = key
+            if cumulative < 1:
+                raise InvalidValueError(f"cumulative {cumulative} is 0 or does not fit a u64")
+            out += pack(stream & U64_MAX, stream >> 64, account, join, version, cumulative)
+    except struct.error as error:
+        if 0 <= join <= U32_MAX and 0 <= version <= U32_MAX:
+            raise InvalidValueError(
+                f"cumulative {cumulative} is 0 or does not fit a u64"
+            ) from error
+        raise InvalidValueError(f"join {join} or version {version} is not a u32") from error
     return bytes(out)
 
 
@@ -75,10 +86,10 @@ def decode(data: bytes) -> tuple[Entry, ...]:
         )
     entries = tuple(
         Entry(
-            EntryKey(UUID(int=int.from_bytes(stream, "little")), AccountId(account), join, version),
+            EntryKey(UUID(int=low | high << 64), AccountId(account), join, version),
             cumulative,
         )
-        for stream, account, join, version, cumulative in _ENTRY.iter_unpack(data[offset:])
+        for low, high, account, join, version, cumulative in _ENTRY.iter_unpack(data[offset:])
     )
     if encode(entries) != data:
         raise InvalidValueError("the entries are not in canonical order")
