@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
@@ -213,6 +213,23 @@ class ChainLimits:
     in_flight_max: int
 
 
+@dataclass(frozen=True, slots=True)
+class ChainSettled:
+    """What a chain itself keeps of entries, at one finalized block.
+
+    Attributes:
+        at: Which block; ask for further entries at the same.
+        last_seq: Highest sequence number of this operator there.
+        ticks: Cumulative ticks of each entry that was asked of and has any.
+        reaped: Entries whose join was removed from the chain after its end: nothing is kept of it.
+    """
+
+    at: bytes
+    last_seq: int
+    ticks: Mapping[EntryKey, int]
+    reaped: frozenset[EntryKey]
+
+
 class Chain(Protocol):
     """Where batches are settled: the journal, a fake node or a real chain.
 
@@ -269,6 +286,19 @@ class Chain(Protocol):
 
     async def last_settled(self) -> int:
         """Return the highest finalized sequence number of this operator, 0 before the first.
+
+        Raises:
+            ChainUnavailableError: Try again.
+        """
+
+    async def settled(
+        self, keys: Sequence[EntryKey], at: bytes | None = None
+    ) -> ChainSettled | None:
+        """Return what the chain itself keeps of entries; None when it keeps batches only.
+
+        Args:
+            keys: Which entries.
+            at: A finalized block of an earlier answer; None is the newest.
 
         Raises:
             ChainUnavailableError: Try again.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
@@ -11,14 +12,16 @@ import structlog
 
 from metering.audit import Difference, Earner, EntryCounts, Records, Row, audit
 from metering.book.book import Book
-from metering.book.records import Counters, Cursor, Restore
+from metering.book.records import BatchRecord, Counters, Cursor, Restore
 from metering.book.thread import OffLoop
 from metering.chain import journal
+from metering.chain.compare import read_settled
 from metering.chain.entries import decode
 from metering.chain.witness import ChainReads, witness
 from metering.derive import less_booked
 from metering.errors import ChainError
 from metering.ledger import NOBODY
+from metering.ports import Chain, ChainSettled
 from metering.settlement import BatchState
 from metering.store.state import StoreTotals
 from metering.units import SHARDS, AccountId, CutLine, EntryKey
@@ -27,6 +30,9 @@ _ALIGN_TIMES: Final = 10
 _ALIGN_S: Final = 0.5
 
 _log = structlog.get_logger(room="metering")
+
+_OPEN_MAX: Final = 100
+"""Open batches that are looked through: as many as may be in flight, and more."""
 
 
 class AuditStore(Protocol):
@@ -69,8 +75,9 @@ async def reconcile(
     off_loop: OffLoop,
     *,
     has_journal: bool = True,
-    chain: ChainReads | None = None,
+    reads: ChainReads | None = None,
     operator: AccountId = NOBODY,
+    chain: Chain | None = None,
 ) -> Reconciliation:
     """Derive the books again from the raw records, while everything goes on.
 
@@ -82,11 +89,13 @@ async def reconcile(
         store: Where ticks are pending; None when it is away: then they are left out.
         off_loop: The thread of the book.
         has_journal: Settlement goes to the local journal: compare with it.
-        chain: Settlement goes to a chain: compare with its storage, when it answers.
+        reads: Settlement goes to a chain: compare with its storage, when it answers.
         operator: Whose batches and escrows.
+        chain: Settlement goes to a chain that keeps entries: compare with those.
 
     Raises:
         StoreUnavailableError: Redis does not answer.
+        ChainUnavailableError: The chain does not answer.
         BookError: The book does not answer.
     """
     leftovers: list[CutLine] = []
@@ -97,11 +106,20 @@ async def reconcile(
         for shard in range(SHARDS):
             leftovers += await store.leftovers(shard, numbers.get(shard, 0))
     records, counters = await off_loop(lambda: read(book, leftovers, has_journal=has_journal))
-    if chain is not None:
-        records, counters = await _witnessed(book, off_loop, chain, operator, leftovers)
+    if reads is not None:
+        records, counters = await _witnessed(book, off_loop, reads, operator, leftovers)
     if store is not None and before is not None:
         after = await store.totals()
         records = replace(records, store_metered=(before.metered_ticks, after.metered_ticks))
+    is_blind = reads is not None and records.witness is None
+    if chain is not None and not is_blind:
+        # After the book: what the chain has settled since is recognised by the open batches, those
+        # that were open when it was asked and those that were sealed meanwhile.
+        opened = await off_loop(lambda: book.open_batches(_OPEN_MAX))
+        settled = await read_settled(chain, list(records.entries))
+        if settled is not None:
+            opened += await off_loop(lambda: book.open_batches(_OPEN_MAX))
+            records = replace(records, chain=settled_by_chain(records, settled, opened))
     rows, differences = audit(records)
     restores = tuple(await off_loop(book.restores))
     return Reconciliation(rows, differences, counters, restores, records.witness is not None)
@@ -110,7 +128,7 @@ async def reconcile(
 async def _witnessed(
     book: Book,
     off_loop: OffLoop,
-    chain: ChainReads,
+    reads: ChainReads,
     operator: AccountId,
     leftovers: list[CutLine],
 ) -> tuple[Records, Counters]:
@@ -132,7 +150,7 @@ async def _witnessed(
         if cursor is None:
             break
         try:
-            found = await witness(chain, records, cursor.hash, operator)
+            found = await witness(reads, records, cursor.hash, operator)
         except ChainError as error:
             _log.warning("metering.reconcile.blind", error=str(error))
             break
@@ -172,7 +190,11 @@ def read(book: Book, leftovers: list[CutLine], *, has_journal: bool) -> tuple[Re
         pending,
         {
             entry.key: EntryCounts(
-                entry.booked, entry.settled, entry.refused, entry.planck_per_tick
+                entry.booked,
+                entry.settled,
+                entry.refused,
+                entry.planck_per_tick,
+                entry.ahead,
             )
             for entry in entries
         },
@@ -205,4 +227,30 @@ def settled_by_journal(book: Book) -> dict[EntryKey, int]:
             for position, entry in enumerate(decode(entries)):
                 if (batch.seq, position) not in refused:
                     found[entry.key] = max(found.get(entry.key, 0), entry.cumulative)
+    return found
+
+
+def settled_by_chain(
+    records: Records, settled: ChainSettled, opened: Sequence[BatchRecord]
+) -> dict[EntryKey, int]:
+    """Return what the chain keeps of each entry, as far as the book can know it.
+
+    Two things that differ without being wrong are levelled: batches that became final since the
+    book was read, and joins that were removed from the chain after their end.
+
+    Args:
+        records: The book's, read before the chain.
+        settled: The chain's.
+        opened: Batches that were open in the book, read before the chain and after it.
+    """
+    found = dict(settled.ticks)
+    passed: dict[EntryKey, int] = {}
+    for batch in opened:
+        if batch.seq <= settled.last_seq:
+            for entry in decode(batch.entries):
+                passed[entry.key] = max(passed.get(entry.key, 0), entry.cumulative)
+    for key, counts in records.entries.items():
+        in_book = counts.settled + counts.ahead
+        if key in settled.reaped or (in_book < found.get(key, 0) <= passed.get(key, 0)):
+            found[key] = in_book
     return found

@@ -19,11 +19,13 @@ import structlog
 from metering.book.book import Book
 from metering.book.records import BatchRecord
 from metering.book.thread import OffLoop
+from metering.chain.compare import read_settled
 from metering.chain.steps import Step, at
 from metering.errors import (
     BatchTooLargeError,
     ChainUnavailableError,
     ExtrinsicRejectedError,
+    InvalidValueError,
     MeteringError,
     OperatorNotReadyError,
     OutcomeUnknownError,
@@ -39,7 +41,7 @@ RECEIPT_WAIT_MS: Final = 600_000
 """One receipt per viewer and stream in ten minutes: each is kept for ever, some 400 bytes."""
 
 EXPOSURE_PERIOD_MS: Final = 10_000
-"""A cut period: what is booked changes no faster."""
+"""A cut period: what is booked changes no faster. So often an idle chain is looked at too."""
 
 _log = structlog.get_logger(room="settlement")
 
@@ -151,6 +153,7 @@ class Settler:
         self._lease: Lease = lease or NoLease()
         self._token = 0
         self._measured_ms = 0
+        self._looked_ms = 0
         self._is_exposed = False
         self._entries_max: int | None = None
         self._limits = ChainLimits(None, 1)
@@ -201,13 +204,15 @@ class Settler:
             )
         self.progress.lag_ms = self._now_ms() - batches[0].sealed_ms if batches else 0
         if not batches:
-            self.progress.in_flight = self.progress.in_block = 0
+            await self._idle()
             return Action.WAIT
         flights = [await self._flight(batch) for batch in batches]
         look = await self._look(flights)
         if look is None:
             return Action.WAIT
         has_closed = await self._judge(flights, look)
+        if any(one.state is BatchState.CONFLICT for one in flights) and await self._adopt():
+            return Action.WAIT
         act = await self._go_on([one for one in flights if one.said is not Said.FINAL])
         if has_closed:
             await self._tidy()
@@ -277,6 +282,13 @@ class Settler:
             is_alive and attempts[-1].sent_ms is not None,
         )
 
+    async def _idle(self) -> None:
+        """Look at the chain now and then though nothing is asked of it: whether it is there."""
+        now_ms = self._now_ms()
+        if not 0 <= now_ms - self._looked_ms < EXPOSURE_PERIOD_MS:
+            self._looked_ms = now_ms
+            await self._look(())
+
     async def _look(self, flights: Sequence[_Flight]) -> Look | None:
         """Read finalized state: it alone decides. None when the chain is away."""
         asked = [InFlight(one.batch.seq, one.batch.hash, one.signed) for one in flights]
@@ -289,7 +301,7 @@ class Settler:
                     f"{last}: it is another chain, or one that went back; settlement waits"
                 )
         except _UNFIT as error:
-            self._tell_away(error, flights[0].batch.seq)
+            self._tell_away(error, flights[0].batch.seq if flights else None)
             return None
         self._away.over()
         self.progress.finalized, self.progress.best = look.finalized, look.best
@@ -323,6 +335,37 @@ class Settler:
                 await self._note(flight, after)
             flight.state = after
         return has_closed
+
+    async def _adopt(self) -> bool:
+        """Take over what the chain has settled beyond this book; return True when it was done.
+
+        Its numbers are taken by other content: this book is older than the chain, as one that was
+        restored, or another settler used the key. Either way none of our bytes under those numbers
+        can take effect any more, and the chain's own counts say what did.
+        """
+        try:
+            entries = await at(Step.READ_OPEN, self._off_loop(self._book.entries))
+            keys = [one.key for one in entries]
+            found = await at(Step.COMPARE, read_settled(self._chain, keys))
+            if found is None:
+                return False
+            now_ms, token = self._now_ms(), self._token
+            adopt = self._book.adopt
+            done = await at(
+                Step.ADOPT,
+                self._off_loop(lambda: adopt(found.ticks, found.last_seq, now_ms, token)),
+            )
+        except (*_UNFIT, InvalidValueError) as error:
+            self._tell_away(error, None)
+            return False
+        _log.error(
+            "settlement.book.behind",
+            last_seq=found.last_seq,
+            batches=done.batches,
+            settled_ticks=done.settled_ticks,
+            lost_ticks=done.lost_ticks,
+        )
+        return True
 
     async def _go_on(self, flights: Sequence[_Flight]) -> Action:
         """Sign what has no living bytes and send what has, in order of the sequence."""

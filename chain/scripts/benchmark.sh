@@ -22,7 +22,7 @@ hash=$(sha256sum <"$scratch/runtime.wasm" | cut -d' ' -f1)
 cp "$chain/scripts/weights.hbs" "$scratch/weights.hbs"
 cd "$scratch"
 PATH=$(dirname "$bencher"):$PATH
-"$(basename "$bencher")" v1 benchmark pallet --runtime runtime.wasm --genesis-builder runtime --pallet pallet_tick_stream \
+"$(basename "$bencher")" v1 benchmark pallet --runtime runtime.wasm --genesis-builder none --pallet pallet_tick_stream \
   --extrinsic '*' --steps "${STEPS:-50}" --repeat "${REPEAT:-20}" --heap-pages 4096 --template weights.hbs --output weights.rs
 sed -i -e "s|^//! HEAD\$|//! $("$bencher" --version), polkadot-sdk stable2609, rustc-web 1.96; wasm of the runtime with \`runtime-benchmarks\`, sha256\n//! $hash.|" \
   -e 's/[[:space:]]*$//' weights.rs

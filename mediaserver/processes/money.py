@@ -194,7 +194,8 @@ class Money:
             store,
             caller.thread,
             has_journal=self._settlement.is_local,
-            chain=self._escrow.reads if self._escrow else None,
+            chain=self._settlement.chain,
+            reads=self._escrow.reads if self._escrow else None,
             operator=self._escrow.operator if self._escrow else NOBODY,
         )
         totals = {

@@ -97,6 +97,11 @@ class Settlement:
         """Return the line to the settler process."""
         return self._remote
 
+    @property
+    def chain(self) -> Chain | None:
+        """Return the chain to compare with, None when there is only the journal."""
+        return None if self.is_local else RemoteChain(self._remote)
+
     def settler(self, store: Store, cutter: Cutter) -> Settler:
         """Return the settler of one life of the store."""
         book, thread = self._caller.book, self._caller.thread

@@ -9,6 +9,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Self
 
+from metering.book.adoption import AdoptionRows
 from metering.book.cuts import CutRows
 from metering.book.engine import open_engine
 from metering.book.escrow import EscrowRows
@@ -31,6 +32,7 @@ class Book(
     CutRows,
     UnbilledRows,
     SettlementRows,
+    AdoptionRows,
     ReceiptRows,
     PostingRows,
     JournalRows,

@@ -388,7 +388,9 @@ def _entry_query() -> Select[Any]:
 
 
 def _entry(row: Row[Any]) -> EntryRecord:
-    return EntryRecord(key_of(row), row.booked, row.settled, row.refused, row.planck_per_tick)
+    return EntryRecord(
+        key_of(row), row.booked, row.settled, row.refused, row.planck_per_tick, row.ahead
+    )
 
 
 def _meta(connection: Connection, name: str) -> str | None:

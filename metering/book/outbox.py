@@ -23,6 +23,7 @@ from metering.errors import InvalidValueError, SubmitterLostError, UnknownNameEr
 from metering.settlement import BatchState
 
 _FENCE: Final = "submitter_token"
+_PASSED: Final = "passed_seq"
 
 
 class OutboxRows(Rows):
@@ -54,7 +55,7 @@ class OutboxRows(Rows):
     def submitter_token(self) -> int:
         """Return the newest fencing token that the book has seen, 0 before the first."""
         with self._reading() as connection:
-            return _token(connection)
+            return _meta_int(connection, _FENCE)
 
     def fence(self, token: int) -> None:
         """Take over as the submitter: from now on no older token writes to the outbox.
@@ -211,13 +212,23 @@ class OutboxRows(Rows):
             return [record_of(row) for row in connection.execute(query)]
 
 
+def passed_seq(connection: Connection) -> int:
+    """Return the sequence number that the chain had passed when the book was found behind it."""
+    return _meta_int(connection, _PASSED)
+
+
+def set_passed_seq(connection: Connection, seq: int) -> None:
+    """Remember it: the next batch is numbered above."""
+    upsert(connection, schema.meta, [{"name": _PASSED, "value": str(seq)}], ("value",))
+
+
 def require_token(connection: Connection, token: int) -> None:
     """Require that no later submitter has written; remember `token` when it is the newest.
 
     Raises:
         SubmitterLostError: If one has.
     """
-    newest = _token(connection)
+    newest = _meta_int(connection, _FENCE)
     if token < newest:
         raise SubmitterLostError(
             f"another settler holds this operator's key: its token is {newest}, ours is {token}"
@@ -280,8 +291,8 @@ def _set_state(connection: Connection, seq: int, state: BatchState) -> None:
     )
 
 
-def _token(connection: Connection) -> int:
+def _meta_int(connection: Connection, name: str) -> int:
     value: str | None = connection.execute(
-        select(schema.meta.c.value).where(schema.meta.c.name == _FENCE)
+        select(schema.meta.c.value).where(schema.meta.c.name == name)
     ).scalar_one_or_none()
     return int(value or 0)

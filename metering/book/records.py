@@ -188,6 +188,7 @@ class EntryRecord:
         settled: Final on the chain.
         refused: Where the chain last refused it; 0 when it did not, or has taken it since.
         planck_per_tick: Price of its version.
+        ahead: Ticks that the chain has settled beyond `settled`, of a book that was lost.
     """
 
     key: EntryKey
@@ -195,6 +196,7 @@ class EntryRecord:
     settled: int
     refused: int
     planck_per_tick: Planck
+    ahead: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -172,6 +172,8 @@ entries = Table(
     Column("settled", BigInteger, nullable=False),
     # Cumulative count at which the chain last refused the entry; 0 when it did not.
     Column("refused", BigInteger, nullable=False),
+    # Ticks that the chain has beyond `settled`, of a book that was lost: see adoption.py.
+    Column("ahead", BigInteger, nullable=False, server_default=text("0")),
     PrimaryKeyConstraint(*KEY),
     ForeignKeyConstraint(["stream", "version"], ["prices.stream", "prices.number"]),
     CheckConstraint("settled <= booked AND refused <= booked", name="entries_in_order"),

@@ -9,7 +9,14 @@ from sqlalchemy import Connection, Row, Select, bindparam, func, insert, select,
 
 from metering import batch
 from metering.book import schema
-from metering.book.outbox import OutboxRows, batch_of, insert_batches, record_of, require_token
+from metering.book.outbox import (
+    OutboxRows,
+    batch_of,
+    insert_batches,
+    passed_seq,
+    record_of,
+    require_token,
+)
 from metering.book.postings import post
 from metering.book.records import BatchRecord, Refusal
 from metering.book.rows import (
@@ -56,6 +63,9 @@ class SettlementRows(OutboxRows):
                     for row in connection.execute(select(schema.entries).where(entries.refused > 0))
                 ]
             last = connection.execute(select(func.max(schema.batches.c.seq))).scalar_one() or 0
+            last = max(last, passed_seq(connection))
+            ahead = _ahead(connection)
+            carried = [(key, count + ahead.get(key, 0)) for key, count in carried]
             sealed = batch.seal(carried, last + 1, entries_max)
             if not sealed:
                 return []
@@ -205,21 +215,22 @@ def _settle(connection: Connection, taken: Sequence[Entry]) -> list[Settled]:
     out, moved = [], []
     for entry in taken:
         row = known[entry.key]
-        if entry.cumulative <= row.settled:
+        cumulative = entry.cumulative - row.ahead
+        if cumulative <= row.settled:
             continue  # cumulative: an entry at or below what is settled changes nothing
         out.append(
             Settled(
                 entry.key,
                 row.settled,
-                entry.cumulative,
+                cumulative,
                 row.planck_per_tick,
                 row.platform_fee_ppm,
                 row.creator,
             )
         )
-        still_refused = 0 if entry.cumulative >= row.refused else row.refused
+        still_refused = 0 if cumulative >= row.refused else row.refused
         moved.append(
-            {**key_binds(entry.key), "to_settled": entry.cumulative, "to_refused": still_refused}
+            {**key_binds(entry.key), "to_settled": cumulative, "to_refused": still_refused}
         )
     if moved:
         connection.execute(
@@ -237,6 +248,8 @@ def _refuse(
     """Write down what was refused: a state, not an end."""
     if not reasons:
         return
+    ahead = _ahead(connection)
+    counts = {at: carried[at].cumulative - ahead.get(carried[at].key, 0) for at in reasons}
     connection.execute(
         insert(schema.refusals),
         [
@@ -244,7 +257,7 @@ def _refuse(
                 "seq": seq,
                 "position": position,
                 **key_values(carried[position].key),
-                "cumulative": carried[position].cumulative,
+                "cumulative": counts[position],
                 "reason": reason,
             }
             for position, reason in sorted(reasons.items())
@@ -255,7 +268,14 @@ def _refuse(
         .where(*is_key(schema.entries), schema.entries.c.settled < bindparam("at"))
         .values(refused=bindparam("at")),
         [
-            {**key_binds(carried[position].key), "at": carried[position].cumulative}
+            {**key_binds(carried[position].key), "at": counts[position]}
             for position in sorted(reasons)
         ],
     )
+
+
+def _ahead(connection: Connection) -> dict[EntryKey, int]:
+    """Return how far the chain is ahead of the book, of the entries where it is: mostly none."""
+    entries = schema.entries.c
+    query = select(schema.entries).where(entries.ahead > 0)
+    return {key_of(row): row.ahead for row in connection.execute(query)}

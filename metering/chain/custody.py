@@ -34,6 +34,8 @@ JOIN_S: Final = 7 * 86_400
 SPEND_MAX: Final = 2**128 - 1
 PRICE_FACTOR: Final = 2
 """A price may double before a viewer whose key we hold is joined anew."""
+_FUND_TRIES: Final = 5
+"""Each ends at once when the operator's nonce was another's; one that waits for finality is long."""
 _FINAL_POLLS: Final = 50
 _POLL_S: Final = 0.5
 
@@ -149,7 +151,7 @@ class Custody:
             await self._off_loop(partial(self._book.number_held_call, call.key, nonce))
         try:
             if not await self._is_used(signer.account, nonce):
-                await self._fund(signer.account, call.planck)
+                await self._fund_patiently(signer.account, call.planck)
                 await self._clerk.do(
                     signer,
                     calls.Call(PALLET, call.name, call.data),
@@ -166,6 +168,18 @@ class Custody:
                 raise
         else:
             await self._close(call)
+
+    async def _fund_patiently(self, account: AccountId, planck: Planck) -> None:
+        """Give an account what it lacks; others spend the operator's nonces too, so try again."""
+        for left in range(_FUND_TRIES - 1, -1, -1):
+            try:
+                await self._fund(account, planck)
+            except ChainUnavailableError:
+                if not left:
+                    raise
+                await asyncio.sleep(_POLL_S)
+            else:
+                return
 
     async def _fund(self, account: AccountId, planck: Planck) -> None:
         """Give an account what it lacks, from the operator's."""

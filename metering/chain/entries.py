@@ -25,8 +25,7 @@ from metering.units import AccountId, EntryKey
 ENTRY_BYTES: Final = 64
 U32_MAX: Final = 2**32 - 1
 U64_MAX: Final = 2**64 - 1
-_ENTRY: Final = struct.Struct("<QQ32sIIQ")
-"""The u128 as two halves, the lower first."""
+_ENTRY: Final = struct.Struct("<16s32sIIQ")
 
 
 def canonical_key(key: EntryKey) -> tuple[int, bytes, int, int]:
@@ -40,36 +39,25 @@ def encode(entries: Iterable[Entry]) -> bytes:
     Raises:
         InvalidValueError: If a key comes twice or a number does not fit its field.
     """
-    # Plain tuples sort and unpack twice as fast as the entries themselves.
-    rows = sorted(
-        [
-            (key.stream.int, key.account, key.join, key.version, entry.cumulative)
-            for entry in entries
-            for key in (entry.key,)
-        ]
-    )
-    out = bytearray(_compact(len(rows)))
+    keyed = [(canonical_key(entry.key), entry.cumulative) for entry in entries]
+    keyed.sort()
     pack = _ENTRY.pack
     before: tuple[int, bytes, int, int] | None = None
-    join = version = cumulative = 0
-    try:
-        for stream, account, join, version, cumulative in rows:
-            key = (stream, account, join, version)
-            if key == before:
-                raise InvalidValueError(
-                    f"entry {key} (stream, account, join, version) comes twice in one batch"
-                )
-            before = key
-            if cumulative < 1:
-                raise InvalidValueError(f"cumulative {cumulative} is 0 or does not fit a u64")
-            out += pack(stream & U64_MAX, stream >> 64, account, join, version, cumulative)
-    except struct.error as error:
-        if 0 <= join <= U32_MAX and 0 <= version <= U32_MAX:
+    out = [_compact(len(keyed))]
+    for key, cumulative in keyed:
+        if key == before:
+            raise InvalidValueError(f"entry {key} comes twice in one batch")
+        before = key
+        stream, account, join, version = key
+        try:
+            out.append(pack(stream.to_bytes(16, "little"), account, join, version, cumulative))
+        except struct.error as error:
             raise InvalidValueError(
-                f"cumulative {cumulative} is 0 or does not fit a u64"
+                f"join {join}, version {version} or cumulative {cumulative} does not fit its field"
             ) from error
-        raise InvalidValueError(f"join {join} or version {version} is not a u32") from error
-    return bytes(out)
+        if cumulative == 0:
+            raise InvalidValueError("cumulative 0 says nothing: leave the entry out")
+    return b"".join(out)
 
 
 def decode(data: bytes) -> tuple[Entry, ...]:
@@ -86,10 +74,10 @@ def decode(data: bytes) -> tuple[Entry, ...]:
         )
     entries = tuple(
         Entry(
-            EntryKey(UUID(int=low | high << 64), AccountId(account), join, version),
+            EntryKey(UUID(int=int.from_bytes(stream, "little")), AccountId(account), join, version),
             cumulative,
         )
-        for low, high, account, join, version, cumulative in _ENTRY.iter_unpack(data[offset:])
+        for stream, account, join, version, cumulative in _ENTRY.iter_unpack(data[offset:])
     )
     if encode(entries) != data:
         raise InvalidValueError("the entries are not in canonical order")

@@ -24,8 +24,8 @@ from metering.errors import (
     ExtrinsicRejectedError,
     InvalidValueError,
 )
-from metering.ports import BatchOutcome, ChainLimits, Fate, Finding, InFlight, Look
-from metering.units import AccountId
+from metering.ports import BatchOutcome, ChainLimits, ChainSettled, Fate, Finding, InFlight, Look
+from metering.units import AccountId, EntryKey
 
 _HEAD: Final = struct.Struct("<Q32s32s64s")
 T = TypeVar("T")
@@ -138,6 +138,14 @@ class Journal:
         """
         now_ms = self._now_ms()
         return await self._ask(lambda: self._rows.journal_last_final(now_ms))
+
+    async def settled(
+        self,
+        keys: Sequence[EntryKey],  # noqa: ARG002 -- the port's
+        at: bytes | None = None,  # noqa: ARG002 -- the same
+    ) -> ChainSettled | None:
+        """Return None: a journal keeps batches only."""
+        return None
 
     async def _ask(self, call: Callable[[], T]) -> T:
         try:

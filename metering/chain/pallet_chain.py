@@ -19,8 +19,9 @@ from metering.chain.attempt import Attempt
 from metering.chain.decide import Decision, FinalState, Found, decide, next_nonce
 from metering.chain.extrinsic import ERA_BLOCKS_MIN, Terms, era_at
 from metering.chain.node import Head, Node, Runtime
-from metering.chain.scale import U32, Reader
-from metering.chain.steps import Step, at
+from metering.chain.scale import U32, Hash, Reader
+from metering.chain.steps import Step
+from metering.chain.steps import at as step
 from metering.chain.substrate import RpcError
 from metering.errors import (
     BatchTooLargeError,
@@ -31,9 +32,9 @@ from metering.errors import (
     OutcomeUnknownError,
 )
 from metering.keys import KeyPair
-from metering.ports import BatchOutcome, ChainLimits, Fate, Finding, InFlight, Look
+from metering.ports import BatchOutcome, ChainLimits, ChainSettled, Fate, Finding, InFlight, Look
 from metering.trouble import Trouble
-from metering.units import account_text
+from metering.units import EntryKey, account_text
 
 POOL_CODES: Final = {
     1010: "invalid",
@@ -97,8 +98,8 @@ class PalletChain:
             ChainUnavailableError: Try again.
             RuntimeUnsupportedError: An operator must act; nothing is lost.
         """
-        best = await at(Step.CHAIN_BEST, self._node.best())
-        runtime = await at(Step.CHAIN_RUNTIME, self._node.runtime(best.hash))
+        best = await step(Step.CHAIN_BEST, self._node.best())
+        runtime = await step(Step.CHAIN_RUNTIME, self._node.runtime(best.hash))
         return ChainLimits(runtime.facts.entries_max, self._in_flight_max)
 
     async def sign(
@@ -113,10 +114,10 @@ class PalletChain:
             RuntimeUnsupportedError: The runtime has what we cannot sign for.
         """
         taken = frozenset(_decoded(one).terms.nonce for one in alive)
-        final = await at(Step.CHAIN_FINALIZED, self._node.finalized())
-        best = await at(Step.CHAIN_BEST, self._node.best())
+        final = await step(Step.CHAIN_FINALIZED, self._node.finalized())
+        best = await step(Step.CHAIN_BEST, self._node.best())
         # The next block is made with what the best head says; an era is born where nothing moves.
-        runtime = await at(Step.CHAIN_RUNTIME, self._node.runtime(best.hash))
+        runtime = await step(Step.CHAIN_RUNTIME, self._node.runtime(best.hash))
         facts = runtime.facts
         count = Reader(entries).compact()
         if count > facts.entries_max:
@@ -129,7 +130,7 @@ class PalletChain:
         era = era_at(final.number, _period(self._era_blocks, facts.block_hash_count))
         birth = final.hash
         if era.birth != final.number:
-            found = await at(Step.CHAIN_BIRTH, self._node.block_hash(era.birth))
+            found = await step(Step.CHAIN_BIRTH, self._node.block_hash(era.birth))
             if found is None:
                 raise ChainUnavailableError(f"the node does not have block {era.birth}")
             birth = found
@@ -157,7 +158,7 @@ class PalletChain:
         until, rest = self._rests.get(attempt.hash, (0, 0))
         if self._best < until:
             return  # once for each new head is enough
-        code = await at(Step.CHAIN_SUBMIT, self._node.submit(attempt.extrinsic))
+        code = await step(Step.CHAIN_SUBMIT, self._node.submit(attempt.extrinsic))
         said = POOL_CODES.get(code, str(code)) if code else "taken"
         self.answers[said] = self.answers.get(said, 0) + 1
         rest = 0 if code in _TAKEN else min(max(1, rest * 2), _REST_BLOCKS_MAX)
@@ -195,19 +196,54 @@ class PalletChain:
         Raises:
             ChainUnavailableError: Try again.
         """
-        final = await at(Step.CHAIN_FINALIZED, self._node.finalized())
+        final = await step(Step.CHAIN_FINALIZED, self._node.finalized())
         operator = await self._read_operator(final)
         return operator.last_seq if operator else 0
 
+    async def settled(
+        self, keys: Sequence[EntryKey], at: bytes | None = None
+    ) -> ChainSettled | None:
+        """Return what the chain's sessions hold of entries.
+
+        Raises:
+            ChainUnavailableError: Try again.
+        """
+        if at is None:
+            block = await step(Step.CHAIN_FINALIZED, self._node.finalized())
+        else:
+            block = await step(Step.CHAIN_FINALIZED, self._node.head(Hash(at)))
+        operator = await self._read_operator(block)
+        joins = sorted({(one.stream, one.account, one.join) for one in keys}, key=str)
+        asked = [storage.session_key(*one) for one in joins]
+        sessions = self._node.values(storage.SESSION, asked, block.hash)
+        found = dict(zip(joins, await step(Step.CHAIN_SESSIONS, sessions), strict=True))
+        lost = [one for one, session in found.items() if session is None]
+        numbers = self._node.values(
+            storage.LAST_JOIN, [storage.last_join_key(*one[:2]) for one in lost], block.hash
+        )
+        last = dict(zip(lost, await step(Step.CHAIN_SESSIONS, numbers), strict=True))
+        ticks: dict[EntryKey, int] = {}
+        reaped = set()
+        for key in keys:
+            join = (key.stream, key.account, key.join)
+            session = found[join]
+            if session is not None:
+                ticks[key] = dict(session.by_price).get(key.version, 0)
+            elif (last[join] or 0) >= key.join:
+                reaped.add(key)
+        number = operator.last_seq if operator else 0
+        held = {key: count for key, count in ticks.items() if count}
+        return ChainSettled(block.hash, number, held, frozenset(reaped))
+
     async def _read(self) -> _Reading:
-        final = await at(Step.CHAIN_FINALIZED, self._node.finalized())
+        final = await step(Step.CHAIN_FINALIZED, self._node.finalized())
         operator = await self._read_operator(final)
-        genesis = await at(Step.CHAIN_GENESIS, self._node.genesis())
+        genesis = await step(Step.CHAIN_GENESIS, self._node.genesis())
         nonce = await self._nonce(final)
-        best = await at(Step.CHAIN_BEST, self._node.best())
+        best = await step(Step.CHAIN_BEST, self._node.best())
         best_nonce = await self._nonce(best)
         # Whether the runtime's storage is what we read it as: it raises when it is not.
-        await at(Step.CHAIN_RUNTIME, self._node.runtime(final.hash))
+        await step(Step.CHAIN_RUNTIME, self._node.runtime(final.hash))
         state = FinalState(final.number, genesis, nonce, operator.last_seq if operator else 0)
         return _Reading(final, best, state, best_nonce)
 
@@ -246,13 +282,17 @@ class PalletChain:
         """Return how a batch was settled; it is, as the sequence has passed it."""
         key = storage.outcome_key(self._operator.account, flight.seq)
         read = self._node.value(storage.OUTCOME, key, final.hash)
-        outcome = await at(Step.CHAIN_OUTCOME, read)
+        outcome = await step(Step.CHAIN_OUTCOME, read)
         if outcome is None:
-            raise OutcomeUnknownError(
-                f"the chain has settled batch {flight.seq} and no longer keeps its outcome: "
-                "compare with `vilokanam reconcile`"
+            # More than OutcomesKept batches ago: not one of ours, or a very old book. Its entries
+            # are still in the sessions.
+            return Finding(
+                flight.seq,
+                Fate.OTHER_CONTENT,
+                None,
+                f"the chain has passed batch {flight.seq} and keeps nothing of it any more",
             )
-        runtime = await at(Step.CHAIN_RUNTIME, self._node.runtime(final.hash))
+        runtime = await step(Step.CHAIN_RUNTIME, self._node.runtime(final.hash))
         refused = tuple(
             (index, runtime.facts.refusal(reason)) for index, reason in outcome.refused
         )
@@ -271,27 +311,27 @@ class PalletChain:
         wanted = attempt.hash
         era = attempt.terms.era
         for number in range(era.birth, min(final.number, era.death - 1) + 1):
-            block = await at(Step.CHAIN_SCAN, self._node.block_hash(number))
+            block = await step(Step.CHAIN_SCAN, self._node.block_hash(number))
             inside = None
             if block is not None:
-                inside = await at(Step.CHAIN_SCAN, self._node.extrinsics(block))
+                inside = await step(Step.CHAIN_SCAN, self._node.extrinsics(block))
             if block is None or inside is None:
                 return Found.PRUNED, f"its nonce is used, and the node dropped block {number}"
             for index, one in enumerate(inside):
                 if extrinsic.extrinsic_hash(one) == wanted:
-                    head = await at(Step.CHAIN_SCAN, self._node.head(block))
+                    head = await step(Step.CHAIN_SCAN, self._node.head(block))
                     return Found.FAILED, await self._failure(head, index)
         return Found.ABSENT, f"another transaction of the key took nonce {attempt.terms.nonce}"
 
     async def _failure(self, block: Head, index: int) -> str:
         """Return why an extrinsic of a block failed."""
-        events = await at(Step.CHAIN_EVENTS, self._node.events(block))
+        events = await step(Step.CHAIN_EVENTS, self._node.events(block))
         for event in events:
             if event.extrinsic == index and (event.pallet, event.name) == (
                 "System",
                 "ExtrinsicFailed",
             ):
-                parent = await at(Step.CHAIN_RUNTIME, self._node.runtime(block.parent))
+                parent = await step(Step.CHAIN_RUNTIME, self._node.runtime(block.parent))
                 error = parent.metadata.error(event.fields["dispatch_error"])
                 return f"failed in block {block.number}: {error}"
         return f"is in block {block.number} and settled nothing"
@@ -299,7 +339,7 @@ class PalletChain:
     async def _read_operator(self, head: Head) -> storage.Operator | None:
         key = storage.operator_key(self._operator.account)
         read = self._node.value(storage.OPERATOR, key, head.hash)
-        return await at(Step.CHAIN_OPERATOR, read)
+        return await step(Step.CHAIN_OPERATOR, read)
 
     async def _require_operator(self, head: Head) -> None:
         operator = await self._read_operator(head)
@@ -314,7 +354,7 @@ class PalletChain:
     async def _nonce(self, head: Head) -> int:
         key = storage.account_key(self._operator.account)
         read = self._node.value(storage.SYSTEM_ACCOUNT, key, head.hash)
-        account = await at(Step.CHAIN_NONCE, read)
+        account = await step(Step.CHAIN_NONCE, read)
         return account.nonce if account else 0
 
     async def _require_weight(
@@ -331,7 +371,7 @@ class PalletChain:
             return
         data = signed + U32.encode(len(signed))
         try:
-            answer = await at(
+            answer = await step(
                 Step.CHAIN_WEIGHT,
                 self._node.request(
                     "state_call",

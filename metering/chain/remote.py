@@ -20,6 +20,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
+from uuid import UUID
 
 import structlog
 
@@ -29,11 +30,13 @@ from metering.ports import (
     BatchOutcome,
     Chain,
     ChainLimits,
+    ChainSettled,
     Fate,
     Finding,
     InFlight,
     Look,
 )
+from metering.units import AccountId, EntryKey
 
 SOCKET: Final = "chain.sock"
 """Its file name, in the run directory."""
@@ -80,12 +83,22 @@ def chain_operations(chain: Chain) -> dict[str, Operation]:
     async def last_settled() -> Any:
         return await chain.last_settled()
 
+    async def settled(keys: list[Any], at: str | None) -> Any:
+        asked = [_key(one) for one in keys]
+        found = await chain.settled(asked, None if at is None else _bytes(at))
+        if found is None:
+            return None
+        ticks = [[index, found.ticks[key]] for index, key in enumerate(asked) if key in found.ticks]
+        reaped = [index for index, key in enumerate(asked) if key in found.reaped]
+        return [_text(found.at), found.last_seq, ticks, reaped]
+
     return {
         "limits": limits,
         "sign": sign,
         "submit": submit,
         "look": look,
         "last_settled": last_settled,
+        "settled": settled,
     }
 
 
@@ -304,6 +317,28 @@ class RemoteChain:
     async def last_settled(self) -> int:
         """Return the highest finalized sequence number of this operator, 0 before the first."""
         return int(await self._remote.call("last_settled"))
+
+
+    async def settled(
+        self, keys: Sequence[EntryKey], at: bytes | None = None
+    ) -> ChainSettled | None:
+        """Return what the chain itself keeps of entries."""
+        asked = [[one.stream.hex, one.account.hex(), one.join, one.version] for one in keys]
+        found = await self._remote.call("settled", asked, None if at is None else _text(at))
+        if found is None:
+            return None
+        block, last_seq, ticks, reaped = found
+        return ChainSettled(
+            _bytes(block),
+            last_seq,
+            {keys[index]: count for index, count in ticks},
+            frozenset(keys[index] for index in reaped),
+        )
+
+
+def _key(wire: list[Any]) -> EntryKey:
+    stream, account, join, version = wire
+    return EntryKey(UUID(hex=stream), AccountId(bytes.fromhex(account)), join, version)
 
 
 def _look_wire(look: Look) -> list[Any]:

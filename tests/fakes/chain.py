@@ -10,7 +10,7 @@ from metering.errors import (
     ChainUnavailableError,
     ExtrinsicRejectedError,
 )
-from metering.ports import BatchOutcome, ChainLimits, Fate, Finding, InFlight, Look
+from metering.ports import BatchOutcome, ChainLimits, ChainSettled, Fate, Finding, InFlight, Look
 from metering.units import EntryKey
 
 
@@ -26,7 +26,8 @@ class MemoryChain:
         self.dead: set[bytes] = set()
         self.refuse: set[EntryKey] = set()
         self.refused: dict[int, tuple[tuple[int, str], ...]] = {}
-        self.settled: dict[EntryKey, int] = {}
+        self.settled_ticks: dict[EntryKey, int] = {}
+        self.keeps_entries = False
         self.paid: dict[EntryKey, int] = {}
         self.signed = 0
         self.is_away = False
@@ -75,6 +76,14 @@ class MemoryChain:
         self._answer()
         return max([struct.unpack_from("<Q", b)[0] for _, b in self.blocks[: self.finalized]] + [0])
 
+    async def settled(self, keys, at=None) -> ChainSettled | None:
+        assert at in (None, b"at")
+        self._answer()
+        if not self.keeps_entries:
+            return None
+        found = {key: self.settled_ticks[key] for key in keys if key in self.settled_ticks}
+        return ChainSettled(b"at", await self.last_settled(), found, frozenset())
+
     def make_blocks(self) -> None:
         """Include the whole pool, in order, and finalize it."""
         for signed in self.pool:
@@ -85,12 +94,12 @@ class MemoryChain:
             assert batch_hash(entries) == signed[16:48]
             refused = []
             for position, entry in enumerate(decode(entries)):
-                before = self.settled.get(entry.key, 0)
+                before = self.settled_ticks.get(entry.key, 0)
                 if entry.key in self.refuse:
                     refused.append((position, "purse"))
                 elif entry.cumulative > before:
                     self.paid[entry.key] = self.paid.get(entry.key, 0) + entry.cumulative - before
-                    self.settled[entry.key] = entry.cumulative
+                    self.settled_ticks[entry.key] = entry.cumulative
             self.refused[seq] = tuple(refused)
             self.blocks.append((len(self.blocks) + 1, signed))
         self.pool.clear()

@@ -165,8 +165,8 @@ async def test_the_rate_is_the_chains_rate(redis_server):
         (_join(max_spend=0), NOW - 100, 9, 0),
         (_join(max_price=9), NOW - 100, 9, 0),
         (_join(ended_s=NOW - 98), NOW - 100, 4, 2),
-        (_join(ended_s=NOW - 1700), NOW - 1800, 4, 4),
-        (_join(ended_s=NOW - 1900), NOW - 2000, 4, 0),
+        (_join(joined_s=NOW - 3000, ended_s=NOW - 900), NOW - 1000, 4, 4),
+        (_join(joined_s=NOW - 3000, ended_s=NOW - 1900), NOW - 2000, 4, 0),
         (None, NOW - 100, 4, 0),
     ],
 )

@@ -25,8 +25,7 @@ from tests.fakes import chopsticks
 from tests.fakes.wallet import Signer, account, of_stream
 from tests.integration.test_control_api import PRICE, Server, settings
 
-CREATOR, WALLET = account("creator"), account("wallet")
-FEE_PPM = 100_000
+WALLET = account("wallet")
 
 
 class Chain(Server):
@@ -35,7 +34,7 @@ class Chain(Server):
     def __init__(self, data_dir, tree):
         secret_files.make_missing(tree, data_dir)
         self.operator = keyfile.read_or_make(secret_files.paths(tree, data_dir).operator_key)
-        people = [self.operator, CREATOR, WALLET]
+        people = [self.operator, WALLET]
         funds = {one.account: 1000 * UNIT for one in people}
         self.world = World(7, now_ms=int(time.time() * 1000), funds=funds)
         self.node = FakeNode(self.world, chopsticks.metadata_bytes(), block_ms=100)
@@ -68,17 +67,14 @@ class Chain(Server):
         self.nonces[who.account] = nonce + 1
         self.world.submit(signer.sign(who, nonce, of_stream(name, **arguments)))
 
-    def register(self, stream):
-        """Put a stream of the book on the chain."""
-        self.submit(
-            CREATOR,
-            "create_stream",
-            stream_id=UUID(stream["id"]).int,
-            operator=self.operator.account,
-            title=b"Cam",
-            price=int(stream["prices"][0]["planck_per_s"]),
-            splits=(storage.Split(self.operator.account, FEE_PPM),),
-        )
+    async def registered(self, stream):
+        """Wait until control has put a stream of the book on the chain."""
+        key = storage.stream_key(UUID(stream["id"]))
+
+        async def is_there():
+            return key in self.world.forks.head.values
+
+        await self.until(is_there)
 
     async def until(self, condition):
         """Wait until an async condition holds; return what it returned."""
@@ -118,7 +114,7 @@ async def server(tmp_path_factory):
 async def test_a_viewer_without_a_wallet_pays_in_joins_and_watches(server):
     """Top-up goes into escrow on the chain, the token joins for them, the books agree."""
     stream = await server.stream()
-    server.register(stream)
+    await server.registered(stream)
     ann = await server.viewer(planck=str(300 * PRICE))
     again = await server.api(
         "POST",
@@ -158,7 +154,7 @@ async def test_a_viewer_without_a_wallet_pays_in_joins_and_watches(server):
 async def test_a_wallet_is_told_what_it_lacks_step_by_step(server):
     """402 without escrow, 403 without a join, 402 with caps below the price, then a token."""
     stream = await server.stream()
-    server.register(stream)
+    await server.registered(stream)
     name = {"name": "wal", "account": "0x" + WALLET.account.hex()}
     await server.api("POST", "viewers", name, 201)
     wanted = {"viewer": "wal", "stream": "cam"}
@@ -227,7 +223,7 @@ async def test_a_wallet_is_told_what_it_lacks_step_by_step(server):
 async def test_control_that_starts_again_knows_deposits_joins_and_what_is_spent(server):
     """Redis emptied, control restarted, the node going on: nothing twice, nothing lost."""
     stream = await server.stream()
-    server.register(stream)
+    await server.registered(stream)
     ann = await server.viewer(planck=str(300 * PRICE))
     made = await server.mint()
     now = int(time.time())

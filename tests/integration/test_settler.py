@@ -238,7 +238,7 @@ async def test_no_order_of_chain_answers_pays_twice(events):
         await world.live(Steps(), rounds=40)
 
     assert sum(chain.paid.values()) == ticks
-    assert chain.paid == chain.settled
+    assert chain.paid == chain.settled_ticks
     await world.assert_settled(ticks)
     world.house.book.close()
 

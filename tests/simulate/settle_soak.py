@@ -4,12 +4,13 @@
 
 The steps are those of metering/chain/steps.py, before and after each. A round books some more
 watched seconds, starts a settler in a process of its own, and lets it kill itself at the step that
-has had the fewest kills. Now and then another process of the same key takes its nonce, or the
-operator is switched off while a batch waits. Every so often all is settled without kills, and what
-the chain holds must be what was watched: no entry twice, none lost, the books balanced.
+has had the fewest kills. Now and then another process of the same key takes its nonce, the operator
+is switched off while a batch waits, or an older book is put back. Every so often all is settled
+without kills, and what the chain holds must be what was watched: no entry twice, none lost, the
+books balanced.
 
 Prints a table step x kills; exit 1 on an empty cell or any difference. With --chain chopsticks the
-real runtime is settled on; there nothing goes wrong but the kills, so empty cells are allowed.
+real runtime is settled on; there less goes wrong than the kills, so cells may stay empty.
 """
 
 from __future__ import annotations
@@ -51,6 +52,8 @@ ROUND_S = 4.0
 SETTLE_S = 120.0
 SETTLED, TIRED = 0, 3
 LONG_ERA = 65536
+RESTORED = (Step.COMPARE, Step.ADOPT, Step.CHAIN_SESSIONS)
+"""Steps that come when the book is older than the chain."""
 ERA = 64
 
 
@@ -91,14 +94,18 @@ class Soak:
         plan = Plan(cell, nth=self.chance.choice([1, 1, 1, 2, 3]))
         if cell[0] is Step.READ_CLOCK:
             plan.is_due = None
-        if cell[0] is Step.SPLIT:
+        if cell[0] is Step.SPLIT and self.chain.has_faults:
             self.chain.call("fake_faults", {"heavy": 1})
             plan.nth = 1
         if cell[0] is Step.CHAIN_BIRTH:
             # Only eras above 4096 blocks are born before the finalized block.
             plan.era_blocks, plan.nth = LONG_ERA, 1
-            self.chain.call("fake_faults", {})
-        if cell[0] in (Step.CHAIN_SCAN, Step.CHAIN_EVENTS):
+            if self.chain.has_faults:
+                self.chain.call("fake_faults", {})
+        if cell[0] in RESTORED:
+            self._go_back()
+            plan.nth = 1
+        elif cell[0] in (Step.CHAIN_SCAN, Step.CHAIN_EVENTS):
             self._get_failed(is_ours=cell[0] is Step.CHAIN_EVENTS or self.chance.random() < 0.3)
             plan.nth = 1
         elif self.chain.has_faults and self.chance.random() < 0.03:
@@ -112,9 +119,7 @@ class Soak:
 
     def settle(self) -> list[str]:
         """Settle all without kills or faults; return what is wrong then."""
-        if self.chain.has_faults:
-            self.chain.call("fake_faults", {})
-            self.chain.call("fake_stall", 0)
+        self._calm()
         code = self._live(Plan(None, for_s=SETTLE_S))
         found = self.town.differences()
         if code != SETTLED:
@@ -123,11 +128,27 @@ class Soak:
             self.chain.call("fake_faults", self.faults)
         return found
 
-    def _get_failed(self, *, is_ours: bool) -> None:
-        """Have a batch signed and kept, then let its nonce be used up without settling it."""
+    def _go_back(self) -> None:
+        """Put an older book back, of before the newest batches; its seconds come in again."""
+        self._calm()
+        for _ in range(2):
+            if self._live(Plan(None, for_s=SETTLE_S)) != SETTLED:
+                raise SystemExit(f"not all was settled within {SETTLE_S} s")
+            if self.town.backup is not None:
+                break
+            self.town.back_up()
+            self.town.feed(self.chance, at_least=1)
+        self.town.put_back(self.chance)
+
+    def _calm(self) -> None:
+        """Let nothing go wrong."""
         if self.chain.has_faults:
             self.chain.call("fake_faults", {})
             self.chain.call("fake_stall", 0)
+
+    def _get_failed(self, *, is_ours: bool) -> None:
+        """Have a batch signed and kept, then let its nonce be used up without settling it."""
+        self._calm()
         self._live(Plan((Step.KEEP, "after")))
         if is_ours:
             self.town.fail_what_waits()
@@ -210,16 +231,19 @@ async def settler_life(path: Path, url: str, plan: Plan) -> int:
     return TIRED
 
 
-def choose(kills: dict[Cell, int], cells: list[Cell], chance: random.Random) -> Cell:
-    """Return a cell with the fewest kills."""
-    fewest = min(kills[cell] for cell in cells)
-    return chance.choice([cell for cell in cells if kills[cell] == fewest])
+def choose(
+    kills: dict[Cell, int], tries: dict[Cell, int], cells: list[Cell], chance: random.Random
+) -> Cell:
+    """Return a cell with the fewest kills; one that is often missed must not take all rounds."""
+    had = {cell: kills[cell] + tries[cell] // 5 for cell in cells}
+    fewest = min(had.values())
+    return chance.choice([cell for cell in cells if had[cell] == fewest])
 
 
 def table(kills: dict[Cell, int]) -> str:
     """Return the table step x kills."""
-    lines = [f"{'step':44}{'before':>8}{'after':>8}"]
-    lines += [f"{step.value:44}{kills[step, 'before']:8}{kills[step, 'after']:8}" for step in Step]
+    lines = [f"{'step':54}{'before':>8}{'after':>8}"]
+    lines += [f"{step.value:54}{kills[step, 'before']:8}{kills[step, 'after']:8}" for step in Step]
     return "\n".join(lines)
 
 
@@ -248,8 +272,7 @@ def run(
         wanted = cells or CELLS
         tries: dict[Cell, int] = dict.fromkeys(CELLS, 0)
         for number in range(1, rounds + 1):
-            # Fewest tries first: a step that is out of reach must not take all rounds.
-            cell = choose(tries, wanted, chance)
+            cell = choose(soak.kills, tries, wanted, chance)
             tries[cell] += 1
             soak.round(cell)
             if number % CHECK_EVERY == 0 or number == rounds:
@@ -280,10 +303,13 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--chain", choices=("fake", "chopsticks"), default="fake")
+    parser.add_argument("--may-be-empty", action="store_true", help="few rounds: not all cells")
     chosen = parser.parse_args()
-    if chosen.chain == "chopsticks":
-        return run(chosen.rounds, chosen.seed, start_chopsticks, may_be_empty=True)
-    return run(chosen.rounds, chosen.seed, start_fake)
+    if chosen.chain == "fake":
+        return run(chosen.rounds, chosen.seed, start_fake, may_be_empty=chosen.may_be_empty)
+    # Nothing is too heavy there, and no era so long that it begins in the past.
+    cells = [one for one in CELLS if one[0] not in (Step.SPLIT, Step.CHAIN_BIRTH)]
+    return run(chosen.rounds, chosen.seed, start_chopsticks, cells=cells, may_be_empty=True)
 
 
 if __name__ == "__main__":

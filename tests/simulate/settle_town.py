@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
+import sqlite3
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,13 +30,20 @@ TICKS_AT_ONCE = 9
 
 @dataclass
 class SoakTown:
-    """The book's path, the chain, and the count of what was watched."""
+    """The book's path, the chain, and the count of what was watched.
+
+    Attributes:
+        backup: What was watched and the last batch when the book was copied.
+        forgotten: Batches that an older book, put back, does not know of.
+    """
 
     path: Path
     chain: ChainProcess
     stream: UUID
     viewers: list[AccountId]
     fed: dict[AccountId, int] = field(default_factory=dict)
+    backup: tuple[dict[AccountId, int], int] | None = None
+    forgotten: set[int] = field(default_factory=set)
 
     @classmethod
     def found(cls, path: Path, chain: ChainProcess) -> SoakTown:
@@ -49,17 +58,45 @@ class SoakTown:
             town.do(who, call)
         return town
 
-    def feed(self, chance: random.Random) -> None:
+    def feed(self, chance: random.Random, at_least: int = 0) -> None:
         """Book some more seconds of some viewers, never more than the chain's rate allows."""
         elapsed_s = self._now_s() - self._session(self.viewers[0]).joined_at
         allowed = 100 + elapsed_s
         more = {}
         for who in self.viewers:
             most = min(TICKS_AT_ONCE, allowed - self.fed.get(who, 0))
-            if most > 0 and chance.random() < 0.6:
+            if most > 0 and (chance.random() < 0.6 or len(more) < at_least):
                 more[who] = chance.randint(1, most)
         book = open_book(self.path)
         feed(book, self.stream, self.fed, more)
+        book.close()
+
+    def back_up(self) -> None:
+        """Copy the book as an operator does."""
+        book = open_book(self.path)
+        self.backup = dict(self.fed), book.last_final_seq()
+        book.close()
+        with (
+            contextlib.closing(sqlite3.connect(self.path)) as source,
+            contextlib.closing(sqlite3.connect(self.path.with_suffix(".copy"))) as copy,
+        ):
+            source.backup(copy)
+
+    def put_back(self, chance: random.Random) -> None:
+        """Put the copy back; what was watched since comes in again, and a little more."""
+        assert self.backup is not None
+        book = open_book(self.path)
+        last = book.last_final_seq()
+        book.close()
+        for end in ("-wal", "-shm"):
+            self.path.with_name(self.path.name + end).unlink(missing_ok=True)
+        self.path.write_bytes(self.path.with_suffix(".copy").read_bytes())
+        now, (self.fed, old) = self.fed, self.backup
+        self.backup = None
+        self.forgotten |= set(range(old + 1, last + 1))
+        again = {who: now[who] - self.fed.get(who, 0) + chance.randint(1, 3) for who in now}
+        book = open_book(self.path)
+        feed(book, self.stream, self.fed, again)
         book.close()
 
     def total(self) -> int:
@@ -144,6 +181,8 @@ class SoakTown:
                 continue
             outcome = storage.OUTCOME.decode(raw)
             ticks += outcome.ticks
+            if seq in self.forgotten:
+                continue  # settled by a book that was replaced by an older one
             if outcome.hash != book.batch(seq).hash or outcome.refused:
                 wrong.append(f"batch {seq} is settled otherwise than the book has it")
         if last <= 1000 and ticks != self.total():

@@ -2,6 +2,7 @@
 
 Until 0002 the platform's share of an entry was rounded to the nearest planck, since then down. What
 entries have settled so far is moved to the new rule by one transfer, a planck an entry at most.
+An entry knows how far the chain is ahead of a book that was restored.
 
 Revision: 0003, after 0002.
 """
@@ -21,7 +22,9 @@ _PPM = 1_000_000
 
 
 def upgrade() -> None:
-    """Add the index, and move the odd plancks."""
+    """Add the column and the index, and move the odd plancks."""
+    ahead = sa.Column("ahead", sa.BigInteger(), nullable=False, server_default=sa.text("0"))
+    op.add_column("entries", ahead)
     op.create_index(
         "entries_unsettled",
         "entries",

@@ -121,7 +121,7 @@ def test_a_book_of_the_old_split_is_brought_to_the_new_one(tmp_path):
         raw.execute("UPDATE prices SET planck_per_tick = '1000007'")
         raw.execute("UPDATE streams SET platform_fee_ppm = 100000")
         raw.execute(
-            "INSERT INTO entries VALUES (?, ?, 1, 1, 0, 8, 8, 0)",
+            "INSERT INTO entries VALUES (?, ?, 1, 1, 0, 8, 8, 0, 0)",
             (account, stream.id.bytes),
         )
         paid, share = 8 * 1000007, 800006
@@ -142,6 +142,7 @@ def test_a_book_of_the_old_split_is_brought_to_the_new_one(tmp_path):
         for later in ("chain_cursor", "escrow_events", "frozen", "withdrawals", "joins"):
             raw.execute(f"DROP TABLE {later}")
         raw.execute("DROP TABLE held_calls")
+        raw.execute("ALTER TABLE entries DROP COLUMN ahead")
         raw.execute("UPDATE alembic_version SET version_num = '0002'")
 
     with Book.open(f"sqlite:///{path}", Asset()) as book:

@@ -1,0 +1,282 @@
+"""Settlement on the fake node, from the book to the chain and back, on its bad days."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from metering.book.book import Book
+from metering.chain import storage
+from metering.chain.fake_faults import RATES
+from metering.errors import MeteringError
+from metering.ledger import Holder, Role
+from metering.settings import ChainSettings
+from metering.settlement import BatchState
+from metering.units import Asset
+from tests.fakes.money import OPERATOR, PRICE
+from tests.fakes.street import join_call, open_street
+from tests.fakes.wallet import account, of_stream
+
+HOUR_BLOCKS = 601
+SLOW = {"slow", "disconnect", "disconnect_after", "restart"}
+"""What costs real time, as each new connection reads the metadata again, is left to the soak."""
+BAD_DAYS = {name: 0.02 if name == "upgrade" else 0.1 for name in RATES if name not in SLOW}
+
+
+def back_up(path: Path, target: Path) -> None:
+    """Copy a book as an operator does."""
+    with (
+        contextlib.closing(sqlite3.connect(path)) as source,
+        contextlib.closing(sqlite3.connect(target)) as copy,
+    ):
+        source.backup(copy)
+
+
+async def test_what_was_watched_is_settled_once_and_split_as_in_the_book():
+    """Escrow falls and credit rises by exactly the billed amount; the book posts the same."""
+    async with open_street() as street:
+        street.watch(7, 11, 0)
+        await street.settle_all()
+        street.watch(3, 0, 5)
+        await street.settle_all()
+
+        street.world.finalize()
+        await street.check()
+        ledger = street.house.book.ledger()
+        values = street.world.forks.head.values
+        for role, who in (
+            (Role.CREATOR, account("creator").account),
+            (Role.PLATFORM, OPERATOR.account),
+        ):
+            credit = values[storage.credit_key(who)]
+            owed = credit.available + credit.pending + credit.maturing
+            assert owed == sum(planck for holder, planck in ledger.items() if holder.role is role)
+
+
+async def test_two_settlers_of_one_key_have_one_effect(tmp_path):
+    """The same batches from two processes that know nothing of each other: paid once."""
+    async with open_street(url=f"sqlite:///{tmp_path}/book.sqlite3") as street:
+        street.watch(7, 11, 13)
+        back_up(tmp_path / "book.sqlite3", tmp_path / "other.sqlite3")
+        other = Book.open(f"sqlite:///{tmp_path}/other.sqlite3", Asset())
+        first, second = street.settler(), street.settler(other)
+
+        await street.settle_all(first, second)
+        for _ in range(10):
+            await second.turn(is_due=True)
+            street.world.make_block()
+
+        street.world.finalize()
+        await street.check()
+        assert other.open_batch() is None
+        assert [one.hash for one in other.batches()] == [
+            one.hash for one in street.house.book.batches()
+        ]
+        other.close()
+
+
+@pytest.mark.timeout(300)
+async def test_a_stall_of_finality_settles_nothing_and_then_everything():
+    """For 1,000 blocks nothing is called settled and the exposure grows; then it all settles."""
+    async with open_street(finality_blocks=0) as street:
+        settler = street.settler()
+        street.world.stall()
+        exposures = []
+        for number in range(20):
+            street.watch(3, 2, 1)
+            for _ in range(3):
+                await settler.turn(is_due=True)
+            for _ in range(50):
+                street.world.make_block()
+            street.house.clock.at_ms += 300_000
+            exposures.append(settler.progress.exposure_planck)
+            assert street.settled() == {}, number
+        states = {one.state for one in street.house.book.batches()}
+
+        street.world.stall(0)
+        await street.settle_all(settler)
+
+        street.world.finalize()
+        await street.check()
+        assert BatchState.FINALIZED not in states
+        assert exposures == sorted(exposures)
+        assert exposures[-1] >= 19 * 6 * PRICE
+
+
+async def test_the_alarm_of_the_exposure_rises_and_goes(capsys):
+    """An operator is told when more is unsettled than the threshold, and when it is over."""
+    async with open_street(finality_blocks=0) as street:
+        settler = street.settler()
+        settler._settings = ChainSettings(
+            batch_period_s=1, batch_entries_max=2, exposure_alarm_planck=str(5 * PRICE)
+        )
+        street.world.stall()
+        street.watch(9)
+        for _ in range(3):
+            await settler.turn(is_due=True)
+            street.house.clock.at_ms += 120_000
+        told = capsys.readouterr().out
+
+        street.world.stall(0)
+        await street.settle_all(settler)
+        for _ in range(3):
+            await settler.turn(is_due=True)
+            street.house.clock.at_ms += 120_000
+
+        assert "settlement.exposure.high" in told
+        assert "settlement.exposure.normal" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("how", ["leaves", "joins again", "asks for withdrawal", "closes"])
+async def test_whoever_goes_pays_what_was_watched(how):
+    """Unsettled ticks of a viewer who goes are settled all the same: difference 0."""
+    async with open_street() as street:
+        street.watch(40, 30, 0)
+        viewer, stream = account("viewer 0"), street.house.stream.id
+        asked = {"operator": OPERATOR.account, "amount": 50 * 10**12}
+        act = {
+            "leaves": (viewer, of_stream("leave_stream", stream_id=stream.int)),
+            "joins again": (viewer, join_call(stream)),
+            "asks for withdrawal": (viewer, of_stream("request_withdraw", **asked)),
+            "closes": (account("creator"), of_stream("close_stream", stream_id=stream.int)),
+        }[how]
+        street.do(*act)
+        for _ in range(100):
+            street.world.make_block()
+
+        await street.settle_all()
+
+        street.world.finalize()
+        await street.check()
+
+
+async def test_a_join_that_expired_pays_what_was_watched_before():
+    """The end of a join ends new ticks; within the notice its bill is still taken."""
+    async with open_street() as street:
+        viewer = account("viewer 0")
+        street.do(viewer, join_call(street.house.stream.id, duration=60))
+        session = storage.session_key(street.house.stream.id, viewer.account, 2)
+        for _ in range(30):
+            street.world.make_block()
+        street.watch(25)
+        await street.settle_all()
+
+        street.world.finalize()
+        await street.check()
+        expired = street.world.forks.head.values[session]
+        now_s = street.world.forks.head.values[storage.now_key()] // 1000
+        assert expired.expires_at < now_s
+
+
+async def test_whoever_withdrew_all_after_the_notice_is_refused_and_nobody_else():
+    """Ticks that come later than every notice are refused: counted, not lost, not paid."""
+    async with open_street() as street:
+        street.watch(10, 10)
+        viewer = account("viewer 0")
+        amount = {"operator": OPERATOR.account, "amount": 100 * 10**12}
+        street.do(viewer, of_stream("request_withdraw", **amount))
+        for _ in range(HOUR_BLOCKS):
+            street.world.make_block()
+        street.do(viewer, of_stream("withdraw_escrow", operator=OPERATOR.account))
+        settler = street.settler()
+        for _ in range(8):
+            await settler.turn(is_due=True)
+            street.world.make_block()
+
+        refused = {one.key.account: one.refused for one in street.house.book.entries()}
+        assert refused[viewer.account] == 10
+        assert street.settled() == {account("viewer 1").account: 10}
+        assert street.on_chain() == street.settled()
+
+
+async def test_an_old_book_bills_nothing_twice(tmp_path):
+    """A book from before the last batches: what the chain has settled stays settled once."""
+    path = tmp_path / "book.sqlite3"
+    async with open_street(url=f"sqlite:///{path}") as street:
+        street.watch(7, 5, 3)
+        await street.settle_all()
+        old_fed = dict(street.fed)
+        back_up(path, tmp_path / "old.sqlite3")
+        street.watch(4, 4, 4)
+        await street.settle_all()
+        street.world.finalize()
+        before = street.on_chain()
+
+        street.house.book.close()
+        for end in ("-wal", "-shm"):
+            path.with_name(path.name + end).unlink(missing_ok=True)
+        path.write_bytes((tmp_path / "old.sqlite3").read_bytes())
+        street.house.book = Book.open(f"sqlite:///{path}", Asset())
+        # The same seconds come in again from who still has them, and some more.
+        street.fed = old_fed
+        street.watch(4, 4, 4)
+        settler = street.settler()
+        for _ in range(10):
+            try:
+                await settler.turn(is_due=True)
+            except MeteringError as error:
+                print(error)
+            street.world.make_block()
+        street.world.finalize()
+
+        assert street.on_chain() == before
+        spent = {
+            who: 100 * 10**12
+            - street.world.forks.head.values[storage.escrow_key(OPERATOR.account, who)].held
+            for who in before
+        }
+        assert spent == {who: ticks * PRICE for who, ticks in before.items()}
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_a_week_of_bad_days_loses_nothing(seed):
+    """All faults at once, again and again, with no kill: each second is paid once."""
+    async with open_street(seed=seed) as street:
+        chance = random.Random(seed)
+        settler = street.settler()
+        street.world.faults.set(BAD_DAYS)
+        for _ in range(25):
+            street.watch(*(chance.randrange(4) for _ in range(3)))
+            try:
+                await settler.turn(is_due=True)
+            except MeteringError as error:
+                print(error)
+            for _ in range(chance.randrange(4)):
+                street.world.make_block()
+        street.world.faults.set({})
+        street.world.stall(0)
+
+        await street.settle_all(settler, turns=200)
+
+        street.world.finalize()
+        await street.check()
+
+
+@pytest.mark.parametrize("depth", [1, 2, 5, 13, 20])
+async def test_a_reorg_before_finality_changes_nothing_in_the_end(depth):
+    """In a block, out of it, in again: settled once, and called settled only when it is final."""
+    async with open_street(finality_blocks=25) as street:
+        street.watch(9, 9, 9)
+        settler = street.settler()
+        for _ in range(3):
+            await settler.turn(is_due=True)
+            street.world.make_block()
+        for _ in range(depth):
+            street.world.make_block()
+        street.world.faults.set({"lose": 0.5})
+        assert street.world.reorg(depth) == depth
+        street.world.faults.set({})
+        assert street.settled() == {}
+
+        await street.settle_all(settler, turns=100)
+
+        street.world.finalize()
+        await street.check()
+        spent = (
+            10**12 - street.house.book.ledger()[Holder(Role.VIEWER, account("viewer 0").account)]
+        )
+        assert spent == 9 * PRICE
