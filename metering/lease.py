@@ -21,6 +21,26 @@ TTL_MS: Final = 15_000
 """Renewed with each turn, once a second; a turn against a slow node takes several."""
 
 
+class Lease(Protocol):
+    """The right to submit with the operator's key: one holder at a time."""
+
+    async def hold(self) -> int:
+        """Take or renew it; return its fencing token, higher than every earlier holder's.
+
+        Raises:
+            SubmitterLostError: Another holds it.
+            StoreUnavailableError: It cannot be told.
+        """
+
+
+class NoLease:
+    """For a back end that nobody else can reach, as the journal in our own book."""
+
+    async def hold(self) -> int:
+        """Return token 0."""
+        return 0
+
+
 class LeaseStore(Protocol):
     """What a lease needs of `metering.store.redis.Store`."""
 
@@ -29,7 +49,7 @@ class LeaseStore(Protocol):
 
 
 class RedisLease:
-    """A `metering.settler.Lease` in Redis.
+    """A `Lease` in Redis.
 
     Args:
         store: Where.

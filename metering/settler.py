@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 import structlog
 
@@ -32,7 +32,9 @@ from metering.errors import (
     RuntimeUnsupportedError,
 )
 from metering.keys import KeyPair
+from metering.lease import Lease, NoLease
 from metering.ports import Chain, ChainLimits, Fate, Finding, InFlight, Look
+from metering.progress import Progress
 from metering.settings import ChainSettings
 from metering.settlement import Action, BatchState, Said, action, advance
 from metering.trouble import Trouble
@@ -44,55 +46,6 @@ EXPOSURE_PERIOD_MS: Final = 10_000
 """A cut period: what is booked changes no faster. So often an idle chain is looked at too."""
 
 _log = structlog.get_logger(room="settlement")
-
-
-class Lease(Protocol):
-    """The right to submit with the operator's key: one holder at a time."""
-
-    async def hold(self) -> int:
-        """Take or renew it; return its fencing token, higher than every earlier holder's.
-
-        Raises:
-            SubmitterLostError: Another holds it.
-            StoreUnavailableError: It cannot be told.
-        """
-
-
-class NoLease:
-    """For a back end that nobody else can reach, as the journal in our own book."""
-
-    async def hold(self) -> int:
-        """Return token 0."""
-        return 0
-
-
-@dataclass(slots=True)
-class Progress:
-    """What settlement has come to, for metrics; counts are since the start of the process.
-
-    Attributes:
-        finalized: Number of the finalized block, or journal record, last looked at.
-        best: Number of the best block.
-        in_flight: Batches signed and not final.
-        in_block: Of those, in the best chain.
-        signed: Attempts signed.
-        resigned: Of those, after an earlier one had died.
-        settled: Batches closed.
-        refused: Entries refused in them.
-        lag_ms: From the sealing of the oldest open batch until now, 0 when there is none.
-        exposure_planck: Booked and not final: what the operator would lose with the chain.
-    """
-
-    finalized: int = 0
-    best: int = 0
-    in_flight: int = 0
-    in_block: int = 0
-    signed: int = 0
-    resigned: int = 0
-    settled: int = 0
-    refused: int = 0
-    lag_ms: int = 0
-    exposure_planck: int = 0
 
 
 @dataclass(slots=True)

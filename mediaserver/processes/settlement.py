@@ -23,7 +23,8 @@ from metering.cutter import Cutter
 from metering.keys import KeyPair
 from metering.lease import RedisLease
 from metering.ports import Chain
-from metering.settler import Progress, Settler
+from metering.progress import Progress
+from metering.settler import Settler
 from metering.store.redis import Store
 
 SUBSTRATE: Final = "substrate"
