@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # benchmark.sh [OUT]: measures the pallet's calls on this machine and writes OUT (pallets/tick-stream/src/weights.rs).
-# Environment: STEPS (50), REPEAT (20), BENCHER (path of frame-omni-bencher), MACHINE (words for the head of the file).
+# Environment: STEPS (50), REPEAT (20), BENCHER (path of frame-omni-bencher), NOTE (a line for the head of the file).
 #
 # The bencher runs the runtime's wasm, built with `runtime-benchmarks`, on a trie in memory: nothing else must run on the
 # machine meanwhile. Without BENCHER it is built with cargo install into the tool chain's folder; that compiles a
@@ -26,6 +26,7 @@ PATH=$(dirname "$bencher"):$PATH
   --extrinsic '*' --steps "${STEPS:-50}" --repeat "${REPEAT:-20}" --heap-pages 4096 --template weights.hbs --output weights.rs
 sed -i -e "s|^//! HEAD\$|//! $("$bencher" --version), polkadot-sdk stable2609, rustc-web 1.96; wasm of the runtime with \`runtime-benchmarks\`, sha256\n//! $hash.|" \
   -e 's/[[:space:]]*$//' weights.rs
-[ -z "${MACHINE:-}" ] || sed -i "0,/, on .*, 20/s//, on $MACHINE, 20/" weights.rs
+[ -z "${NOTE:-}" ] || sed -i "s|^//! Reads and writes of|//! $NOTE\n&|" weights.rs
 cp weights.rs "$out"
+(cd "$chain" && native_cargo fmt --all)
 echo "$out"

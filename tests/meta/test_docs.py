@@ -306,6 +306,8 @@ def test_no_path_or_registry_of_one_machine_is_kept() -> None:
         if not name or not path.is_file() or path.resolve() == Path(__file__).resolve():
             continue
         text = path.read_bytes().decode("utf-8", "ignore")
+        if path.name == "Cargo.lock":  # cargo's own name of it, whichever mirror answers
+            text = text.replace("registry+https://github.com/rust-lang/crates.io-index", "")
         found += [f"{name}: {match[0]}" for match in machine.finditer(text)]
 
     assert found == []
