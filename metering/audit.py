@@ -3,6 +3,10 @@
 The law: metered = settled + in flight + pending + refused, per stream, account and price version,
 and the ledger holds what those ticks cost. Nothing here trusts a count that the ticks can give.
 
+A book that was restored has adopted ticks beside: the chain settled them for the book that was
+lost. Nobody has those ticks any more, so they are a count of their own; the chain has moved their
+money, so the ledger has too, and chain and book must be equal with them, to the planck.
+
 Source: docs/metering.md, "The books".
 """
 
@@ -11,18 +15,21 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 from uuid import UUID
 
 from metering import ticks
 from metering.ledger import NOBODY, Holder, Role, cost, split
 from metering.units import AccountId, CutLine, EntryKey, Planck, Run, account_text
 
+_NOTHING: Final = Planck(0)
+
 
 @dataclass(frozen=True, slots=True)
 class EntryCounts:
     """What the book counts of an entry, beside its ticks.
 
-    `ahead` is what the chain has settled beyond `settled`, for a book that was lost.
+    `ahead` is what the chain has settled beyond `settled`, for a book that was lost: adopted.
     """
 
     booked: int
@@ -30,6 +37,11 @@ class EntryCounts:
     refused: int
     planck_per_tick: Planck
     ahead: int = 0
+
+    @property
+    def moved(self) -> int:
+        """Return the ticks whose money has moved: settled from this book, and adopted."""
+        return self.settled + self.ahead
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +88,14 @@ class Records:
         deposits: By account.
         ledger: Balance of every holder.
         unbalanced: Kind, reference and sum of each transfer that does not sum to nothing.
-        chain: Settled cumulative ticks as the chain has them, of batches that are final in the
-            book; None when it was not asked.
+        journal: Settled cumulative ticks as the journal has them, of batches that are final in the
+            book; None when batches go to a chain.
         store_metered: Least and most ticks that the store counted while this was read; None when it
             was not asked.
         withdrawals: What left each viewer's escrow.
         batches: Hash of the entries, and places of the refused ones, of each batch that is final in
             the book; only with a chain.
+        passed_seq: Up to which number the chain had taken batches of a book that was lost.
         witness: What the chain itself says; None when it was not asked.
         operator: The platform's account, which the chain pays its share to.
         ended: Joins that may have been removed from the chain.
@@ -95,13 +108,19 @@ class Records:
     deposits: Mapping[AccountId, Planck]
     ledger: Mapping[Holder, Planck]
     unbalanced: tuple[tuple[str, str, Planck], ...] = ()
-    chain: Mapping[EntryKey, int] | None = None
+    journal: Mapping[EntryKey, int] | None = None
     store_metered: tuple[int, int] | None = None
     withdrawals: Mapping[AccountId, Planck] = field(default_factory=dict)
     batches: Mapping[int, tuple[bytes, tuple[int, ...]]] = field(default_factory=dict)
     witness: ChainState | None = None
     operator: AccountId = NOBODY
     ended: frozenset[tuple[UUID, AccountId, int]] = frozenset()
+    passed_seq: int = 0
+
+    @property
+    def last_seq(self) -> int:
+        """Return the number of the newest batch that is final, as the book knows."""
+        return max(self.passed_seq, *self.batches, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +134,8 @@ class Row:
         pending: Not booked yet.
         refused: Refused by the chain, carried again by a later entry.
         planck: What `metered` costs.
+        adopted: Final on the chain for a book that was lost; in none of the counts above.
+        adopted_planck: What `adopted` cost: the chain has moved it, and so has the ledger.
     """
 
     stream: UUID
@@ -126,6 +147,8 @@ class Row:
     pending: int
     refused: int
     planck: Planck
+    adopted: int = 0
+    adopted_planck: Planck = _NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +177,7 @@ def audit(records: Records) -> tuple[tuple[Row, ...], tuple[Difference, ...]]:
     differences = [
         *_twice(records),
         *_counts(records, booked),
-        *_chain(records),
+        *_journal(records),
         *_witness(records),
         *_money(records),
         *_store(records),
@@ -164,7 +187,7 @@ def audit(records: Records) -> tuple[tuple[Row, ...], tuple[Difference, ...]]:
 
 def _rows(records: Records, booked: Mapping[EntryKey, tuple[Run, ...]]) -> tuple[Row, ...]:
     """Return one row per stream, account and version; join numbers are added up."""
-    sums: dict[tuple[UUID, AccountId, int], list[int]] = defaultdict(lambda: [0] * 6)
+    sums: dict[tuple[UUID, AccountId, int], list[int]] = defaultdict(lambda: [0] * 8)
     pending = {line.key: ticks.count(line.runs) for line in records.pending}
     for key in booked.keys() | records.entries.keys() | pending.keys():
         counts = records.entries.get(key, EntryCounts(0, 0, 0, Planck(0)))
@@ -178,9 +201,11 @@ def _rows(records: Records, booked: Mapping[EntryKey, tuple[Run, ...]]) -> tuple
         row[3] += pending.get(key, 0)
         row[4] += refused
         row[5] += metered * counts.planck_per_tick
+        row[6] += counts.ahead
+        row[7] += counts.ahead * counts.planck_per_tick
     out = []
     for (stream, account, version), row in sums.items():
-        metered, settled, in_flight, waiting, refused, planck = row
+        metered, settled, in_flight, waiting, refused, planck, adopted, adopted_planck = row
         out.append(
             Row(
                 stream,
@@ -192,6 +217,8 @@ def _rows(records: Records, booked: Mapping[EntryKey, tuple[Run, ...]]) -> tuple
                 waiting,
                 refused,
                 Planck(planck),
+                adopted,
+                Planck(adopted_planck),
             )
         )
     return tuple(sorted(out, key=lambda row: (row.stream.int, row.account, row.version)))
@@ -227,16 +254,16 @@ def _counts(records: Records, booked: Mapping[EntryKey, tuple[Run, ...]]) -> Ite
             yield Difference(_subject(key), "settled above what was watched", have, counts.settled)
 
 
-def _chain(records: Records) -> Iterable[Difference]:
-    """Name each entry that the chain has settled otherwise than the book."""
-    if records.chain is None:
+def _journal(records: Records) -> Iterable[Difference]:
+    """Name each entry that the journal has settled otherwise than the book."""
+    if records.journal is None:
         return
-    for key in records.chain.keys() | records.entries.keys():
+    for key in records.journal.keys() | records.entries.keys():
         entry = records.entries.get(key)
-        in_book = 0 if entry is None else entry.settled + entry.ahead
-        on_chain = records.chain.get(key, 0)
-        if in_book != on_chain:
-            yield Difference(_subject(key), "settled on the chain", in_book, on_chain)
+        in_book = 0 if entry is None else entry.settled
+        found = records.journal.get(key, 0)
+        if in_book != found:
+            yield Difference(_subject(key), "settled in the journal", in_book, found)
 
 
 def _witness(records: Records) -> Iterable[Difference]:
@@ -244,9 +271,9 @@ def _witness(records: Records) -> Iterable[Difference]:
     chain = records.witness
     if chain is None:
         return
-    last = max(records.batches, default=0)
-    if chain.last_seq != last:
-        yield Difference("the operator", "newest batch final on the chain", last, chain.last_seq)
+    last, there = records.last_seq, chain.last_seq
+    if there != last:
+        yield Difference("the operator", "newest batch final on the chain", last, there)
     for seq, (hashed, refused) in records.batches.items():
         if seq not in chain.outcomes:
             continue
@@ -254,23 +281,18 @@ def _witness(records: Records) -> Iterable[Difference]:
         if other != hashed:
             yield Difference(f"batch {seq}", "final on the chain with other content", 0, 1)
         for place in sorted(set(refused) ^ set(not_taken)):
-            was, there = int(place in refused), int(place in not_taken)
-            yield Difference(f"batch {seq}, entry {place}", "refused by the chain", was, there)
+            was, found = int(place in refused), int(place in not_taken)
+            yield Difference(f"batch {seq}, entry {place}", "refused by the chain", was, found)
     ticks_of: dict[UUID, int] = defaultdict(int)
     cost_of: dict[UUID, int] = defaultdict(int)
     for key, counts in records.entries.items():
-        ticks_of[key.stream] += counts.settled
-        cost_of[key.stream] += cost(counts.settled, counts.planck_per_tick)
+        ticks_of[key.stream] += counts.moved
+        cost_of[key.stream] += cost(counts.moved, counts.planck_per_tick)
         join = (key.stream, key.account, key.join)
         found = chain.settled.get(key, 0)
-        # Where each entry was compared already, it is named once.
-        is_open = records.chain is None
-        if (
-            is_open
-            and found != counts.settled
-            and (join in chain.joins or join not in records.ended)
-        ):
-            yield Difference(_subject(key), "settled on the chain", counts.settled, found)
+        is_kept = join in chain.joins or join not in records.ended
+        if is_kept and found != counts.moved:
+            yield Difference(_subject(key), "settled on the chain", counts.moved, found)
     for stream in records.earners:
         settled, amount = chain.totals.get(stream, (0, 0))
         if settled != ticks_of[stream]:
@@ -302,7 +324,7 @@ def _credits(records: Records, chain: ChainState) -> Iterable[Difference]:
 
 
 def _money(records: Records) -> Iterable[Difference]:
-    """Name each holder whose balance is not what deposits and settled ticks make."""
+    """Name each holder whose balance is not what deposits, settled and adopted ticks make."""
     expected: dict[Holder, int] = defaultdict(int)
     for account, planck in records.deposits.items():
         expected[Holder(Role.OUTSIDE)] -= planck
@@ -315,7 +337,7 @@ def _money(records: Records) -> Iterable[Difference]:
         if earner is None:
             yield Difference(_subject(key), "entries of an unknown stream", 0, counts.booked)
             continue
-        paid = cost(counts.settled, counts.planck_per_tick)
+        paid = cost(counts.moved, counts.planck_per_tick)
         creator, platform = split(paid, earner.platform_fee_ppm)
         expected[Holder(Role.VIEWER, key.account)] -= paid
         expected[Holder(Role.CREATOR, earner.creator, key.stream)] += creator

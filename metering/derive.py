@@ -123,9 +123,9 @@ def join_states(
     pending: Sequence[CutLine],
     prices: Mapping[tuple[UUID, int], Planck],
 ) -> tuple[JoinState, ...]:
-    """Return joins of the chain with what they have had: booked and pending, of all versions."""
+    """Return joins of the chain with what they have had: booked, adopted, pending, all versions."""
     had: dict[tuple[AccountId, UUID, int], dict[int, int]] = defaultdict(lambda: defaultdict(int))
-    for key, count in [(entry.key, entry.booked) for entry in entries] + [
+    for key, count in [(entry.key, entry.booked + entry.ahead) for entry in entries] + [
         (line.key, ticks.count(line.runs)) for line in pending
     ]:
         had[key.account, key.stream, key.join][key.version] += count
@@ -145,8 +145,8 @@ def join_states(
 
 
 def whole_units(planck: Planck, quantum: int) -> Units:
-    """Return the whole units in an amount that somebody else chose, no more than Redis counts."""
-    return Units(min(planck // quantum, UNITS_MAX))
+    """Return the whole units in an amount that somebody else chose, within what Redis counts."""
+    return Units(min(max(planck, 0) // quantum, UNITS_MAX))
 
 
 def frozen_units(planck: Planck, quantum: int) -> Units:

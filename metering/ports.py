@@ -221,13 +221,11 @@ class ChainSettled:
         at: Which block; ask for further entries at the same.
         last_seq: Highest sequence number of this operator there.
         ticks: Cumulative ticks of each entry that was asked of and has any.
-        reaped: Entries whose join was removed from the chain after its end: nothing is kept of it.
     """
 
     at: bytes
     last_seq: int
     ticks: Mapping[EntryKey, int]
-    reaped: frozenset[EntryKey]
 
 
 class Chain(Protocol):

@@ -1,10 +1,9 @@
-"""Reads the raw records of store, book and journal, and lets audit.py judge them."""
+"""Reads the raw records of store, book, journal and chain, and lets audit.py judge them."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
@@ -12,27 +11,22 @@ import structlog
 
 from metering.audit import Difference, Earner, EntryCounts, Records, Row, audit
 from metering.book.book import Book
-from metering.book.records import BatchRecord, Counters, Cursor, Restore
+from metering.book.records import Counters, Cursor, Restore
 from metering.book.thread import OffLoop
 from metering.chain import journal
-from metering.chain.compare import read_settled
 from metering.chain.entries import decode
 from metering.chain.witness import ChainReads, witness
 from metering.derive import less_booked
 from metering.errors import ChainError
 from metering.ledger import NOBODY
-from metering.ports import Chain, ChainSettled
 from metering.settlement import BatchState
 from metering.store.state import StoreTotals
 from metering.units import SHARDS, AccountId, CutLine, EntryKey
 
-_ALIGN_TIMES: Final = 10
-_ALIGN_S: Final = 0.5
+_ALIGN_TIMES: Final = 25
+_ALIGN_S: Final = 0.2
 
 _log = structlog.get_logger(room="metering")
-
-_OPEN_MAX: Final = 100
-"""Open batches that are looked through: as many as may be in flight, and more."""
 
 
 class AuditStore(Protocol):
@@ -77,7 +71,6 @@ async def reconcile(
     has_journal: bool = True,
     reads: ChainReads | None = None,
     operator: AccountId = NOBODY,
-    chain: Chain | None = None,
 ) -> Reconciliation:
     """Derive the books again from the raw records, while everything goes on.
 
@@ -91,7 +84,6 @@ async def reconcile(
         has_journal: Settlement goes to the local journal: compare with it.
         reads: Settlement goes to a chain: compare with its storage, when it answers.
         operator: Whose batches and escrows.
-        chain: Settlement goes to a chain that keeps entries: compare with those.
 
     Raises:
         StoreUnavailableError: Redis does not answer.
@@ -111,15 +103,6 @@ async def reconcile(
     if store is not None and before is not None:
         after = await store.totals()
         records = replace(records, store_metered=(before.metered_ticks, after.metered_ticks))
-    is_blind = reads is not None and records.witness is None
-    if chain is not None and not is_blind:
-        # After the book: what the chain has settled since is recognised by the open batches, those
-        # that were open when it was asked and those that were sealed meanwhile.
-        opened = await off_loop(lambda: book.open_batches(_OPEN_MAX))
-        settled = await read_settled(chain, list(records.entries))
-        if settled is not None:
-            opened += await off_loop(lambda: book.open_batches(_OPEN_MAX))
-            records = replace(records, chain=settled_by_chain(records, settled, opened))
     rows, differences = audit(records)
     restores = tuple(await off_loop(book.restores))
     return Reconciliation(rows, differences, counters, restores, records.witness is not None)
@@ -135,18 +118,18 @@ async def _witnessed(
     """Return the records with what the chain says at the block up to which the book has read it.
 
     A batch may be final there and not yet closed in the book, or the other way round, for a second
-    or two: both are read again until they speak of the same batch.
+    or two: both are read again until they speak of the same batch, or while they still may.
     """
 
-    def again() -> tuple[Records, Counters, Cursor | None]:
+    def again() -> tuple[Records, Counters, Cursor | None, bool]:
         records, counters = read(book, leftovers, has_journal=False)
         found = of_chain(book, records, operator)
-        return found, counters, book.chain_cursor()
+        return found, counters, book.chain_cursor(), book.open_batch() is not None
 
     for attempt in range(_ALIGN_TIMES):
         if attempt:
             await asyncio.sleep(_ALIGN_S)
-        records, counters, cursor = await off_loop(again)
+        records, counters, cursor, is_open = await off_loop(again)
         if cursor is None:
             break
         try:
@@ -155,7 +138,10 @@ async def _witnessed(
             _log.warning("metering.reconcile.blind", error=str(error))
             break
         records = replace(records, witness=found)
-        if found.last_seq == max(records.batches, default=0):
+        # Ahead of a book that has nothing on its way, the chain stays ahead: no wait helps.
+        if found.last_seq == records.last_seq or (
+            found.last_seq > records.last_seq and not is_open
+        ):
             break
     return records, counters
 
@@ -175,6 +161,7 @@ def of_chain(book: Book, records: Records, operator: AccountId) -> Records:
     return replace(
         records,
         batches=batches,
+        passed_seq=book.passed_seq(),
         operator=operator,
         ended=frozenset((join.stream, join.account, join.number) for join in book.ended_joins()),
     )
@@ -227,30 +214,4 @@ def settled_by_journal(book: Book) -> dict[EntryKey, int]:
             for position, entry in enumerate(decode(entries)):
                 if (batch.seq, position) not in refused:
                     found[entry.key] = max(found.get(entry.key, 0), entry.cumulative)
-    return found
-
-
-def settled_by_chain(
-    records: Records, settled: ChainSettled, opened: Sequence[BatchRecord]
-) -> dict[EntryKey, int]:
-    """Return what the chain keeps of each entry, as far as the book can know it.
-
-    Two things that differ without being wrong are levelled: batches that became final since the
-    book was read, and joins that were removed from the chain after their end.
-
-    Args:
-        records: The book's, read before the chain.
-        settled: The chain's.
-        opened: Batches that were open in the book, read before the chain and after it.
-    """
-    found = dict(settled.ticks)
-    passed: dict[EntryKey, int] = {}
-    for batch in opened:
-        if batch.seq <= settled.last_seq:
-            for entry in decode(batch.entries):
-                passed[entry.key] = max(passed.get(entry.key, 0), entry.cumulative)
-    for key, counts in records.entries.items():
-        in_book = counts.settled + counts.ahead
-        if key in settled.reaped or (in_book < found.get(key, 0) <= passed.get(key, 0)):
-            found[key] = in_book
     return found

@@ -75,6 +75,7 @@ class Settler:
         poll_s: How long to wait between questions.
         receipt_wait_ms: How long a viewer's ticks wait for a receipt, unless they ask for one.
         lease: The right to submit; its token goes with every write to the outbox.
+        adopted: Called when purses are lower by what the chain settled for a book that was lost.
 
     Attributes:
         progress: For metrics.
@@ -93,6 +94,7 @@ class Settler:
         poll_s: float = 1.0,
         receipt_wait_ms: int = RECEIPT_WAIT_MS,
         lease: Lease | None = None,
+        adopted: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._book = book
         self._off_loop = off_loop
@@ -104,6 +106,7 @@ class Settler:
         self._poll_s = poll_s
         self._receipt_wait_ms = receipt_wait_ms
         self._lease: Lease = lease or NoLease()
+        self._adopted = adopted
         self._token = 0
         self._measured_ms = 0
         self._looked_ms = 0
@@ -297,9 +300,11 @@ class Settler:
         can take effect any more, and the chain's own counts say what did.
         """
         try:
-            entries = await at(Step.READ_OPEN, self._off_loop(self._book.entries))
-            keys = [one.key for one in entries]
-            found = await at(Step.COMPARE, read_settled(self._chain, keys))
+            # At the block up to which the book has read events, it knows every join there is.
+            cursor = await at(Step.READ_OPEN, self._off_loop(self._book.chain_cursor))
+            keys = await at(Step.READ_OPEN, self._off_loop(self._book.adoptable))
+            block = cursor.hash if cursor else None
+            found = await at(Step.COMPARE, read_settled(self._chain, keys, block))
             if found is None:
                 return False
             now_ms, token = self._now_ms(), self._token
@@ -317,7 +322,10 @@ class Settler:
             batches=done.batches,
             settled_ticks=done.settled_ticks,
             lost_ticks=done.lost_ticks,
+            planck=done.planck,
         )
+        if self._adopted is not None:
+            await self._adopted()
         return True
 
     async def _go_on(self, flights: Sequence[_Flight]) -> Action:

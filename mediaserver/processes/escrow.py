@@ -172,6 +172,15 @@ class Escrow:
             }
         self._work.set()
 
+    async def tell_adopted(self) -> None:
+        """Tell the store the purses that paid for ticks of a book that was lost.
+
+        Raises:
+            BookError: The book does not answer.
+        """
+        self._accounts |= dict.fromkeys(await self._thread(self._book.adopted_accounts))
+        self._work.set()
+
     async def keep(self, store: EscrowStore) -> None:
         """Tell a store what changes until cancelled."""
         while True:

@@ -41,6 +41,17 @@ LAST_CUT_TIMEOUT_S: Final = 1.0
 APPLIED_PER_LOOK: Final = 200
 """Deposits told again between two looks: they take a tenth of the time, some 0.2 ms each."""
 _CANCEL_AGAIN_S: Final = 0.1
+_TOTALS: Final = (
+    "metered",
+    "settled",
+    "in_flight",
+    "pending",
+    "refused",
+    "planck",
+    "adopted",
+    "adopted_planck",
+)
+"""Of the books' rows, summed in a report."""
 
 T = TypeVar("T")
 
@@ -194,14 +205,10 @@ class Money:
             store,
             caller.thread,
             has_journal=self._settlement.is_local,
-            chain=self._settlement.chain,
             reads=self._escrow.reads if self._escrow else None,
             operator=self._escrow.operator if self._escrow else NOBODY,
         )
-        totals = {
-            name: sum(getattr(row, name) for row in found.rows)
-            for name in ("metered", "settled", "in_flight", "pending", "refused", "planck")
-        }
+        totals = {name: sum(getattr(row, name) for row in found.rows) for name in _TOTALS}
         counted = dataclasses.asdict(found.counters)
         return {
             "is_balanced": found.is_balanced,
@@ -217,6 +224,7 @@ class Money:
                     "stream": str(row.stream),
                     "account": account_text(row.account),
                     "planck": str(row.planck),
+                    "adopted_planck": str(row.adopted_planck),
                 }
                 for row in found.rows
             ],
@@ -278,12 +286,14 @@ class Money:
             pending_ticks=self.recovery.pending_ticks,
         )
         cutter = self._cutter(store)
+        adopted = self._escrow.tell_adopted if self._escrow else None
         tasks = [
             asyncio.create_task(cutter.run()),
-            asyncio.create_task(self._settlement.settler(store, cutter).run()),
+            asyncio.create_task(self._settlement.settler(store, cutter, adopted).run()),
         ]
         if self._escrow is not None:
             self._escrow.all_again()
+            await self._escrow.tell_adopted()
             tasks.append(asyncio.create_task(self._escrow.keep(store)))
         try:
             await self._watch(store, self.recovery.epoch, cutter, tasks)

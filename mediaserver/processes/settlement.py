@@ -8,6 +8,7 @@ on.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -98,13 +99,10 @@ class Settlement:
         """Return the line to the settler process."""
         return self._remote
 
-    @property
-    def chain(self) -> Chain | None:
-        """Return the chain to compare with, None when there is only the journal."""
-        return None if self.is_local else RemoteChain(self._remote)
-
-    def settler(self, store: Store, cutter: Cutter) -> Settler:
-        """Return the settler of one life of the store."""
+    def settler(
+        self, store: Store, cutter: Cutter, adopted: Callable[[], Awaitable[None]] | None = None
+    ) -> Settler:
+        """Return the settler of one life of the store; `adopted` is called as `Settler` says."""
         book, thread = self._caller.book, self._caller.thread
         chain: Chain
         if self.is_local:
@@ -124,6 +122,7 @@ class Settlement:
             operator=self._operator,
             forget=cutter.forget_final,
             lease=self._lease,
+            adopted=adopted,
         )
         return self._settler
 

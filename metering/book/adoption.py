@@ -2,9 +2,15 @@
 
 The chain's counts are cumulative, and so are the book's, of the same seconds in the same order. So
 of an entry the chain has 150 ticks of, and this book 120: those 120 are settled, whatever the
-book thought of them, and 30 more were billed by the book that was lost. They are counted as lost
-(nobody here is billed for them), and kept as `ahead`: what is watched from now on comes on top, so
-the chain moves it, and neither second is billed twice.
+book thought of them, and 30 more were billed by the book that was lost. Which seconds they were
+nobody knows any more, so no receipt and no cut here has them: they are kept as a count, `ahead`.
+What is watched from now on comes on top, so the chain moves it, and neither second is billed twice.
+
+The chain has moved what those 30 cost, so the ledger moves it too, with the same rounding: the
+transfer `adopted`. The purse is then what the escrow holds, and nobody spends what is gone.
+
+An entry that began after the backup is not in this book. Its join is (it came from the chain's
+events), so it is asked for too, and made with nothing booked.
 
 Source: docs/metering.md, "After the book was restored".
 """
@@ -14,16 +20,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, bindparam, delete, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
-from metering.book import schema
-from metering.book.outbox import require_token, set_passed_seq
+from metering.book import escrow_schema, schema
+from metering.book.outbox import passed_seq, require_token, set_passed_seq
 from metering.book.postings import post
-from metering.book.rows import Rows, is_key, key_binds, key_of
+from metering.book.rows import Rows, is_key, key_binds, key_of, key_values
 from metering.errors import InvalidValueError
-from metering.ledger import Settled, settlement_postings
+from metering.ledger import Settled, cost, settlement_postings
 from metering.settlement import BatchState
-from metering.units import EntryKey
+from metering.units import AccountId, EntryKey, Planck, shard_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +41,24 @@ class Adopted:
             again.
         settled_ticks: Ticks of this book that turned out to be settled.
         lost_ticks: Ticks settled by the lost book that this one does not have.
+        planck: What moved on the chain and now in the ledger.
     """
 
     batches: int
     settled_ticks: int
     lost_ticks: int
+    planck: Planck
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """What becomes of an entry: its money moves as `moved` says."""
+
+    moved: Settled
+    settled_before: int
+    settled: int
+    ahead: int
+    is_new: bool
 
 
 class AdoptionRows(Rows):
@@ -51,6 +70,32 @@ class AdoptionRows(Rows):
         query = select(entries.ahead).where(entries.ahead > 0)
         with self._reading() as connection:
             return sum(connection.execute(query).scalars())
+
+    def passed_seq(self) -> int:
+        """Return up to which number the chain had taken batches of a lost book, 0 when none."""
+        with self._reading() as connection:
+            return passed_seq(connection)
+
+    def adopted_accounts(self) -> list[AccountId]:
+        """Return who paid on the chain for ticks of a book that was lost."""
+        entries = schema.entries.c
+        query = select(entries.account).where(entries.ahead > 0).distinct()
+        with self._reading() as connection:
+            return list(connection.execute(query).scalars())
+
+    def adoptable(self) -> list[EntryKey]:
+        """Return every entry that the chain may know: of this book, and of joins it has none of."""
+        joins, prices = escrow_schema.joins.c, schema.prices.c
+        query = select(
+            joins.stream, joins.account, joins.number, prices.number.label("version")
+        ).join_from(escrow_schema.joins, schema.prices, prices.stream == joins.stream)
+        with self._reading() as connection:
+            found = {key_of(row) for row in connection.execute(select(schema.entries))}
+            found |= {
+                EntryKey(row.stream, row.account, row.number, row.version)
+                for row in connection.execute(query)
+            }
+        return sorted(found, key=lambda one: (one.stream.int, one.account, one.join, one.version))
 
     def adopt(
         self, on_chain: Mapping[EntryKey, int], last_seq: int, now_ms: int, token: int = 0
@@ -81,17 +126,29 @@ class AdoptionRows(Rows):
                         f"batch {seq} is {state} and above {last_seq}, the chain's last"
                     )
             found = self._settled_by(connection, on_chain)
-            moved = [one for one, _ in found]
-            if postings := settlement_postings(moved):
+            if postings := settlement_postings(one.moved for one in found):
                 post(connection, "adopted", f"{last_seq} at {now_ms}", now_ms, postings)
+            if begun := [one.moved.key for one in found if one.is_new]:
+                nothing = {"booked": 0, "settled": 0, "refused": 0}
+                connection.execute(
+                    insert(schema.entries),
+                    [
+                        {**key_values(key), "shard": shard_of(key.account), **nothing}
+                        for key in begun
+                    ],
+                )
             if found:
                 connection.execute(
                     update(schema.entries)
                     .where(*is_key(schema.entries))
                     .values(settled=bindparam("to_settled"), ahead=bindparam("to_ahead")),
                     [
-                        {**key_binds(one.key), "to_settled": one.after, "to_ahead": ahead}
-                        for one, ahead in found
+                        {
+                            **key_binds(one.moved.key),
+                            "to_settled": one.settled,
+                            "to_ahead": one.ahead,
+                        }
+                        for one in found
                     ],
                 )
             numbers = [seq for seq, _ in open_batches]
@@ -103,40 +160,44 @@ class AdoptionRows(Rows):
             set_passed_seq(connection, last_seq)
         return Adopted(
             len(numbers),
-            sum(one.after - one.before for one, _ in found),
-            sum(ahead for _, ahead in found),
+            sum(one.settled - one.settled_before for one in found),
+            sum(one.ahead for one in found),
+            Planck(
+                sum(
+                    cost(one.moved.after - one.moved.before, one.moved.planck_per_tick)
+                    for one in found
+                )
+            ),
         )
 
     def _settled_by(
         self, connection: Connection, on_chain: Mapping[EntryKey, int]
-    ) -> list[tuple[Settled, int]]:
-        """Return each entry that the chain is ahead of, and by how much beyond what is booked."""
-        entries, prices, streams = schema.entries.c, schema.prices.c, schema.streams.c
-        query = (
-            select(
-                schema.entries,
-                prices.planck_per_tick,
-                streams.platform_fee_ppm,
-                streams.creator,
-            )
-            .join(
-                schema.prices,
-                (prices.stream == entries.stream) & (prices.number == entries.version),
-            )
-            .join(schema.streams, streams.id == entries.stream)
-        )
+    ) -> list[_Change]:
+        """Return each entry that the chain is ahead of; one of an unknown price is passed over."""
+        prices, streams = schema.prices.c, schema.streams.c
+        query = select(
+            prices.stream,
+            prices.number,
+            prices.planck_per_tick,
+            streams.platform_fee_ppm,
+            streams.creator,
+        ).join_from(schema.prices, schema.streams, streams.id == prices.stream)
+        terms = {(row.stream, row.number): row for row in connection.execute(query)}
+        rows = {key_of(row): row for row in connection.execute(select(schema.entries))}
         found = []
-        for row in connection.execute(query):
-            key = key_of(row)
-            count = on_chain.get(key, 0)
-            if count > row.settled + row.ahead:
-                settled = Settled(
-                    key,
-                    row.settled,
-                    max(row.settled, min(row.booked, count)),
-                    row.planck_per_tick,
-                    row.platform_fee_ppm,
-                    row.creator,
-                )
-                found.append((settled, count - settled.after))
+        for key, count in on_chain.items():
+            row, term = rows.get(key), terms.get((key.stream, key.version))
+            booked, settled, ahead = (row.booked, row.settled, row.ahead) if row else (0, 0, 0)
+            if term is None or count <= settled + ahead:
+                continue
+            after = max(settled, min(booked, count))
+            moved = Settled(
+                key,
+                settled + ahead,
+                count,
+                term.planck_per_tick,
+                term.platform_fee_ppm,
+                term.creator,
+            )
+            found.append(_Change(moved, settled, after, count - after, row is None))
         return found

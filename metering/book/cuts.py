@@ -192,12 +192,12 @@ class CutRows(Rows):
         return ticks.normal(found)
 
     def spent(self, account: AccountId) -> Planck:
-        """Return what the booked ticks of an account cost, each at its version's price."""
+        """Return what an account's booked and adopted ticks cost, each at its version's price."""
         with self._reading() as connection:
             rows = connection.execute(
                 _entry_query().where(schema.entries.c.account == account)
             ).all()
-        return Planck(sum(row.booked * row.planck_per_tick for row in rows))
+        return Planck(sum((row.booked + row.ahead) * row.planck_per_tick for row in rows))
 
     def recovered(self) -> Recovered | None:
         """Return which Redis was last recovered, None before the first."""

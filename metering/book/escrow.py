@@ -256,8 +256,14 @@ def funds_of(connection: Connection, accounts: Sequence[AccountId]) -> dict[Acco
         ):
             sums[row.account][index] += row.planck
     frozen = _frozen(connection, accounts)
+    adopted = _adopted(connection, accounts)
     return {
-        account: Funds(Planck(paid), Planck(out), frozen.get(account, _NONE))
+        account: Funds(
+            Planck(paid),
+            Planck(out),
+            frozen.get(account, _NONE),
+            Planck(adopted.get(account, 0)),
+        )
         for account, (paid, out) in sums.items()
     }
 
@@ -384,6 +390,23 @@ def _frozen(connection: Connection, accounts: Sequence[AccountId]) -> dict[Accou
             select(frozen.account, frozen.planck).where(frozen.account.in_(accounts))
         )
     }
+
+
+def _adopted(connection: Connection, accounts: Sequence[AccountId]) -> dict[AccountId, int]:
+    """Return what the chain took for ticks of a book that was lost; mostly nothing."""
+    entries, prices = schema.entries.c, schema.prices.c
+    sums: dict[AccountId, int] = defaultdict(int)
+    for row in connection.execute(
+        select(entries.account, entries.ahead, prices.planck_per_tick)
+        .join_from(
+            schema.entries,
+            schema.prices,
+            (prices.stream == entries.stream) & (prices.number == entries.version),
+        )
+        .where(entries.account.in_(accounts), entries.ahead > 0)
+    ):
+        sums[row.account] += row.ahead * row.planck_per_tick
+    return sums
 
 
 def _cursor(connection: Connection) -> Cursor | None:

@@ -82,16 +82,18 @@ class Funds:
         deposited: All that was ever paid in, by final events.
         withdrawn: All that was ever taken out again.
         frozen: What is asked back: it may leave, so it is not to be spent.
+        adopted: What the chain settled for a book that was lost: gone from the escrow.
     """
 
     deposited: Planck
     withdrawn: Planck
     frozen: Planck
+    adopted: Planck = _NOTHING
 
     @property
     def net(self) -> Planck:
-        """Return what came and stayed."""
-        return Planck(self.deposited - self.withdrawn)
+        """Return what is there for the ticks of this book: what came and was not taken."""
+        return Planck(self.deposited - self.withdrawn - self.adopted)
 
 
 @dataclass(frozen=True, slots=True)

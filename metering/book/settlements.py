@@ -193,7 +193,7 @@ def last_final(connection: Connection) -> int:
 
 
 def _settle(connection: Connection, taken: Sequence[Entry]) -> list[Settled]:
-    """Move the settled counts of entries on; return from where to where each went."""
+    """Move the settled counts of entries on; return from where to where each went on the chain."""
     entries, streams, prices = schema.entries.c, schema.streams.c, schema.prices.c
     known: dict[EntryKey, Row[Any]] = {}
     for accounts in chunks(accounts_of([entry.key for entry in taken])):
@@ -221,8 +221,8 @@ def _settle(connection: Connection, taken: Sequence[Entry]) -> list[Settled]:
         out.append(
             Settled(
                 entry.key,
-                row.settled,
-                cumulative,
+                row.settled + row.ahead,
+                entry.cumulative,
                 row.planck_per_tick,
                 row.platform_fee_ppm,
                 row.creator,

@@ -1,4 +1,7 @@
-"""Reads what a chain itself keeps of entries, page by page, all at one finalized block."""
+"""Reads what a chain itself keeps of entries, page by page, all at one finalized block.
+
+For adoption alone (metering/book/adoption.py); books are compared by witness.py.
+"""
 
 from __future__ import annotations
 
@@ -13,20 +16,26 @@ PAGE: Final = 2000
 """Entries asked for at once: some 300 kB over the settler's socket."""
 
 
-async def read_settled(chain: Chain, keys: Sequence[EntryKey]) -> ChainSettled | None:
+async def read_settled(
+    chain: Chain, keys: Sequence[EntryKey], at: bytes | None = None
+) -> ChainSettled | None:
     """Return what the chain keeps of entries; None when it keeps batches only.
+
+    Args:
+        chain: Which.
+        keys: Of which entries.
+        at: Hash of a finalized block; None is the newest.
 
     Raises:
         ChainUnavailableError: Try again.
     """
     found: ChainSettled | None = None
     for start in range(0, max(len(keys), 1), PAGE):
-        page = await chain.settled(keys[start : start + PAGE], found.at if found else None)
+        page = await chain.settled(keys[start : start + PAGE], found.at if found else at)
         if page is None:
             return None
         if found is None:
             found = page
         else:
-            ticks = {**found.ticks, **page.ticks}
-            found = replace(found, ticks=ticks, reaped=found.reaped | page.reaped)
+            found = replace(found, ticks={**found.ticks, **page.ticks})
     return found

@@ -217,23 +217,14 @@ class PalletChain:
         asked = [storage.session_key(*one) for one in joins]
         sessions = self._node.values(storage.SESSION, asked, block.hash)
         found = dict(zip(joins, await step(Step.CHAIN_SESSIONS, sessions), strict=True))
-        lost = [one for one, session in found.items() if session is None]
-        numbers = self._node.values(
-            storage.LAST_JOIN, [storage.last_join_key(*one[:2]) for one in lost], block.hash
-        )
-        last = dict(zip(lost, await step(Step.CHAIN_SESSIONS, numbers), strict=True))
         ticks: dict[EntryKey, int] = {}
-        reaped = set()
         for key in keys:
-            join = (key.stream, key.account, key.join)
-            session = found[join]
+            session = found[key.stream, key.account, key.join]
             if session is not None:
                 ticks[key] = dict(session.by_price).get(key.version, 0)
-            elif (last[join] or 0) >= key.join:
-                reaped.add(key)
         number = operator.last_seq if operator else 0
         held = {key: count for key, count in ticks.items() if count}
-        return ChainSettled(block.hash, number, held, frozenset(reaped))
+        return ChainSettled(block.hash, number, held)
 
     async def _read(self) -> _Reading:
         final = await step(Step.CHAIN_FINALIZED, self._node.finalized())

@@ -89,8 +89,7 @@ def chain_operations(chain: Chain) -> dict[str, Operation]:
         if found is None:
             return None
         ticks = [[index, found.ticks[key]] for index, key in enumerate(asked) if key in found.ticks]
-        reaped = [index for index, key in enumerate(asked) if key in found.reaped]
-        return [_text(found.at), found.last_seq, ticks, reaped]
+        return [_text(found.at), found.last_seq, ticks]
 
     return {
         "limits": limits,
@@ -327,12 +326,9 @@ class RemoteChain:
         found = await self._remote.call("settled", asked, None if at is None else _text(at))
         if found is None:
             return None
-        block, last_seq, ticks, reaped = found
+        block, last_seq, ticks = found
         return ChainSettled(
-            _bytes(block),
-            last_seq,
-            {keys[index]: count for index, count in ticks},
-            frozenset(keys[index] for index in reaped),
+            _bytes(block), last_seq, {keys[index]: count for index, count in ticks}
         )
 
 

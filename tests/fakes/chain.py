@@ -82,7 +82,7 @@ class MemoryChain:
         if not self.keeps_entries:
             return None
         found = {key: self.settled_ticks[key] for key in keys if key in self.settled_ticks}
-        return ChainSettled(b"at", await self.last_settled(), found, frozenset())
+        return ChainSettled(b"at", await self.last_settled(), found)
 
     def make_blocks(self) -> None:
         """Include the whole pool, in order, and finalize it."""

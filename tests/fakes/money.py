@@ -8,7 +8,9 @@ from typing import TypeVar
 
 from metering import keys
 from metering.book.book import Book
+from metering.book.escrow import _join
 from metering.book.records import StreamRecord
+from metering.chain.escrow import EventBlock, PalletEvent, join_events
 from metering.units import AccountId, Asset, EntryKey, Planck
 
 T = TypeVar("T")
@@ -40,7 +42,11 @@ class House:
 
 
 def make_house(
-    url: str = "sqlite://", viewers: int = 1, fee_ppm: int = 100_000, price: Planck = PRICE
+    url: str = "sqlite://",
+    viewers: int = 1,
+    fee_ppm: int = 100_000,
+    price: Planck = PRICE,
+    deposit: int = 10**12,
 ) -> House:
     """Return a new book at `url` with a stream and viewers who paid in 10**12 planck each."""
     book = Book.open(url, Asset())
@@ -49,9 +55,23 @@ def make_house(
     for number in range(viewers):
         account = keys.from_seed(f"viewer {number}".encode().ljust(32, b".")).account
         book.create_viewer(f"viewer {number}", account, 1)
-        book.deposit(account, Planck(10**12), f"top-up {number}", "", 1)
+        book.deposit(account, Planck(deposit), f"top-up {number}", "", 1)
         accounts.append(account)
     return House(book, stream, accounts)
+
+
+def know_joins(house: House) -> None:
+    """Let the book know join 1 of every viewer, as if it had read the chain's events."""
+    now_s = house.clock.at_ms // 1000
+    terms = {"join": 1, "max_spend": 10**14, "max_price": PRICE, "expires_at": now_s + 30 * 86400}
+    joined = tuple(
+        PalletEvent(
+            place, "SessionOpened", {"stream_id": house.stream.id.int, "viewer": who, **terms}
+        )
+        for place, who in enumerate(house.accounts)
+    )
+    with house.book._writing() as connection:
+        _join(connection, join_events(EventBlock(1, b"1", b"0", now_s, joined)))
 
 
 async def inline(call: Callable[[], T]) -> T:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sqlite3
 import time
 from dataclasses import replace
 from uuid import UUID
@@ -249,6 +250,68 @@ async def test_control_that_starts_again_knows_deposits_joins_and_what_is_spent(
 
     assert (old.verdict, old.new_ticks) == (Verdict.GRANTED, 0)
     assert (new.verdict, new.balance_units) == (Verdict.GRANTED, 279 * PRICE)
+
+
+async def test_a_restored_book_takes_over_what_the_chain_has_and_the_purse_follows(server):
+    """An older book under a chain and a Redis that went on: what it adopts is gone and shown."""
+    stream = await server.stream()
+    await server.registered(stream)
+    ann = await server.viewer(planck=str(300 * PRICE))
+    made = await server.mint()
+    who, now = parse_account(ann["account"]), int(time.time())
+    book, kept = server.data_dir / "book.sqlite3", server.data_dir / "kept.sqlite3"
+
+    async def settled(metered, adopted):
+        async def is_so():
+            found = await server.api("GET", "reconcile")
+            counts = {name: int(found["totals"][name]) for name in ("settled", "adopted")}
+            return counts == {"settled": metered, "adopted": adopted} and found
+
+        return await server.until(is_so)
+
+    async with claims_of(server) as claims:
+        await claims.claim(claim(ann["account"], stream, made["session"], now - 300, 20))
+        await settled(20, 0)
+        with (
+            contextlib.closing(sqlite3.connect(book)) as source,
+            contextlib.closing(sqlite3.connect(kept)) as copy,
+        ):
+            source.backup(copy)
+        await claims.claim(claim(ann["account"], stream, made["session"], now - 250, 10))
+        await settled(30, 0)
+    await server.stop_control()
+    for end in ("-wal", "-shm"):
+        book.with_name(book.name + end).unlink(missing_ok=True)
+    book.write_bytes(kept.read_bytes())
+    await server.start_control()
+    await server.until_ready()
+
+    async with claims_of(server, old=server.epoch) as claims:
+        first = await claims.claim(claim(ann["account"], stream, made["session"], now - 200, 4))
+        # Of what was booked before it was found out, as much counts as adopted as the chain has.
+        report = await settled(24, 6)
+        seat = (who, UUID(stream["id"]).bytes, int(made["session"], 16))
+
+        async def is_lower():
+            [reading] = await claims.meters([seat])
+            return reading.balance_units == 270 * PRICE
+
+        await server.until(is_lower)
+        second = await claims.claim(claim(ann["account"], stream, made["session"], now - 150, 5))
+        later = await settled(29, 6)
+    shown = await server.shown("ann")
+    key = storage.escrow_key(server.operator.account, who)
+
+    assert (first.verdict, second.verdict) == (Verdict.GRANTED, Verdict.GRANTED)
+    assert second.balance_units == 265 * PRICE
+    for found in (report, later):
+        assert found["differences"] == []
+        assert found["is_balanced"]
+        assert found["is_chain_read"]
+        assert found["totals"]["adopted_planck"] == str(6 * PRICE)
+        assert [row["adopted"] for row in found["rows"]] == [6]
+    assert server.world.forks.head.values[key].held == 265 * PRICE
+    assert int(shown["deposited"]) - int(shown["spent"]) == 265 * PRICE
 
 
 def _join(server, stream, max_price):

@@ -261,7 +261,7 @@ async def test_old_seconds_are_left_out_of_what_redis_must_remember():
         ("planck in the ledger", "UPDATE postings SET planck = '5' WHERE role = 'viewer'"),
         ("sum of its postings", "UPDATE postings SET planck = '5' WHERE role = 'viewer'"),
         ("metered ticks", "DELETE FROM cut_lines"),
-        ("settled on the chain", "UPDATE entries SET settled = 3"),
+        ("settled in the journal", "UPDATE entries SET settled = 3"),
     ],
 )
 async def test_reconcile_names_each_difference(what, statement):

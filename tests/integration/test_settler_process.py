@@ -21,7 +21,6 @@ from metering.chain.metadata import Metadata
 from metering.chain.remote import SOCKET, Remote, RemoteChain
 from metering.errors import ChainUnavailableError, RuntimeUnsupportedError
 from metering.ports import Fate, InFlight
-from metering.reconcile import reconcile
 from metering.settings import ChainSettings
 from metering.settlement import Action
 from metering.settler import Settler
@@ -125,8 +124,6 @@ async def test_batches_settle_through_the_process_and_its_death_costs_nothing(da
 
         street.world.finalize()
         await street.check()
-        found = await reconcile(street.house.book, None, inline, has_journal=False, chain=chain)
-        assert found.differences == ()
         assert all(one.number == 1 for one in street.house.book.attempts(1))
 
 
@@ -255,12 +252,12 @@ async def test_reconcile_reads_the_chains_own_sessions():
         street.watch(7, 11)
         await street.settle_all()
         street.world.finalize()
-        book, chain = street.house.book, street.chain()
-        even = await reconcile(book, None, inline, has_journal=False, chain=chain)
+        book = street.house.book
+        even = await street.reconciled()
         with book._writing() as connection:
             connection.exec_driver_sql("UPDATE entries SET settled = settled - 1, booked = booked")
 
-        odd = await reconcile(book, None, inline, has_journal=False, chain=chain)
+        odd = await street.reconciled()
 
     assert even.differences == ()
     assert any(one.what == "settled on the chain" for one in odd.differences)

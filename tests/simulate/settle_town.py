@@ -48,7 +48,7 @@ class SoakTown:
     @classmethod
     def found(cls, path: Path, chain: ChainProcess) -> SoakTown:
         """Make the book, and on the chain what it stands for."""
-        house = make_house(f"sqlite:///{path}", VIEWERS, FEE_PPM)
+        house = make_house(f"sqlite:///{path}", VIEWERS, FEE_PPM, deposit=DEPOSIT)
         house.book.close()
         town = cls(path, chain, house.stream.id, house.accounts)
         if not chain.has_faults:
@@ -154,7 +154,7 @@ class SoakTown:
                 if found != (ticks, ticks, ticks, ticks * PRICE, ticks * PRICE):
                     wrong.append(f"viewer {who.hex()[:8]} watched {ticks}, found {found}")
             ledger = book.ledger()
-            spent = sum(10**12 - ledger[Holder(Role.VIEWER, one)] for one in self.viewers)
+            spent = sum(DEPOSIT - ledger[Holder(Role.VIEWER, one)] for one in self.viewers)
             if spent != self.total() * PRICE or sum(ledger.values()):
                 wrong.append(f"the ledger has {spent} spent of {self.total()} seconds")
             wrong += self._outcomes(book)

@@ -84,6 +84,70 @@ def test_a_session_that_the_chain_removed_is_no_difference():
     assert audit(removed)[1] == ()
 
 
+def _restored(**changes) -> tuple[tuple, list[str]]:
+    """Return rows and differences of a book that adopted 30 ticks; `changes` are the chain's."""
+    witness = replace(
+        RECORDS.witness,
+        last_seq=7,
+        settled={KEY: 70},
+        held={ANN: 1_500},
+        totals={CAM: (70, 7_000)},
+        credits={BEA: 6_300, OPERATOR: 700},
+    )
+    records = replace(
+        RECORDS,
+        entries={KEY: replace(RECORDS.entries[KEY], ahead=30)},
+        ledger={
+            Holder(Role.OUTSIDE): Planck(-8_500),
+            Holder(Role.VIEWER, ANN): Planck(1_500),
+            Holder(Role.CREATOR, BEA, CAM): Planck(6_300),
+            Holder(Role.PLATFORM, stream=CAM): Planck(700),
+        },
+        passed_seq=7,
+        witness=replace(witness, **changes),
+    )
+    rows, differences = audit(records)
+    return rows, [str(one) for one in differences]
+
+
+def test_what_a_restored_book_adopted_is_a_number_of_its_own_and_no_difference():
+    """The chain moved 70 ticks, 30 of them nobody has: purse and escrow are equal all the same."""
+    (row,), differences = _restored()
+
+    assert differences == []
+    assert (row.metered, row.settled, row.in_flight, row.planck) == (61, 40, 21, 6_100)
+    assert (row.adopted, row.adopted_planck) == (30, 3_000)
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"last_seq": 8}, "newest batch final on the chain: expected 7, found 8"),
+        ({"settled": {KEY: 71}}, "settled on the chain: expected 70, found 71"),
+        ({"settled": {KEY: 40}}, "settled on the chain: expected 70, found 40"),
+        ({"held": {ANN: 1_499}}, "planck in escrow on the chain: expected 1500, found 1499"),
+        ({"held": {ANN: 4_500}}, "planck in escrow on the chain: expected 1500, found 4500"),
+        ({"totals": {CAM: (69, 7_000)}}, "ticks settled on the chain: expected 70, found 69"),
+        ({"totals": {CAM: (70, 7_001)}}, "planck settled on the chain: expected 7000, found 7001"),
+        ({"credits": {BEA: 6_301}}, "credit on the chain, at most: expected 6300, found 6301"),
+    ],
+)
+def test_adopted_ticks_hide_nothing_beyond_them(changes, what):
+    """One tick or planck more, or less, than was adopted has its name."""
+    _, [difference] = _restored(**changes)
+
+    assert what in difference
+
+
+def test_adopted_ticks_whose_money_the_ledger_did_not_move_are_named():
+    """Else a viewer could spend what the chain has taken."""
+    bad = replace(RECORDS, entries={KEY: replace(RECORDS.entries[KEY], ahead=30)}, witness=None)
+
+    found = [str(one) for one in audit(bad)[1]]
+
+    assert any("planck in the ledger: expected 1500, found 4500" in one for one in found)
+
+
 def test_credit_that_was_taken_out_is_no_difference():
     """Creators withdraw when they like: the chain then holds less than they earned."""
     assert _differences(credits={BEA: 0}) == []
