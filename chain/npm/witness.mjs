@@ -1,6 +1,6 @@
 // witness.mjs URL OPERATOR STREAM VIEWER CREATOR: what a stranger's library, @polkadot/api, reads of a settled stream:
 // storage at the finalized head and every BatchSettled and EntryRefused event up to it. One JSON object; amounts as
-// decimal strings. The tests compare it with the server's books (tests/e2e/test_chain.py).
+// decimal strings. The tests compare it with the server's books (tests/e2e/test_watch_on_chain.py).
 import { ApiPromise, WsProvider } from '@polkadot/api';
 
 const [url, operator, stream, viewer, creator] = process.argv.slice(2);
