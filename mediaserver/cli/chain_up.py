@@ -11,6 +11,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import sys
 from pathlib import Path
 from typing import Any, Final
@@ -65,6 +66,7 @@ def _up(arguments: argparse.Namespace) -> int:
             f"there is no chain spec {genesis}; run it from a checkout, or name the folder of "
             "chain/artefacts with --artefacts"
         )
+    _require_free(arguments.port)
     chain = Chopsticks(
         arguments.tools,
         genesis,
@@ -74,6 +76,18 @@ def _up(arguments: argparse.Namespace) -> int:
         before_exec=die_with(os.getpid(), signal.SIGTERM),
     )
     return asyncio.run(_run(chain, as_json=arguments.json))
+
+
+def _require_free(port: int) -> None:
+    """Raise CliError when a port is taken: chopsticks would not say so."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise CliError(
+                f"port {port} cannot be listened on: {error.strerror}; choose another with --port"
+            ) from error
 
 
 async def _run(chain: Chopsticks, *, as_json: bool) -> int:

@@ -105,7 +105,7 @@ class OnChain:
             "settlement": {
                 "in_flight": progress["in_flight"],
                 "in_block": progress["in_block"],
-                "exposure": str(progress.get("exposure_planck", 0)),
+                "exposure": str(progress["exposure_planck"]),
                 "lag_ms": progress["lag_ms"],
             },
         }

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from audience import (
@@ -24,7 +28,8 @@ from audience import (
     wait_live,
     watch,
 )
-from harness import ROOT, Publisher, Server, chromium, counting_proxy, running, until
+from harness import ROOT, Publisher, Server, chromium, counting_proxy, free_port, running, until
+from player import Player
 
 from tests.fakes import chopsticks
 
@@ -35,6 +40,7 @@ PRICE = 1_000_000
 PAID = 600_000_000
 FEE_PPM = 100_000
 FUNDS = 10**15
+STOP_MAX_S = 5
 TOOLS = ROOT / "chain" / "npm"
 
 
@@ -190,3 +196,53 @@ def test_a_new_price_follows_to_the_chain_and_a_wallet_signs_for_itself(server, 
     assert wallet["call"].startswith("0x0706")
     assert refused.returncode == 1
     assert "wallet of their own" in refused.stderr
+
+
+def test_the_demo_tells_each_final_batch_and_what_the_creator_earned(tmp_path):
+    """Behind an edge, on a chain: watched, told line by line, all ended within 5 s."""
+    chopsticks.require()
+    said, told = tmp_path / "out", tmp_path / "err"
+    options = ("--chain", "--edge", "--port", str(free_port()), "--data-dir", str(tmp_path / "d"))
+    with said.open("wb") as out, told.open("wb") as err:
+        demo = subprocess.Popen(
+            [*(sys.executable, "-m", "mediaserver.cli.main", "demo"), *options],
+            stdout=out,
+            stderr=err,
+            cwd=ROOT,
+            start_new_session=True,
+        )
+    try:
+        found = until(
+            lambda: re.search(r"^hls: (\S+)$", said.read_text(), re.MULTILINE), "live", 120
+        )
+        hls = urlsplit(found[1])
+        player = Player(hls.port, hls.path.rpartition("/")[0] + "/", "360p", backlog=2)
+        player.start()
+        try:
+            until(lambda: "batch 2 is final" in told.read_text(), "two batches", 60)
+        finally:
+            player.end()
+    finally:
+        began_s = time.monotonic()
+        demo.send_signal(signal.SIGINT)
+        code = demo.wait(timeout=15)
+        took_s = time.monotonic() - began_s
+        print(told.read_text())
+    lines = re.findall(
+        r"^demo: batch (\d+) is final in block (\d+): 1 entry, (\d+) seconds, (\S+) UNIT; so far "
+        r"the creator has earned (\S+) UNIT, the platform (\S+) UNIT$",
+        told.read_text(),
+        re.MULTILINE,
+    )
+    paid, creator, platform = 0, 0, 0
+    for number, line in enumerate(lines, 1):
+        amount, creator, platform = (round(Decimal(one) * 10**12) for one in line[3:])
+        paid += amount
+        assert int(line[0]) == number
+        assert amount == int(line[2]) * 100_000_000
+    assert len(lines) >= 2
+    assert creator + platform == paid
+    assert platform == paid // 10
+    assert "chain: ws://" in said.read_text()
+    assert code == 0
+    assert took_s <= STOP_MAX_S

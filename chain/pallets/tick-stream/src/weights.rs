@@ -7,7 +7,7 @@
 //! shared with other work, so times are rather too high.
 //! Reads and writes of the database are counted, not timed: `T::DbWeight` prices them. The command:
 //!
-//!     frame-omni-bencher v1 benchmark pallet --runtime runtime.wasm --genesis-builder none --pallet pallet_tick_stream --extrinsic * --steps 20 --repeat 10 --heap-pages 4096 --template weights.hbs --output weights.rs
+//! `frame-omni-bencher v1 benchmark pallet --runtime runtime.wasm --genesis-builder none --pallet pallet_tick_stream --extrinsic * --steps 20 --repeat 10 --heap-pages 4096 --template weights.hbs --output weights.rs`
 
 use core::marker::PhantomData;
 use frame_support::{
