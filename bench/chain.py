@@ -28,8 +28,8 @@ from metering.chain.clerk import Clerk
 from metering.chain.desk import Desk
 from metering.chain.entries import encode
 from metering.chain.extrinsic import Terms, era_at, settle_call, sign
-from metering.chain.fake_node import FakeNode
-from metering.chain.fake_world import World
+from metering.chain.fake.node import FakeNode
+from metering.chain.fake.world import World
 from metering.chain.node import Node
 from metering.chain.pallet_chain import PalletChain
 from metering.chain.scale import Hash, compact

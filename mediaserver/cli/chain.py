@@ -10,9 +10,9 @@ from typing import Any, Final
 
 from mediaserver.cli import chain_up, onchain
 from mediaserver.cli.client import EXIT_USAGE, CliError
-from metering.chain.fake_faults import RATES, parse
-from metering.chain.fake_rpc import account_of
-from metering.chain.fake_world import World
+from metering.chain.fake.faults import RATES, parse
+from metering.chain.fake.rpc import account_of
+from metering.chain.fake.world import World
 from metering.errors import InvalidValueError
 from metering.units import AccountId
 
@@ -94,7 +94,7 @@ def _fake(arguments: argparse.Namespace) -> int:
 
 
 async def _serve(world: World, metadata: bytes, arguments: argparse.Namespace) -> None:
-    from metering.chain.fake_node import FakeNode  # noqa: PLC0415 -- only this verb needs it
+    from metering.chain.fake.node import FakeNode  # noqa: PLC0415 -- only this verb needs it
 
     node = FakeNode(world, metadata, port=arguments.port, block_ms=arguments.block_ms)
     try:

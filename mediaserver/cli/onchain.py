@@ -14,7 +14,7 @@ from typing import Any
 
 from mediaserver.cli.client import EXIT_USAGE, CliError, add_server_options, api_of, show, table
 from mediaserver.settings import load
-from metering.chain.fake_rpc import account_of
+from metering.chain.fake.rpc import account_of
 from metering.errors import InvalidValueError
 from metering.units import account_text
 

@@ -22,10 +22,10 @@ from metering.batch import Batch, seal
 from metering.book.book import Book
 from metering.chain import journal
 from metering.chain.chopsticks import Chopsticks
-from metering.chain.fake_node import FakeNode
-from metering.chain.fake_rpc import Rpc
-from metering.chain.fake_runtime import UNIT
-from metering.chain.fake_world import World
+from metering.chain.fake.node import FakeNode
+from metering.chain.fake.rpc import Rpc
+from metering.chain.fake.runtime import UNIT
+from metering.chain.fake.world import World
 from metering.chain.journal import Journal
 from metering.chain.node import Node
 from metering.chain.pallet_chain import PalletChain

@@ -14,13 +14,13 @@ from uuid import UUID
 
 import pytest
 
-from metering.chain import fake_tables as tables
 from metering.chain import storage
-from metering.chain.fake_rpc import Rpc
-from metering.chain.fake_runtime import UNIT
-from metering.chain.fake_state import HOLDS
-from metering.chain.fake_tables import Call
-from metering.chain.fake_world import World
+from metering.chain.fake import tables
+from metering.chain.fake.rpc import Rpc
+from metering.chain.fake.runtime import UNIT
+from metering.chain.fake.state import HOLDS
+from metering.chain.fake.tables import Call
+from metering.chain.fake.world import World
 from metering.chain.metadata import ChainEvent, Metadata
 from metering.chain.scale import Hash
 from metering.chain.substrate import read_metadata

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from metering.chain import fake_tables as tables
-from metering.chain.fake_runtime import UNIT, Validity
-from metering.chain.fake_state import State
-from metering.chain.fake_tables import Call
-from metering.chain.fake_world import World
+from metering.chain.fake import tables
+from metering.chain.fake.runtime import UNIT, Validity
+from metering.chain.fake.state import State
+from metering.chain.fake.tables import Call
+from metering.chain.fake.world import World
 from metering.keys import KeyPair
 from metering.ports import Entry
 from metering.units import AccountId, EntryKey

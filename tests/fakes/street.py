@@ -15,11 +15,11 @@ from metering.book.book import Book
 from metering.book.escrow_schema import chain_cursor
 from metering.book.records import Cursor
 from metering.chain import storage
-from metering.chain.fake_node import FakeNode
-from metering.chain.fake_runtime import UNIT
-from metering.chain.fake_state import State, encoded
-from metering.chain.fake_tables import Call
-from metering.chain.fake_world import World
+from metering.chain.fake.node import FakeNode
+from metering.chain.fake.runtime import UNIT
+from metering.chain.fake.state import State, encoded
+from metering.chain.fake.tables import Call
+from metering.chain.fake.world import World
 from metering.chain.node import Node
 from metering.chain.pallet_chain import PalletChain
 from metering.chain.scale import Hash

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from metering import keys
-from metering.chain import fake_tables as tables
 from metering.chain import storage
 from metering.chain.entries import batch_hash, encode
 from metering.chain.extrinsic import Terms, era_at, sign
 from metering.chain.facts import PALLET, RuntimeFacts
-from metering.chain.fake_tables import Call
+from metering.chain.fake import tables
+from metering.chain.fake.tables import Call
 from metering.chain.scale import Hash
 from metering.ports import Entry
 from metering.units import AccountId

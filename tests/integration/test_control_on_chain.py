@@ -15,10 +15,10 @@ from mediaserver.processes import secret_files, settler
 from mediaserver.processes.bootstrap import Start
 from metering import keyfile
 from metering.chain import storage
-from metering.chain.fake_node import FakeNode
-from metering.chain.fake_runtime import UNIT
-from metering.chain.fake_state import State
-from metering.chain.fake_world import World
+from metering.chain.fake.node import FakeNode
+from metering.chain.fake.runtime import UNIT
+from metering.chain.fake.state import State
+from metering.chain.fake.world import World
 from metering.claims import RawClaims
 from metering.ports import Claim
 from metering.units import PricedRun, Run, Units, Verdict, parse_account

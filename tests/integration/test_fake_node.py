@@ -12,9 +12,9 @@ from substrateinterface import Keypair, SubstrateInterface
 
 from mediaserver.cli import main
 from metering.chain.chopsticks import call
-from metering.chain.fake_node import FakeNode
-from metering.chain.fake_runtime import UNIT
-from metering.chain.fake_world import World
+from metering.chain.fake.node import FakeNode
+from metering.chain.fake.runtime import UNIT
+from metering.chain.fake.world import World
 from metering.errors import ChainUnavailableError
 from tests.fakes import chopsticks
 

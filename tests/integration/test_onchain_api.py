@@ -5,7 +5,7 @@ from uuid import UUID
 import pytest
 
 from metering.chain import storage
-from metering.chain.fake_state import State
+from metering.chain.fake.state import State
 from tests.fakes.wallet import account
 from tests.integration.test_control_api import PRICE, settings
 from tests.integration.test_control_on_chain import Chain

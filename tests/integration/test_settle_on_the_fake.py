@@ -12,7 +12,7 @@ import pytest
 
 from metering.book.book import Book
 from metering.chain import storage
-from metering.chain.fake_faults import RATES
+from metering.chain.fake.faults import RATES
 from metering.errors import MeteringError
 from metering.ledger import Holder, Role
 from metering.settings import ChainSettings

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from metering.book.book import Book
 from metering.chain import attempt, storage
-from metering.chain.fake_tables import Call
+from metering.chain.fake.tables import Call
 from metering.chain.scale import Hash
 from metering.keys import KeyPair
 from metering.ledger import Holder, Role

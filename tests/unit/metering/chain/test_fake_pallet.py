@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from metering.chain import fake_tables as tables
+from metering.chain.fake import tables
 from metering.chain import storage
-from metering.chain.fake_credit import rolled
-from metering.chain.fake_runtime import UNIT
+from metering.chain.fake.credit import rolled
+from metering.chain.fake.runtime import UNIT
 from metering.chain.storage import Credit, Operator, Outcome
 from tests.fakes.fake_chain import PRICE, STREAM, Town, make_town
 from tests.fakes.wallet import of_stream

@@ -5,8 +5,8 @@ import hashlib
 import pytest
 
 from metering.chain import scale, storage
-from metering.chain.fake_pool import RpcError
-from metering.chain.fake_rpc import Rpc, account_of
+from metering.chain.fake.pool import RpcError
+from metering.chain.fake.rpc import Rpc, account_of
 from metering.errors import InvalidValueError
 from tests.fakes.fake_chain import STREAM, Town, make_town
 

@@ -3,9 +3,9 @@
 import pytest
 
 from metering.chain import storage
-from metering.chain.fake_faults import RATES, Faults, parse
-from metering.chain.fake_pool import BAN_BLOCKS, RpcError
-from metering.chain.fake_runtime import UNIT
+from metering.chain.fake.faults import RATES, Faults, parse
+from metering.chain.fake.pool import BAN_BLOCKS, RpcError
+from metering.chain.fake.runtime import UNIT
 from metering.errors import InvalidValueError
 from tests.fakes.fake_chain import PRICE, STREAM, Town, make_town
 from tests.fakes.wallet import of_stream, settle_of, transfer

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from metering.book.records import StreamRecord
 from metering.chain import calls
-from metering.chain.fake_tables import Call as FakeCall
+from metering.chain.fake.tables import Call as FakeCall
 from metering.chain.payouts import rolled
 from metering.chain.storage import ChainPrice, Credit, Split, StreamInfo
 from metering.chain.streams import NOTICE_SLACK_S, is_there, plan

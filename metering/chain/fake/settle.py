@@ -9,10 +9,10 @@ import hashlib
 from dataclasses import replace
 from uuid import UUID
 
-from metering.chain import fake_balances as balances
-from metering.chain import fake_tables as tables
-from metering.chain.fake_balances import Turn
-from metering.chain.fake_common import (
+from metering.chain.fake import balances
+from metering.chain.fake import tables
+from metering.chain.fake.balances import Turn
+from metering.chain.fake.common import (
     U64_MAX,
     U128_MAX,
     active_operator,
@@ -21,8 +21,8 @@ from metering.chain.fake_common import (
     fail,
     tell,
 )
-from metering.chain.fake_credit import earn
-from metering.chain.fake_tables import ENTRY, Entry
+from metering.chain.fake.credit import earn
+from metering.chain.fake.tables import ENTRY, Entry
 from metering.chain.scale import Hash, vector
 from metering.chain.storage import (
     ChainPrice,

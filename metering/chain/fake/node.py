@@ -17,9 +17,9 @@ from typing import Any, Final, Self
 
 from aiohttp import WSMsgType, web
 
-from metering.chain.fake_pool import RpcError
-from metering.chain.fake_rpc import Rpc
-from metering.chain.fake_world import Head, World
+from metering.chain.fake.pool import RpcError
+from metering.chain.fake.rpc import Rpc
+from metering.chain.fake.world import Head, World
 
 MESSAGE_BYTES_MAX: Final = 16 * 2**20
 _SLOW_S: Final = 0.3

@@ -70,7 +70,7 @@ EXTENSIONS: Final = (
     "CheckMetadataHash",
     "WeightReclaim",
 )
-"""Signed extensions in the runtime's order; `fake_runtime.decode_extrinsic` knows what they add."""
+"""Signed extensions in the runtime's order; `runtime.decode_extrinsic` knows what they add."""
 
 ERRORS: Final = (
     "AlreadySettled",

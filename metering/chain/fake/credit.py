@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from metering.chain import fake_balances as balances
-from metering.chain import fake_tables as tables
-from metering.chain.fake_balances import Turn
-from metering.chain.fake_common import fail, tell
+from metering.chain.fake import balances
+from metering.chain.fake import tables
+from metering.chain.fake.balances import Turn
+from metering.chain.fake.common import fail, tell
 from metering.chain.storage import Credit, credit_key
 from metering.units import AccountId
 

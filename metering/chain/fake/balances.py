@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from metering.chain.facts import PALLET
-from metering.chain.fake_state import ISSUANCE_KEY, Hold, State, holds_key
-from metering.chain.fake_tables import EXISTENTIAL_DEPOSIT, PALLETS, event_head
+from metering.chain.fake.state import ISSUANCE_KEY, Hold, State, holds_key
+from metering.chain.fake.tables import EXISTENTIAL_DEPOSIT, PALLETS, event_head
 from metering.chain.scale import ACCOUNT, U128
 from metering.chain.storage import account_key
 from metering.units import AccountId

@@ -1,7 +1,7 @@
 """The fake node without its sockets: blocks are made, forked and finalized; faults happen.
 
-Everything here is a plain call with an answer, so a test may drive it alone; `fake_rpc.py` gives it
-the node's JSON-RPC, `fake_node.py` a clock and a socket.
+Everything here is a plain call with an answer, so a test may drive it alone; `rpc.py` gives it
+the node's JSON-RPC, `node.py` a clock and a socket.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from metering.chain import fake_pool
-from metering.chain.fake_faults import REORG_DEPTH_MAX, STALL_BLOCKS_MAX, Faults
-from metering.chain.fake_forks import Forks
-from metering.chain.fake_pool import Pool, RpcError, invalid
-from metering.chain.fake_runtime import (
+from metering.chain.fake import pool
+from metering.chain.fake.faults import REORG_DEPTH_MAX, STALL_BLOCKS_MAX, Faults
+from metering.chain.fake.forks import Forks
+from metering.chain.fake.pool import Pool, RpcError, invalid
+from metering.chain.fake.runtime import (
     Block,
     Extrinsic,
     Validity,
@@ -23,7 +23,7 @@ from metering.chain.fake_runtime import (
     genesis,
     validity,
 )
-from metering.chain.fake_state import State
+from metering.chain.fake.state import State
 from metering.chain.scale import Hash
 from metering.chain.storage import now_key
 from metering.errors import InvalidValueError
@@ -97,7 +97,7 @@ class World:
         if said not in (Validity.READY, Validity.FUTURE):
             raise invalid(said)
         if said is Validity.FUTURE and self.faults.happens("future_refused"):
-            raise fake_pool.future_refused()
+            raise pool.future_refused()
         self.pool.add(extrinsic, must_usurp=self.faults.happens("usurp"))
         return extrinsic.hash
 
@@ -212,11 +212,11 @@ class World:
 
     def _refuse_by_chance(self) -> None:
         made: dict[str, Callable[[], Exception]] = {
-            "unknown_validity": fake_pool.unknown_validity,
-            "banned": fake_pool.banned,
-            "low_priority": lambda: fake_pool.low_priority(1, 1),
-            "pool_full": fake_pool.pool_full,
-            "unactionable": fake_pool.unactionable,
+            "unknown_validity": pool.unknown_validity,
+            "banned": pool.banned,
+            "low_priority": lambda: pool.low_priority(1, 1),
+            "pool_full": pool.pool_full,
+            "unactionable": pool.unactionable,
             "bad_proof": lambda: invalid(Validity.BAD_PROOF),
             "stale": lambda: invalid(Validity.STALE),
         }

@@ -1,7 +1,7 @@
 """State of the fake chain: storage keys to values, as the real runtime would hold them.
 
-Values stay typed and are encoded when asked for, so that each rule of `fake_chain.py` reads as a
-rule and each answer of `fake_rpc.py` is the bytes that the runtime would have.
+Values stay typed and are encoded when asked for, so that each rule of `chain.py` reads as a
+rule and each answer of `rpc.py` is the bytes that the runtime would have.
 
 Source: polkadot-sdk, ``StorageHasher``; chain/pallets/tick-stream.
 """

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-from metering.chain.fake_runtime import Block
-from metering.chain.fake_tables import BLOCK_HASH_COUNT
+from metering.chain.fake.runtime import Block
+from metering.chain.fake.tables import BLOCK_HASH_COUNT
 from metering.chain.scale import Hash
 
 STATES_KEPT: Final = 256

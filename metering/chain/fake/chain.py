@@ -4,7 +4,7 @@ The same checks in the same order with the same numbers as chain/pallets/tick-st
 independently of it; tests/contract/test_fake_is_the_runtime.py gives both the same batches and
 compares outcomes, events and storage, byte for byte.
 
-`settle` is in fake_settle.py; here is all that surrounds it.
+`settle` is in settle.py; here is all that surrounds it.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from dataclasses import replace
 from typing import Any, Final
 from uuid import UUID
 
-from metering.chain import fake_balances as balances
-from metering.chain import fake_tables as tables
-from metering.chain.fake_balances import Turn
-from metering.chain.fake_common import (
+from metering.chain.fake import balances
+from metering.chain.fake import tables
+from metering.chain.fake.balances import Turn
+from metering.chain.fake.common import (
     CLOSED,
     OPEN,
     active_operator,
@@ -28,7 +28,7 @@ from metering.chain.fake_common import (
     stream_of,
     tell,
 )
-from metering.chain.fake_credit import withdraw_credit
+from metering.chain.fake.credit import withdraw_credit
 from metering.chain.scale import Hash
 from metering.chain.storage import (
     ChainPrice,
@@ -314,4 +314,4 @@ RULES: Final[dict[str, Callable[..., None]]] = {
     "reap_session": reap_session,
     "set_operator_active": set_operator_active,
 }
-"""What each call does; `settle` is in fake_settle.py."""
+"""What each call does; `settle` is in settle.py."""

@@ -3,7 +3,7 @@
 Besides the node's own methods there are ``dev_newBlock`` and ``dev_timeTravel`` (as chopsticks has
 them) and what steers the fake: ``fake_faults``, ``fake_makeBlock``, ``fake_finalize``,
 ``fake_stall``, ``fake_reorg``, ``fake_upgrade``, ``fake_restart``, ``fake_state``. Sockets and
-subscriptions are fake_node.py's.
+subscriptions are node.py's.
 
 Source: polkadot-sdk, ``sc-rpc-api``; docs/developer.md, "The fake node".
 """
@@ -14,18 +14,18 @@ import hashlib
 from collections.abc import Callable
 from typing import Any, Final
 
-from metering.chain import fake_tables as tables
-from metering.chain.fake_faults import parse
-from metering.chain.fake_pool import RpcError
-from metering.chain.fake_runtime import (
+from metering.chain.fake import tables
+from metering.chain.fake.faults import parse
+from metering.chain.fake.pool import RpcError
+from metering.chain.fake.runtime import (
     FEE_BASE,
     FEE_PER_BYTE,
     SPEC_KEY,
     decode_extrinsic,
     hexed,
 )
-from metering.chain.fake_state import State, encoded
-from metering.chain.fake_world import STALL_FOR_EVER, World
+from metering.chain.fake.state import State, encoded
+from metering.chain.fake.world import STALL_FOR_EVER, World
 from metering.chain.scale import ACCOUNT, BYTES, HASH, U32, U128, Hash, compact
 from metering.chain.storage import prefix
 from metering.errors import InvalidValueError

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from metering.chain.fake_runtime import Extrinsic, Validity, hexed
-from metering.chain.fake_state import State
+from metering.chain.fake.runtime import Extrinsic, Validity, hexed
+from metering.chain.fake.state import State
 from metering.chain.scale import Hash
 from metering.units import AccountId
 

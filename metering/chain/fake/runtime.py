@@ -19,15 +19,15 @@ from enum import Enum
 from typing import Any, Final
 
 from metering import keys
-from metering.chain import fake_balances as balances
-from metering.chain import fake_tables as tables
+from metering.chain.fake import balances
+from metering.chain.fake import tables
 from metering.chain.extrinsic import SIGNED_V4
 from metering.chain.facts import PALLET
-from metering.chain.fake_balances import CallFailedError, Turn
-from metering.chain.fake_chain import RULES
-from metering.chain.fake_settle import settle
-from metering.chain.fake_state import NUMBER_KEY, State
-from metering.chain.fake_tables import Call
+from metering.chain.fake.balances import CallFailedError, Turn
+from metering.chain.fake.chain import RULES
+from metering.chain.fake.settle import settle
+from metering.chain.fake.state import NUMBER_KEY, State
+from metering.chain.fake.tables import Call
 from metering.chain.scale import ACCOUNT, HASH, U32, U128, Hash, Reader, compact
 from metering.chain.storage import events_key, now_key, prefix
 from metering.errors import InvalidValueError
