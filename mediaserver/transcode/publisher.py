@@ -101,7 +101,7 @@ def _publish(job: dict[str, Any], stop: threading.Event, seconds: float | None) 
         lasted = time.monotonic() - began
         if end == End.DONE or stop.is_set():
             return
-        has_been_live = has_been_live or end == End.LOST
+        has_been_live = has_been_live or end in (End.LOST, End.STUCK)
         if end in _REFUSALS and not has_been_live:
             raise AccessDeniedError(_REFUSALS[End(end)], "stream key or address refused")
         if lasted > STEADY_S:

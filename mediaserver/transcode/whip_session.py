@@ -11,6 +11,7 @@ import contextlib
 import datetime as dt
 import json
 import os
+import signal
 import sys
 import tempfile
 import threading
@@ -33,6 +34,9 @@ from mediaserver.transcode.testpicture import SAMPLE_RATE, SOUND_SAMPLES, TestPi
 BEHIND_MAX_S: Final = 0.5
 """Frames older than this are skipped: a live picture is not made up for."""
 _CONNECT_MS: Final = 5000
+_STUCK_S: Final = 3.0
+"""A packet is sent in microseconds. FFmpeg that meets the server's goodbye may wait for an answer
+to it for ever (seen once in a dozen restarts), with the GIL held: only the kernel can end that."""
 _CLOCK_RATE: Final = 90_000
 _AUDIO_BASE: Final = Fraction(1, SAMPLE_RATE)
 _VIDEO_BASE: Final = Fraction(1, _CLOCK_RATE)
@@ -41,6 +45,7 @@ _VIDEO_BASE: Final = Fraction(1, _CLOCK_RATE)
 class End(IntEnum):
     """How a session ended: the exit code."""
 
+    STUCK = -signal.SIGALRM
     DONE = 0
     LOST = 10
     UNREACHED = 11
@@ -140,7 +145,7 @@ class _TestShow:
 
     def _send(self, stream: Any, frame: Any) -> None:
         for packet in stream.encode(frame):
-            self._output.mux(packet)
+            _mux(self._output, packet)
 
 
 class _FileShow:
@@ -218,7 +223,7 @@ class _Lane:
             packet.pts += shift
             packet.dts += shift
             packet.stream = self._stream
-            self._output.mux(packet)
+            _mux(self._output, packet)
             return
         for frame in packet.decode():
             if self._is_video:
@@ -227,16 +232,25 @@ class _Lane:
                 seconds = Fraction(frame.pts) * frame.time_base + offset
                 picture.pts, picture.time_base = round(seconds * _CLOCK_RATE), _VIDEO_BASE
                 picture.pict_type = av.video.frame.PictureType.NONE
-                self._mux(picture)
+                self._encode(picture)
             else:
                 for sound in self._resampler.resample(frame):
                     sound.pts, sound.time_base = self._samples, _AUDIO_BASE
                     self._samples += sound.samples
-                    self._mux(sound)
+                    self._encode(sound)
 
-    def _mux(self, frame: Any) -> None:
+    def _encode(self, frame: Any) -> None:
         for made in self._stream.encode(frame):
-            self._output.mux(made)
+            _mux(self._output, made)
+
+
+def _mux(output: Any, packet: Any) -> None:
+    """Send a packet; when that never ends, SIGALRM ends the process."""
+    signal.setitimer(signal.ITIMER_REAL, _STUCK_S)
+    try:
+        output.mux(packet)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def _add_video(output: Any, coding: _Coding) -> Any:

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import subprocess
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable
 from fractions import Fraction
@@ -17,8 +19,11 @@ from aiortc.mediastreams import MediaStreamError
 from media_source import pictures
 
 from mediaserver.errors import AccessDeniedError
+from mediaserver.transcode import whip_session
 from mediaserver.transcode.publisher import publish_file, publish_test_picture
 from mediaserver.transcode.testpicture import TestPicture, Tone
+
+ROOT = Path(__file__).parents[2]
 
 
 class WhipServer:
@@ -216,3 +221,23 @@ def test_the_clock_of_the_test_picture_runs() -> None:
         drawn = [bytes(picture.draw(1_800_000_000_000 + ms).planes[0]) for ms in (0, 1, 12, 1)]
         assert len(set(drawn)) == 3
         assert drawn[1] == drawn[3]
+
+
+HANGS = """
+import os
+from mediaserver.transcode import whip_session
+
+class Output:
+    def mux(self, packet):
+        os.read(os.pipe()[0], 1)
+
+whip_session._STUCK_S = 0.2
+whip_session._mux(Output(), None)
+"""
+
+
+def test_a_session_that_hangs_in_ffmpeg_ends_by_itself():
+    """Met once in a dozen restarts of a server: the publisher must come back, not wait for ever."""
+    ended = subprocess.run([sys.executable, "-c", HANGS], cwd=ROOT, timeout=20, check=False)
+
+    assert ended.returncode == whip_session.End.STUCK
