@@ -30,6 +30,7 @@ _START_S: Final = 90.0
 _CALL_S: Final = 60.0
 _STOP_S: Final = 10.0
 _POLL_S: Final = 0.05
+_ENVIRONMENT: Final = ("PATH", "HOME", "TMPDIR", "LANG")
 _PROGRAM: Final = Path("node_modules/@acala-network/chopsticks/chopsticks.cjs")
 
 
@@ -127,6 +128,8 @@ class Chopsticks:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=self._folder,
+                # It takes options from any variable of their name: PORT, HOST, DB …
+                env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
                 # A Ctrl-C in the terminal is for who started it.
                 start_new_session=True,
                 preexec_fn=self._before_exec,  # noqa: PLW1509 -- two system calls, no lock
