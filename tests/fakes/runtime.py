@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from metering.chain.facts import Extension, RuntimeFacts
+from metering.chain.fake.tables import REFUSALS
 from metering.chain.scale import Hash
 
 EXTENSIONS = (
@@ -16,20 +17,6 @@ EXTENSIONS = (
     Extension("ChargeTransactionPayment", "compact", ""),
     Extension("CheckMetadataHash", "mode", "option-hash"),
     Extension("WeightReclaim", "", ""),
-)
-REFUSALS = (
-    "NoStream",
-    "NotOperator",
-    "NoSession",
-    "Ended",
-    "NoPrice",
-    "PriceNotYet",
-    "PriceAboveCap",
-    "TooManyPrices",
-    "TooFast",
-    "SpendCap",
-    "Escrow",
-    "Overflow",
 )
 FACTS = RuntimeFacts(
     spec_name="vilokanam",
