@@ -26,9 +26,9 @@ from metering.chain.clerk import Clerk
 from metering.chain.custody import Custody
 from metering.chain.desk_wire import RemoteDesk
 from metering.chain.escrow import JoinKey, Overlay, concerns, joins_after, newest
-from metering.chain.events import RemoteEvents
+from metering.chain.events_wire import RemoteEvents
 from metering.chain.follow import Changed, Follower
-from metering.chain.remote import Remote
+from metering.chain.link import Remote
 from metering.derive import frozen_units, whole_units
 from metering.errors import BookError, StoreUnavailableError
 from metering.keys import KeyPair

@@ -18,8 +18,9 @@ from mediaserver.clock import Clock
 from mediaserver.settings_tree import Settings
 from metering.book.book import Book
 from metering.book.thread import BookThread
+from metering.chain.chain_wire import RemoteChain
 from metering.chain.journal import Journal
-from metering.chain.remote import SOCKET, Remote, RemoteChain
+from metering.chain.link import SOCKET, Remote
 from metering.cutter import Cutter
 from metering.keys import KeyPair
 from metering.lease import RedisLease

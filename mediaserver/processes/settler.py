@@ -20,13 +20,14 @@ from mediaserver.errors import ConfigError
 from mediaserver.processes import bootstrap, secret_files
 from mediaserver.processes.bootstrap import EXIT_OK, Start, StartRefusedError
 from metering import keyfile
+from metering.chain.chain_wire import chain_operations
 from metering.chain.desk import Desk
 from metering.chain.desk_wire import desk_operations
-from metering.chain.events import events_operations
+from metering.chain.events_wire import events_operations
+from metering.chain.link import SOCKET, RemoteServer
 from metering.chain.node import Node
 from metering.chain.node_events import NodeEvents
 from metering.chain.pallet_chain import PalletChain
-from metering.chain.remote import SOCKET, RemoteServer, chain_operations
 from metering.errors import InvalidValueError
 
 _log = log.get("settler")

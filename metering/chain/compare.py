@@ -34,8 +34,5 @@ async def read_settled(
         page = await chain.settled(keys[start : start + PAGE], found.at if found else at)
         if page is None:
             return None
-        if found is None:
-            found = page
-        else:
-            found = replace(found, ticks={**found.ticks, **page.ticks})
+        found = page if found is None else replace(found, ticks={**found.ticks, **page.ticks})
     return found

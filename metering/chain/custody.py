@@ -35,7 +35,7 @@ SPEND_MAX: Final = 2**128 - 1
 PRICE_FACTOR: Final = 2
 """A price may double before a viewer whose key we hold is joined anew."""
 _FUND_TRIES: Final = 5
-"""Each ends at once when the operator's nonce was another's; one that waits for finality is long."""
+"""Each ends at once when the operator's nonce was another's; a wait for finality is long."""
 _FINAL_POLLS: Final = 50
 _POLL_S: Final = 0.5
 
@@ -110,13 +110,9 @@ class Custody:
             ChainUnavailableError: Not final in time, or no node: look, then repeat it.
             ExtrinsicRejectedError: The chain refuses it, and why.
         """
-        call = calls.join_with_caps(
-            stream, max_spend or SPEND_MAX, price * PRICE_FACTOR, JOIN_S
-        )
+        call = calls.join_with_caps(stream, max_spend or SPEND_MAX, price * PRICE_FACTOR, JOIN_S)
         key = f"join-{secrets.token_hex(16)}"
-        await self._make(
-            HeldCall(key, account, call.name, call.data, Planck(0))
-        )
+        await self._make(HeldCall(key, account, call.name, call.data, Planck(0)))
 
     async def _make(self, wanted: HeldCall) -> bool:
         seed = await self._off_loop(partial(self._book.viewer_seed, wanted.account))
@@ -135,9 +131,7 @@ class Custody:
             if known.is_done:
                 return False
             # Those before it first: each has a nonce of its own, in their order.
-            while open_ := await self._off_loop(
-                partial(self._book.next_held_call, wanted.account)
-            ):
+            while open_ := await self._off_loop(partial(self._book.next_held_call, wanted.account)):
                 await self._drive(signer, open_, is_wanted=open_.key == wanted.key)
                 if open_.key == wanted.key:
                     break

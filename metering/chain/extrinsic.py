@@ -92,7 +92,7 @@ class Signed:
 
 
 def era_at(finalized: int, period: int) -> Era:
-    """Return the era of `period` blocks that is born at, or less than a quantum before, `finalized`.
+    """Return the era of `period` blocks that is born at, or just before, `finalized`.
 
     Long eras are born at multiples of ``period / 4096``; up to 4096 blocks nothing is rounded.
 
@@ -153,7 +153,7 @@ def signed_extrinsic(
         RuntimeUnsupportedError: If the runtime has an extension that we cannot fill in.
         InvalidValueError: If the signature has not 64 bytes.
     """
-    if len(signature) != 64:  # noqa: PLR2004 -- sr25519
+    if len(signature) != 64:
         raise InvalidValueError(f"a signature has 64 bytes, not {len(signature)}")
     extra, _ = _extensions(facts, terms)
     body = b"".join(

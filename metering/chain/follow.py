@@ -262,15 +262,14 @@ class Follower:
                 found.append(await self._block(at))
                 at = found[-1].parent
             return found[::-1]
-        for number in range(cursor.number + 1, last + 1):
-            found.append(await self._block(await self._chain.hash_of(number)))
-        return found
+        return [
+            await self._block(await self._chain.hash_of(number))
+            for number in range(cursor.number + 1, last + 1)
+        ]
 
     async def _take(self, blocks: list[EventBlock]) -> Taken:
         now_ms = self._now_ms()
-        taken = await self._off_loop(
-            lambda: self._book.take_blocks(blocks, self._operator, now_ms)
-        )
+        taken = await self._off_loop(lambda: self._book.take_blocks(blocks, self._operator, now_ms))
         if taken.accounts or taken.joins:
             _log.info(
                 "metering.escrow.taken",

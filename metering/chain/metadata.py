@@ -85,7 +85,7 @@ class Types:
         """
         if number not in self._readers:
             # Late bound, as a type may hold itself.
-            self._readers[number] = lambda reader: self._readers[number](reader)
+            self._readers[number] = lambda reader: self._readers[number](reader)  # noqa: PLW0108
             self._readers[number] = self._make(number)
         return self._readers[number]
 
@@ -249,16 +249,12 @@ class Metadata:
             InvalidValueError: If they were written by another runtime.
         """
         item = next(
-            one
-            for one in self._pallets["System"]["storage"]["entries"]
-            if one["name"] == "Events"
+            one for one in self._pallets["System"]["storage"]["entries"] if one["name"] == "Events"
         )
-        found = []
         reader = Reader(raw)
-        for one in self.types.reader(item["type"]["Plain"])(reader):
-            found.append(_event(one))
+        found = tuple(_event(one) for one in self.types.reader(item["type"]["Plain"])(reader))
         reader.end()
-        return tuple(found)
+        return found
 
     def call(self, pallet: str, name: str) -> tuple[int, int]:
         """Return the indices of a pallet and of one of its calls.

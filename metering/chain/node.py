@@ -200,9 +200,7 @@ class Node:
         found: list[str] = []
         while True:
             start = [found[-1]] if found else [_hex(prefix)]
-            some = await self._result(
-                "state_getKeysPaged", [_hex(prefix), page, *start, _hex(at)]
-            )
+            some = await self._result("state_getKeysPaged", [_hex(prefix), page, *start, _hex(at)])
             found += [one for one in some if not found or one > found[-1]]
             if len(some) < page:
                 return tuple(bytes.fromhex(one[2:]) for one in found)
@@ -278,9 +276,7 @@ class Node:
         try:
             return await self.request(method, params)
         except RpcError as error:
-            raise ChainUnavailableError(
-                f"the node {self.url} refuses {method}: {error}"
-            ) from error
+            raise ChainUnavailableError(f"the node {self.url} refuses {method}: {error}") from error
 
     async def _hash(self, method: str, params: list[Any]) -> Hash:
         return _hash(await self._result(method, params))
@@ -388,7 +384,7 @@ def _runtime(raw: bytes, name: str, spec: int, tx: int, genesis: Hash) -> Runtim
 
 def _hash(text: str) -> Hash:
     found = bytes.fromhex(text[2:])
-    if len(found) != 32:  # noqa: PLR2004 -- a hash
+    if len(found) != 32:
         raise ChainUnavailableError(f"{text} is not a hash")
     return Hash(found)
 

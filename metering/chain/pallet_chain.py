@@ -1,4 +1,4 @@
-"""The port `metering.ports.Chain` over the pallet tick-stream: what is kept by us and never guessed.
+"""The port `metering.ports.Chain` over the pallet tick-stream: what is kept, never guessed.
 
 It keeps nothing between calls that finalized state and the kept attempts do not say again, so it
 may be killed at any await. Each attempt explains itself (attempt.py); what follows from finalized
@@ -284,9 +284,7 @@ class PalletChain:
                 f"the chain has passed batch {flight.seq} and keeps nothing of it any more",
             )
         runtime = await step(Step.CHAIN_RUNTIME, self._node.runtime(final.hash))
-        refused = tuple(
-            (index, runtime.facts.refusal(reason)) for index, reason in outcome.refused
-        )
+        refused = tuple((index, runtime.facts.refusal(reason)) for index, reason in outcome.refused)
         said = BatchOutcome(flight.seq, outcome.hash, refused, outcome.block)
         if outcome.hash != flight.hash:
             return Finding(
@@ -374,7 +372,7 @@ class PalletChain:
         except (RpcError, InvalidValueError):
             return  # a runtime that cannot be asked is not asked
         share = max(got * 1000 // most for got, most in zip(weight, bound, strict=True) if most)
-        if share > 1000:  # noqa: PLR2004 -- thousandths
+        if share > 1000:
             fits = count * 1000 * _SAFETY[0] // (share * _SAFETY[1])
             raise BatchTooLargeError(
                 f"batch {seq} of {count} entries weighs {share / 10:.1f} % of what a block takes",

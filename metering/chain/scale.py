@@ -74,7 +74,7 @@ class Reader:
         """
         first = self.uint(1)
         mode = first & 3
-        if mode == 3:  # noqa: PLR2004 -- two bits
+        if mode == 3:
             value = self.uint((first >> 2) + 4)
         else:
             more = self.uint((0, 1, 3)[mode])

@@ -202,7 +202,13 @@ ESCROW: Final = record(
 CREDIT: Final = record(Credit, available=U128, pending=U128, maturing=U128, period=U64)
 LIMIT: Final = record(Limit, max_spend=U128, max_price=U128, duration=U64)
 OUTCOME: Final = record(
-    Outcome, hash=HASH, entries=U32, ticks=U64, amount=U128, block=U32, refused=vector(pair(U32, U8))
+    Outcome,
+    hash=HASH,
+    entries=U32,
+    ticks=U64,
+    amount=U128,
+    block=U32,
+    refused=vector(pair(U32, U8)),
 )
 SYSTEM_ACCOUNT: Final = record(
     Account,

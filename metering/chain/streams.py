@@ -1,8 +1,8 @@
 """What is still to be done so that the chain has a stream as the book has it. Pure.
 
 The book decides; the chain follows. Versions of the price are made in the book's order, so that
-they get the book's numbers. A version may begin later on the chain than in the book, where the chain's
-notice wants it: its ticks are refused until then, and carried again by later entries.
+they get the book's numbers. A version may begin later on the chain than in the book, where the
+chain's notice wants it: its ticks are refused until then, and carried again by later entries.
 
 Source: docs/metering.md, "Streams on the chain"; pallet tick-stream, `create_stream`, `set_price`.
 """

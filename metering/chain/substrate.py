@@ -95,14 +95,17 @@ class Connection:
             )
         except Exception as error:
             self.close()
-            raise ChainUnavailableError(f"the node {self._url} cannot be reached: {error}") from error
+            raise ChainUnavailableError(
+                f"the node {self._url} cannot be reached: {error}"
+            ) from error
 
     def request(self, method: str, params: list[Any]) -> Any:
         """Return the result of one request.
 
         Raises:
             RpcError: The node answered with an error; the connection goes on.
-            ChainUnavailableError: No answer: it may or may not have arrived. The connection is dead.
+            ChainUnavailableError: No answer: it may or may not have arrived, and the connection is
+                dead.
         """
         if self._interface is None or self._is_aborted:
             raise ChainUnavailableError(f"the node {self._url} is not connected")
@@ -160,7 +163,7 @@ def read_metadata(raw: bytes) -> Metadata:
     """
     config = RuntimeConfigurationObject(implements_scale_info=True)
     config.update_type_registry(load_type_registry_preset(name="core"))
-    version = raw[4] if len(raw) > 4 else None  # noqa: PLR2004 -- after the magic "meta"
+    version = raw[4] if len(raw) > 4 else None
     if version != METADATA_VERSION:
         raise RuntimeUnsupportedError(
             f"the node gives metadata of version {version}, not {METADATA_VERSION}: this program "

@@ -32,7 +32,9 @@ class ChainReads(Protocol):
         """
 
 
-async def witness(chain: ChainReads, records: Records, at: bytes, operator: AccountId) -> ChainState:
+async def witness(
+    chain: ChainReads, records: Records, at: bytes, operator: AccountId
+) -> ChainState:
     """Return what the chain says of the streams, viewers and entries of the book.
 
     Args:
@@ -48,9 +50,7 @@ async def witness(chain: ChainReads, records: Records, at: bytes, operator: Acco
         {(key.stream, key.account, key.join) for key in records.entries},
         key=lambda one: (one[0].int, one[1], one[2]),
     )
-    sessions = await _read(
-        chain, storage.SESSION, [storage.session_key(*one) for one in joins], at
-    )
+    sessions = await _read(chain, storage.SESSION, [storage.session_key(*one) for one in joins], at)
     settled: dict[EntryKey, int] = {}
     for (stream, account, join), session in zip(joins, sessions, strict=True):
         for version, count in session.by_price if session else ():
@@ -64,9 +64,7 @@ async def witness(chain: ChainReads, records: Records, at: bytes, operator: Acco
         chain, storage.STREAM_INFO, [storage.stream_key(one) for one in streams], at
     )
     payees = sorted({operator, *(earner.creator for earner in records.earners.values())})
-    credits_ = await _read(
-        chain, storage.CREDIT, [storage.credit_key(one) for one in payees], at
-    )
+    credits_ = await _read(chain, storage.CREDIT, [storage.credit_key(one) for one in payees], at)
     [own] = await _read(chain, storage.OPERATOR, [storage.operator_key(operator)], at)
     seqs = sorted(records.batches)[-OUTCOMES_READ:]
     outcomes = await _read(

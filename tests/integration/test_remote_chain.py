@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from metering.chain.remote import Remote, RemoteChain, RemoteServer, chain_operations
+from metering.chain.chain_wire import RemoteChain, chain_operations
+from metering.chain.link import Remote, RemoteServer
 from metering.errors import (
     BatchTooLargeError,
     ChainUnavailableError,

@@ -16,9 +16,10 @@ import pytest
 
 from mediaserver.processes.bootstrap import EXIT_CONFIG, EXIT_OK
 from metering.chain import attempt
+from metering.chain.chain_wire import RemoteChain
 from metering.chain.facts import Extension
+from metering.chain.link import SOCKET, Remote
 from metering.chain.metadata import Metadata
-from metering.chain.remote import SOCKET, Remote, RemoteChain
 from metering.errors import ChainUnavailableError, RuntimeUnsupportedError
 from metering.ports import Fate, InFlight
 from metering.settings import ChainSettings

@@ -14,8 +14,7 @@ from dataclasses import replace
 from typing import Any, Final
 from uuid import UUID
 
-from metering.chain.fake import balances
-from metering.chain.fake import tables
+from metering.chain.fake import balances, tables
 from metering.chain.fake.balances import Turn
 from metering.chain.fake.common import (
     CLOSED,

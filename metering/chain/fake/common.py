@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any, Final
 from uuid import UUID
 
-from metering.chain.fake import tables
 from metering.chain.facts import PALLET
+from metering.chain.fake import tables
 from metering.chain.fake.balances import CallFailedError, Turn
 from metering.chain.storage import (
     ChainSession,

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from metering.chain.fake import balances
-from metering.chain.fake import tables
+from metering.chain.fake import balances, tables
 from metering.chain.fake.balances import Turn
 from metering.chain.fake.common import fail, tell
 from metering.chain.storage import Credit, credit_key

@@ -19,10 +19,9 @@ from enum import Enum
 from typing import Any, Final
 
 from metering import keys
-from metering.chain.fake import balances
-from metering.chain.fake import tables
 from metering.chain.extrinsic import SIGNED_V4
 from metering.chain.facts import PALLET
+from metering.chain.fake import balances, tables
 from metering.chain.fake.balances import CallFailedError, Turn
 from metering.chain.fake.chain import RULES
 from metering.chain.fake.settle import settle

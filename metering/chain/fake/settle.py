@@ -9,8 +9,7 @@ import hashlib
 from dataclasses import replace
 from uuid import UUID
 
-from metering.chain.fake import balances
-from metering.chain.fake import tables
+from metering.chain.fake import balances, tables
 from metering.chain.fake.balances import Turn
 from metering.chain.fake.common import (
     U64_MAX,

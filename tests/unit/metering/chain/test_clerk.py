@@ -38,7 +38,7 @@ class Counter:
         self.sent.append(draft)
         return HASH
 
-    async def verdict(self, draft, sent):
+    async def verdict(self, _draft, _sent):
         return self.verdicts.pop(0) if len(self.verdicts) > 1 else self.verdicts[0]
 
 

@@ -1,4 +1,4 @@
-"""What finalized state says of a batch, as a table: nothing dies that may live, nothing pays twice."""
+"""What finalized state says of a batch, as a table: none dies that may live, none pays twice."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Deposits, withdrawals and joins from the chain: whatever forks come, the finalized chain counts."""
+"""Deposits, withdrawals and joins from the chain: whatever forks, the finalized chain counts."""
 
 from __future__ import annotations
 

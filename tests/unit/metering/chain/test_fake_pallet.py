@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from metering.chain.fake import tables
 from metering.chain import storage
+from metering.chain.fake import tables
 from metering.chain.fake.credit import rolled
 from metering.chain.fake.runtime import UNIT
 from metering.chain.storage import Credit, Operator, Outcome

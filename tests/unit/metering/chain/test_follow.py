@@ -236,7 +236,8 @@ async def test_closing_a_stream_tells_everybody_who_had_joined(house):
 
 @settings(max_examples=40, deadline=None)
 @given(
-    seed=st.integers(0, 2**32), moves=st.lists(st.sampled_from("ppmmmmrft"), min_size=10, max_size=60)
+    seed=st.integers(0, 2**32),
+    moves=st.lists(st.sampled_from("ppmmmmrft"), min_size=10, max_size=60),
 )
 async def test_whatever_the_chain_does_the_book_ends_where_it_does(seed, moves):
     """Forks 1 to 20 deep, restarts, any heads: sums are the finalized chain's, within the cap."""

@@ -154,7 +154,9 @@ def test_calls_are_packed_as_the_pallet_reads_them():
     st.integers(0, 10**7),
     st.integers(-2, 5),
 )
-def test_credit_matures_in_two_periods_and_none_is_lost(available, pending, maturing, period, ahead):
+def test_credit_matures_in_two_periods_and_none_is_lost(
+    available, pending, maturing, period, ahead
+):
     """What is shown as available is what the pallet would pay; the sum never changes."""
     stored = Credit(available, pending, maturing, period)
 

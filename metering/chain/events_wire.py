@@ -1,15 +1,14 @@
-"""`ChainEvents`, and reads at a block, over the settler's socket: what control follows a chain by."""
+"""`ChainEvents`, and reads at a block, over the settler's socket: how control follows a chain."""
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from typing import Any, Protocol
 
 from metering.caps import JoinLimits
 from metering.chain.escrow import BlockRef, EventBlock, PalletEvent
 from metering.chain.follow import ChainEvents, Heads
-from metering.chain.remote import Operation, Remote
+from metering.chain.link import Operation, Remote, to_bytes, to_text
 from metering.chain.witness import ChainReads
 
 
@@ -25,20 +24,20 @@ def events_operations(events: EventReads) -> dict[str, Operation]:
         return [_ref_wire(found.finalized), _ref_wire(found.best)]
 
     async def hash_of(number: int) -> Any:
-        return _text(await events.hash_of(number))
+        return to_text(await events.hash_of(number))
 
     async def block(block_hash: str) -> Any:
-        found = await events.block(_bytes(block_hash))
+        found = await events.block(to_bytes(block_hash))
         wires = [[one.position, one.name, _fields_wire(one)] for one in found.events]
-        return [found.number, _text(found.hash), _text(found.parent), found.at_s, wires]
+        return [found.number, to_text(found.hash), to_text(found.parent), found.at_s, wires]
 
     async def limits() -> Any:
         found = await events.limits()
         return [found.burst_ticks, found.rate_ppm, found.prices_max, found.notice_s]
 
     async def values(keys: list[str], at: str) -> Any:
-        found = await events.values([_bytes(one) for one in keys], _bytes(at))
-        return [None if one is None else _text(one) for one in found]
+        found = await events.values([to_bytes(one) for one in keys], to_bytes(at))
+        return [None if one is None else to_text(one) for one in found]
 
     return {
         "events.values": values,
@@ -62,22 +61,24 @@ class RemoteEvents:
 
     async def hash_of(self, number: int) -> bytes:
         """Return the hash of the block at a height of the best branch."""
-        return _bytes(await self._remote.call("events.hash_of", number))
+        return to_bytes(await self._remote.call("events.hash_of", number))
 
     async def block(self, block_hash: bytes) -> EventBlock:
         """Return a block with the pallet's events, decoded."""
         number, found, parent, at_s, wires = await self._remote.call(
-            "events.block", _text(block_hash)
+            "events.block", to_text(block_hash)
         )
         events = tuple(
             PalletEvent(position, name, _fields(fields)) for position, name, fields in wires
         )
-        return EventBlock(number, _bytes(found), _bytes(parent), at_s, events)
+        return EventBlock(number, to_bytes(found), to_bytes(parent), at_s, events)
 
     async def values(self, keys: Sequence[bytes], at: bytes) -> list[bytes | None]:
         """Return what lies under each key at a block, None where nothing does."""
-        found = await self._remote.call("events.values", [_text(one) for one in keys], _text(at))
-        return [None if one is None else _bytes(one) for one in found]
+        found = await self._remote.call(
+            "events.values", [to_text(one) for one in keys], to_text(at)
+        )
+        return [None if one is None else to_bytes(one) for one in found]
 
     async def limits(self) -> JoinLimits:
         """Return what the runtime in force says that bounds every join."""
@@ -85,30 +86,23 @@ class RemoteEvents:
 
 
 def _ref_wire(ref: BlockRef) -> list[Any]:
-    return [ref.number, _text(ref.hash)]
+    return [ref.number, to_text(ref.hash)]
 
 
 def _ref(wire: list[Any]) -> BlockRef:
-    return BlockRef(wire[0], _bytes(wire[1]))
+    return BlockRef(wire[0], to_bytes(wire[1]))
 
 
 def _fields_wire(event: PalletEvent) -> dict[str, Any]:
     """Return the fields as JSON: bytes as a list of one text."""
     return {
-        name: [_text(value)] if isinstance(value, bytes) else value
+        name: [to_text(value)] if isinstance(value, bytes) else value
         for name, value in event.fields.items()
     }
 
 
 def _fields(wire: dict[str, Any]) -> dict[str, Any]:
     return {
-        name: _bytes(value[0]) if isinstance(value, list) else value for name, value in wire.items()
+        name: to_bytes(value[0]) if isinstance(value, list) else value
+        for name, value in wire.items()
     }
-
-
-def _text(data: bytes) -> str:
-    return base64.b64encode(data).decode()
-
-
-def _bytes(text: str) -> bytes:
-    return base64.b64decode(text, validate=True)

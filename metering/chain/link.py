@@ -1,11 +1,11 @@
-"""The chain's port over a unix socket: the settler process serves it, control asks it.
+"""The link between control and the settler process: named operations over a unix socket.
 
 A frame is a u32 length, big-endian, and that many bytes of JSON; bytes are base64. A request is
 ``{"v": 1, "id": n, "op": name, "args": [...]}``, its answer ``{"id": n, "ok": value}`` or
 ``{"id": n, "error": [class, text, detail]}``, in any order. Who breaks a bound or the version loses
 the connection. A peer that dies costs `ChainUnavailableError`: ask again.
 
-Other services of the settler process join by a name in the table of operations.
+What is said over it is in the files that end in ``_wire``.
 """
 
 from __future__ import annotations
@@ -20,23 +20,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
-from uuid import UUID
 
 import structlog
 
 from metering import errors
 from metering.errors import BatchTooLargeError, ChainError, ChainUnavailableError, MeteringError
-from metering.ports import (
-    BatchOutcome,
-    Chain,
-    ChainLimits,
-    ChainSettled,
-    Fate,
-    Finding,
-    InFlight,
-    Look,
-)
-from metering.units import AccountId, EntryKey
 
 SOCKET: Final = "chain.sock"
 """Its file name, in the run directory."""
@@ -55,50 +43,6 @@ Operation = Callable[..., Awaitable[Any]]
 """Takes JSON values, returns one."""
 
 _log = structlog.get_logger(room="settlement")
-
-
-def chain_operations(chain: Chain) -> dict[str, Operation]:
-    """Return the operations of a chain, by name."""
-
-    async def limits() -> Any:
-        found = await chain.limits()
-        return [found.entries_max, found.in_flight_max]
-
-    async def sign(seq: int, batch_hash: str, entries: str, alive: list[str]) -> Any:
-        signed = await chain.sign(
-            seq, _bytes(batch_hash), _bytes(entries), [_bytes(one) for one in alive]
-        )
-        return _text(signed)
-
-    async def submit(signed: str) -> Any:
-        await chain.submit(_bytes(signed))
-
-    async def look(flights: list[list[Any]]) -> Any:
-        asked = [
-            InFlight(seq, _bytes(hashed), None if signed is None else _bytes(signed))
-            for seq, hashed, signed in flights
-        ]
-        return _look_wire(await chain.look(asked))
-
-    async def last_settled() -> Any:
-        return await chain.last_settled()
-
-    async def settled(keys: list[Any], at: str | None) -> Any:
-        asked = [_key(one) for one in keys]
-        found = await chain.settled(asked, None if at is None else _bytes(at))
-        if found is None:
-            return None
-        ticks = [[index, found.ticks[key]] for index, key in enumerate(asked) if key in found.ticks]
-        return [_text(found.at), found.last_seq, ticks]
-
-    return {
-        "limits": limits,
-        "sign": sign,
-        "submit": submit,
-        "look": look,
-        "last_settled": last_settled,
-        "settled": settled,
-    }
 
 
 class RemoteServer:
@@ -142,7 +86,8 @@ class RemoteServer:
             while True:
                 request = await _read(reader)
                 if len(answers) >= REQUESTS_MAX:
-                    raise ValueError(f"more than {REQUESTS_MAX} requests at once")
+                    _log.warning("settlement.link.refused", error="too many requests at once")
+                    break
                 answer = asyncio.create_task(self._answer(request, writer))
                 answers.add(answer)
                 answer.add_done_callback(answers.discard)
@@ -162,24 +107,28 @@ class RemoteServer:
     async def _answer(self, request: dict[str, Any], writer: asyncio.StreamWriter) -> None:
         number = request["id"]
         try:
-            if request["v"] != VERSION:
-                raise ChainUnavailableError(
-                    f"control speaks version {request['v']} of the link, the settler {VERSION}"
-                )
-            operation = self._operations.get(request["op"])
-            if operation is None:
-                raise ChainUnavailableError(f"the settler knows no operation {request['op']}")
+            operation = self._operation(request)
             answer: dict[str, Any] = {"id": number, "ok": await operation(*request["args"])}
         except MeteringError as error:
             detail = error.entries_max if isinstance(error, BatchTooLargeError) else None
             answer = {"id": number, "error": [type(error).__name__, str(error), detail]}
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 -- a fault of ours must not leave control waiting
             _log.exception("settlement.link.failed", op=request.get("op"))
             text = f"the settler failed: {type(error).__name__}"
             answer = {"id": number, "error": ["ChainUnavailableError", text, None]}
         with contextlib.suppress(OSError):
             writer.write(_frame(answer))
             await writer.drain()
+
+    def _operation(self, request: dict[str, Any]) -> Operation:
+        if request["v"] != VERSION:
+            raise ChainUnavailableError(
+                f"control speaks version {request['v']} of the link, the settler {VERSION}"
+            )
+        operation = self._operations.get(request["op"])
+        if operation is None:
+            raise ChainUnavailableError(f"the settler knows no operation {request['op']}")
+        return operation
 
 
 class Remote:
@@ -282,100 +231,6 @@ class Remote:
                 future.set_exception(ChainUnavailableError(reason))
 
 
-class RemoteChain:
-    """A `metering.ports.Chain` at the other end of a `Remote`."""
-
-    def __init__(self, remote: Remote) -> None:
-        self._remote = remote
-
-    async def limits(self) -> ChainLimits:
-        """Return what the chain takes."""
-        return ChainLimits(*await self._remote.call("limits"))
-
-    async def sign(
-        self, seq: int, batch_hash: bytes, entries: bytes, alive: Sequence[bytes] = ()
-    ) -> bytes:
-        """Return the bytes to submit. No effect outside."""
-        signed = await self._remote.call(
-            "sign", seq, _text(batch_hash), _text(entries), [_text(one) for one in alive]
-        )
-        return _bytes(signed)
-
-    async def submit(self, signed: bytes) -> None:
-        """Hand the bytes over."""
-        await self._remote.call("submit", _text(signed))
-
-    async def look(self, flights: Sequence[InFlight]) -> Look:
-        """Return what finalized state says of batches, all read at one finalized block."""
-        asked = [
-            [one.seq, _text(one.hash), None if one.signed is None else _text(one.signed)]
-            for one in flights
-        ]
-        return _look(await self._remote.call("look", asked))
-
-    async def last_settled(self) -> int:
-        """Return the highest finalized sequence number of this operator, 0 before the first."""
-        return int(await self._remote.call("last_settled"))
-
-
-    async def settled(
-        self, keys: Sequence[EntryKey], at: bytes | None = None
-    ) -> ChainSettled | None:
-        """Return what the chain itself keeps of entries."""
-        asked = [[one.stream.hex, one.account.hex(), one.join, one.version] for one in keys]
-        found = await self._remote.call("settled", asked, None if at is None else _text(at))
-        if found is None:
-            return None
-        block, last_seq, ticks = found
-        return ChainSettled(
-            _bytes(block), last_seq, {keys[index]: count for index, count in ticks}
-        )
-
-
-def _key(wire: list[Any]) -> EntryKey:
-    stream, account, join, version = wire
-    return EntryKey(UUID(hex=stream), AccountId(bytes.fromhex(account)), join, version)
-
-
-def _look_wire(look: Look) -> list[Any]:
-    return [
-        look.finalized,
-        look.best,
-        look.last_settled,
-        [
-            [
-                one.seq,
-                one.fate.value,
-                None
-                if one.outcome is None
-                else [
-                    one.outcome.seq,
-                    _text(one.outcome.hash),
-                    one.outcome.refused,
-                    one.outcome.finalized_at,
-                ],
-                one.reason,
-                one.is_in_block,
-            ]
-            for one in look.findings
-        ],
-    ]
-
-
-def _look(wire: Any) -> Look:
-    finalized, best, last_settled, findings = wire
-    return Look(finalized, best, last_settled, tuple(_finding(*one) for one in findings))
-
-
-def _finding(seq: int, fate: str, outcome: Any, reason: str, is_in_block: bool) -> Finding:
-    said = None
-    if outcome is not None:
-        number, hashed, refused, finalized_at = outcome
-        pairs = tuple((index, why) for index, why in refused)
-        said = BatchOutcome(number, _bytes(hashed), pairs, finalized_at)
-    return Finding(seq, Fate(fate), said, reason, is_in_block)
-
-
 def _error(name: str, text: str, detail: Any) -> MeteringError:
     kind = getattr(errors, name, None)
     if kind is BatchTooLargeError:
@@ -406,9 +261,15 @@ def _frame(value: dict[str, Any]) -> bytes:
     return _HEAD.pack(len(raw)) + raw
 
 
-def _text(data: bytes) -> str:
+def to_text(data: bytes) -> str:
+    """Return bytes as they stand in a frame."""
     return base64.b64encode(data).decode()
 
 
-def _bytes(text: str) -> bytes:
+def to_bytes(text: str) -> bytes:
+    """Return the bytes that a frame holds.
+
+    Raises:
+        ValueError: If it holds none.
+    """
     return base64.b64decode(text, validate=True)
