@@ -14,6 +14,7 @@ from metering.book.cuts import CutRows
 from metering.book.engine import open_engine
 from metering.book.escrow import EscrowRows
 from metering.book.held_calls import HeldCallRows
+from metering.book.joins import JoinRows
 from metering.book.journal_rows import JournalRows
 from metering.book.postings import PostingRows
 from metering.book.receipts import ReceiptRows
@@ -28,6 +29,7 @@ class Book(
     StreamRows,
     ViewerRows,
     EscrowRows,
+    JoinRows,
     HeldCallRows,
     CutRows,
     UnbilledRows,

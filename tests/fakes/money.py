@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from metering import keys
 from metering.book.book import Book
-from metering.book.escrow import _join
+from metering.book.joins import take_joins
 from metering.book.records import StreamRecord
 from metering.chain.escrow import EventBlock, PalletEvent, join_events
 from metering.units import AccountId, Asset, EntryKey, Planck
@@ -71,7 +71,7 @@ def know_joins(house: House) -> None:
         for place, who in enumerate(house.accounts)
     )
     with house.book._writing() as connection:
-        _join(connection, join_events(EventBlock(1, b"1", b"0", now_s, joined)))
+        take_joins(connection, join_events(EventBlock(1, b"1", b"0", now_s, joined)))
 
 
 async def inline(call: Callable[[], T]) -> T:
