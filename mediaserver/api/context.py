@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -40,11 +41,17 @@ class EscrowDoor(Protocol):
     async def deposit(self, account: AccountId, planck: Planck, key: str) -> bool:
         """Put planck in the escrow of a viewer whose key we hold, once; False when it was there."""
 
-    async def join(self, account: AccountId, stream: UUID, price: Planck, max_spend: int) -> None:
-        """Join a stream for a viewer whose key we hold."""
+    def join(
+        self, account: AccountId, stream: UUID, price: Planck, max_spend: int
+    ) -> asyncio.Task[None]:
+        """Begin to join a stream for a viewer whose key we hold; the task ends with finality."""
 
-    async def wait_moved(self, timeout_s: float) -> bool:
-        """Wait until anything of the chain has changed; False when it did not in time."""
+    @property
+    def moves(self) -> int:
+        """Return how often anything that `standing` says may have changed."""
+
+    async def wait_moved(self, moves: int, timeout_s: float) -> bool:
+        """Wait until `moves` is not what it was; False when it still is after `timeout_s`."""
 
 
 class ChainDoor(Protocol):

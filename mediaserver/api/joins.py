@@ -6,6 +6,7 @@ whose key the server holds, it joins for them.
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,8 +18,8 @@ from metering.book.records import Standing, StreamRecord
 from metering.errors import ChainUnavailableError, ExtrinsicRejectedError
 from metering.units import AccountId, Planck, account_text
 
-SEEN_S: Final = 10.0
-"""A join that is final is seen by the follower within a second or two."""
+JOINED_S: Final = 25.0
+"""A join is in a block after 6 to 12 s and seen a second or two later; a client waits 30 s."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,24 +82,29 @@ async def _joined(
     stream: StreamRecord,
     planck: Planck,
 ) -> Standing:
-    """Join for a viewer whose key we hold; return how they stand then."""
+    """Join for a viewer whose key we hold; return how they stand once a block has it."""
     limit = int(shared.settings.price.stream_limit_planck)
+    joining = escrow.join(account, stream.id, planck, limit)
     try:
-        await escrow.join(account, stream.id, planck, limit)
+        async with asyncio.timeout(JOINED_S):
+            while True:
+                moves = escrow.moves
+                standing = await escrow.standing(account, stream.id)
+                if not missing(standing, planck):
+                    return standing
+                if joining.done():
+                    joining.result()
+                await escrow.wait_moved(moves, JOINED_S)
     except ExtrinsicRejectedError as error:
         raise ApiError(
             409,
             "Not joined",
             f"{error}; is the stream registered on the chain? see `vilokanam stream register`",
         ) from error
-    # The follower may have told of it before we ask.
-    for timeout_s in (0.0, SEEN_S / 2, SEEN_S / 2):
-        if timeout_s:
-            await escrow.wait_moved(timeout_s)
-        standing = await escrow.standing(account, stream.id)
-        if not missing(standing, planck):
-            return standing
-    raise ChainUnavailableError("the join is on the chain and not seen here yet; try again")
+    except TimeoutError as error:
+        raise ChainUnavailableError(
+            f"{stream.slug} is being joined, and no block has it after {JOINED_S:.0f} s: try again"
+        ) from error
 
 
 def _problem(  # noqa: PLR0917 -- all that its words name

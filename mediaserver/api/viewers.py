@@ -155,7 +155,10 @@ async def _deposit_on_chain(
     total = await shared.book.call(lambda book: book.total_deposits(account))
     deadline_ms = shared.clock.now_ms() + BOOKED_MS
     while is_new and total == before and (left_ms := deadline_ms - shared.clock.now_ms()) > 0:
-        await escrow.wait_moved(left_ms / 1000)
+        moves = escrow.moves
+        total = await shared.book.call(lambda book: book.total_deposits(account))
+        if total == before:
+            await escrow.wait_moved(moves, left_ms / 1000)
         total = await shared.book.call(lambda book: book.total_deposits(account))
     return Deposit(is_new=is_new, total_planck=total), total > before or not is_new
 

@@ -7,7 +7,7 @@ purse reads both under it, so a deposit that turns from provisional to final is 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from itertools import islice
 from typing import Final, Protocol
@@ -30,7 +30,7 @@ from metering.chain.events_wire import RemoteEvents
 from metering.chain.follow import Changed, Follower
 from metering.chain.link import Remote
 from metering.derive import frozen_units, whole_units
-from metering.errors import BookError, StoreUnavailableError
+from metering.errors import BookError, MeteringError, StoreUnavailableError
 from metering.keys import KeyPair
 from metering.units import AccountId, Planck, SessionId, Units
 
@@ -150,6 +150,8 @@ class Escrow:
         self._gone: dict[tuple[UUID, AccountId, int], Join] = {}
         self._work = asyncio.Event()
         self._moved = asyncio.Condition()
+        self._moves = 0
+        self._joining: dict[JoinKey, asyncio.Task[None]] = {}
 
     @property
     def overlay(self) -> Overlay | None:
@@ -285,15 +287,41 @@ class Escrow:
         """Put planck in the escrow of a viewer whose key we hold; see `Custody.deposit`."""
         return await self._custody.deposit(account, planck, key)
 
-    async def join(self, account: AccountId, stream: UUID, price: Planck, max_spend: int) -> None:
-        """Join a stream for a viewer whose key we hold; see `Custody.join`."""
-        await self._custody.join(account, stream, price, max_spend)
+    def join(
+        self, account: AccountId, stream: UUID, price: Planck, max_spend: int
+    ) -> asyncio.Task[None]:
+        """Begin to join a stream for a viewer whose key we hold; see `Custody.join`.
 
-    async def wait_moved(self, timeout_s: float) -> bool:
-        """Wait until the follower told of any change; False when it did not in time."""
+        The task ends when the join is final. The viewer need not wait for that: `standing` knows
+        it as soon as it is in a block. Asked again meanwhile, the same task is returned: a second
+        join would end the first.
+        """
+        key = stream, account
+        task = self._joining.get(key)
+        if task is None:
+            work = self._custody.join(account, stream, price, max_spend)
+            task = self._joining[key] = asyncio.create_task(self._join(key, work))
+            # Its error is logged: nobody may be left who asks for it.
+            task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return task
+
+    async def close(self) -> None:
+        """Give up what is under way: calls that are written are made after the next start."""
+        tasks = list(self._joining.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    @property
+    def moves(self) -> int:
+        """Return how often anything that `standing` says may have changed."""
+        return self._moves
+
+    async def wait_moved(self, moves: int, timeout_s: float) -> bool:
+        """Wait until `moves` is not what it was; False when it still is after `timeout_s`."""
         try:
             async with asyncio.timeout(timeout_s), self._moved:
-                await self._moved.wait()
+                await self._moved.wait_for(lambda: self._moves != moves)
         except TimeoutError:
             return False
         return True
@@ -313,8 +341,23 @@ class Escrow:
         self._keys |= dict.fromkeys(changed.joins)
         self._gone |= {(one.stream, one.account, one.number): one for one in changed.gone}
         self._work.set()
+        await self._move()
+
+    async def _move(self) -> None:
         async with self._moved:
+            self._moves += 1
             self._moved.notify_all()
+
+    async def _join(self, key: JoinKey, work: Awaitable[None]) -> None:
+        try:
+            await work
+        except MeteringError as error:
+            # Whoever asked is told too, unless they went on with a join that was not final then.
+            _log.warning("escrow.join.failed", stream_id=key[0].hex, error=str(error))
+            raise
+        finally:
+            del self._joining[key]
+            await self._move()
 
     async def _tell_gone(self, store: EscrowStore, joins: Sequence[Join]) -> None:
         limits = self.follower.limits

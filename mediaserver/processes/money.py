@@ -193,6 +193,8 @@ class Money:
         finally:
             self._is_ready = False
             await end_tasks(self._following)
+            if self._escrow is not None:
+                await self._escrow.close()
             await self._settlement.close()
             if self._store is not None:
                 await self._store.close()

@@ -54,6 +54,7 @@ class Clerk:
         *,
         depends: tuple[bytes, ...] = (),
         unless: Callable[[Reading], bool] | None = None,
+        must_be_final: bool = True,
     ) -> int:
         """Make a call and wait until it is final; return the number of its block.
 
@@ -62,6 +63,7 @@ class Clerk:
             call: What.
             depends: Storage keys that decide whether it is still to be done.
             unless: Told what lies there; True when there is nothing left to do. Then 0 is returned.
+            must_be_final: False: it is enough that `unless` says so at the best block.
 
         Raises:
             ExtrinsicRejectedError: The chain refuses it, and why.
@@ -78,6 +80,10 @@ class Clerk:
         try:
             async with asyncio.timeout(self._wait_s):
                 while True:
+                    if not must_be_final and unless is not None:
+                        seen = await self.desk.read(depends, key.account, best=True)
+                        if unless(seen):
+                            return 0
                     verdict = await self.desk.verdict(draft, sent)
                     if verdict.was is not Was.WAITING:
                         break

@@ -48,7 +48,8 @@ class Custody:
         book: The book.
         off_loop: Its thread.
         operator: Pays what an account lacks, and is the escrow's.
-        float_planck: What an account is given for its fees and its existence.
+        float_planck: What an account is given for its fees and its existence; half of it must do
+            for one call.
         now_ms: Unix time.
     """
 
@@ -176,17 +177,23 @@ class Custody:
                 return
 
     async def _fund(self, account: AccountId, planck: Planck) -> None:
-        """Give an account what it lacks, from the operator's."""
-        need = planck + self._float
+        """Give an account what it lacks, from the operator's.
+
+        A viewer waits, so what is in the best block is enough, and it is given for several calls:
+        it is filled up only when half of its float is gone.
+        """
         key = storage.account_key(account)
-        free = await self._clerk.free(account)
-        if free >= need:
+        reading = await self._clerk.desk.read([key], best=True)
+        free = _free(reading.values[0])
+        if free >= planck + self._float // 2:
             return
+        need = planck + self._float
         await self._clerk.do(
             self._operator,
             calls.transfer(account, need - free),
             depends=(key,),
             unless=lambda reading: _free(reading.values[0]) >= need,
+            must_be_final=False,
         )
 
     async def _is_used(self, account: AccountId, nonce: int) -> bool:

@@ -152,6 +152,27 @@ async def test_a_viewer_without_a_wallet_pays_in_joins_and_watches(server):
     assert report["is_chain_read"]
 
 
+async def test_a_first_frame_does_not_wait_for_finality(server):
+    """Finality stands still: a token comes all the same, two asked at once make one join."""
+    stream = await server.stream()
+    await server.registered(stream)
+    ann = await server.viewer(planck=str(300 * PRICE))
+    who = parse_account(ann["account"])
+    server.world.stall()
+    stalled = server.world.forks.finalized
+
+    first, second = await asyncio.gather(server.mint(), server.mint())
+    now = int(time.time())
+    async with claims_of(server) as claims:
+        answer = await claims.claim(claim(ann["account"], stream, first["session"], now - 200))
+
+    assert server.world.forks.finalized == stalled
+    assert answer.verdict is Verdict.GRANTED
+    assert first["session"] != second["session"]
+    key = storage.last_join_key(UUID(stream["id"]), who)
+    assert server.world.forks.head.values[key] == 1
+
+
 async def test_a_wallet_is_told_what_it_lacks_step_by_step(server):
     """402 without escrow, 403 without a join, 402 with caps below the price, then a token."""
     stream = await server.stream()
