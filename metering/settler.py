@@ -1,5 +1,7 @@
 """Drives batches, a few in flight: book -> chain -> book. settlement.py says what comes next.
 
+sealer.py makes them, exposure.py adds up what is not final.
+
 Every act may be cut off by a crash; the next turn looks at finalized state first and repeats.
 Order: sealed bytes are written, then signed bytes are written, then they are sent; the outcome is
 written with its ledger postings in one transaction; only then is Redis told to forget.
@@ -31,19 +33,22 @@ from metering.errors import (
     OutcomeUnknownError,
     RuntimeUnsupportedError,
 )
+from metering.exposure import Exposure
 from metering.keys import KeyPair
 from metering.lease import Lease, NoLease
-from metering.ports import Chain, ChainLimits, Fate, Finding, InFlight, Look
+from metering.ports import Chain, Fate, Finding, InFlight, Look
 from metering.progress import Progress
+from metering.sealer import Sealer
 from metering.settings import ChainSettings
 from metering.settlement import Action, BatchState, Said, action, advance
 from metering.trouble import Trouble
+from metering.units import Planck
 
 RECEIPT_WAIT_MS: Final = 600_000
 """One receipt per viewer and stream in ten minutes: each is kept for ever, some 400 bytes."""
 
-EXPOSURE_PERIOD_MS: Final = 10_000
-"""A cut period: what is booked changes no faster. So often an idle chain is looked at too."""
+IDLE_LOOK_MS: Final = 10_000
+"""So often a chain is looked at of which nothing is asked: whether it is there."""
 
 _log = structlog.get_logger(room="settlement")
 
@@ -62,7 +67,7 @@ class _Flight:
 
 
 class Settler:
-    """Seals, signs, sends and closes batches.
+    """Has batches sealed, signs, sends and closes them.
 
     Args:
         book: The book.
@@ -99,7 +104,6 @@ class Settler:
         self._book = book
         self._off_loop = off_loop
         self._chain = chain
-        self._settings = settings
         self._now_ms = now_ms
         self._operator = operator
         self._forget = forget
@@ -108,11 +112,10 @@ class Settler:
         self._lease: Lease = lease or NoLease()
         self._adopted = adopted
         self._token = 0
-        self._measured_ms = 0
         self._looked_ms = 0
-        self._is_exposed = False
-        self._entries_max: int | None = None
-        self._limits = ChainLimits(None, 1)
+        alarm = Planck(int(settings.exposure_alarm_planck))
+        self._exposure = Exposure(book, off_loop, alarm)
+        self._sealer = Sealer(book, off_loop, chain, settings, now_ms)
         self._away = Trouble()
         self._failing = Trouble()
         self.progress = Progress()
@@ -148,13 +151,14 @@ class Settler:
             SubmitterLostError: Another settler holds the operator's key.
         """
         await self._hold()
-        await self._measure()
+        await self._exposure.look(self._now_ms())
+        self.progress.exposure_planck = self._exposure.planck
         await self._ask_limits()
-        room = self._limits.in_flight_max
+        room = self._sealer.limits.in_flight_max
         batches = await at(Step.READ_OPEN, self._off_loop(lambda: self._book.open_batches(room)))
         if not batches:
             await self._tidy()
-        if len(batches) < room and await self._seal(is_due=is_due):
+        if len(batches) < room and await self._sealer.seal(is_due=is_due):
             batches = await at(
                 Step.READ_OPEN, self._off_loop(lambda: self._book.open_batches(room))
             )
@@ -182,47 +186,11 @@ class Settler:
             await at(Step.LEASE, self._off_loop(lambda: self._book.fence(token)))
             self._token = token
 
-    async def _measure(self) -> None:
-        """Add up the exposure now and then; tell when it crosses its threshold, either way."""
-        now_ms = self._now_ms()
-        if 0 <= now_ms - self._measured_ms < EXPOSURE_PERIOD_MS:
-            return
-        self._measured_ms = now_ms
-        _, planck = await at(Step.EXPOSURE, self._off_loop(self._book.exposure))
-        self.progress.exposure_planck = planck
-        alarm = int(self._settings.exposure_alarm_planck)
-        is_high = 0 < alarm <= planck
-        if is_high and not self._is_exposed:
-            _log.error("settlement.exposure.high", planck=str(planck), alarm_planck=str(alarm))
-        elif self._is_exposed and not is_high:
-            _log.info("settlement.exposure.normal", planck=str(planck), alarm_planck=str(alarm))
-        self._is_exposed = is_high
-
     async def _ask_limits(self) -> None:
-        """Ask what the chain takes; while it is away, what it last said holds."""
         try:
-            self._limits = await at(Step.READ_LIMITS, self._chain.limits())
+            await self._sealer.learn()
         except _UNFIT as error:
             self._tell_away(error, None)
-
-    async def _seal(self, *, is_due: bool | None) -> bool:
-        """Seal what waits, if it is time; return True when anything was."""
-        now_ms = self._now_ms()
-        if is_due is None:
-            last_ms = await at(Step.READ_CLOCK, self._off_loop(self._book.last_sealed_ms))
-            is_due = now_ms - last_ms >= self._settings.batch_period_s * 1000
-        if not is_due:
-            return False
-        entries_max = self._bound()
-        sealed = await at(Step.SEAL, self._off_loop(lambda: self._book.seal(now_ms, entries_max)))
-        for batch in sealed:
-            _log.info("settlement.batch.sealed", batch_id=batch.seq, entries=batch.entry_count)
-        return bool(sealed)
-
-    def _bound(self) -> int:
-        """Return how many entries a new batch may have."""
-        bounds = (self._settings.batch_entries_max, self._limits.entries_max, self._entries_max)
-        return min(one for one in bounds if one is not None)
 
     async def _flight(self, batch: BatchRecord) -> _Flight:
         """Return a batch with the signed bytes that may still take effect."""
@@ -239,9 +207,8 @@ class Settler:
         )
 
     async def _idle(self) -> None:
-        """Look at the chain now and then though nothing is asked of it: whether it is there."""
         now_ms = self._now_ms()
-        if not 0 <= now_ms - self._looked_ms < EXPOSURE_PERIOD_MS:
+        if not 0 <= now_ms - self._looked_ms < IDLE_LOOK_MS:
             self._looked_ms = now_ms
             await self._look(())
 
@@ -384,24 +351,13 @@ class Settler:
 
     async def _split(self, flights: Sequence[_Flight], error: BatchTooLargeError) -> None:
         """Seal what no block takes in smaller batches, once nothing behind it is alive."""
-        self._entries_max = min(error.entries_max, self._entries_max or error.entries_max)
+        self._sealer.narrow(error)
         first = flights[0].batch.seq
         if any(one.signed is not None for one in flights):
             # They leave a gap behind this one, so they fail or expire; their numbers are needed.
             self._tell_away(error, first)
             return
-        bound, now_ms, token = self._bound(), self._now_ms(), self._token
-        new = await at(
-            Step.SPLIT,
-            self._off_loop(lambda: self._book.split(first, bound, now_ms, token)),
-        )
-        _log.warning(
-            "settlement.batch.split",
-            batch_id=first,
-            batches=len(new),
-            entries_max=bound,
-            reason=str(error),
-        )
+        await self._sealer.split(first, self._token, str(error))
 
     async def _note(self, flight: _Flight, state: BatchState) -> None:
         seq, now_ms, trouble, token = flight.batch.seq, self._now_ms(), flight.trouble, self._token

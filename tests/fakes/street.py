@@ -131,14 +131,20 @@ class Street:
         chosen = {"era_blocks": 64, "in_flight_max": 4, **options}
         return PalletChain(node, OPERATOR, **chosen)
 
-    def settler(self, book: Book | None = None, **options: Any) -> Settler:
+    def settler(
+        self, book: Book | None = None, *, exposure_alarm_planck: str = "0", **options: Any
+    ) -> Settler:
         """Return a settler over a book, this street's by default."""
         its = book or self.house.book
         return Settler(
             its,
             inline,
             self.chain(**options),
-            settings=ChainSettings(batch_period_s=1, batch_entries_max=2),
+            settings=ChainSettings(
+                batch_period_s=1,
+                batch_entries_max=2,
+                exposure_alarm_planck=exposure_alarm_planck,
+            ),
             now_ms=self.house.clock,
             operator=OPERATOR,
             forget=lambda: forget(its),

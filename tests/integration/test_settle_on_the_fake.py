@@ -15,7 +15,6 @@ from metering.chain import storage
 from metering.chain.fake.faults import RATES
 from metering.errors import MeteringError
 from metering.ledger import Holder, Role
-from metering.settings import ChainSettings
 from metering.settlement import BatchState
 from metering.units import Asset
 from tests.fakes.money import OPERATOR, PRICE, know_joins
@@ -111,10 +110,7 @@ async def test_a_stall_of_finality_settles_nothing_and_then_everything():
 async def test_the_alarm_of_the_exposure_rises_and_goes(capsys):
     """An operator is told when more is unsettled than the threshold, and when it is over."""
     async with open_street(finality_blocks=0) as street:
-        settler = street.settler()
-        settler._settings = ChainSettings(
-            batch_period_s=1, batch_entries_max=2, exposure_alarm_planck=str(5 * PRICE)
-        )
+        settler = street.settler(exposure_alarm_planck=str(5 * PRICE))
         street.world.stall()
         street.watch(9)
         for _ in range(3):

@@ -409,4 +409,4 @@ async def test_the_limits_of_a_chain_that_is_away_are_the_last_it_said():
     assert await settler.turn(is_due=True) is Action.WAIT
 
     assert [one.entry_count for one in reversed(room.book.batches())] == [4, 2]
-    assert settler._limits == ChainLimits(4, 4)
+    assert settler._sealer.limits == ChainLimits(4, 4)

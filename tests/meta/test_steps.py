@@ -9,7 +9,14 @@ from metering.chain.steps import Step, at, set_hook
 
 ROOT = Path(__file__).resolve().parents[2]
 MADE = ("at(Step.", "step(Step.")
-FILES = ("metering/settler.py", "metering/chain/pallet_chain.py")
+FILES = (
+    "metering/settler.py",
+    "metering/sealer.py",
+    "metering/exposure.py",
+    "metering/chain/pallet_chain.py",
+)
+PARTS = ("self._sealer.", "self._exposure.")
+"""Of the settler: their files are looked at too."""
 
 
 def awaited(path: Path) -> list[ast.expr]:
@@ -25,7 +32,7 @@ def test_an_await_that_leaves_the_process_is_a_step(name) -> None:
     for value in awaited(ROOT / name):
         text = ast.unparse(value)
         is_own = text.startswith("self._") and text.partition("(")[0].count(".") == 1
-        if not is_own and not text.startswith((*MADE, "self.turn(", "asyncio.sleep(")):
+        if not is_own and not text.startswith((*MADE, *PARTS, "self.turn(", "asyncio.sleep(")):
             silent.append(text)
         # A port's method is no method of ours, though it hangs on self.
         if is_own and text.startswith(("self._chain(", "self._node(", "self._off_loop(")):

@@ -1,0 +1,110 @@
+"""Makes batches of what is booked: when it is time, and no larger than the chain takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import structlog
+
+from metering.book.book import Book
+from metering.book.thread import OffLoop
+from metering.chain.steps import Step, at
+from metering.errors import BatchTooLargeError
+from metering.ports import Chain, ChainLimits
+from metering.settings import ChainSettings
+
+_log = structlog.get_logger(room="settlement")
+
+
+class Sealer:
+    """Seals entries, and seals them again in smaller batches when a block does not take them.
+
+    Args:
+        book: The book.
+        off_loop: Its thread.
+        chain: Says what it takes.
+        settings: [chain].
+        now_ms: Unix time.
+
+    Attributes:
+        limits: What the chain last said that it takes.
+    """
+
+    def __init__(
+        self,
+        book: Book,
+        off_loop: OffLoop,
+        chain: Chain,
+        settings: ChainSettings,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self.limits = ChainLimits(None, 1)
+        self._book = book
+        self._off_loop = off_loop
+        self._chain = chain
+        self._settings = settings
+        self._now_ms = now_ms
+        self._entries_max: int | None = None
+
+    async def learn(self) -> None:
+        """Ask what the chain takes; while it is away, what it last said holds.
+
+        Raises:
+            ChainError: It is away, or cannot be used.
+        """
+        self.limits = await at(Step.READ_LIMITS, self._chain.limits())
+
+    async def seal(self, *, is_due: bool | None) -> bool:
+        """Seal what waits, if it is time; return True when anything was.
+
+        Args:
+            is_due: None: when `batch_period_s` is over.
+
+        Raises:
+            BookError: The book does not answer.
+        """
+        now_ms = self._now_ms()
+        if is_due is None:
+            last_ms = await at(Step.READ_CLOCK, self._off_loop(self._book.last_sealed_ms))
+            is_due = now_ms - last_ms >= self._settings.batch_period_s * 1000
+        if not is_due:
+            return False
+        bound = self._bound()
+        sealed = await at(Step.SEAL, self._off_loop(lambda: self._book.seal(now_ms, bound)))
+        for batch in sealed:
+            _log.info("settlement.batch.sealed", batch_id=batch.seq, entries=batch.entry_count)
+        return bool(sealed)
+
+    def narrow(self, error: BatchTooLargeError) -> None:
+        """Remember that no block takes more."""
+        self._entries_max = min(error.entries_max, self._entries_max or error.entries_max)
+
+    async def split(self, first: int, token: int, reason: str) -> None:
+        """Seal the batches from `first` on again, in smaller ones: nothing of them is alive.
+
+        Args:
+            first: Number of the one that is too large.
+            token: Of the submitter's lease.
+            reason: For the log.
+
+        Raises:
+            BookError: The book does not answer.
+            SubmitterLostError: Another settler holds the operator's key.
+        """
+        bound, now_ms = self._bound(), self._now_ms()
+        new = await at(
+            Step.SPLIT,
+            self._off_loop(lambda: self._book.split(first, bound, now_ms, token)),
+        )
+        _log.warning(
+            "settlement.batch.split",
+            batch_id=first,
+            batches=len(new),
+            entries_max=bound,
+            reason=reason,
+        )
+
+    def _bound(self) -> int:
+        """Return how many entries a new batch may have."""
+        bounds = (self._settings.batch_entries_max, self.limits.entries_max, self._entries_max)
+        return min(one for one in bounds if one is not None)
