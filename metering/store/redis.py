@@ -14,16 +14,16 @@ from typing import Any, Final, Self
 import redis.asyncio
 from redis.exceptions import RedisError
 
-from metering import pace, ticks
+from metering import ticks
 from metering.caps import JoinCaps
 from metering.errors import InvalidValueError, StoreRefusedError, StoreUnavailableError
 from metering.price import UNITS_MAX
 from metering.store import keys
 from metering.store.lines import cut_lines, pending_words, unbilled_ticks
 from metering.store.resp import Script
+from metering.store.shard_writer import ShardWriter, caps_fields
 from metering.store.state import SessionGrant, ShardMark, ShardState, StoreTotals, Unbilled
 from metering.units import (
-    HOUR_TICKS,
     SHARDS,
     AccountId,
     Cut,
@@ -38,7 +38,6 @@ _TIMEOUT_S: Final = 5.0
 _CONNECTIONS_MAX: Final = 8
 """Redis does one thing at a time: more would only wait there."""
 _OLDEST: Final = (6, 2)
-_KEEP_EXTRA_S: Final = 3600
 _SWEEP_COUNT: Final = 1000
 
 
@@ -52,9 +51,7 @@ class Store:
     def __init__(self, url: str, fsync: str, watched_hours: int, window_ms: int) -> None:
         self.run_id = ""
         self._fsync = fsync
-        self._watched_s = watched_hours * 3600
-        self._keep_ms = (self._watched_s + _KEEP_EXTRA_S) * 1000
-        self._cap = pace.cap_fifths(window_ms)
+        self._writer = ShardWriter(watched_hours, window_ms)
         self._swept_for = ""
         # Who finds all connections in use waits for one; the plain pool would fail at once.
         pool = redis.asyncio.BlockingConnectionPool.from_url(
@@ -150,8 +147,8 @@ class Store:
             grant.limit_units,
             grant.expires_ms,
             max_sessions,
-            self._keep_ms,
-            self._cap,
+            self._writer.keep_ms,
+            self._writer.pace_cap,
             *([1] if grant.is_capped else []),
         )
         return SessionId(int.from_bytes(ended, "big")) if ended else None
@@ -159,7 +156,9 @@ class Store:
     async def end_session(self, account: AccountId, session: SessionId, reason: str) -> bool:
         """End a session; True when it was live. `reason` is one word, shown by the live meter."""
         return bool(
-            await self._run("end_session", keys.session(account, session), reason, self._keep_ms)
+            await self._run(
+                "end_session", keys.session(account, session), reason, self._writer.keep_ms
+            )
         )
 
     async def set_deposits(self, account: AccountId, total_units: Units) -> Units:
@@ -195,7 +194,7 @@ class Store:
         async with _door():
             pipe = self._redis.pipeline(transaction=False)
             for caps in joins:
-                pipe.hset(keys.counts(caps.account, caps.stream), mapping=_caps_fields(caps))
+                pipe.hset(keys.counts(caps.account, caps.stream), mapping=caps_fields(caps))
             await pipe.execute()
 
     async def set_limits(
@@ -335,9 +334,7 @@ class Store:
         async with _door():
             now_s, micros = await self._redis.time()
             pipe = self._redis.pipeline(transaction=False)
-            self._write_purses(pipe, state, now_s // 86400)
-            self._write_watched(pipe, state, now_s)
-            self._write_sessions(pipe, state, now_s * 1000 + micros // 1000)
+            self._writer.write(pipe, state, now_s * 1000 + micros // 1000)
             await pipe.execute()
         cumulative = sum(count for _, count in state.cumulative)
         metered = cumulative + sum(ticks.count(line.runs) for line in state.pending)
@@ -429,75 +426,6 @@ class Store:
                 if cursor == 0:
                     return
 
-    def _write_purses(self, pipe: Any, state: ShardState, day: int) -> None:
-        for purse in state.purses:
-            key = keys.purse(purse.account)
-            given = purse.deposited_units + purse.provisional_units
-            pipe.hincrby(key, "b", given - purse.frozen_units - purse.spent_units)
-            pipe.hincrby(key, "d", purse.deposited_units)
-            if purse.provisional_units or purse.frozen_units:
-                more = {"v": int(purse.provisional_units), "z": int(purse.frozen_units)}
-                pipe.hset(key, mapping=more)
-            pipe.hincrby(key, f"u{day}", purse.day_spent_units)
-            pipe.hset(
-                key,
-                mapping={
-                    "m": int(purse.stream_limit_units),
-                    "y": int(purse.day_limit_units),
-                    "n": day,
-                },
-            )
-            for stream, units in purse.stream_spent:
-                pipe.hincrby(keys.counts(purse.account, stream), "u", units)
-        for entry, count in state.cumulative:
-            key = keys.counts(entry.account, entry.stream.bytes)
-            pipe.hset(key, f"{entry.join}:{entry.version}", count)
-        for join in state.joins:
-            number = join.caps.number
-            versions = b"".join(version.to_bytes(4, "big") for version in join.versions)
-            fields = {f"t{number}": join.ticks, f"v{number}": versions, f"a{number}": join.units}
-            key = keys.counts(join.caps.account, join.caps.stream)
-            pipe.hset(key, mapping={**_caps_fields(join.caps), **fields})
-
-    def _write_watched(self, pipe: Any, state: ShardState, now_s: int) -> None:
-        seen: dict[tuple[AccountId, bytes], ticks.Runs] = {}
-        found = [(w.account, w.stream, w.runs) for w in state.watched]
-        found += [(line.key.account, line.key.stream.bytes, line.runs) for line in state.pending]
-        for account, stream, runs in found:
-            seen[account, stream] = ticks.union(seen.get((account, stream), ()), runs)
-        for (account, stream), runs in seen.items():
-            for hour, bitmap in ticks.bitmaps(runs).items():
-                expires_s = (hour + 1) * HOUR_TICKS + self._watched_s + _KEEP_EXTRA_S
-                if expires_s > now_s:
-                    pipe.set(keys.watched(account, stream, hour), bitmap, exat=expires_s)
-
-    def _write_sessions(self, pipe: Any, state: ShardState, now_ms: int) -> None:
-        for grant in state.sessions:
-            self._write_session(pipe, grant, now_ms, {"s": keys.LIVE})
-            index = keys.sessions(grant.account, grant.stream)
-            pipe.sadd(index, grant.session.to_bytes(8, "big"))
-            pipe.pexpireat(index, grant.expires_ms + self._keep_ms)
-        for one in state.ended:
-            self._write_session(pipe, one.grant, now_ms, {"s": one.reason, "e": one.ended_ms})
-
-    def _write_session(
-        self, pipe: Any, grant: SessionGrant, now_ms: int, what: Mapping[str, bytes | str | int]
-    ) -> None:
-        key = keys.session(grant.account, grant.session)
-        pipe.hset(
-            key,
-            mapping={
-                "i": grant.stream,
-                "x": grant.expires_ms,
-                "j": grant.join,
-                "l": int(grant.limit_units),
-                "b": keys.SEAT.pack(self._cap, self._cap, now_ms, 0, 0),
-                **({"c": 1} if grant.is_capped else {}),
-                **what,
-            },
-        )
-        pipe.pexpireat(key, int(what.get("e", grant.expires_ms)) + self._keep_ms)
-
 
 @asynccontextmanager
 async def _door() -> AsyncIterator[None]:
@@ -505,10 +433,6 @@ async def _door() -> AsyncIterator[None]:
         yield
     except (RedisError, OSError) as error:
         raise StoreUnavailableError(f"Redis: {error}") from error
-
-
-def _caps_fields(caps: JoinCaps) -> dict[Any, Any]:
-    return {f"c{caps.number}": caps.packed, f"l{caps.number}": int(caps.spend_units)}
 
 
 def _is_derived(key: bytes | str) -> bool:
