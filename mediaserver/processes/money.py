@@ -20,6 +20,7 @@ from prometheus_client import Counter, Gauge
 
 from mediaserver import log
 from mediaserver.clock import Clock
+from mediaserver.processes.books_report import as_json
 from mediaserver.processes.escrow import Escrow
 from mediaserver.processes.settlement import Settlement
 from mediaserver.settings_tree import Settings
@@ -32,7 +33,7 @@ from metering.reconcile import reconcile
 from metering.recovery import Recovery, RecoveryPolicy, recover
 from metering.store.redis import Store
 from metering.trouble import Trouble
-from metering.units import AccountId, Units, account_text
+from metering.units import AccountId, Units
 
 WATCH_S: Final = 0.5
 """How often control looks whether the store is still the same."""
@@ -41,17 +42,6 @@ LAST_CUT_TIMEOUT_S: Final = 1.0
 APPLIED_PER_LOOK: Final = 200
 """Deposits told again between two looks: they take a tenth of the time, some 0.2 ms each."""
 _CANCEL_AGAIN_S: Final = 0.1
-_TOTALS: Final = (
-    "metered",
-    "settled",
-    "in_flight",
-    "pending",
-    "refused",
-    "planck",
-    "adopted",
-    "adopted_planck",
-)
-"""Of the books' rows, summed in a report."""
 
 T = TypeVar("T")
 
@@ -210,38 +200,7 @@ class Money:
             reads=self._escrow.reads if self._escrow else None,
             operator=self._escrow.operator if self._escrow else NOBODY,
         )
-        totals = {name: sum(getattr(row, name) for row in found.rows) for name in _TOTALS}
-        counted = dataclasses.asdict(found.counters)
-        return {
-            "is_balanced": found.is_balanced,
-            "is_store_read": store is not None,
-            "is_chain_read": found.is_chain_read,
-            "totals": {
-                **{name: str(value) for name, value in totals.items()},
-                **{name: str(value) for name, value in counted.items()},
-            },
-            "rows": [
-                {
-                    **dataclasses.asdict(row),
-                    "stream": str(row.stream),
-                    "account": account_text(row.account),
-                    "planck": str(row.planck),
-                    "adopted_planck": str(row.adopted_planck),
-                }
-                for row in found.rows
-            ],
-            "differences": [str(one) for one in found.differences],
-            "restores": [
-                {
-                    "found_ms": one.found_ms,
-                    "shards": one.shards,
-                    "forgiven_from": one.forgiven.first,
-                    "forgiven_to": one.forgiven.end,
-                    "lost_ticks": str(one.lost_ticks),
-                }
-                for one in found.restores
-            ],
-        }
+        return as_json(found, is_store_read=store is not None)
 
     async def _one_life(self) -> None:
         """Serve one life of the store, from its recovery until it is found to be another one."""
