@@ -33,9 +33,9 @@ from metering.chain.fake.world import World
 from metering.chain.node import Node
 from metering.chain.pallet_chain import PalletChain
 from metering.chain.scale import Hash, compact
+from metering.chain.substrate import read_metadata
 from metering.ports import Entry, Fate, InFlight
 from metering.units import AccountId, EntryKey
-from tests.fakes.runtime import FACTS
 
 ALICE: Final = keys.from_seed(
     bytes.fromhex("e5be9a5092b81bca64be81d212e7f2f9eba183bb7a90954f7b76361f6edb5c0a")
@@ -43,8 +43,11 @@ ALICE: Final = keys.from_seed(
 OPERATOR, CREATOR, VIEWER = (keys.from_seed(bytes([n]) * 32) for n in (1, 2, 3))
 STREAM: Final = UUID(int=7)
 UNIT: Final = 10**12
-BATCH_MAX: Final = 512
-"""MaxEntries of the development runtime."""
+METADATA: Final = bytes.fromhex(
+    (ROOT / "chain" / "artefacts" / "metadata.hex").read_text().strip().removeprefix("0x")
+)
+FACTS: Final = read_metadata(METADATA).facts("vilokanam", 100, 1, Hash(bytes(32)))
+BATCH_MAX: Final = FACTS.entries_max
 POLL_S: Final = 0.02
 BLOCK_MS: Final = 1000
 FINALITY_BLOCKS: Final = 2
@@ -117,8 +120,14 @@ def encoding(count: int, rounds: int) -> dict[str, Any]:
 def signing(rounds: int) -> dict[str, Any]:
     """Return what it takes to seal, hash, pack and sign one whole batch."""
     lines = [(one.key, one.cumulative) for one in entries(BATCH_MAX)]
-    zero = Hash(bytes(32))
-    terms = Terms(0, era_at(0, 64), zero, FACTS.spec_version, FACTS.tx_version, zero)
+    terms = Terms(
+        0,
+        era_at(0, 64),
+        FACTS.genesis,
+        FACTS.spec_version,
+        FACTS.tx_version,
+        FACTS.genesis,
+    )
 
     def whole() -> None:
         (batch,) = seal(lines, 1, BATCH_MAX)
@@ -213,8 +222,6 @@ async def in_chopsticks(rounds: int) -> dict[str, Any]:
 
 async def on_fake(rounds: int) -> dict[str, Any]:
     """Return the same on the fake node, whose blocks come by the clock."""
-    metadata = (ROOT / "chain" / "artefacts" / "metadata.hex").read_text().strip()
-    raw = bytes.fromhex(metadata.removeprefix("0x"))
     world = World(
         1,
         now_ms=int(time.time() * 1000),
@@ -222,7 +229,7 @@ async def on_fake(rounds: int) -> dict[str, Any]:
         funds={ALICE.account: 10**9 * UNIT},
     )
     async with (
-        FakeNode(world, raw, block_ms=BLOCK_MS) as fake,
+        FakeNode(world, METADATA, block_ms=BLOCK_MS) as fake,
         Node(fake.url, 10) as node,
     ):
         clerk = await set_up(node, ALICE, 4, has_batches=False)

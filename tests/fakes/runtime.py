@@ -29,7 +29,7 @@ FACTS = RuntimeFacts(
     errors={0: "AlreadySettled", 1: "SequenceGap", 2: "HashMismatch"},
     refusals=REFUSALS,
     extensions=EXTENSIONS,
-    constants={"MaxEntries": 2048, "TickBurst": 120, "TickRatePpm": 1_100_000},
+    constants={"MaxEntries": 512, "TickBurst": 120, "TickRatePpm": 1_100_000},
     pallets={0: "System", 1: "Timestamp", 4: "Balances", 7: "TickStream", 8: "Utility"},
     block_hash_count=4096,
 )
