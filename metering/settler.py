@@ -210,7 +210,11 @@ class Settler:
         now_ms = self._now_ms()
         if not 0 <= now_ms - self._looked_ms < IDLE_LOOK_MS:
             self._looked_ms = now_ms
-            await self._look(())
+            look = await self._look(())
+            given = await at(Step.READ_OPEN, self._off_loop(self._book.last_seq))
+            if look is not None and look.last_settled > given:
+                # This book is older than the chain: the next batch need not find that out.
+                await self._adopt()
 
     async def _look(self, flights: Sequence[_Flight]) -> Look | None:
         """Read finalized state: it alone decides. None when the chain is away."""
@@ -262,9 +266,10 @@ class Settler:
     async def _adopt(self) -> bool:
         """Take over what the chain has settled beyond this book; return True when it was done.
 
-        Its numbers are taken by other content: this book is older than the chain, as one that was
-        restored, or another settler used the key. Either way none of our bytes under those numbers
-        can take effect any more, and the chain's own counts say what did.
+        It has passed numbers that this book gave to other content, or not yet: the book is older
+        than the chain, as one that was restored, or another settler used the key. Either way none
+        of our bytes under those numbers can take effect any more, and the chain's own counts say
+        what did.
         """
         try:
             # At the block up to which the book has read events, it knows every join there is.

@@ -52,6 +52,11 @@ class OutboxRows(Rows):
             ).scalar_one()
         return newest or 0
 
+    def last_seq(self) -> int:
+        """Return the highest number that a batch of this book has, or that the chain had passed."""
+        with self._reading() as connection:
+            return last_seq(connection)
+
     def submitter_token(self) -> int:
         """Return the newest fencing token that the book has seen, 0 before the first."""
         with self._reading() as connection:
@@ -215,6 +220,12 @@ class OutboxRows(Rows):
 def passed_seq(connection: Connection) -> int:
     """Return the sequence number that the chain had passed when the book was found behind it."""
     return _meta_int(connection, _PASSED)
+
+
+def last_seq(connection: Connection) -> int:
+    """Return the highest number that is given: the next batch is numbered above."""
+    newest = connection.execute(select(func.max(schema.batches.c.seq))).scalar_one() or 0
+    return max(newest, passed_seq(connection))
 
 
 def set_passed_seq(connection: Connection, seq: int) -> None:

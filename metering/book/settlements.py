@@ -13,7 +13,7 @@ from metering.book.outbox import (
     OutboxRows,
     batch_of,
     insert_batches,
-    passed_seq,
+    last_seq,
     record_of,
     require_token,
 )
@@ -62,11 +62,9 @@ class SettlementRows(OutboxRows):
                     (key_of(row), row.booked)
                     for row in connection.execute(select(schema.entries).where(entries.refused > 0))
                 ]
-            last = connection.execute(select(func.max(schema.batches.c.seq))).scalar_one() or 0
-            last = max(last, passed_seq(connection))
             ahead = _ahead(connection)
             carried = [(key, count + ahead.get(key, 0)) for key, count in carried]
-            sealed = batch.seal(carried, last + 1, entries_max)
+            sealed = batch.seal(carried, last_seq(connection) + 1, entries_max)
             if not sealed:
                 return []
             insert_batches(connection, sealed, now_ms)
