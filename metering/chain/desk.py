@@ -75,7 +75,7 @@ class Desk:
             ChainUnavailableError: Try again.
         """
         head = await (self._node.best() if best else self._node.finalized())
-        values = [await self._node.raw(key, head.hash) for key in keys]
+        values = await self._node.raws(keys, head.hash)
         nonce = 0
         if account is not None:
             nonce = await self._nonce(account, head)

@@ -158,6 +158,16 @@ class Node:
         found = await self._result("state_getStorage", [_hex(key), _hex(at)])
         return None if found is None else bytes.fromhex(found[2:])
 
+    async def raws(self, keys: Sequence[bytes], at: Hash) -> list[bytes | None]:
+        """Return what lies under many storage keys at a block, in their order."""
+        found: dict[str, str | None] = {}
+        for start in range(0, len(keys), _KEYS_AT_ONCE):
+            some = [_hex(key) for key in keys[start : start + _KEYS_AT_ONCE]]
+            for block in await self._result("state_queryStorageAt", [some, _hex(at)]):
+                found.update(block["changes"])
+        raw = (found.get(_hex(key)) for key in keys)
+        return [None if one is None else bytes.fromhex(one[2:]) for one in raw]
+
     async def value(self, codec: Codec[T], key: bytes, at: Hash) -> T | None:
         """Return the value under a storage key at a block, None when nothing lies there.
 
@@ -177,21 +187,14 @@ class Node:
     async def values(
         self, codec: Codec[T], keys: Sequence[bytes], at: Hash
     ) -> tuple[T | None, ...]:
-        """Return what lies under many storage keys at a block, in their order.
+        """Return the values under many storage keys at a block, in their order.
 
         Raises:
             ChainUnavailableError: Also when the bytes are not what they should be.
         """
-        found: dict[str, str | None] = {}
-        for start in range(0, len(keys), _KEYS_AT_ONCE):
-            some = [_hex(key) for key in keys[start : start + _KEYS_AT_ONCE]]
-            for block in await self._result("state_queryStorageAt", [some, _hex(at)]):
-                found.update(block["changes"])
-        raw = [found.get(_hex(key)) for key in keys]
+        raw = await self.raws(keys, at)
         try:
-            return tuple(
-                None if one is None else codec.decode(bytes.fromhex(one[2:])) for one in raw
-            )
+            return tuple(None if one is None else codec.decode(one) for one in raw)
         except InvalidValueError as error:
             raise ChainUnavailableError(f"the node {self.url} has other values: {error}") from error
 

@@ -81,7 +81,7 @@ class NodeEvents:
 
     async def values(self, keys: Sequence[bytes], at: bytes) -> list[bytes | None]:
         """Return what lies under each key at a block, None where nothing does."""
-        return [await self._node.raw(key, Hash(at)) for key in keys]
+        return await self._node.raws(keys, Hash(at))
 
     async def limits(self) -> JoinLimits:
         """Return what the runtime in force says that bounds every join."""
