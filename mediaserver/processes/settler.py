@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterable
 
 from aiohttp import web
-from prometheus_client.core import REGISTRY, CounterMetricFamily, Metric
+from prometheus_client.core import REGISTRY, CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from mediaserver import log, metrics
@@ -33,18 +33,18 @@ from metering.errors import InvalidValueError
 _log = log.get("settler")
 
 
-class PoolAnswers(Collector):
-    """What the node's pool said to bytes handed over, by its words.
+class ChainCollector(Collector):
+    """What only this process hears of the node: its pool's words, the operator's money.
 
     Args:
-        chain: Counts them.
+        chain: Counts and remembers them.
     """
 
     def __init__(self, chain: PalletChain) -> None:
         self._chain = chain
 
     def collect(self) -> Iterable[Metric]:
-        """Return the one family."""
+        """Return the families; nothing of the operator's money before it was first read."""
         family = CounterMetricFamily(
             "metering_settlement_pool_answers",
             "Answers of the node's pool to signed bytes",
@@ -53,6 +53,12 @@ class PoolAnswers(Collector):
         for answer, count in sorted(self._chain.answers.items()):
             family.add_metric((answer,), count)
         yield family
+        if self._chain.free_planck is not None:
+            yield GaugeMetricFamily(
+                "metering_settlement_operator_free_planck",
+                "What the operator's account may spend on the chain",
+                value=self._chain.free_planck,
+            )
 
 
 async def serve(start: Start, stop: asyncio.Event) -> int:
@@ -71,7 +77,7 @@ async def serve(start: Start, stop: asyncio.Event) -> int:
     chain = PalletChain(
         node, operator, era_blocks=settings.era_blocks, in_flight_max=settings.in_flight_max
     )
-    collector = PoolAnswers(chain)
+    collector = ChainCollector(chain)
     REGISTRY.register(collector)
     try:
         operations = chain_operations(chain) | events_operations(NodeEvents(node))

@@ -76,6 +76,11 @@ class PalletChain:
         operator: Whose batches; its account pays and is charged nothing for those that succeed.
         era_blocks: Blocks that signed bytes live, a power of two.
         in_flight_max: Batches signed before the first is final.
+
+    Attributes:
+        answers: How often the node's pool said what.
+        free_planck: What the operator's account may spend, at the newest head that was read; None
+            before the first.
     """
 
     def __init__(
@@ -90,6 +95,7 @@ class PalletChain:
         self._weighed: dict[int, int] = {}
         self._pool = Trouble()
         self.answers: dict[str, int] = {}
+        self.free_planck: int | None = None
 
     async def limits(self) -> ChainLimits:
         """Return what the pallet takes.
@@ -344,6 +350,7 @@ class PalletChain:
         key = storage.account_key(self._operator.account)
         read = self._node.value(storage.SYSTEM_ACCOUNT, key, head.hash)
         account = await step(Step.CHAIN_NONCE, read)
+        self.free_planck = account.free if account else 0
         return account.nonce if account else 0
 
     async def _require_weight(

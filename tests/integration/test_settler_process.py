@@ -142,6 +142,7 @@ async def test_it_tells_its_health_and_what_the_pool_said(data_dir):
                 assert answer.status == 200
 
     assert 'metering_settlement_pool_answers_total{answer="taken",process="settler"}' in text
+    assert 'metering_settlement_operator_free_planck{process="settler"}' in text
 
 
 async def test_it_ends_in_order_when_told_to(data_dir):
