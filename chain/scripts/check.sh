@@ -6,7 +6,8 @@
 # compared. Otherwise
 #   lint   rustfmt and clippy, warnings are errors
 #   test   cargo test with benchmarks and try-state, then the artefacts are built again: when they differ from the
-#          committed ones this fails (run `make chain`, commit); when only tests or comments changed, it passes.
+#          committed ones this fails (run `make chain`, commit). A line more is another wasm, as panics name their
+#          line; when only tests, scripts or texts changed, it passes.
 # `always` runs lint and test whether anything changed or not, and builds nothing (`make chain-test`).
 set -euo pipefail
 . "$(dirname "$0")/env.sh"
