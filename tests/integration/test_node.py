@@ -5,13 +5,20 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import datetime as dt
 import hashlib
+import ipaddress
 import json
 import logging
+import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from metering.chain.node import Node
 from metering.chain.substrate import RpcError
@@ -85,10 +92,13 @@ class Server:
 
 
 @contextlib.asynccontextmanager
-async def mad(answer: Answer, *, greets: str = "well") -> AsyncIterator[tuple[Server, Node]]:
+async def mad(
+    answer: Answer, *, greets: str = "well", tls: ssl.SSLContext | None = None
+) -> AsyncIterator[tuple[Server, Node]]:
     server = Server(answer, greets=greets)
-    listening = await asyncio.start_server(server.meet, "127.0.0.1", 0)
-    server.url = f"ws://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+    listening = await asyncio.start_server(server.meet, "127.0.0.1", 0, ssl=tls)
+    scheme = "ws" if tls is None else "wss"
+    server.url = f"{scheme}://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
     try:
         async with Node(server.url, TIMEOUT_S) as node:
             yield server, node
@@ -154,6 +164,58 @@ async def test_connecting_ends_too(greets):
             await node.request("system_chain", [])
 
         assert time.monotonic() - began_s < 4 * TIMEOUT_S
+
+
+@pytest.fixture
+def certificate(tmp_path) -> tuple[Path, ssl.SSLContext]:
+    """A certificate for 127.0.0.1 that nobody knows, and a server's side with it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "node")])
+    now = dt.datetime.now(dt.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(hours=1))
+        .not_valid_after(now + dt.timedelta(hours=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]),
+            critical=False,
+        )
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    path, both = tmp_path / "node.pem", tmp_path / "both.pem"
+    path.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    both.write_bytes(private + path.read_bytes())
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(both)
+    return path, context
+
+
+async def test_a_node_behind_tls_is_asked_over_tls(certificate, monkeypatch):
+    """`wss://`, when the system trusts its certificate."""
+    path, tls = certificate
+    monkeypatch.setenv("SSL_CERT_FILE", str(path))
+    async with mad(well, tls=tls) as (server, node):
+        assert await node.request("system_chain", []) == "system_chain"
+        assert server.connections == 1
+
+
+async def test_a_certificate_that_nobody_trusts_is_no_node(certificate):
+    """Whoever is in between would see what is signed, and answer what they like."""
+    _, tls = certificate
+    async with mad(well, tls=tls) as (server, node):
+        with pytest.raises(ChainUnavailableError, match="certificate verify failed"):
+            await node.request("author_submitExtrinsic", ["0x00"])
+
+        assert server.asked == []
 
 
 async def test_a_node_that_is_not_there_is_unavailable():
