@@ -8,12 +8,16 @@ set -euo pipefail
 . "$(dirname "$0")/env.sh"
 "$chain/scripts/tools.sh" "$tools"
 cd "$chain"
-root=$tools/root
+# As rustc itself names it: without links, else nothing below would match.
+root=$(cd "$tools/root" && pwd -P)
 # Everything that is needed, crates and what the standard library itself wants; from here on the build is offline.
 pinned cargo fetch --quiet --locked >&2
 RUSTC_BOOTSTRAP=1 pinned cargo fetch --quiet --locked --target wasm32v1-none -Zbuild-std=core,alloc >&2
-remap="--remap-path-prefix=$chain=/chain --remap-path-prefix=$root/usr/lib/rustlib/src/rust=/rust"
-remap+=" --remap-path-prefix=$root/usr/src/rustc-1.96.0=/rust"
+remap="--remap-path-prefix=$chain=/chain"
+# The standard library is named by its path, or from here on when the tool chain lies in the workspace.
+for std in "$root" "${root#"$chain/"}"; do
+  remap+=" --remap-path-prefix=$std/usr/lib/rustlib/src/rust=/rust --remap-path-prefix=$std/usr/src/rustc-1.96.0=/rust"
+done
 for registry in "$cargo_home"/registry/src/*/; do remap+=" --remap-path-prefix=${registry%/}=/cargo"; done
 # FRAME imports the host's functions without declaring where from: the linker must allow what it cannot resolve.
 link="-C link-arg=--allow-undefined -C link-arg=--export-table -C link-arg=--import-memory -C link-arg=--export=__heap_base"
@@ -23,4 +27,10 @@ env -i PATH="$root/usr/bin:/usr/local/bin:/usr/bin:/bin" HOME="$HOME" CARGO_HOME
   CARGO_TERM_COLOR=never RUSTFLAGS="$link --cfg substrate_runtime $remap" \
   cargo rustc -p vilokanam-runtime --lib --crate-type cdylib --frozen --target wasm32v1-none --profile wasm \
   --no-default-features ${1:+--features "$*"} -Zbuild-std=core,alloc >&2
-echo "$wasm/wasm32v1-none/wasm/vilokanam_runtime.wasm"
+made=$wasm/wasm32v1-none/wasm/vilokanam_runtime.wasm
+# A path of this machine in the file would be another file on the next.
+if found=$(grep -aoE "[A-Za-z0-9_./-]*rustlib/src/rust/[a-z/_]+|($chain|$root|$HOME|$cargo_home)/[A-Za-z0-9_./-]*" "$made" | head -3) && [ -n "$found" ]; then
+  echo "the runtime holds paths of this machine, so nobody could build the same: $found" >&2
+  exit 1
+fi
+echo "$made"
