@@ -15,6 +15,7 @@ from metering.book.book import Book
 from metering.chain import attempt, storage
 from metering.chain.fake.tables import Call
 from metering.chain.scale import Hash
+from metering.errors import ChainUnavailableError
 from metering.keys import KeyPair
 from metering.ledger import Holder, Role
 from metering.reconcile import reconcile
@@ -24,6 +25,8 @@ from tests.fakes.street import DEPOSIT, FEE_PPM, feed, funds, open_book, setup_c
 from tests.fakes.wallet import Signer, dev, of_stream, transfer
 from tests.simulate.settle_chains import VIEWERS, ChainProcess
 
+LOW_PRIORITY = "1014"
+"""The pool's answer when other bytes wait under the same nonce."""
 CALL_S = 30.0
 TICKS_AT_ONCE = 9
 
@@ -133,9 +136,17 @@ class SoakTown:
         version = self.chain.call("state_getRuntimeVersion")["specVersion"]
         genesis = Hash(bytes.fromhex(self.chain.call("chain_getBlockHash", 0)[2:]))
         signer = Signer(genesis, number, Hash(bytes.fromhex(head[2:])), version)
-        nonce = self._account(who.account).nonce
-        raw = signer.sign(who, nonce, call)
-        self.chain.call("author_submitExtrinsic", "0x" + raw.hex())
+        while True:
+            nonce = self._account(who.account).nonce
+            raw = signer.sign(who, nonce, call)
+            try:
+                self.chain.call("author_submitExtrinsic", "0x" + raw.hex())
+                break
+            except ChainUnavailableError as error:
+                if LOW_PRIORITY not in str(error):
+                    raise
+            # A settler that was killed had sent its bytes: they come first.
+            self._until(lambda: self._is_free(who.account, nonce), "its nonce is free")  # noqa: B023 -- asked now
         self._until(lambda: self._account(who.account, is_final=True).nonce > nonce, call.name)
 
     def differences(self) -> list[str]:
@@ -215,6 +226,11 @@ class SoakTown:
         at = [self.chain.call("chain_getFinalizedHead")] if is_final else []
         found = self.chain.call("state_getStorage", "0x" + key.hex(), *at)
         return None if found is None else bytes.fromhex(found[2:])
+
+    def _is_free(self, account: AccountId, nonce: int) -> bool:
+        """Return True once a nonce is used, or nothing waits that could use it."""
+        is_used = self._account(account).nonce > nonce
+        return is_used or not self.chain.call("author_pendingExtrinsics")
 
     def _until(self, holds, what: str) -> None:
         deadline = time.monotonic() + CALL_S
