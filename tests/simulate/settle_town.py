@@ -143,9 +143,10 @@ class SoakTown:
                 self.chain.call("author_submitExtrinsic", "0x" + raw.hex())
                 break
             except ChainUnavailableError as error:
-                if LOW_PRIORITY not in str(error):
+                is_used = self._account(who.account).nonce > nonce
+                if not is_used and LOW_PRIORITY not in str(error):
                     raise
-            # A settler that was killed had sent its bytes: they come first.
+            # A settler that was killed had sent its bytes under it: they come first.
             self._until(lambda: self._is_free(who.account, nonce), "its nonce is free")  # noqa: B023 -- asked now
         self._until(lambda: self._account(who.account, is_final=True).nonce > nonce, call.name)
 
