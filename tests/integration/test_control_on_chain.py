@@ -167,6 +167,11 @@ async def test_a_first_frame_does_not_wait_for_finality(server):
         answer = await claims.claim(claim(ann["account"], stream, first["session"], now - 200))
 
     assert server.world.forks.finalized == stalled
+    # What is made for a viewer is made in order: after this, nothing of before is still to come.
+    server.world.stall(0)
+    await server.api(
+        "POST", "viewers/ann/credits", {"planck": str(PRICE)}, 201, Idempotency_Key="2"
+    )
     assert answer.verdict is Verdict.GRANTED
     assert first["session"] != second["session"]
     key = storage.last_join_key(UUID(stream["id"]), who)

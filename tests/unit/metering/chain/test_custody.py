@@ -35,6 +35,7 @@ class Counterfeit:
     Attributes:
         lost: So many answers to come are lost after the call was taken.
         fails: Names of calls that the chain refuses in a block.
+        unfinal: Names of calls whose blocks do not become final.
     """
 
     free: dict[AccountId, int] = field(default_factory=dict)
@@ -44,6 +45,7 @@ class Counterfeit:
     lost: int = 0
     is_away: bool = False
     fails: frozenset[str] = frozenset()
+    unfinal: frozenset[str] = frozenset()
 
     async def facts(self) -> ChainFacts:
         raise NotImplementedError
@@ -91,7 +93,7 @@ class Counterfeit:
         name = draft.call.partition(b"|")[0].decode()
         if name in self.fails:
             return Verdict(Was.FAILED, 1, "TickStream.NotActive")
-        return Verdict(Was.DONE, 1)
+        return Verdict(Was.WAITING if name in self.unfinal else Was.DONE, 1)
 
 
 @pytest.fixture
@@ -103,7 +105,7 @@ def house():
 
 def make(house, chain: Counterfeit) -> Custody:
     return Custody(
-        Clerk(chain, poll_s=0),
+        Clerk(chain, poll_s=0, wait_s=0.2),
         house.book,
         inline,
         operator=OPERATOR,
@@ -127,6 +129,16 @@ async def test_a_deposit_is_funded_made_and_made_once(house, walletless):
     assert (first, again) == (True, False)
     assert chain.calls == ["transfer_keep_alive", "deposit"]
     assert chain.escrow == {walletless: 500}
+
+
+async def test_what_pays_the_fees_need_not_be_final_first(house, walletless, monkeypatch):
+    """A viewer waits: the call itself goes on as soon as a block has the money."""
+    monkeypatch.setattr(custody_file, "_FUND_TRIES", 1)
+    chain = Counterfeit(unfinal=frozenset({"transfer_keep_alive"}))
+
+    assert await make(house, chain).deposit(walletless, Planck(500), "k")
+
+    assert chain.calls == ["transfer_keep_alive", "deposit"]
 
 
 @pytest.mark.parametrize("lost", [1, 2])
