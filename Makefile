@@ -55,8 +55,8 @@ chaos: setup $(VENV)/.dev  ## kill -9 of every process and of Redis while a stre
 chain-tools: chain/npm/node_modules/.installed  ## Install chopsticks, which runs the local chain
 
 soak: setup $(VENV)/.dev chain-tools  ## kill -9 of the settler at every step against the fake node; exit 1 on a loss (ROUNDS=, SEED=)
-	@$(BIN)/python tests/simulate/settle_soak.py --rounds $(or $(ROUNDS),1000) --seed $(or $(SEED),1)
-	@$(BIN)/python tests/simulate/settle_soak.py --chain chopsticks --rounds 20 --seed $(or $(SEED),1)
+	@$(BIN)/python tests/simulate/settlement_soak.py --rounds $(or $(ROUNDS),1000) --seed $(or $(SEED),1)
+	@$(BIN)/python tests/simulate/settlement_soak.py --chain chopsticks --rounds 20 --seed $(or $(SEED),1)
 
 chain:  ## Build the runtime's wasm, genesis and metadata from source into chain/artefacts (minutes; needs Debian and the crates)
 	@chain/scripts/build.sh

@@ -20,14 +20,12 @@ from typing import Any, Final
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 OUT: Final = ROOT / "bench" / "out"
-for _folder in (ROOT / "tests" / "e2e", ROOT):
-    if str(_folder) not in sys.path:
-        sys.path.insert(0, str(_folder))
+if str(ROOT) not in sys.path:
+    sys.path.insert(0, str(ROOT))
 
-
-from harness import Server, running  # noqa: E402 - the path above comes first
 
 from mediaserver import log  # noqa: E402 - the same
+from tests.support.servers.vilokanam import Server, running  # noqa: E402 - the same
 
 log.configure("console", "warning", "bench")
 

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
-from harness import CHROMIUM_ARGS, until
+
+from tests.support.servers.vilokanam import CHROMIUM_ARGS, until
 
 ASK_EVERY_S: Final = 0.1
 SETTLE_S: Final = 0.5

@@ -19,22 +19,22 @@ from _common import ROOT, spread, table, write
 from scalecodec.base import RuntimeConfigurationObject
 from scalecodec.type_registry import load_type_registry_preset
 
-from metering import keys
-from metering.batch import Batch, seal
-from metering.chain import calls
-from metering.chain.calls import Call
-from metering.chain.chopsticks import Chopsticks
-from metering.chain.clerk import Clerk
-from metering.chain.desk import Desk
-from metering.chain.entries import encode
-from metering.chain.extrinsic import Terms, era_at, settle_call, sign
-from metering.chain.fake.node import FakeNode
-from metering.chain.fake.world import World
-from metering.chain.node import Node
+from metering import signing as keys
+from metering.chain.node.client import Node
+from metering.chain.node.extrinsic import Terms, era_at, settle_call, sign
+from metering.chain.node.scale import Hash, compact
+from metering.chain.node.substrate import read_metadata
 from metering.chain.pallet_chain import PalletChain
-from metering.chain.scale import Hash, compact
-from metering.chain.substrate import read_metadata
+from metering.escrow import calls
+from metering.escrow.call_sender import Clerk
+from metering.escrow.call_service import Desk
+from metering.escrow.calls import Call
+from metering.model.batch import Batch, seal
+from metering.model.entries import encode
 from metering.ports import Entry, Fate, InFlight
+from metering.testing.chopsticks import Chopsticks
+from metering.testing.fake_node.node import FakeNode
+from metering.testing.fake_node.world import World
 from metering.units import AccountId, EntryKey
 
 ALICE: Final = keys.from_seed(

@@ -15,12 +15,12 @@ from typing import Any, Self
 
 from _common import cpu_s, table, write
 
-from metering.claims import RawClaims
 from metering.ports import Claim
 from metering.store import resp
+from metering.store.claim_client import RawClaims
+from metering.store.client import Store
 from metering.store.embedded import EmbeddedRedis
-from metering.store.redis import Store
-from metering.store.state import PurseState, SessionGrant, ShardState
+from metering.store.records import PurseState, SessionGrant, ShardState
 from metering.units import SHARDS, AccountId, PricedRun, Run, SessionId, Units, Verdict, shard_of
 
 STREAM = bytes(15) + b"\x07"

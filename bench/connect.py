@@ -23,8 +23,9 @@ from threading import Thread
 from typing import Any, Final
 
 from _common import ROOT, product, spread, table, write
-from audience import open_stream
-from harness import Server, chromium, until
+
+from tests.support.audience import open_stream
+from tests.support.servers.vilokanam import Server, chromium, until
 
 LONGEST_S: Final = 15
 MUXER: Final = ROOT / "tests" / "integration" / "whip_publish.py"

@@ -21,7 +21,8 @@ from typing import Any, Final
 
 from _common import ROOT, clip, product, publishing, spread, table, write
 from _tabs import Tab, Tabs, chromium
-from audience import mint, open_stream, open_viewer, wait_live
+
+from tests.support.audience import mint, open_stream, open_viewer, wait_live
 
 HLS_JS: Final = ROOT / "web" / "node_modules" / "hls.js" / "dist" / "hls.min.js"
 PLAIN_PAGE: Final = """<!doctype html><meta charset="utf-8"><title>plain</title>

@@ -25,13 +25,12 @@ from uuid import UUID
 
 import uvloop
 from _common import ROOT, cpu_s, table, write
-from harness import free_port
 
-from mediaserver.access.tokens import Grant, mint
 from mediaserver.clock import SystemClock
 from mediaserver.hls import addresses
-from mediaserver.hls.hub import Hub
-from mediaserver.link import (
+from mediaserver.hls.live_store import Hub
+from mediaserver.ipc.client import LinkClients
+from mediaserver.ipc.link import (
     Hello,
     InitMade,
     Message,
@@ -43,10 +42,10 @@ from mediaserver.link import (
     SlotOpened,
 )
 from mediaserver.media import Part, Rendition, Slot
-from mediaserver.processes.link_client import LinkClients
+from mediaserver.playback_token import Grant, mint
+from metering.store.client import Store
 from metering.store.embedded import EmbeddedRedis
-from metering.store.redis import Store
-from metering.store.state import PurseState, SessionGrant, ShardState
+from metering.store.records import PurseState, SessionGrant, ShardState
 from metering.units import (
     SHARDS,
     AccountId,
@@ -58,6 +57,7 @@ from metering.units import (
     Units,
     shard_of,
 )
+from tests.support.servers.vilokanam import free_port
 
 KEYS: Final = ((1, b"k" * 32),)
 FREE: Final = StreamPolicy(UUID(int=7), "free", "Free", ())

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from _common import clip, command, cpu_s, product, publishing, table, tree, write
-from audience import open_stream, wait_live
+
+from tests.support.audience import open_stream, wait_live
 
 RUNGS: Final = {
     "passthrough": "[transcode]\nrungs = []\n",

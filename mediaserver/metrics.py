@@ -2,8 +2,9 @@
 
 Every process keeps its own registry in memory and answers ``GET /internal/metrics`` on its unix
 socket with `own_text`, where each sample carries the label ``process``. Whichever HTTP process is
-asked for ``/metrics`` gathers the others' texts (mediaserver/processes/scrape.py) and answers with
-`merge`: no files shared between processes, and nothing left over from one that is gone.
+asked for ``/metrics`` gathers the others' texts (mediaserver/processes/metrics_endpoint.py) and
+answers with `merge`: no files shared between processes, and nothing left over from one that is
+gone.
 
 Names are ``<package>_<room>_<thing>_<unit>``; no viewer and no stream ever stands in a label.
 """

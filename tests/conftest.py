@@ -12,7 +12,7 @@ import pytest
 from blockbuster import BlockBuster, BlockBusterFunction
 from hypothesis import HealthCheck, settings
 
-from tests.real_redis import PROGRAMS, RealRedis
+from tests.support.servers.redis import PROGRAMS, RealRedis
 
 settings.register_profile("desk", max_examples=100, deadline=None)
 settings.register_profile(

@@ -7,11 +7,12 @@ from typing import Final
 
 from aiohttp import web
 
-from mediaserver.api import body, chain, context, ledger, own, streams, tokens, viewers
+from mediaserver.api import chain, context, ledger, streams, tokens, viewer_self_service, viewers
+from mediaserver.api.auth import bearer
 from mediaserver.api.context import Context
-from mediaserver.api.forward import FORWARDED_FOR
 from mediaserver.api.problems import ApiError, Handler, as_problems
-from mediaserver.api.webs import bearer
+from mediaserver.http import request_records
+from mediaserver.http.unix_http import FORWARDED_FOR
 
 ADMIN_PREFIX: Final = "/api/"
 INTERNAL_PREFIX: Final = "/internal/"
@@ -23,11 +24,12 @@ _PUBLIC: Final = frozenset({"/api/v1/operator"})
 def application(shared: Context) -> web.Application:
     """Return the application; control adds what only it can answer (workers, WHIP, health)."""
     app = web.Application(
-        middlewares=[as_problems, _own_only, _admin_only], client_max_size=body.BODY_BYTES_MAX
+        middlewares=[as_problems, _own_only, _admin_only],
+        client_max_size=request_records.BODY_BYTES_MAX,
     )
     app[context.CONTEXT] = shared
-    app[own.ALLOWANCE] = own.Allowance()
-    for room in (streams, viewers, tokens, ledger, chain, own):
+    app[viewer_self_service.ALLOWANCE] = viewer_self_service.Allowance()
+    for room in (streams, viewers, tokens, ledger, chain, viewer_self_service):
         app.router.add_routes(room.routes())
     return app
 

@@ -8,9 +8,10 @@ from typing import Any
 
 from aiohttp import web
 
-from mediaserver.api import body, context
+from mediaserver.api import context
 from mediaserver.api.context import ChainDoor, Context
 from mediaserver.api.problems import ApiError
+from mediaserver.http import request_records
 from metering.units import Planck
 
 
@@ -66,7 +67,7 @@ async def _payouts(request: web.Request) -> web.Response:
 async def _withdraw(request: web.Request) -> web.Response:
     shared = context.of(request)
     door = _door(shared)
-    slug = (await body.read(request, Withdrawal)).stream
+    slug = (await request_records.read(request, Withdrawal)).stream
     record = None
     if slug is not None:
         record = await shared.book.call(lambda book: book.stream(slug))
@@ -85,7 +86,7 @@ async def _ask_back(request: web.Request) -> web.Response:
     shared = context.of(request)
     name = request.match_info["viewer"]
     door = _door(shared)
-    planck = (await body.read(request, Request)).planck
+    planck = (await request_records.read(request, Request)).planck
     record = await shared.book.call(lambda book: book.viewer(name))
     return web.json_response(await door.ask_back(record, planck))
 

@@ -12,11 +12,11 @@ from uuid import UUID
 from aiohttp import web
 
 from mediaserver.clock import Clock
-from mediaserver.settings_tree import Settings
+from mediaserver.settings.records import Settings
 from metering.book.book import Book
 from metering.book.records import Standing, StreamRecord, ViewerRecord
-from metering.keys import KeyPair
-from metering.store.redis import Store
+from metering.signing import KeyPair
+from metering.store.client import Store
 from metering.units import AccountId, Planck
 
 T = TypeVar("T")

@@ -13,9 +13,9 @@ from typing import Final
 from mediaserver.access.sessions import JOIN_FIRST
 from mediaserver.api.context import Context, EscrowDoor
 from mediaserver.api.problems import ApiError
-from metering import price
 from metering.book.records import Standing, StreamRecord
 from metering.errors import ChainUnavailableError, ExtrinsicRejectedError
+from metering.model import price
 from metering.units import AccountId, Planck, account_text
 
 JOINED_S: Final = 25.0

@@ -9,9 +9,9 @@ from aiohttp import web
 from mediaserver.api import context
 from mediaserver.api.context import Context
 from mediaserver.api.problems import ApiError
-from metering import receipt
 from metering.book.records import BatchRecord, StreamRecord
-from metering.ledger import Holder, Role
+from metering.model import receipt
+from metering.model.ledger import Holder, Role
 from metering.units import AccountId, Planck, account_text
 
 BATCHES_MAX: Final = 500

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from mediaserver import log
 from mediaserver.errors import AccessDeniedError, CapacityError
-from mediaserver.problem import CONTENT_TYPE, problem
+from mediaserver.http.problem import CONTENT_TYPE, problem
 from metering.errors import (
     BookError,
     ChainError,

@@ -10,16 +10,17 @@ from uuid import UUID
 
 from aiohttp import web
 
-from mediaserver.api import body, context
+from mediaserver.api import context
 from mediaserver.api.context import Context
 from mediaserver.api.problems import ApiError
-from mediaserver.settings_checks import price_fault
+from mediaserver.http import request_records
+from mediaserver.settings.rules import price_fault
 from metering.book.records import StreamRecord
 from metering.errors import InvalidValueError
 from metering.units import Planck, PriceVersion, account_text, parse_account
 
 STREAMS_MAX: Final = 10_000
-"""What one policy message to the HTTP processes holds (mediaserver/link.py)."""
+"""What one policy message to the HTTP processes holds (mediaserver/ipc/link.py)."""
 POLICY_BYTES_MAX: Final = 11 << 20
 """The same, when titles are long: 10,000 of 800 bytes each, or 1,700 of 500 emoji."""
 _STREAM_BYTES: Final = 192
@@ -72,7 +73,7 @@ async def _list(request: web.Request) -> web.Response:
 
 async def _create(request: web.Request) -> web.Response:
     shared = context.of(request)
-    wanted = await body.read(request, NewStream)
+    wanted = await request_records.read(request, NewStream)
     price = shared.settings.price
     planck = wanted.planck_per_s
     if planck is None:
@@ -109,7 +110,7 @@ async def _show(request: web.Request) -> web.Response:
 async def _change(request: web.Request) -> web.Response:
     shared = context.of(request)
     slug = request.match_info["slug"]
-    wanted = await body.read(request, StreamChange)
+    wanted = await request_records.read(request, StreamChange)
     record = await shared.book.call(
         lambda book: book.enable_stream(slug, is_enabled=wanted.is_enabled)
     )
@@ -121,7 +122,7 @@ async def _price(request: web.Request) -> web.Response:
     """Add a price version; it never touches a second that may already be planned (rules 5)."""
     shared = context.of(request)
     slug = request.match_info["slug"]
-    wanted = await body.read(request, NewPrice)
+    wanted = await request_records.read(request, NewPrice)
     _check_price(shared, wanted.planck_per_s)
     record = await shared.book.call(lambda book: book.stream(slug))
     earliest = await shared.newest_tick(record.id) + shared.settings.price.change_notice_s

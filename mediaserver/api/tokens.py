@@ -9,17 +9,19 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from mediaserver.access import sessions, tokens
+from mediaserver import playback_token
+from mediaserver.access import sessions
 from mediaserver.access.sessions import ViewerSession
-from mediaserver.access.tokens import Grant
-from mediaserver.api import body, context
+from mediaserver.api import context
 from mediaserver.api.context import Context
 from mediaserver.api.joins import join_for
 from mediaserver.api.problems import ApiError
 from mediaserver.api.viewers import units
+from mediaserver.http import request_records
+from mediaserver.playback_token import Grant
 from metering.book.book import Book
 from metering.book.records import StreamRecord
-from metering.store.state import SessionGrant
+from metering.store.records import SessionGrant
 from metering.units import AccountId, account_text, session_text
 
 TTL_MIN_S: Final = 60
@@ -43,7 +45,7 @@ def routes() -> list[web.RouteDef]:
 
 async def _mint(request: web.Request) -> web.Response:
     shared = context.of(request)
-    wanted = await body.read(request, NewToken)
+    wanted = await request_records.read(request, NewToken)
     ttl_s = wanted.ttl_s
     if ttl_s is None:
         ttl_s = shared.settings.auth.token_ttl_s
@@ -108,7 +110,7 @@ async def open_session(
     if ended is not None:
         await shared.book.call(lambda book: book.end_session(ended, "replaced", now_ms))
     grant = Grant(account, stream.id, made.session, made.expires_ms // 1000)
-    return made, tokens.mint(grant, shared.token_keys)
+    return made, playback_token.mint(grant, shared.token_keys)
 
 
 def _add(book: Book, made: ViewerSession) -> None:

@@ -8,9 +8,10 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from mediaserver.api import body, context, streams
+from mediaserver.api import context, streams
 from mediaserver.api.context import Context, EscrowDoor
 from mediaserver.api.problems import ApiError
+from mediaserver.http import request_records
 from metering.book.book import Book
 from metering.book.records import Deposit, ViewerRecord
 from metering.errors import StoreUnavailableError
@@ -68,7 +69,7 @@ async def _list(request: web.Request) -> web.Response:
 
 async def _create(request: web.Request) -> web.Response:
     shared = context.of(request)
-    wanted = await body.read(request, NewViewer)
+    wanted = await request_records.read(request, NewViewer)
     account = None if wanted.account is None else streams.account(wanted.account, "account")
     now_ms = shared.clock.now_ms()
     record, key = await shared.book.call(
@@ -100,7 +101,7 @@ async def _credit(request: web.Request) -> web.Response:
             "send the header Idempotency-Key with a value of your own for each new credit, so that "
             "a repeated request is booked once",
         )
-    wanted = await body.read(request, Credit)
+    wanted = await request_records.read(request, Credit)
     record = await shared.book.call(lambda book: book.viewer(name))
     booked, applied = await deposit(shared, record.account, wanted.planck, key, wanted.memo)
     return web.json_response(

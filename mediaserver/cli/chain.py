@@ -10,10 +10,10 @@ from typing import Any, Final
 
 from mediaserver.cli import chain_up, onchain
 from mediaserver.cli.client import EXIT_USAGE, CliError
-from metering.chain.fake.faults import RATES, parse
-from metering.chain.fake.rpc import account_of
-from metering.chain.fake.world import World
 from metering.errors import InvalidValueError
+from metering.testing.fake_node.faults import RATES, parse
+from metering.testing.fake_node.rpc import account_of
+from metering.testing.fake_node.world import World
 from metering.units import AccountId
 
 ARTEFACTS: Final = Path(__file__).resolve().parents[2] / "chain" / "artefacts"
@@ -94,7 +94,7 @@ def _fake(arguments: argparse.Namespace) -> int:
 
 
 async def _serve(world: World, metadata: bytes, arguments: argparse.Namespace) -> None:
-    from metering.chain.fake.node import FakeNode  # noqa: PLC0415 -- only this verb needs it
+    from metering.testing.fake_node.node import FakeNode  # noqa: PLC0415 -- only this verb needs it
 
     node = FakeNode(world, metadata, port=arguments.port, block_ms=arguments.block_ms)
     try:

@@ -18,8 +18,8 @@ from typing import Any, Final
 
 from mediaserver.cli.client import CliError
 from mediaserver.processes.children import die_with
-from metering.chain.chopsticks import Chopsticks
 from metering.errors import ChainUnavailableError
+from metering.testing.chopsticks import Chopsticks
 
 CHECKOUT: Final = Path(__file__).resolve().parents[2] / "chain"
 ARTEFACTS: Final = CHECKOUT / "artefacts"

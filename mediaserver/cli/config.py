@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from mediaserver.settings import load
-from mediaserver.settings_schema import schema
+from mediaserver.settings.load import load
+from mediaserver.settings.schema import schema
 
 
 def add(groups: Any) -> None:

@@ -21,7 +21,7 @@ from mediaserver.cli.client import EXIT_USAGE, Api, CliError, fetch
 from mediaserver.processes import children
 from mediaserver.processes.bootstrap import EXIT_CONFIG
 from mediaserver.processes.children import Child
-from mediaserver.settings import load
+from mediaserver.settings.load import load
 
 if TYPE_CHECKING:
     from mediaserver.cli.demo_chain import DemoChain

@@ -14,12 +14,13 @@ from mediaserver.cli import chain_up, development
 from mediaserver.cli.client import Api, CliError
 from mediaserver.processes import children
 from mediaserver.processes.children import Child
-from metering.chain import calls, storage
-from metering.chain.clerk import Clerk, decoded
-from metering.chain.desk import Desk
-from metering.chain.node import Node
-from metering.chain.payouts import rolled
+from metering.chain.node import storage
+from metering.chain.node.client import Node
 from metering.errors import ChainError
+from metering.escrow import calls
+from metering.escrow.call_sender import Clerk, decoded
+from metering.escrow.call_service import Desk
+from metering.model.credits import rolled
 from metering.units import AccountId, parse_account
 
 FOLDER: Final = "chain"

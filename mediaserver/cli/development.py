@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from metering import keys
-from metering.chain import calls
-from metering.chain.clerk import Clerk
-from metering.chain.desk import Desk
-from metering.chain.node import Node
+from metering import signing
+from metering.chain.node.client import Node
 from metering.errors import ExtrinsicRejectedError
-from metering.keys import KeyPair
+from metering.escrow import calls
+from metering.escrow.call_sender import Clerk
+from metering.escrow.call_service import Desk
+from metering.signing import KeyPair
 from metering.units import AccountId
 
 ALICE_SEED: Final = bytes.fromhex(
@@ -25,7 +25,7 @@ _REQUEST_S: Final = 30.0
 
 def alice() -> KeyPair:
     """Return the key that holds the money of a development chain."""
-    return keys.from_seed(ALICE_SEED)
+    return signing.from_seed(ALICE_SEED)
 
 
 async def fund(url: str, account: AccountId, planck: int) -> tuple[int, int]:

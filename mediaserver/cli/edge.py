@@ -23,7 +23,7 @@ from mediaserver.cli.client import CliError
 from mediaserver.errors import ConfigError
 from mediaserver.processes import bootstrap, secret_files
 from mediaserver.processes.children import Child, die_with
-from mediaserver.settings_tree import Settings
+from mediaserver.settings.records import Settings
 
 
 def add(groups: Any) -> None:

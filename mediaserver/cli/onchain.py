@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from mediaserver.cli.client import EXIT_USAGE, CliError, add_server_options, api_of, show, table
-from mediaserver.settings import load
-from metering.chain.fake.rpc import account_of
+from mediaserver.settings.load import load
 from metering.errors import InvalidValueError
+from metering.testing.fake_node.rpc import account_of
 from metering.units import account_text
 
 

@@ -36,16 +36,16 @@ def _publish(arguments: argparse.Namespace) -> int:
             EXIT_USAGE,
         )
     # The codecs take most of a second to load: only this command pays for them.
-    from mediaserver.transcode import publisher  # noqa: PLC0415
+    from mediaserver.whip_client import client  # noqa: PLC0415
 
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     try:
         if arguments.source == TEST_PICTURE:
-            publisher.publish_test_picture(arguments.url, key, stop)
+            client.publish_test_picture(arguments.url, key, stop)
         else:
-            publisher.publish_file(Path(arguments.source), arguments.url, key, stop)
+            client.publish_file(Path(arguments.source), arguments.url, key, stop)
     except AccessDeniedError as error:
         raise CliError(f"{arguments.url} refused the stream key: {error.reason}") from error
     except OSError as error:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from mediaserver.cli.client import CliError, add_server_options, api_of, show
-from metering import receipt
+from metering.model import receipt
 from metering.units import account_text, parse_account
 
 FILE_BYTES_MAX: Final = 256 << 20

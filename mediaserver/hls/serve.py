@@ -14,7 +14,6 @@ from typing import Final
 
 from aiohttp import web
 
-from mediaserver.access.tokens import Grant, verify
 from mediaserver.clock import Clock
 from mediaserver.errors import AccessDeniedError, AddressError, CapacityError
 from mediaserver.hls import playlist
@@ -29,14 +28,15 @@ from mediaserver.hls.addresses import (
     WatchPage,
     parse,
 )
-from mediaserver.hls.answer import SEND_TIMEOUT_S, Answer
+from mediaserver.hls.blocking_reload import Ready, Reject, decide
 from mediaserver.hls.cache_policy import Kind
-from mediaserver.hls.hub import Hub
-from mediaserver.hls.reload import Ready, Reject, decide
-from mediaserver.hls.replies import RefusedError, Replies
-from mediaserver.hls.show import MediaBytes, Show, Text, make_text
-from mediaserver.hls.window import Presence
-from mediaserver.link import Policy
+from mediaserver.hls.live_store import Hub
+from mediaserver.hls.rendition_window import Presence
+from mediaserver.hls.response import SEND_TIMEOUT_S, Answer
+from mediaserver.hls.responses import RefusedError, Replies
+from mediaserver.hls.show_view import MediaBytes, Show, Text, make_text
+from mediaserver.ipc.link import Policy
+from mediaserver.playback_token import Grant, verify
 from metering.ports import Gate
 from metering.units import Fetch, Run, StreamPolicy, Verdict, session_text
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from mediaserver.ingest import rtp
-from mediaserver.ingest.depacketise import H264Assembler
-from mediaserver.ingest.reception import Reception
+from mediaserver.ingest.depacketize import H264Assembler
+from mediaserver.ingest.reception_stats import Reception
 from mediaserver.ingest.reorder import NEVER, Delivery, Reorder
-from mediaserver.ingest.sdp import OfferedTrack
+from mediaserver.ingest.sdp_offer import OfferedTrack
 from mediaserver.media import AccessUnit, SenderReport, Track
 
 REPORT_S: Final = 1.0

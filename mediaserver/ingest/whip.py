@@ -17,14 +17,14 @@ from aiohttp import web
 from mediaserver import log
 from mediaserver.clock import Clock
 from mediaserver.errors import CapacityError, OfferRejectedError
-from mediaserver.ingest import sdp
-from mediaserver.ingest.publisher import Publisher
+from mediaserver.http.problem import CONTENT_TYPE as PROBLEM_TYPE
+from mediaserver.http.problem import problem
+from mediaserver.ingest import sdp_offer
+from mediaserver.ingest.peer import Publisher
 from mediaserver.ingest.receiver import Media
 from mediaserver.ingest.session import EndReason, PatchKind, Stage, judge_patch
 from mediaserver.ingest.settings import IngestSettings
 from mediaserver.media import AccessUnit, SenderReport, Track
-from mediaserver.problem import CONTENT_TYPE as PROBLEM_TYPE
-from mediaserver.problem import problem
 
 OFFER_TYPE: Final = "application/sdp"
 FRAGMENT_TYPE: Final = "application/trickle-ice-sdpfrag"
@@ -252,7 +252,7 @@ class WhipEndpoint:
             return _refusal(503, str(error), {"Retry-After": "2"})
 
     async def _post(self, request: web.Request) -> web.Response:
-        offer = sdp.parse_offer(await self._body(request, OFFER_TYPE))
+        offer = sdp_offer.parse_offer(await self._body(request, OFFER_TYPE))
         if self._is_closed:
             raise CapacityError("this worker is shutting down; post the offer again")
         address = request.headers.get("X-Forwarded-For", request.remote or "").rpartition(",")[2]
@@ -305,7 +305,7 @@ class WhipEndpoint:
         return web.Response(status=204, headers=CORS_HEADERS)
 
     async def _patch(self, request: web.Request, publisher: Publisher) -> web.Response:
-        fragment = sdp.parse_fragment(await self._body(request, FRAGMENT_TYPE))
+        fragment = sdp_offer.parse_fragment(await self._body(request, FRAGMENT_TYPE))
         kind = judge_patch(
             request.headers.get("If-Match"), publisher.etag, fragment.ufrag, publisher.remote_ufrag
         )

@@ -22,8 +22,8 @@ import uvloop
 
 from mediaserver import log
 from mediaserver.errors import ConfigError
-from mediaserver.settings import load
-from mediaserver.settings_tree import Settings
+from mediaserver.settings.load import load
+from mediaserver.settings.records import Settings
 
 EXIT_OK: Final = 0
 EXIT_FAILED: Final = 1

@@ -21,26 +21,26 @@ from aiohttp import web
 from prometheus_client import Gauge
 
 from mediaserver import log, metrics
+from mediaserver.accounting.escrow_service import open_escrow
+from mediaserver.accounting.onchain_service import OnChain, open_on_chain
+from mediaserver.accounting.settlement_service import Settlement
+from mediaserver.accounting.store_supervisor import BookCaller, Money, end_tasks
 from mediaserver.api.admin import application
 from mediaserver.api.context import Context
 from mediaserver.api.problems import ApiError
 from mediaserver.clock import SystemClock
 from mediaserver.errors import ConfigError
-from mediaserver.link import Hello, Message, Policy
+from mediaserver.ipc.client import LinkClients
+from mediaserver.ipc.link import Hello, Message, Policy
 from mediaserver.processes import bootstrap, placement, secret_files
 from mediaserver.processes.bootstrap import EXIT_OK, Start, StartRefusedError
-from mediaserver.processes.escrow import open_escrow
-from mediaserver.processes.link_client import LinkClients
-from mediaserver.processes.money import BookCaller, Money, end_tasks
-from mediaserver.processes.onchain import OnChain, open_on_chain
 from mediaserver.processes.placement import StreamKey, WhipForward, Worker, Workers
-from mediaserver.processes.settlement import Settlement
-from metering import keyfile
+from metering import key_file
 from metering.book.book import Book
 from metering.book.records import StreamRecord
 from metering.book.thread import BookThread
 from metering.errors import BookError, InvalidValueError
-from metering.trouble import Trouble
+from metering.log_throttle import Trouble
 from metering.units import PriceVersion, StreamPolicy
 
 PUSH_PERIOD_S: Final = 5.0
@@ -136,7 +136,7 @@ class Control:
     def _open(self) -> tuple[Book, Any]:
         path = self._start.data_dir / "book.sqlite3"
         book = Book.open(f"sqlite:///{path}", self._settings.asset)
-        return book, keyfile.read_or_make(self._paths.operator_key)
+        return book, key_file.read_or_make(self._paths.operator_key)
 
     def _changed(self, on_chain: OnChain | None) -> Callable[[], None]:
         """Return what is called after a change of streams."""

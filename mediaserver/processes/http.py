@@ -19,26 +19,26 @@ from aiohttp import web
 from prometheus_client import REGISTRY
 
 from mediaserver import log, metrics
-from mediaserver.access.tokens import Grant, verify
-from mediaserver.api.forward import Forwarder
 from mediaserver.api.meter import Meter, Viewer
 from mediaserver.api.pages import Pages
 from mediaserver.clock import SystemClock
 from mediaserver.errors import AccessDeniedError, AddressError, ConfigError
 from mediaserver.hls import addresses
-from mediaserver.hls.hub import Hub
-from mediaserver.hls.link_server import LinkServer
+from mediaserver.hls.live_store import Hub
 from mediaserver.hls.serve import MediaHandler
+from mediaserver.http.problem import problem
+from mediaserver.http.unix_http import Forwarder
 from mediaserver.ingest import whip
-from mediaserver.link import Policy
-from mediaserver.problem import problem
+from mediaserver.ipc.link import Policy
+from mediaserver.ipc.server import LinkServer
+from mediaserver.playback_token import Grant, verify
 from mediaserver.processes import bootstrap
 from mediaserver.processes.bootstrap import Start
 from mediaserver.processes.http_metrics import HttpMetrics
-from mediaserver.processes.scrape import Scrape
-from metering.claims import RawClaims
-from metering.gate import LocalGate
-from metering.price import in_force
+from mediaserver.processes.metrics_endpoint import Scrape
+from metering.admission.gate import LocalGate
+from metering.model.price import in_force
+from metering.store.claim_client import RawClaims
 from metering.units import StreamPolicy, session_text
 
 REDIS_SOCKET: Final = "redis.sock"

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from mediaserver.api.meter import Meter
-from mediaserver.hls.hub import Hub
-from mediaserver.hls.link_server import LinkServer
+from mediaserver.hls.live_store import Hub
 from mediaserver.hls.serve import MediaHandler
-from metering.claims import RawClaims
-from metering.gate import LocalGate
+from mediaserver.ipc.server import LinkServer
+from metering.admission.gate import LocalGate
+from metering.store.claim_client import RawClaims
 
 
 class HttpMetrics:

@@ -20,8 +20,8 @@ from aiohttp import web
 from prometheus_client import Counter
 
 from mediaserver import log
+from mediaserver.api.auth import bearer
 from mediaserver.api.problems import ApiError
-from mediaserver.api.webs import bearer
 
 LOST_S: Final = 5.0
 """Five reports missed: the worker is gone, or as good as."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from mediaserver.processes.bootstrap import StartRefusedError
-from mediaserver.settings_tree import Settings
+from mediaserver.settings.records import Settings
 
 SECRET_BYTES: Final = 32
 """256 bits: a token is never guessed."""

@@ -19,16 +19,16 @@ from mediaserver import log, metrics
 from mediaserver.errors import ConfigError
 from mediaserver.processes import bootstrap, secret_files
 from mediaserver.processes.bootstrap import EXIT_OK, Start, StartRefusedError
-from metering import keyfile
+from metering import key_file
 from metering.chain.chain_wire import chain_operations
-from metering.chain.desk import Desk
 from metering.chain.desk_wire import desk_operations
 from metering.chain.events_wire import events_operations
 from metering.chain.link import SOCKET, RemoteServer
-from metering.chain.node import Node
-from metering.chain.node_events import NodeEvents
+from metering.chain.node.client import Node
 from metering.chain.pallet_chain import PalletChain
 from metering.errors import InvalidValueError
+from metering.escrow.call_service import Desk
+from metering.escrow.node_events import NodeEvents
 
 _log = log.get("settler")
 
@@ -70,7 +70,7 @@ async def serve(start: Start, stop: asyncio.Event) -> int:
     settings = start.settings.chain
     paths = secret_files.paths(start.settings, start.data_dir)
     try:
-        operator = keyfile.read_or_make(paths.operator_key)
+        operator = key_file.read_or_make(paths.operator_key)
     except InvalidValueError as error:
         raise StartRefusedError(str(error)) from error
     node = Node(settings.url, settings.request_timeout_s)

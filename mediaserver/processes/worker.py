@@ -27,14 +27,14 @@ from prometheus_client import Gauge
 from mediaserver import log, metrics
 from mediaserver.clock import SystemClock
 from mediaserver.errors import ConfigError
-from mediaserver.ingest.rehearsal import rehearse
+from mediaserver.http.problem import problem
+from mediaserver.ingest.dtls_warmup import rehearse
 from mediaserver.ingest.whip import WhipEndpoint
-from mediaserver.link import Hello, Message
-from mediaserver.problem import problem
+from mediaserver.ipc.client import LinkClients
+from mediaserver.ipc.link import Hello, Message
+from mediaserver.live.broadcast import Broadcast
 from mediaserver.processes import bootstrap
 from mediaserver.processes.bootstrap import Start
-from mediaserver.processes.broadcast import Broadcast
-from mediaserver.processes.link_client import LinkClients
 
 STREAM_HEADER: Final = "X-Vilokanam-Stream"
 REPORT_PERIOD_S: Final = 1.0

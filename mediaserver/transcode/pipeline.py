@@ -23,10 +23,7 @@ from mediaserver.media import (
     Track,
     VideoFormat,
 )
-from mediaserver.transcode.h264 import SampleMaker, is_b_slice, split_annexb
-from mediaserver.transcode.ladder import Step, ladder, top_step
-from mediaserver.transcode.settings import TranscodeSettings
-from mediaserver.transcode.workers import (
+from mediaserver.transcode.codec_threads import (
     AudioWorker,
     Begin,
     DecodeWorker,
@@ -38,6 +35,9 @@ from mediaserver.transcode.workers import (
     Sound,
     Unit,
 )
+from mediaserver.transcode.h264 import SampleMaker, is_b_slice, split_annexb
+from mediaserver.transcode.ladder import Step, ladder, top_step
+from mediaserver.transcode.settings import TranscodeSettings
 
 SOURCE: Final = "source"
 AUDIO: Final = "audio"

@@ -27,8 +27,8 @@ from metering.book.outbox import passed_seq, require_token, set_passed_seq
 from metering.book.postings import post
 from metering.book.rows import Rows, is_key, key_binds, key_of, key_values
 from metering.errors import InvalidValueError
-from metering.ledger import Settled, cost, settlement_postings
-from metering.settlement import BatchState
+from metering.model.batch_state import BatchState
+from metering.model.ledger import Settled, cost, settlement_postings
 from metering.units import AccountId, EntryKey, Planck, shard_of
 
 

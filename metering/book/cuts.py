@@ -19,7 +19,6 @@ from sqlalchemy import (
     update,
 )
 
-from metering import runs, ticks
 from metering.book import schema
 from metering.book.engine import upsert
 from metering.book.records import BookedTicks, Counters, EntryRecord, Recovered
@@ -35,6 +34,7 @@ from metering.book.rows import (
 from metering.book.settlements import last_final
 from metering.book.streams import prices_of
 from metering.errors import LedgerImbalanceError
+from metering.model import tick_runs, ticks
 from metering.units import HOUR_TICKS, AccountId, Cut, EntryKey, Planck, Run, shard_of
 
 _EPOCH: Final = "epoch:"
@@ -169,7 +169,7 @@ class CutRows(Rows):
             fresh = fresh.where(cuts.shard == shard)
         with self._reading() as connection:
             rows = [*connection.execute(merged), *connection.execute(fresh)]
-        return [BookedTicks(key_of(row), runs.from_text(row.runs)) for row in rows]
+        return [BookedTicks(key_of(row), tick_runs.from_text(row.runs)) for row in rows]
 
     def shards_in_use(self) -> set[int]:
         """Return the shards that have a viewer, an entry or a floor: others have nothing."""
@@ -188,7 +188,7 @@ class CutRows(Rows):
                 for text in connection.execute(
                     select(table.c.runs).where(table.c.account == account, table.c.stream == stream)
                 ).scalars():
-                    found.extend(runs.from_text(text))
+                    found.extend(tick_runs.from_text(text))
         return ticks.normal(found)
 
     def spent(self, account: AccountId) -> Planck:
@@ -265,7 +265,7 @@ def _check(cut: Cut, known: dict[EntryKey, int], prices: dict[tuple[UUID, int], 
     """Raise unless every line goes on where the book is, and can be priced."""
     seen = set()
     for line in cut.lines:
-        runs.require_normal(line.runs)
+        tick_runs.require_normal(line.runs)
         key = line.key
         if key in seen or shard_of(key.account) != cut.shard:
             raise LedgerImbalanceError(
@@ -300,7 +300,7 @@ def _write(connection: Connection, cut: Cut, known: dict[EntryKey, int], now_ms:
                 "cut": number,
                 **key_values(line.key),
                 "cumulative": line.cumulative,
-                "runs": runs.to_text(line.runs),
+                "runs": tick_runs.to_text(line.runs),
             }
             for line in cut.lines
         ],
@@ -328,7 +328,7 @@ def _merge_into_history(connection: Connection, rows: Sequence[Row[Any]]) -> Non
     """Add the ticks of some cut lines to the hours that they fall into."""
     hours: dict[tuple[EntryKey, int], list[Run]] = {}
     for row in rows:
-        for run in runs.from_text(row.runs):
+        for run in tick_runs.from_text(row.runs):
             for hour, bit, bits in ticks.by_hour(run):
                 hours.setdefault((key_of(row), hour), []).append(Run(hour * HOUR_TICKS + bit, bits))
     history = schema.history.c
@@ -350,8 +350,8 @@ def _merge_into_history(connection: Connection, rows: Sequence[Row[Any]]) -> Non
                 **key_values(key),
                 "hour": hour,
                 "shard": shard_of(key.account),
-                "runs": runs.to_text(
-                    ticks.union(runs.from_text(there.get((key, hour), "")), added)
+                "runs": tick_runs.to_text(
+                    ticks.union(tick_runs.from_text(there.get((key, hour), "")), added)
                 ),
             }
             for (key, hour), added in hours.items()

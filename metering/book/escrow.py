@@ -20,7 +20,8 @@ from metering.book.joins import take_joins
 from metering.book.postings import post
 from metering.book.records import Cursor, Funds, Taken
 from metering.book.rows import Rows, chunks
-from metering.chain.escrow import (
+from metering.errors import OtherChainError
+from metering.model.escrow_events import (
     EscrowEvent,
     EventBlock,
     JoinKey,
@@ -29,8 +30,7 @@ from metering.chain.escrow import (
     frozen_after,
     join_events,
 )
-from metering.errors import OtherChainError
-from metering.ledger import deposit_postings, withdrawal_postings
+from metering.model.ledger import deposit_postings, withdrawal_postings
 from metering.units import AccountId, Planck, shard_of
 
 _CURSOR_ID: Final = 1

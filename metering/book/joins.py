@@ -18,8 +18,8 @@ from metering.book import escrow_schema as tables
 from metering.book import schema
 from metering.book.engine import upsert
 from metering.book.rows import Rows
-from metering.caps import Join, JoinLimits
-from metering.chain.escrow import JoinEvent, JoinKey, concerns, joins_after
+from metering.model.escrow_events import JoinEvent, JoinKey, concerns, joins_after
+from metering.model.join_caps import Join, JoinLimits
 from metering.units import AccountId, Planck, SessionId, shard_of
 
 _LIMITS: Final = "join-limits"

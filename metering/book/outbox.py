@@ -1,6 +1,7 @@
 """The outbox: batches that are not final, their signed attempts, and who may write here.
 
-One submitter at a time: each write names the fencing token of its lease (metering/lease.py), and
+One submitter at a time: each write names the fencing token of its lease
+(metering/settlement/submitter_lease.py), and
 the newest token that the book has seen wins for ever. A settler that was stopped for a minute and
 wakes up with an old token writes nothing.
 """
@@ -12,15 +13,15 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, Select, func, insert, select, update
 
-from metering import batch
-from metering.batch import Batch
 from metering.book import schema
 from metering.book.engine import upsert
 from metering.book.records import Attempt, BatchRecord
 from metering.book.rows import Rows
-from metering.chain.entries import decode
 from metering.errors import InvalidValueError, SubmitterLostError, UnknownNameError
-from metering.settlement import BatchState
+from metering.model import batch
+from metering.model.batch import Batch
+from metering.model.batch_state import BatchState
+from metering.model.entries import decode
 
 _FENCE: Final = "submitter_token"
 _PASSED: Final = "passed_seq"

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, insert, select
 
 from metering.book import schema
 from metering.book.rows import Rows
-from metering.ledger import Holder, Posting, Role, balanced
+from metering.model.ledger import Holder, Posting, Role, balanced
 from metering.units import AccountId, Planck
 
 

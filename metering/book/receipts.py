@@ -9,12 +9,12 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Row, bindparam, func, insert, select, tuple_, update
 
-from metering import receipt, runs, ticks
 from metering.book import schema
 from metering.book.rows import Rows, chunks, is_key, key_binds, key_of
 from metering.book.streams import prices_of
-from metering.keys import KeyPair
-from metering.receipt import Receipt, ReceiptLine, SignedReceipt
+from metering.model import receipt, tick_runs, ticks
+from metering.model.receipt import Receipt, ReceiptLine, SignedReceipt
+from metering.signing import KeyPair
 from metering.units import AccountId, Planck, Run
 
 
@@ -132,7 +132,12 @@ class ReceiptRows(Rows):
             "hash": receipt.hash_of(body, self._asset),
             "lines": json.dumps(
                 [
-                    [line.join, line.version, str(line.planck_per_tick), runs.to_text(line.runs)]
+                    [
+                        line.join,
+                        line.version,
+                        str(line.planck_per_tick),
+                        tick_runs.to_text(line.runs),
+                    ]
                     for line in body.lines
                 ]
             ),
@@ -170,7 +175,7 @@ def _lines(rows: Sequence[Row[Any]], prices: dict[tuple[UUID, int], Planck]) -> 
     """Return the receipt lines of some cut lines: runs merged by join number and version."""
     found: dict[tuple[int, int], list[Run]] = {}
     for row in rows:
-        found.setdefault((row.join, row.version), []).extend(runs.from_text(row.runs))
+        found.setdefault((row.join, row.version), []).extend(tick_runs.from_text(row.runs))
     stream = rows[0].stream
     return [
         ReceiptLine(join, version, prices[stream, version], ticks.normal(watched))
@@ -187,7 +192,7 @@ def _receipt(row: Row[Any]) -> SignedReceipt:
             row.made_ms,
             row.previous,
             tuple(
-                ReceiptLine(join, version, Planck(int(planck)), runs.from_text(text))
+                ReceiptLine(join, version, Planck(int(planck)), tick_runs.from_text(text))
                 for join, version, planck, text in json.loads(row.lines)
             ),
             row.amount,

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
 
-from metering.caps import Join
-from metering.settlement import BatchState
+from metering.model.batch_state import BatchState
+from metering.model.join_caps import Join
 from metering.units import AccountId, EntryKey, Planck, PriceVersion, Run, SessionId
 
 _NOTHING: Final = Planck(0)

@@ -7,7 +7,6 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, bindparam, func, insert, select, update
 
-from metering import batch
 from metering.book import schema
 from metering.book.outbox import (
     OutboxRows,
@@ -27,11 +26,12 @@ from metering.book.rows import (
     key_of,
     key_values,
 )
-from metering.chain.entries import decode
 from metering.errors import LedgerImbalanceError
-from metering.ledger import Settled, settlement_postings
+from metering.model import batch
+from metering.model.batch_state import BatchState
+from metering.model.entries import decode
+from metering.model.ledger import Settled, settlement_postings
 from metering.ports import BatchOutcome, Entry
-from metering.settlement import BatchState
 from metering.units import EntryKey, Planck
 
 

@@ -13,13 +13,13 @@ from uuid import UUID, uuid4
 from sqlalchemy import Connection, Row, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from metering import keys
+from metering import signing
 from metering.book import schema
 from metering.book.records import StreamRecord
 from metering.book.rows import Rows
 from metering.errors import InvalidValueError, UnknownNameError
-from metering.ledger import PPM
-from metering.price import UNITS_PER_TICK_MAX
+from metering.model.ledger import PPM
+from metering.model.price import UNITS_PER_TICK_MAX
 from metering.units import ACCOUNT_BYTES, AccountId, Planck, PriceVersion
 
 SLUG: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
@@ -68,8 +68,8 @@ class StreamRows(Rows):
         self._require_units(planck_per_tick, "price of a second", UNITS_PER_TICK_MAX)
         seed = None
         if creator is None:
-            seed = secrets.token_bytes(keys.SEED_BYTES)
-            creator = keys.from_seed(seed).account
+            seed = secrets.token_bytes(signing.SEED_BYTES)
+            creator = signing.from_seed(seed).account
         elif len(creator) != ACCOUNT_BYTES:
             raise InvalidValueError(f"a creator's account has {ACCOUNT_BYTES} bytes")
         stream, key = uuid4(), new_key()

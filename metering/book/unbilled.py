@@ -7,11 +7,11 @@ from uuid import UUID
 
 from sqlalchemy import func, select
 
-from metering import runs, ticks
 from metering.book import schema
 from metering.book.engine import upsert
 from metering.book.records import Floor, Restore, UnbilledTicks
 from metering.book.rows import Rows, chunks
+from metering.model import tick_runs, ticks
 from metering.units import HOUR_TICKS, AccountId, Run, shard_of
 
 
@@ -38,7 +38,9 @@ class UnbilledRows(Rows):
                     )
                 ):
                     if (row.account, row.stream, row.hour) in hours:
-                        hours[row.account, row.stream, row.hour].extend(runs.from_text(row.runs))
+                        hours[row.account, row.stream, row.hour].extend(
+                            tick_runs.from_text(row.runs)
+                        )
             upsert(
                 connection,
                 schema.unbilled,
@@ -48,7 +50,7 @@ class UnbilledRows(Rows):
                         "stream": stream,
                         "hour": hour,
                         "shard": shard_of(account),
-                        "runs": runs.to_text(ticks.normal(kept)),
+                        "runs": tick_runs.to_text(ticks.normal(kept)),
                     }
                     for (account, stream, hour), kept in hours.items()
                 ],
@@ -60,7 +62,7 @@ class UnbilledRows(Rows):
         table = schema.unbilled.c
         with self._reading() as connection:
             return [
-                UnbilledTicks(row.account, row.stream, runs.from_text(row.runs))
+                UnbilledTicks(row.account, row.stream, tick_runs.from_text(row.runs))
                 for row in connection.execute(
                     select(schema.unbilled).where(
                         table.shard == shard, table.hour >= from_tick // HOUR_TICKS

@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError
 
-from metering import keys
+from metering import signing
 from metering.book import escrow_schema, schema
 from metering.book.escrow import adopt
 from metering.book.postings import post
@@ -31,8 +31,8 @@ from metering.book.records import Deposit, SessionRecord, ViewerRecord
 from metering.book.rows import Rows
 from metering.book.streams import new_key, sha256
 from metering.errors import IdempotencyConflictError, InvalidValueError, UnknownNameError
-from metering.ledger import deposit_postings
-from metering.price import UNITS_MAX
+from metering.model.ledger import deposit_postings
+from metering.model.price import UNITS_MAX
 from metering.units import (
     ACCOUNT_BYTES,
     AccountId,
@@ -69,8 +69,8 @@ class ViewerRows(Rows):
             )
         seed = None
         if account is None:
-            seed = secrets.token_bytes(keys.SEED_BYTES)
-            account = keys.from_seed(seed).account
+            seed = secrets.token_bytes(signing.SEED_BYTES)
+            account = signing.from_seed(seed).account
         elif len(account) != ACCOUNT_BYTES:
             raise InvalidValueError(f"an account has {ACCOUNT_BYTES} bytes, not {len(account)}")
         key = new_key()

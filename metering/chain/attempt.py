@@ -13,8 +13,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-from metering.chain.extrinsic import Era, Terms, extrinsic_hash
-from metering.chain.scale import BYTES, HASH, U8, U32, U64, Hash, Reader
+from metering.chain.node.extrinsic import Era, Terms, extrinsic_hash
+from metering.chain.node.scale import BYTES, HASH, U8, U32, U64, Hash, Reader
 from metering.errors import InvalidValueError
 
 MAGIC: Final = b"VLKA"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from metering.chain.counter import ChainFacts, Counter, Draft, Reading, Verdict, Was
-from metering.chain.extrinsic import Era, Terms
 from metering.chain.link import Operation, Remote, to_bytes, to_text
-from metering.chain.scale import Hash
+from metering.chain.node.extrinsic import Era, Terms
+from metering.chain.node.scale import Hash
+from metering.escrow.call_client import ChainFacts, Counter, Draft, Reading, Verdict, Was
 from metering.units import AccountId
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from metering.caps import JoinLimits
-from metering.chain.escrow import BlockRef, EventBlock, PalletEvent
-from metering.chain.follow import ChainEvents, Heads
 from metering.chain.link import Operation, Remote, to_bytes, to_text
-from metering.chain.witness import ChainReads
+from metering.escrow.chain_audit import ChainReads
+from metering.escrow.event_follower import ChainEvents, Heads
+from metering.model.escrow_events import BlockRef, EventBlock, PalletEvent
+from metering.model.join_caps import JoinLimits
 
 
 class EventReads(ChainEvents, ChainReads, Protocol):

@@ -14,15 +14,15 @@ from typing import Final
 import structlog
 
 from metering.chain import attempt as attempts
-from metering.chain import extrinsic, storage
 from metering.chain.attempt import Attempt
-from metering.chain.decide import Decision, FinalState, Found, decide, next_nonce
-from metering.chain.extrinsic import ERA_BLOCKS_MIN, Terms, era_at
-from metering.chain.node import Head, Node, Runtime
-from metering.chain.scale import U32, Hash, Reader
+from metering.chain.finality import Decision, FinalState, Found, decide, next_nonce
+from metering.chain.node import extrinsic, storage
+from metering.chain.node.client import Head, Node, Runtime
+from metering.chain.node.extrinsic import ERA_BLOCKS_MIN, Terms, era_at
+from metering.chain.node.scale import U32, Hash, Reader
+from metering.chain.node.substrate import RpcError
 from metering.chain.steps import Step
 from metering.chain.steps import at as step
-from metering.chain.substrate import RpcError
 from metering.errors import (
     BatchTooLargeError,
     ChainUnavailableError,
@@ -31,9 +31,9 @@ from metering.errors import (
     OperatorNotReadyError,
     OutcomeUnknownError,
 )
-from metering.keys import KeyPair
+from metering.log_throttle import Trouble
 from metering.ports import BatchOutcome, ChainLimits, ChainSettled, Fate, Finding, InFlight, Look
-from metering.trouble import Trouble
+from metering.signing import KeyPair
 from metering.units import EntryKey, account_text
 
 POOL_CODES: Final = {

@@ -15,8 +15,8 @@ from typing import Any, Final
 import hiredis
 
 from metering.errors import InvalidValueError
+from metering.model.price import TICKS_PER_CLAIM_MAX, UNITS_PER_TICK_MAX
 from metering.ports import Claim, ClaimAnswer
-from metering.price import TICKS_PER_CLAIM_MAX, UNITS_PER_TICK_MAX
 from metering.store import keys
 from metering.units import Units, Verdict
 

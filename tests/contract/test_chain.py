@@ -18,26 +18,26 @@ from uuid import UUID
 
 import pytest
 
-from metering.batch import Batch, seal
 from metering.book.book import Book
-from metering.chain import journal
-from metering.chain.chopsticks import Chopsticks
-from metering.chain.fake.node import FakeNode
-from metering.chain.fake.rpc import Rpc
-from metering.chain.fake.runtime import UNIT
-from metering.chain.fake.world import World
-from metering.chain.journal import Journal
-from metering.chain.node import Node
+from metering.chain.node.client import Node
 from metering.chain.pallet_chain import PalletChain
 from metering.errors import ChainUnavailableError, ExtrinsicRejectedError
-from metering.keys import KeyPair
+from metering.model.batch import Batch, seal
 from metering.ports import Chain, Fate, Finding, InFlight
+from metering.settlement import journal
+from metering.settlement.journal import Journal
+from metering.signing import KeyPair
+from metering.testing.chopsticks import Chopsticks
+from metering.testing.fake_node.node import FakeNode
+from metering.testing.fake_node.rpc import Rpc
+from metering.testing.fake_node.runtime import UNIT
+from metering.testing.fake_node.world import World
 from metering.units import Asset, EntryKey
-from tests.fakes import chopsticks
-from tests.fakes.chain import MemoryChain
-from tests.fakes.money import OPERATOR, FakeClock, inline
-from tests.fakes.street import setup_calls
-from tests.fakes.wallet import Ask, account, dev, send, transfer
+from tests.support.book_fixture import OPERATOR, FakeClock, inline
+from tests.support.chain_scenario import setup_calls
+from tests.support.memory_chain import MemoryChain
+from tests.support.servers import chopsticks
+from tests.support.wallet import Ask, account, dev, send, transfer
 
 
 @dataclass

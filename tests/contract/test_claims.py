@@ -7,11 +7,11 @@ import itertools
 import time
 
 import pytest
-from metering_kit import EPOCH, NOW, STREAM, account, claim, grant, opened, seat
 
 from metering.errors import InvalidValueError, StoreUnavailableError
 from metering.store import keys
 from metering.units import SessionId, Units, Verdict
+from tests.support.metering_kit import EPOCH, NOW, STREAM, account, claim, grant, opened, seat
 
 WHO = account(1)
 

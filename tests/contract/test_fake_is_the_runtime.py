@@ -14,21 +14,21 @@ from uuid import UUID
 
 import pytest
 
-from metering.chain import storage
-from metering.chain.fake import tables
-from metering.chain.fake.rpc import Rpc
-from metering.chain.fake.runtime import UNIT
-from metering.chain.fake.state import HOLDS
-from metering.chain.fake.tables import Call
-from metering.chain.fake.world import World
-from metering.chain.metadata import ChainEvent, Metadata
-from metering.chain.scale import Hash
-from metering.chain.substrate import read_metadata
-from metering.keys import KeyPair
+from metering.chain.node import storage
+from metering.chain.node.metadata import ChainEvent, Metadata
+from metering.chain.node.scale import Hash
+from metering.chain.node.substrate import read_metadata
 from metering.ports import Entry
+from metering.signing import KeyPair
+from metering.testing.fake_node import tables
+from metering.testing.fake_node.rpc import Rpc
+from metering.testing.fake_node.runtime import UNIT
+from metering.testing.fake_node.state import HOLDS
+from metering.testing.fake_node.tables import Call
+from metering.testing.fake_node.world import World
 from metering.units import AccountId, EntryKey
-from tests.fakes import chopsticks
-from tests.fakes.wallet import Ask, account, dev, of_stream, send, settle_of, transfer
+from tests.support.servers import chopsticks
+from tests.support.wallet import Ask, account, dev, of_stream, send, settle_of, transfer
 
 HOUR_S = 3600
 MAPS = (*storage.VALUES, "Holds")

@@ -16,23 +16,23 @@ from scalecodec.utils.ss58 import ss58_decode
 from substrateinterface import Keypair, SubstrateInterface
 from substrateinterface.storage import StorageKey
 
-from metering import keys
-from metering.batch import Batch, seal
-from metering.chain import extrinsic, storage, substrate
-from metering.chain.extrinsic import Terms, era_at
-from metering.chain.facts import RuntimeFacts
-from metering.chain.metadata import ChainEvent, Metadata
-from metering.chain.scale import Hash, Reader
-from metering.chain.substrate import read_metadata
+from metering import signing
+from metering.chain.node import extrinsic, storage, substrate
+from metering.chain.node.extrinsic import Terms, era_at
+from metering.chain.node.metadata import ChainEvent, Metadata
+from metering.chain.node.runtime_info import RuntimeFacts
+from metering.chain.node.scale import Hash, Reader
+from metering.chain.node.substrate import read_metadata
 from metering.errors import RuntimeUnsupportedError
+from metering.model.batch import Batch, seal
 from metering.units import AccountId, EntryKey
-from tests.fakes.runtime import FACTS
+from tests.support.runtime_facts import FACTS
 
 ARTEFACTS = Path(__file__).resolve().parents[2] / "chain" / "artefacts"
 METADATA = bytes.fromhex((ARTEFACTS / "metadata.hex").read_text().strip().removeprefix("0x"))
 GENESIS = Hash(b"\x45" * 32)
 SEED = bytes(range(32))
-OPERATOR = keys.from_seed(SEED)
+OPERATOR = signing.from_seed(SEED)
 PAIR = Keypair.create_from_seed(SEED.hex(), ss58_format=42)
 BLOCK = 1000
 BLOCK_HASH = Hash(b"\xb1" * 32)
@@ -104,7 +104,7 @@ def make_batch(entries: int = 3) -> Batch:
 
 def composed(library: SubstrateInterface, batch: Batch):
     """The library's own call."""
-    from metering.chain.entries import decode
+    from metering.model.entries import decode
 
     entries = [
         {
@@ -180,7 +180,7 @@ def test_our_signature_is_one_that_the_library_takes(facts):
 
     assert PAIR.public_key == OPERATOR.account
     assert PAIR.verify(payload, OPERATOR.sign(payload))
-    assert keys.is_signed(OPERATOR.account, payload, PAIR.sign(payload))
+    assert signing.is_signed(OPERATOR.account, payload, PAIR.sign(payload))
 
 
 ACCOUNT = AccountId(b"\x07" * 32)
@@ -338,7 +338,7 @@ def test_events_are_read_as_the_library_reads_them(library, metadata, facts):
 
 def test_a_runtime_that_stores_otherwise_is_refused(metadata, monkeypatch):
     """Its numbers would be read as others: settlement stops before that, and names the map."""
-    from metering.chain import metadata as module
+    from metering.chain.node import metadata as module
 
     changed = {**module._SHAPES, "Outcomes": "(u128)"}
     monkeypatch.setattr(module, "_SHAPES", changed)

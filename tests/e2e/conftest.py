@@ -1,13 +1,8 @@
 """End-to-end fixtures: the product in a directory of its own."""
 
-import sys
-from pathlib import Path
-
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from harness import Server, running
+from tests.support.servers.vilokanam import Server, running
 
 pytestmark = pytest.mark.timeout(180)
 

@@ -6,9 +6,10 @@ import re
 from collections import Counter
 
 import pytest
-from audience import open_stream, settled
-from harness import Publisher, Server, get, running, until
-from player import Wire, list_media, ticks_of, volley
+
+from tests.support.audience import open_stream, settled
+from tests.support.players import Wire, list_media, ticks_of, volley
+from tests.support.servers.vilokanam import Publisher, Server, get, running, until
 
 pytestmark = pytest.mark.timeout(150)
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import av
 import pytest
-from audience import longest_stall, watch
-from harness import ROOT, chromium, free_port, get, until
+
+from tests.support.audience import longest_stall, watch
+from tests.support.servers.vilokanam import ROOT, chromium, free_port, get, until
 
 pytestmark = pytest.mark.timeout(150)
 

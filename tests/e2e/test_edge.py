@@ -9,10 +9,10 @@ from collections import Counter
 from urllib.parse import urljoin
 
 import pytest
-from audience import billed_ticks, mint, open_stream, open_viewer, settled, wait_live
-from harness import Publisher, Server, get, running
 
-from tests import edge_nginx
+from tests.support.audience import billed_ticks, mint, open_stream, open_viewer, settled, wait_live
+from tests.support.servers import nginx
+from tests.support.servers.vilokanam import Publisher, Server, get, running
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -64,7 +64,7 @@ class Player(threading.Thread):
         self.statuses[get(url)[0]] += 1
 
 
-def ticks_of(lines: list[edge_nginx.Line]) -> set[int]:
+def ticks_of(lines: list[nginx.Line]) -> set[int]:
     """Return the seconds that these answers carried."""
     ticks: set[int] = set()
     for line in lines:
@@ -77,7 +77,7 @@ def ticks_of(lines: list[edge_nginx.Line]) -> set[int]:
 
 def test_two_viewers_through_an_edge_pay_what_it_gave_them(tmp_path):
     """Ten seconds each: receipts name the seconds in the edge's log, and bytes were filled once."""
-    port = edge_nginx.free_port()
+    port = nginx.free_port()
     # A busy test machine may need longer for a fill than the default allows.
     server = Server(tmp_path, config=f'[edge]\nlisten = "127.0.0.1:{port}"\nfill_wait_ms = 400\n')
     with server.config.open("a") as config:
@@ -92,7 +92,7 @@ def test_two_viewers_through_an_edge_pay_what_it_gave_them(tmp_path):
         server.run("edge", "config", "nginx", "--standalone", str(folder))
         publisher = Publisher(server, "cam", key)
         try:
-            with edge_nginx.running(folder / "nginx.conf", port):
+            with nginx.running(folder / "nginx.conf", port):
                 wait_live(server, tickets[0], "cam")
                 edge = f"http://127.0.0.1:{port}"
                 players = [Player(f"{edge}{ticket.path}index.m3u8") for ticket in tickets]
@@ -105,7 +105,7 @@ def test_two_viewers_through_an_edge_pay_what_it_gave_them(tmp_path):
         finally:
             publisher.stop()
     assert [player.failure for player in players] == [None, None]
-    lines = [line for line in edge_nginx.read_log(folder / "access.log") if line.session != "-"]
+    lines = [line for line in nginx.read_log(folder / "access.log") if line.session != "-"]
     for ticket in tickets:
         given = ticks_of([line for line in lines if line.session == ticket.session])
         assert len(given) >= WATCH_S - 2

@@ -7,12 +7,12 @@ import time
 from pathlib import Path
 
 import pytest
-from audience import mint, open_stream, open_viewer, settled
-from harness import Publisher, Server, get, running, until, vilokanam
-from player import Player, Wire, find_show, list_media
 
 from metering.book.book import Book
 from metering.units import Asset, Planck
+from tests.support.audience import mint, open_stream, open_viewer, settled
+from tests.support.players import Player, Wire, find_show, list_media
+from tests.support.servers.vilokanam import Publisher, Server, get, running, until, vilokanam
 
 pytestmark = pytest.mark.timeout(120)
 

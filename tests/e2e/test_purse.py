@@ -5,9 +5,10 @@ import time
 from pathlib import Path
 
 import pytest
-from audience import Ticket, mint, open_stream, open_viewer, report, wait_live
-from harness import Publisher, Server, chromium, running, until
-from player import Wire, find_show, list_media, ticks_of
+
+from tests.support.audience import Ticket, mint, open_stream, open_viewer, report, wait_live
+from tests.support.players import Wire, find_show, list_media, ticks_of
+from tests.support.servers.vilokanam import Publisher, Server, chromium, running, until
 
 pytestmark = pytest.mark.timeout(150)
 

@@ -6,13 +6,13 @@ import socket
 import time
 
 import pytest
-from audience import Ticket, open_stream
-from harness import Publisher, Server, running, until
-from player import Player, Wire, find_show, list_media, ticks_of
 
-from mediaserver.access import tokens
-from mediaserver.access.tokens import Grant
+from mediaserver import playback_token
+from mediaserver.playback_token import Grant
 from metering.units import SessionId, parse_account
+from tests.support.audience import Ticket, open_stream
+from tests.support.players import Player, Wire, find_show, list_media, ticks_of
+from tests.support.servers.vilokanam import Publisher, Server, running, until
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -258,7 +258,9 @@ def test_only_the_right_token_opens_a_stream_and_says_what_is_wrong(live, wire):
             SessionId(int(good.session, 16)),
             expires_s,
         )
-        return Ticket(tokens.mint(grant, [(int(number), key)]), good.session, good.account, "cam")
+        return Ticket(
+            playback_token.mint(grant, [(int(number), key)]), good.session, good.account, "cam"
+        )
 
     now_s = int(time.time())
     cases = {

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from audience import (
+
+from tests.support.audience import (
     billed_ticks,
     crowd,
     difference,
@@ -17,7 +18,15 @@ from audience import (
     wait_live,
     watch,
 )
-from harness import ROOT, Publisher, Server, chromium, counting_proxy, running, seen
+from tests.support.servers.vilokanam import (
+    ROOT,
+    Publisher,
+    Server,
+    chromium,
+    counting_proxy,
+    running,
+    seen,
+)
 
 pytestmark = pytest.mark.timeout(240)
 

@@ -17,7 +17,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from audience import (
+
+from tests.support.audience import (
     Ticket,
     billed_ticks,
     difference,
@@ -28,10 +29,18 @@ from audience import (
     wait_live,
     watch,
 )
-from harness import ROOT, Publisher, Server, chromium, counting_proxy, free_port, running, until
-from player import Player
-
-from tests.fakes import chopsticks
+from tests.support.players import Player
+from tests.support.servers import chopsticks
+from tests.support.servers.vilokanam import (
+    ROOT,
+    Publisher,
+    Server,
+    chromium,
+    counting_proxy,
+    free_port,
+    running,
+    until,
+)
 
 pytestmark = pytest.mark.timeout(400)
 

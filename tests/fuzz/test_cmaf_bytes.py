@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mediaserver.errors import MediaFormatError
-from mediaserver.hls import cmaf, cmaf_reader
+from mediaserver.hls import cmaf
 from mediaserver.hls.cmaf import ChunkSample, TrackRun
 from mediaserver.media import AudioFormat, VideoFormat
+from tests.support import cmaf_reader
 
 VIDEO = VideoFormat(bytes.fromhex("6764001facd940"), b"\x68\xeb", 320, 240, "avc1.64001f")
 INIT = cmaf.make_init(VIDEO, AudioFormat(b"\x11\x90", 2))

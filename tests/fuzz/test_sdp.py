@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mediaserver.errors import OfferRejectedError
-from mediaserver.ingest import answer, sdp
+from mediaserver.ingest import sdp_answer, sdp_offer
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 OFFERS = [(GOLDEN / f"offer-{name}.sdp").read_text() for name in ("obs", "chromium")]
-LOCAL = answer.LocalTransport("abcd1234", "p" * 24, "AA", ("x",), 1)
+LOCAL = sdp_answer.LocalTransport("abcd1234", "p" * 24, "AA", ("x",), 1)
 LINES = st.sampled_from([line for offer in OFFERS for line in offer.splitlines()])
 ODD = st.text(alphabet=st.sampled_from(" :;=/0129-amvAx\r\0\u2028é٣"), max_size=12)
 
@@ -19,14 +19,14 @@ ODD = st.text(alphabet=st.sampled_from(" :;=/0129-amvAx\r\0\u2028é٣"), max_siz
 def judged(text):
     """Parse, and answer what was accepted; only the named error may come out."""
     with contextlib.suppress(OfferRejectedError):
-        offer = sdp.parse_offer(text)
-        reply = answer.build_answer(offer, LOCAL)
+        offer = sdp_offer.parse_offer(text)
+        reply = sdp_answer.build_answer(offer, LOCAL)
         assert reply.count("\nm=") == len(offer.tracks)
         assert all(line[1] == "=" for line in reply.split("\r\n")[:-1])
         for track in offer.tracks:
             assert track.clock_rate > 0
     with contextlib.suppress(OfferRejectedError):
-        sdp.parse_fragment(text)
+        sdp_offer.parse_fragment(text)
 
 
 @given(st.text(max_size=200))

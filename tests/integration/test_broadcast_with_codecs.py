@@ -12,10 +12,17 @@ import av
 import pytest
 
 from mediaserver.clock import SystemClock
-from mediaserver.link import InitMade, PartMade, RenditionsSet, SegmentEnded, ShowOpened, SlotOpened
+from mediaserver.ipc.link import (
+    InitMade,
+    PartMade,
+    RenditionsSet,
+    SegmentEnded,
+    ShowOpened,
+    SlotOpened,
+)
+from mediaserver.live.broadcast import Broadcast
 from mediaserver.media import AccessUnit, Track
-from mediaserver.processes.broadcast import Broadcast
-from mediaserver.settings_tree import Settings
+from mediaserver.settings.records import Settings
 from mediaserver.transcode.settings import Rung, TranscodeSettings
 
 

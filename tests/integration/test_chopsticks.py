@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.fakes.chopsticks import launch, require
+from tests.support.servers.chopsticks import launch, require
 
 pytestmark = pytest.mark.timeout(120)
 

@@ -6,7 +6,11 @@ import asyncio
 import signal
 
 import pytest
-from metering_kit import (
+
+from metering.errors import StoreUnavailableError
+from metering.store.claim_client import RawClaims
+from metering.units import Units, Verdict, shard_of
+from tests.support.metering_kit import (
     EPOCH,
     NOW,
     FakeClock,
@@ -20,11 +24,7 @@ from metering_kit import (
     seat,
     tell,
 )
-
-from metering.claims import RawClaims
-from metering.errors import StoreUnavailableError
-from metering.units import Units, Verdict, shard_of
-from tests.real_redis import RealRedis
+from tests.support.servers.redis import RealRedis
 
 WHO = account(1)
 

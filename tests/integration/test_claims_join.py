@@ -7,12 +7,12 @@ import time
 from uuid import UUID
 
 import pytest
-from metering_kit import FAR_MS, NOW, account, claim, grant, make_ready, opened
 
-from metering.caps import Join, JoinLimits, caps_of, ticks_allowed
-from metering.store.redis import Store
-from metering.store.state import JoinState, PurseState, SessionGrant, ShardState
+from metering.model.join_caps import Join, JoinLimits, caps_of, ticks_allowed
+from metering.store.client import Store
+from metering.store.records import JoinState, PurseState, SessionGrant, ShardState
 from metering.units import SHARDS, CutLine, EntryKey, Run, Units, Verdict, shard_of
+from tests.support.metering_kit import FAR_MS, NOW, account, claim, grant, make_ready, opened
 
 WHO = account(1)
 STREAM = UUID(int=7)

@@ -5,7 +5,11 @@ from __future__ import annotations
 import random
 
 import pytest
-from metering_kit import (
+
+from metering.model import rate_limit
+from metering.store import keys
+from metering.units import Medium, SessionId, Verdict
+from tests.support.metering_kit import (
     NOW,
     STREAM,
     FakeClock,
@@ -19,12 +23,8 @@ from metering_kit import (
     tell,
 )
 
-from metering import pace
-from metering.store import keys
-from metering.units import Medium, SessionId, Verdict
-
 WHO = account(1)
-CAP = pace.cap_fifths(60_000)
+CAP = rate_limit.cap_fifths(60_000)
 
 
 async def age(store, session: int, passed_ms: int) -> None:
@@ -55,13 +55,13 @@ async def test_the_script_keeps_the_buckets_as_pace_does(redis_server):
             verdicts.add(answer.verdict)
             left_video, left_audio, now = await buckets(store, 1)
             if answer.verdict is Verdict.GRANTED:
-                at = pace.Bucket(video, since - passed)
-                assert pace.draw(at, taken[0], now, CAP) == pace.Bucket(left_video, now)
-                at = pace.Bucket(audio, since - passed)
-                assert pace.draw(at, taken[1], now, CAP) == pace.Bucket(left_audio, now)
+                at = rate_limit.Bucket(video, since - passed)
+                assert rate_limit.draw(at, taken[0], now, CAP) == rate_limit.Bucket(left_video, now)
+                at = rate_limit.Bucket(audio, since - passed)
+                assert rate_limit.draw(at, taken[1], now, CAP) == rate_limit.Bucket(left_audio, now)
             else:
                 drawn = [
-                    pace.draw(pace.Bucket(level, since - passed), media, since, CAP)
+                    rate_limit.draw(rate_limit.Bucket(level, since - passed), media, since, CAP)
                     for level, media in ((video, taken[0]), (audio, taken[1]))
                 ]
                 assert None in drawn
@@ -187,5 +187,5 @@ async def test_what_memory_served_is_sent_with_the_next_claim(redis_server):
         assert refused_by_memory is None
         assert claims.claims_total == 2
         video, audio, _ = await buckets(store, 1)
-        assert CAP - audio == 400 * pace.FIFTHS_PER_MS
+        assert CAP - audio == 400 * rate_limit.FIFTHS_PER_MS
         assert CAP - 1500 * 5 <= video <= CAP - 1000 * 5

@@ -15,14 +15,12 @@ from dataclasses import dataclass, field
 from typing import Self
 from uuid import UUID
 
-from metering_kit import FAR_MS, NOW, FakeClock, account
-
-from metering import pace, ticks
-from metering.caps import Join, JoinLimits, caps_of, ticks_allowed
-from metering.gate import LocalGate
+from metering.admission.gate import LocalGate
+from metering.model import rate_limit, ticks
+from metering.model.join_caps import Join, JoinLimits, caps_of, ticks_allowed
 from metering.ports import Claim
 from metering.settings import MeteringSettings
-from metering.store import keys, lines, resp
+from metering.store import keys, pending_words, resp
 from metering.store.resp import Script
 from metering.units import (
     SHARDS,
@@ -38,6 +36,7 @@ from metering.units import (
     Verdict,
     shard_of,
 )
+from tests.support.metering_kit import FAR_MS, NOW, FakeClock, account
 
 SEQUENCES = int(os.environ.get("VILOKANAM_SEQUENCES", "20000"))
 """`make test` asks for 100,000; a seed that failed is given by VILOKANAM_SEED."""
@@ -214,7 +213,7 @@ class Driver:
                 name = keys.counts(life.account, life.stream.bytes)
                 commands.append(resp.command(b"HSET", name, *fields))
             for session in (1, 2):
-                words = (1, 0, FAR_MS, 2, 1000, pace.cap_fifths(60_000))
+                words = (1, 0, FAR_MS, 2, 1000, rate_limit.cap_fifths(60_000))
                 words += () if join is None else (1,)
                 commands.append(
                     self.script(
@@ -243,7 +242,7 @@ class Driver:
                 b"e",
                 [resp.pack_claim(claims[index]) for index in indices],
                 watched_s=86400,
-                cap=pace.cap_fifths(60_000),
+                cap=rate_limit.cap_fifths(60_000),
             )
             for shard, indices in by_shard.items()
         ]
@@ -270,7 +269,7 @@ class Driver:
             fields = dict(zip(reply[::2], reply[1::2], strict=True))
             counts = {key[1:]: int(value) for key, value in fields.items() if key[:1] == b"n"}
             bits = [(key, value) for key, value in fields.items() if key[:1] == b"b"]
-            for entry in lines.cut_lines(bits, counts):
+            for entry in pending_words.cut_lines(bits, counts):
                 name = (entry.key.account, entry.key.version)
                 old = self.cut.get(name, ())
                 assert not ticks.intersection(old, entry.runs), "a tick was cut twice"

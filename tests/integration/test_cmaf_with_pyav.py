@@ -8,11 +8,11 @@ from fractions import Fraction
 import av
 import pytest
 
-from mediaserver.hls import cmaf_reader
 from mediaserver.hls.packager import Packager
 from mediaserver.hls.segmenter import PartBegan, PartEnded, Segmenter
 from mediaserver.hls.settings import HlsSettings
 from mediaserver.media import AudioFormat, Sample, Track, VideoFormat
+from tests.support import cmaf_reader
 
 ORIGIN = 1_700_000_000_500
 

@@ -10,18 +10,18 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from mediaserver.access import tokens
-from mediaserver.link import FrameReader, Policy
+from mediaserver import playback_token
+from mediaserver.ipc.link import FrameReader, Policy
 from mediaserver.metrics import own_text
-from mediaserver.processes import scrape, secret_files
+from mediaserver.processes import metrics_endpoint, secret_files
 from mediaserver.processes.bootstrap import Start
 from mediaserver.processes.control import Control
-from mediaserver.settings_tree import Settings
-from metering import receipt
+from mediaserver.settings.records import Settings
 from metering.book.book import Book
-from metering.claims import RawClaims
 from metering.errors import StoreUnavailableError
+from metering.model import receipt
 from metering.ports import Claim
+from metering.store.claim_client import RawClaims
 from metering.store.embedded import EmbeddedRedis
 from metering.units import Planck, PricedRun, Run, Units, Verdict, parse_account
 
@@ -330,7 +330,7 @@ async def test_a_token_opens_its_stream_and_its_seconds_are_booked_and_receipted
     """From the first second to a signed receipt, and the books balance."""
     stream, viewer = await server.stream(), await server.viewer()
     minted = await server.mint()
-    grant = tokens.verify(
+    grant = playback_token.verify(
         minted["token"],
         secret_files.token_keys(server.data_dir / "token.keys"),
         int(time.time()),
@@ -656,7 +656,7 @@ async def test_one_scrape_gathers_the_metrics_of_all_processes(server) -> None:
     """Whichever HTTP process is asked answers for all; one that is gone is left out."""
     (server.run_dir / "http-9.sock").touch()
 
-    text = await scrape.gather(server.run_dir, "http-0.sock", own_text("http-0"))
+    text = await metrics_endpoint.gather(server.run_dir, "http-0.sock", own_text("http-0"))
 
     assert 'metering_store_ready{process="control"} 1.0' in text
     assert 'process="http-0"' in text

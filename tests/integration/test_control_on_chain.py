@@ -13,18 +13,18 @@ import pytest
 
 from mediaserver.processes import secret_files, settler
 from mediaserver.processes.bootstrap import Start
-from metering import keyfile
-from metering.chain import storage
-from metering.chain.fake.node import FakeNode
-from metering.chain.fake.runtime import UNIT
-from metering.chain.fake.state import State
-from metering.chain.fake.world import World
-from metering.claims import RawClaims
+from metering import key_file
+from metering.chain.node import storage
 from metering.ports import Claim
+from metering.store.claim_client import RawClaims
+from metering.testing.fake_node.node import FakeNode
+from metering.testing.fake_node.runtime import UNIT
+from metering.testing.fake_node.state import State
+from metering.testing.fake_node.world import World
 from metering.units import PricedRun, Run, Units, Verdict, parse_account
-from tests.fakes import chopsticks
-from tests.fakes.wallet import Signer, account, of_stream
 from tests.integration.test_control_api import PRICE, Server, settings
+from tests.support.servers import chopsticks
+from tests.support.wallet import Signer, account, of_stream
 
 WALLET = account("wallet")
 
@@ -34,7 +34,7 @@ class Chain(Server):
 
     def __init__(self, data_dir, tree):
         secret_files.make_missing(tree, data_dir)
-        self.operator = keyfile.read_or_make(secret_files.paths(tree, data_dir).operator_key)
+        self.operator = key_file.read_or_make(secret_files.paths(tree, data_dir).operator_key)
         people = [self.operator, WALLET]
         funds = {one.account: 1000 * UNIT for one in people}
         self.world = World(7, now_ms=int(time.time() * 1000), funds=funds)

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from mediaserver.cli.main import main
-from tests import edge_nginx
+from tests.support.servers import nginx
 
 KEY = "edge-key-of-this-test"
 
@@ -36,7 +36,7 @@ def run(tmp_path, data, capsys):
 def check(path) -> tuple[int, str]:
     """Return what ``nginx -t`` says; it also makes the cache's directory."""
     done = subprocess.run(
-        [edge_nginx.program(), "-t", "-c", str(path)], capture_output=True, text=True, check=False
+        [nginx.program(), "-t", "-c", str(path)], capture_output=True, text=True, check=False
     )
     return done.returncode, done.stderr
 

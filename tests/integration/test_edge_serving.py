@@ -20,19 +20,18 @@ from uuid import UUID
 import aiohttp
 import pytest
 from aiohttp import web
-from metering_kit import EPOCH, account, opened, seat
 
 from cdn.nginx import EDGE_HEADER
-from mediaserver.access.tokens import Grant, mint
 from mediaserver.cli.edge import write_standalone
 from mediaserver.hls.addresses import part_name, segment_name
-from mediaserver.hls.hub import Feed
-from mediaserver.link import Policy
+from mediaserver.hls.live_store import Feed
+from mediaserver.ipc.link import Policy
+from mediaserver.playback_token import Grant, mint
 from mediaserver.processes.bootstrap import Start
 from mediaserver.processes.http import HttpProcess
-from mediaserver.settings import load
-from mediaserver.settings_tree import Settings
-from metering.store.redis import Store
+from mediaserver.settings.load import load
+from mediaserver.settings.records import Settings
+from metering.store.client import Store
 from metering.units import (
     AccountId,
     Asset,
@@ -44,8 +43,9 @@ from metering.units import (
     session_text,
     shard_of,
 )
-from tests import edge_nginx
-from tests.live import INIT, STREAM, Show
+from tests.support.builders import INIT, STREAM, Show
+from tests.support.metering_kit import EPOCH, account, opened, seat
+from tests.support.servers import nginx
 
 KEY = "edge-key-of-this-test"
 KEYS = ((1, b"k" * 32),)
@@ -205,7 +205,7 @@ def lists_hinted(rig: Rig, body: bytes) -> bool:
 @asynccontextmanager
 async def rigged(redis_server) -> AsyncIterator[Rig]:
     folder = Path(tempfile.mkdtemp(prefix="vk-edge-"))
-    port, edge_port = edge_nginx.free_port(), edge_nginx.free_port()
+    port, edge_port = nginx.free_port(), nginx.free_port()
     (folder / "run").mkdir()
     (folder / "edge.key").write_text(KEY + "\n")
     settings = load(
@@ -234,7 +234,7 @@ async def rigged(redis_server) -> AsyncIterator[Rig]:
                 auto_decompress=False, connector=aiohttp.TCPConnector(limit=0)
             ) as client,
         ):
-            with edge_nginx.running(config, edge_port):
+            with nginx.running(config, edge_port):
                 url = f"http://127.0.0.1:{edge_port}"
                 rig = Rig(folder, url, origin, store, client, settings, show, free)
                 origin.tell(store)
@@ -258,7 +258,7 @@ async def rigged(redis_server) -> AsyncIterator[Rig]:
 
 @pytest.fixture
 async def rig(redis_server) -> AsyncIterator[Rig]:
-    edge_nginx.program()
+    nginx.program()
     async with rigged(redis_server) as made:
         yield made
 
@@ -277,7 +277,7 @@ async def test_two_viewers_are_one_fill_and_two_bills(rig: Rig) -> None:
     assert rig.origin.plain.total() == rig.origin.plain["/readyz"]
     wanted = set().union(*(rig.ticks(back) for back in backs))
     assert await ann.billed() == await bob.billed() == wanted
-    lines = edge_nginx.read_log(rig.folder / "edge" / "access.log")
+    lines = nginx.read_log(rig.folder / "edge" / "access.log")
     assert {line.session for line in lines} == {
         session_text(SessionId(1)),
         session_text(SessionId(2)),
@@ -415,7 +415,7 @@ async def test_who_runs_dry_is_told_so_through_the_edge(rig: Rig) -> None:
     assert problem["top_up_url"] == f"https://pay/{account_text(poor.who)}"
     assert headers["Access-Control-Allow-Origin"] == "*"
     assert await poor.billed() == rig.ticks(2)
-    line = edge_nginx.read_log(rig.folder / "edge" / "access.log")[-1]
+    line = nginx.read_log(rig.folder / "edge" / "access.log")[-1]
     assert (line.session, line.status) == (session_text(SessionId(2)), 402)
 
 
@@ -582,7 +582,7 @@ async def test_an_origin_that_is_away_is_a_problem_in_plain_words(rig: Rig) -> N
     ann = await rig.viewer(1)
     await ann.get(rig.segment(1))
     text = (rig.folder / "edge" / "nginx.conf").read_text()
-    lonely_port, dead_port = edge_nginx.free_port(), edge_nginx.free_port()
+    lonely_port, dead_port = nginx.free_port(), nginx.free_port()
     folder = rig.folder / "lonely"
     folder.mkdir()
     text = text.replace(str(rig.folder / "edge"), str(folder))
@@ -593,7 +593,7 @@ async def test_an_origin_that_is_away_is_a_problem_in_plain_words(rig: Rig) -> N
     (folder / "nginx.conf").write_text(text)
     shutil.copytree(rig.folder / "edge" / "cache", folder / "cache", dirs_exist_ok=True)
 
-    with edge_nginx.running(folder / "nginx.conf", lonely_port):
+    with nginx.running(folder / "nginx.conf", lonely_port):
         rig.url = f"http://127.0.0.1:{lonely_port}"
         for path in (
             f"/w/{ann.token}{rig.segment(1)}",

@@ -11,12 +11,12 @@ import pytest
 from substrateinterface import Keypair, SubstrateInterface
 
 from mediaserver.cli import main
-from metering.chain.chopsticks import call
-from metering.chain.fake.node import FakeNode
-from metering.chain.fake.runtime import UNIT
-from metering.chain.fake.world import World
 from metering.errors import ChainUnavailableError
-from tests.fakes import chopsticks
+from metering.testing.chopsticks import call
+from metering.testing.fake_node.node import FakeNode
+from metering.testing.fake_node.runtime import UNIT
+from metering.testing.fake_node.world import World
+from tests.support.servers import chopsticks
 
 
 @pytest.fixture

@@ -6,22 +6,22 @@ import time
 from contextlib import asynccontextmanager
 
 import pytest
-from metering_kit import claim
 
-from metering import receipt
-from metering.chain import journal
-from metering.chain.journal import Journal
-from metering.claims import RawClaims
-from metering.cutter import Cutter
 from metering.errors import StoreUnavailableError
-from metering.reconcile import reconcile
-from metering.recovery import RecoveryPolicy, recover
+from metering.model import receipt
+from metering.recovery.reconcile import reconcile
+from metering.recovery.recovery import RecoveryPolicy, recover
 from metering.settings import ChainSettings
-from metering.settler import Settler
-from metering.store.redis import Store
+from metering.settlement import journal
+from metering.settlement.cutter import Cutter
+from metering.settlement.journal import Journal
+from metering.settlement.settler import Settler
+from metering.store.claim_client import RawClaims
+from metering.store.client import Store
 from metering.units import Asset, SessionId, Verdict
-from tests.fakes.money import OPERATOR, PRICE, House, inline, make_house
-from tests.real_redis import PROGRAMS, RealRedis
+from tests.support.book_fixture import OPERATOR, PRICE, House, inline, make_house
+from tests.support.metering_kit import claim
+from tests.support.servers.redis import PROGRAMS, RealRedis
 
 POLICY = RecoveryPolicy(watched_hours=24, cut_period_s=10)
 NOW = int(time.time())

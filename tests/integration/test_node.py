@@ -20,8 +20,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from metering.chain.node import Node
-from metering.chain.substrate import RpcError
+from metering.chain.node.client import Node
+from metering.chain.node.substrate import RpcError
 from metering.errors import ChainUnavailableError
 
 Answer = Callable[[dict, asyncio.StreamWriter], Awaitable[None]]

@@ -5,12 +5,12 @@ from uuid import UUID
 
 import pytest
 
-from metering.chain import storage
-from metering.chain.fake.state import State
+from metering.chain.node import storage
+from metering.testing.fake_node.state import State
 from metering.units import parse_account
-from tests.fakes.wallet import account
 from tests.integration.test_control_api import PRICE, settings
 from tests.integration.test_control_on_chain import Chain, claim, claims_of
+from tests.support.wallet import account
 
 pytestmark = pytest.mark.timeout(90)
 CREDIT_NOTICE_S = 600

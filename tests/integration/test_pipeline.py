@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator, Callable
 from itertools import pairwise
 
 import pytest
-from media_source import difference, h264, onset, opus, pictures, shown, sound
 
 from mediaserver.media import AccessUnit, AudioFormat, Sample, Track, VideoFormat
 from mediaserver.transcode.pipeline import Pipeline
 from mediaserver.transcode.settings import Rung, TranscodeSettings
+from tests.support.media_source import difference, h264, onset, opus, pictures, shown, sound
 
 T0 = 1_800_000_000_000
 SMALL = Rung("120p", 120, 200)

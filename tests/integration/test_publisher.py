@@ -16,12 +16,12 @@ import pytest
 from aiohttp import web
 from aiortc import RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamError
-from media_source import pictures
 
 from mediaserver.errors import AccessDeniedError
-from mediaserver.transcode import whip_session
-from mediaserver.transcode.publisher import publish_file, publish_test_picture
-from mediaserver.transcode.testpicture import TestPicture, Tone
+from mediaserver.whip_client import session_process
+from mediaserver.whip_client.client import publish_file, publish_test_picture
+from mediaserver.whip_client.test_pattern import TestPicture, Tone
+from tests.support.media_source import pictures
 
 ROOT = Path(__file__).parents[2]
 
@@ -240,4 +240,4 @@ def test_a_session_that_hangs_in_ffmpeg_ends_by_itself():
     """Met once in a dozen restarts of a server: the publisher must come back, not wait for ever."""
     ended = subprocess.run([sys.executable, "-c", HANGS], cwd=ROOT, timeout=20, check=False)
 
-    assert ended.returncode == whip_session.End.STUCK
+    assert ended.returncode == session_process.End.STUCK

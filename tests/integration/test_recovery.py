@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from metering import ticks
 from metering.book.records import Recovered
-from metering.cutter import Cutter
 from metering.errors import LedgerImbalanceError, StoreUnavailableError
-from metering.reconcile import reconcile
-from metering.recovery import FSYNC_BOUND_MS, RecoveryPolicy, recover
+from metering.model import ticks
+from metering.recovery.reconcile import reconcile
+from metering.recovery.recovery import FSYNC_BOUND_MS, RecoveryPolicy, recover
+from metering.settlement.cutter import Cutter
 from metering.units import SHARDS, Planck, Run, SessionId, Units, shard_of
-from tests.fakes.money import PRICE, House, inline, make_house
-from tests.fakes.store import MemoryStore
+from tests.support.book_fixture import PRICE, House, inline, make_house
+from tests.support.memory_store import MemoryStore
 
 POLICY = RecoveryPolicy(
     watched_hours=24, cut_period_s=10, session_limit_units=Units(7), day_limit_units=Units(9)
@@ -282,7 +282,7 @@ async def test_reconcile_names_each_difference(what, statement):
 
 async def settle_all(house: House) -> None:
     from metering.ports import BatchOutcome
-    from tests.fakes.money import OPERATOR
+    from tests.support.book_fixture import OPERATOR
 
     batch = house.book.open_batch()
     assert batch is not None

@@ -21,7 +21,7 @@ from metering.errors import (
     RuntimeUnsupportedError,
 )
 from metering.ports import BatchOutcome, ChainLimits, Fate, Finding, InFlight, Look
-from tests.fakes.chain import MemoryChain
+from tests.support.memory_chain import MemoryChain
 
 
 @pytest.fixture

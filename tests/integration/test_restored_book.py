@@ -11,20 +11,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from metering_kit import claim
 
 from metering.book.book import Book
-from metering.chain.journal import Journal
-from metering.claims import RawClaims
-from metering.cutter import Cutter
-from metering.reconcile import reconcile
-from metering.recovery import Recovery, RecoveryPolicy, recover
+from metering.recovery.reconcile import reconcile
+from metering.recovery.recovery import Recovery, RecoveryPolicy, recover
 from metering.settings import ChainSettings
-from metering.settler import Settler
-from metering.store.redis import Store
+from metering.settlement.cutter import Cutter
+from metering.settlement.journal import Journal
+from metering.settlement.settler import Settler
+from metering.store.claim_client import RawClaims
+from metering.store.client import Store
 from metering.units import Asset, Planck, SessionId, Units, Verdict, shard_of
-from tests.fakes.money import OPERATOR, PRICE, inline, make_house
-from tests.real_redis import PROGRAMS, RealRedis
+from tests.support.book_fixture import OPERATOR, PRICE, inline, make_house
+from tests.support.metering_kit import claim
+from tests.support.servers.redis import PROGRAMS, RealRedis
 
 POLICY = RecoveryPolicy(watched_hours=24, cut_period_s=10, window_ms=30_000)
 WINDOW_S = 30

@@ -12,12 +12,12 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from mediaserver.access.tokens import Grant, mint
 from mediaserver.errors import AddressError
 from mediaserver.hls.addresses import parse, part_name
-from mediaserver.hls.hub import Feed, Hub
+from mediaserver.hls.live_store import Feed, Hub
 from mediaserver.hls.serve import EDGE_HEADER, METHOD_HEADER, MediaHandler
-from mediaserver.link import Policy, SegmentEnded, ShowEnded, SlotOpened
+from mediaserver.ipc.link import Policy, SegmentEnded, ShowEnded, SlotOpened
+from mediaserver.playback_token import Grant, mint
 from metering.units import (
     AccountId,
     Admission,
@@ -31,7 +31,7 @@ from metering.units import (
     StreamPolicy,
     Verdict,
 )
-from tests.live import INIT, OPENED, START_MS, STREAM, Show
+from tests.support.builders import INIT, OPENED, START_MS, STREAM, Show
 
 KEYS = ((1, b"k" * 32),)
 ACCOUNT = AccountId(b"a" * 32)

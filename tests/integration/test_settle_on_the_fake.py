@@ -11,15 +11,15 @@ from pathlib import Path
 import pytest
 
 from metering.book.book import Book
-from metering.chain import storage
-from metering.chain.fake.faults import RATES
+from metering.chain.node import storage
 from metering.errors import MeteringError
-from metering.ledger import Holder, Role
-from metering.settlement import BatchState
+from metering.model.batch_state import BatchState
+from metering.model.ledger import Holder, Role
+from metering.testing.fake_node.faults import RATES
 from metering.units import Asset
-from tests.fakes.money import OPERATOR, PRICE, know_joins
-from tests.fakes.street import DEPOSIT, join_call, open_street
-from tests.fakes.wallet import account, of_stream
+from tests.support.book_fixture import OPERATOR, PRICE, know_joins
+from tests.support.chain_scenario import DEPOSIT, join_call, open_street
+from tests.support.wallet import account, of_stream
 
 HOUR_BLOCKS = 601
 SLOW = {"slow", "disconnect", "disconnect_after", "restart"}

@@ -9,23 +9,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metering import receipt
 from metering.book.book import Book
 from metering.book.thread import BookThread
-from metering.chain import journal
-from metering.chain.journal import Journal
-from metering.cutter import Cutter
 from metering.errors import StoreUnavailableError
-from metering.ledger import Holder, Role
-from metering.reconcile import reconcile
-from metering.recovery import RecoveryPolicy, recover
+from metering.model import receipt
+from metering.model.batch_state import Action, BatchState
+from metering.model.ledger import Holder, Role
+from metering.recovery.reconcile import reconcile
+from metering.recovery.recovery import RecoveryPolicy, recover
 from metering.settings import ChainSettings
-from metering.settlement import Action, BatchState
-from metering.settler import Settler
+from metering.settlement import journal
+from metering.settlement.cutter import Cutter
+from metering.settlement.journal import Journal
+from metering.settlement.settler import Settler
 from metering.units import Asset, Run, shard_of
-from tests.fakes.chain import MemoryChain
-from tests.fakes.money import OPERATOR, PRICE, House, inline, make_house
-from tests.fakes.store import MemoryStore
+from tests.support.book_fixture import OPERATOR, PRICE, House, inline, make_house
+from tests.support.memory_chain import MemoryChain
+from tests.support.memory_store import MemoryStore
 
 POLICY = RecoveryPolicy(watched_hours=24, cut_period_s=10)
 SETTINGS = ChainSettings(batch_period_s=30, batch_entries_max=2)

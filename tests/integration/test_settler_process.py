@@ -17,17 +17,17 @@ import pytest
 from mediaserver.processes.bootstrap import EXIT_CONFIG, EXIT_OK
 from metering.chain import attempt
 from metering.chain.chain_wire import RemoteChain
-from metering.chain.facts import Extension
 from metering.chain.link import SOCKET, Remote
-from metering.chain.metadata import Metadata
+from metering.chain.node.metadata import Metadata
+from metering.chain.node.runtime_info import Extension
 from metering.errors import ChainUnavailableError, RuntimeUnsupportedError
+from metering.model.batch_state import Action
 from metering.ports import Fate, InFlight
 from metering.settings import ChainSettings
-from metering.settlement import Action
-from metering.settler import Settler
-from tests.fakes.money import OPERATOR, inline
-from tests.fakes.street import Street, forget, open_street
-from tests.fakes.wallet import of_stream
+from metering.settlement.settler import Settler
+from tests.support.book_fixture import OPERATOR, inline
+from tests.support.chain_scenario import Street, forget, open_street
+from tests.support.wallet import of_stream
 
 SEED = b"operator".ljust(32, b".")
 

@@ -16,15 +16,15 @@ from hypothesis import strategies as st
 
 from metering.book.book import Book
 from metering.errors import SubmitterLostError
-from metering.ledger import Holder, Role
+from metering.model.batch_state import Action, BatchState
+from metering.model.ledger import Holder, Role
 from metering.ports import ChainLimits
-from metering.reconcile import reconcile
+from metering.recovery.reconcile import reconcile
 from metering.settings import ChainSettings
-from metering.settlement import Action, BatchState
-from metering.settler import Settler
+from metering.settlement.settler import Settler
 from metering.units import AccountId, Asset, Cut, CutLine, EntryKey, Run, shard_of
-from tests.fakes.chain import MemoryChain
-from tests.fakes.money import OPERATOR, PRICE, House, inline, know_joins, make_house
+from tests.support.book_fixture import OPERATOR, PRICE, House, inline, know_joins, make_house
+from tests.support.memory_chain import MemoryChain
 
 FIRST = 1_699_999_000
 

@@ -7,14 +7,13 @@ import signal
 import time
 
 import pytest
-from metering_kit import EPOCH, NOW, STREAM, account, claim, grant, make_ready, opened, seat
 
-from metering import ticks
-from metering.claims import RawClaims
 from metering.errors import InvalidValueError, StoreRefusedError, StoreUnavailableError
+from metering.model import ticks
+from metering.store.claim_client import RawClaims
+from metering.store.client import Store
 from metering.store.embedded import EmbeddedRedis
-from metering.store.redis import Store
-from metering.store.state import PurseState, ShardState, WatchedState
+from metering.store.records import PurseState, ShardState, WatchedState
 from metering.units import (
     SHARDS,
     CutLine,
@@ -24,7 +23,18 @@ from metering.units import (
     Verdict,
     shard_of,
 )
-from tests.real_redis import RealRedis
+from tests.support.metering_kit import (
+    EPOCH,
+    NOW,
+    STREAM,
+    account,
+    claim,
+    grant,
+    make_ready,
+    opened,
+    seat,
+)
+from tests.support.servers.redis import RealRedis
 
 WHO = account(1)
 SHARD = shard_of(WHO)

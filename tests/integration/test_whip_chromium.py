@@ -1,9 +1,8 @@
 """Headless Chromium publishes its fake camera to us."""
 
-from whip_browser import RESTART, SELECTED_PORT, STATISTICS, browser_page, publish
-from whip_helpers import AUTH, KEY, serving
-
 from mediaserver.media import Track
+from tests.support.whip.browser import RESTART, SELECTED_PORT, STATISTICS, browser_page, publish
+from tests.support.whip.helpers import AUTH, KEY, serving
 
 
 async def test_chromium_publishes_h264_and_keeps_its_session_through_an_ice_restart():

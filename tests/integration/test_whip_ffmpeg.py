@@ -3,9 +3,9 @@
 import itertools
 
 import pytest
-from whip_helpers import ffmpeg, serving
 
 from mediaserver.media import Track
+from tests.support.whip.helpers import ffmpeg, serving
 
 
 async def connected_s(process):

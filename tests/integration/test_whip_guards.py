@@ -5,11 +5,10 @@ import random
 import socket
 import struct
 
-from whip_browser import browser_page, publish
-from whip_helpers import AUTH, ffmpeg, serving
-
 from mediaserver.ingest.ice import IceConnection
 from mediaserver.media import Track
+from tests.support.whip.browser import browser_page, publish
+from tests.support.whip.helpers import AUTH, ffmpeg, serving
 
 
 def strange_datagrams():

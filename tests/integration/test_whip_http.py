@@ -4,7 +4,8 @@ import asyncio
 import json
 
 import pytest
-from whip_helpers import AUTH, GOLDEN, KEY, serving
+
+from tests.support.whip.helpers import AUTH, GOLDEN, KEY, serving
 
 OBS = (GOLDEN / "offer-obs.sdp").read_bytes()
 FRAGMENT = "application/trickle-ice-sdpfrag"

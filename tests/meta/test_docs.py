@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from mediaserver.api import chain, ledger, own, streams, tokens, viewers
+from mediaserver.api import chain, ledger, streams, tokens, viewer_self_service, viewers
 from mediaserver.cli import main
 from mediaserver.hls import addresses
-from mediaserver.settings import load
-from mediaserver.settings_tree import Settings
-from metering import audit
+from mediaserver.settings.load import load
+from mediaserver.settings.records import Settings
+from metering.model import audit
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -168,7 +168,7 @@ def test_configurations_shown_are_legal(tmp_path: Path) -> None:
 
 def test_the_routes_of_the_api_are_those_described() -> None:
     """A route that an operator reads of is there, and none is kept from them."""
-    rooms = (streams, viewers, tokens, ledger, chain, own)
+    rooms = (streams, viewers, tokens, ledger, chain, viewer_self_service)
     routes = {f"{one.method} {one.path}" for room in rooms for one in room.routes()}
     told = set(re.findall(r"^### ([A-Z]+ /\S+)$", (DOCS / "api.md").read_text(), re.MULTILINE))
 
@@ -278,7 +278,7 @@ def test_advice_shown_to_creators_is_given() -> None:
     """A sentence that the creator's page explains is one that the server says."""
     said = "".join(
         (ROOT / path).read_text()
-        for path in ("mediaserver/processes/health.py", "mediaserver/ingest/health.py")
+        for path in ("mediaserver/live/health.py", "mediaserver/ingest/upload_health.py")
     )
     said = re.sub(r'"\s*\n\s*f?"', "", said)
     table = re.findall(r"^\| \*(.+?)\* \|", (DOCS / "creator.md").read_text(), re.MULTILINE)

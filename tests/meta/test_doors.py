@@ -9,11 +9,11 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 DOORS = {
-    "substrateinterface": {"metering/chain/substrate.py"},
-    "scalecodec": {"metering/chain/substrate.py"},
+    "substrateinterface": {"metering/chain/node/substrate.py"},
+    "scalecodec": {"metering/chain/node/substrate.py"},
     "websocket": set(),
-    "sr25519": {"metering/keys.py"},
-    "xxhash": {"metering/chain/storage.py"},
+    "sr25519": {"metering/signing.py"},
+    "xxhash": {"metering/chain/node/storage.py"},
 }
 
 

@@ -6,9 +6,9 @@ import re
 import tomllib
 from pathlib import Path
 
-from mediaserver.settings import load
-from mediaserver.settings_schema import schema
-from mediaserver.settings_tree import Settings
+from mediaserver.settings.load import load
+from mediaserver.settings.records import Settings
+from mediaserver.settings.schema import schema
 
 CONFIG = Path(__file__).resolve().parents[2] / "config"
 REFERENCE = CONFIG / "mediaserver.toml"

@@ -10,9 +10,9 @@ from metering.chain.steps import Step, at, set_hook
 ROOT = Path(__file__).resolve().parents[2]
 MADE = ("at(Step.", "step(Step.")
 FILES = (
-    "metering/settler.py",
-    "metering/sealer.py",
-    "metering/exposure.py",
+    "metering/settlement/settler.py",
+    "metering/settlement/sealer.py",
+    "metering/settlement/exposure.py",
     "metering/chain/pallet_chain.py",
 )
 PARTS = ("self._sealer.", "self._exposure.")

@@ -24,11 +24,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "e2e"))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from audience import Ticket, billed_ticks, mint, open_stream, open_viewer, settled, wait_live
-from harness import Publisher, Server, running, until
-from player import Player
+from tests.support.audience import (
+    Ticket,
+    billed_ticks,
+    mint,
+    open_stream,
+    open_viewer,
+    settled,
+    wait_live,
+)
+from tests.support.players import Player
+from tests.support.servers.vilokanam import Publisher, Server, running, until
 
 PLAYERS = 6
 PLAY_BEFORE_S = 6

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import aiohttp
 
-from tests.e2e.harness import Publisher, Server, running, until
+from tests.support.servers.vilokanam import Publisher, Server, running, until
 
 PLAYERS = 12
 PROCESSES = ("processes.server", "processes.control", "processes.http", "processes.worker")

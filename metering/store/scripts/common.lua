@@ -110,7 +110,7 @@ local function day_field(key, last, now)
 end
 
 -- A join of a viewer as the chain has it: what it may have, and what it has. nil when the shard does not know it.
--- Judged by metering/caps.py; fields: keys.py, {k}:n<id>.
+-- Judged by metering/model/join_caps.py; fields: keys.py, {k}:n<id>.
 local CAPS, PPM = '>I4I4I4I4I8I8I8', 1000000
 local function join_of(N, number)
   local f = call('HMGET', N, 'c' .. number, 'l' .. number, 't' .. number, 'v' .. number)

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mediaserver.errors import MediaFormatError
-from mediaserver.hls import cmaf, cmaf_reader
+from mediaserver.hls import cmaf
 from mediaserver.hls.cmaf import AUDIO_TRACK, VIDEO_TRACK, ChunkSample, TrackRun
 from mediaserver.media import AudioFormat, VideoFormat
+from tests.support import cmaf_reader
 
 SPS_HIGH = bytes.fromhex("6764001facd9405005bb011000000300100000030320f1831960")
 VIDEO = VideoFormat(SPS_HIGH, bytes.fromhex("68ebe3cb22c0"), 1280, 720, "avc1.64001f")

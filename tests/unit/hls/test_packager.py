@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mediaserver.hls import cmaf_reader
 from mediaserver.hls.packager import Packager
 from mediaserver.hls.segmenter import PartBegan, PartEnded, Segmenter
 from mediaserver.hls.settings import HlsSettings
 from mediaserver.media import AudioFormat, Sample, Slot, Track, VideoFormat
-from tests.strategies import frames
+from tests.support import cmaf_reader
+from tests.support.strategies import frames
 
 VIDEO = VideoFormat(bytes.fromhex("6742c01f8c8d40"), b"\x68\xeb", 320, 240, "avc1.42c01f")
 OTHER = VideoFormat(bytes.fromhex("6742c01f8c8d41"), b"\x68\xeb", 640, 480, "avc1.42c01f")

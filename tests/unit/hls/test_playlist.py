@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from mediaserver.hls import playlist
 from mediaserver.hls.addresses import part_name, segment_name
-from mediaserver.hls.window import Window
-from mediaserver.link import ShowEnded
-from tests.live import AUDIO, OPENED, Show, heard, live
+from mediaserver.hls.rendition_window import Window
+from mediaserver.ipc.link import ShowEnded
+from tests.support.builders import AUDIO, OPENED, Show, heard, live
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mediaserver.hls import slots
 from mediaserver.hls.segmenter import PartBegan, PartEnded, SegmentEnded, Segmenter
 from mediaserver.hls.settings import HlsSettings
-from tests.strategies import FRAME_RATES, frames
+from tests.support.strategies import FRAME_RATES, frames
 
 SETTINGS = HlsSettings()
 START = 1_700_000_000_123

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from aiortc import rtp as judge
 
-from mediaserver.ingest import sdp
-from mediaserver.ingest.health import Health
+from mediaserver.ingest import sdp_offer
 from mediaserver.ingest.receiver import KEYFRAME_WAIT_S, REPORT_S, SOURCE_SILENT_S, Receiver
+from mediaserver.ingest.upload_health import Health
 from mediaserver.media import AccessUnit, SenderReport, Track
 
 GOLDEN = Path(__file__).parents[2] / "golden"
@@ -18,7 +18,7 @@ VIDEO, AUDIO, RTX = 102, 111, 103
 
 def make_receiver(offer="chromium", give_up_s=0.4):
     text = (GOLDEN / f"offer-{offer}.sdp").read_text()
-    return Receiver(sdp.parse_offer(text).tracks, give_up_s, kbps_max=8000, ssrc=1)
+    return Receiver(sdp_offer.parse_offer(text).tracks, give_up_s, kbps_max=8000, ssrc=1)
 
 
 def packet(sequence, payload=DELTA, *, kind=VIDEO, timestamp=None, ssrc=7, marker=1):

@@ -6,7 +6,7 @@ import pytest
 
 from mediaserver.processes import secret_files
 from mediaserver.processes.bootstrap import StartRefusedError
-from mediaserver.settings_tree import Settings
+from mediaserver.settings.records import Settings
 
 
 def test_missing_secrets_are_made_for_their_owner_alone_and_kept(tmp_path) -> None:

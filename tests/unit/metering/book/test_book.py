@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metering import keys, receipt
+from metering import signing
 from metering.book.book import Book
 from metering.book.records import Counters, Recovered
 from metering.errors import (
@@ -16,9 +16,10 @@ from metering.errors import (
     LedgerImbalanceError,
     UnknownNameError,
 )
-from metering.ledger import Holder, Role
+from metering.model import receipt
+from metering.model.batch_state import BatchState
+from metering.model.ledger import Holder, Role
 from metering.ports import BatchOutcome
-from metering.settlement import BatchState
 from metering.units import (
     AccountId,
     Asset,
@@ -31,7 +32,7 @@ from metering.units import (
     account_text,
     shard_of,
 )
-from tests.fakes.money import OPERATOR, PRICE, make_house
+from tests.support.book_fixture import OPERATOR, PRICE, make_house
 
 HUGE = Planck(10**38)
 
@@ -109,8 +110,8 @@ def test_a_book_of_the_old_split_is_brought_to_the_new_one(tmp_path):
     """What was rounded up for the platform goes to the creator, once; the books balance."""
     import sqlite3
 
-    from metering.audit import audit
-    from metering.reconcile import read
+    from metering.model.audit import audit
+    from metering.recovery.reconcile import read
 
     path = tmp_path / "book.sqlite3"
     house = make_house(f"sqlite:///{path}", viewers=1)
@@ -574,5 +575,5 @@ def test_seeds_made_here_sign_for_their_account():
     seed = book.viewer_seed(viewer.account)
 
     assert seed is not None
-    assert keys.from_seed(seed).account == viewer.account
+    assert signing.from_seed(seed).account == viewer.account
     assert book.viewer_seed(make_house().accounts[0]) is None

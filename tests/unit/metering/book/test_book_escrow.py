@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from metering.book.records import Cursor, Funds
-from metering.caps import JoinLimits
 from metering.errors import OtherChainError
-from metering.ledger import Holder, Role
+from metering.model.join_caps import JoinLimits
+from metering.model.ledger import Holder, Role
 from metering.units import AccountId, Planck, shard_of
-from tests.fakes.blocks import (
+from tests.support.block_tree import (
     OPERATOR,
     START_S,
     Blocks,
@@ -20,7 +20,7 @@ from tests.fakes.blocks import (
     requested,
     withdrawn,
 )
-from tests.fakes.money import House, make_house
+from tests.support.book_fixture import House, make_house
 
 NEW = AccountId(b"\x77" * 32)
 PAID = 10**12

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from metering.chain import attempt
 from metering.chain.attempt import Attempt
-from metering.chain.extrinsic import Era, Terms
+from metering.chain.node.extrinsic import Era, Terms
 from metering.errors import InvalidValueError
 
 U32 = st.integers(0, 2**32 - 1)

@@ -1,0 +1,387 @@
+"""Control's side of escrows: follows the chain, and keeps purses and joins in the store as it says.
+
+The follower's book and overlay change together under `Follower.steady`; whoever tells the store a
+purse reads both under it, so a deposit that turns from provisional to final is never counted twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
+from itertools import islice
+from typing import Final, Protocol
+from uuid import UUID
+
+from prometheus_client import Gauge
+
+from mediaserver import log
+from mediaserver.accounting.settlement_service import SUBSTRATE
+from mediaserver.settings.records import Settings
+from metering.book.book import Book
+from metering.book.records import Funds, Standing
+from metering.book.thread import BookThread
+from metering.chain.desk_wire import RemoteDesk
+from metering.chain.events_wire import RemoteEvents
+from metering.chain.link import Remote
+from metering.errors import BookError, MeteringError, StoreUnavailableError
+from metering.escrow.call_sender import Clerk
+from metering.escrow.custodial_wallets import Custody
+from metering.escrow.event_follower import Changed, Follower
+from metering.model.escrow_events import JoinKey, Overlay, concerns, joins_after, newest
+from metering.model.join_caps import Join, JoinCaps, caps_of, is_open
+from metering.recovery.derive import frozen_units, whole_units
+from metering.signing import KeyPair
+from metering.units import AccountId, Planck, SessionId, Units
+
+TOLD_AT_ONCE: Final = 200
+"""Purses read in one go: they hold up the follower for some tens of milliseconds."""
+RETRY_S: Final = 0.5
+LEFT: Final = "left"
+"""Why a session ended whose viewer left the stream on the chain, or joined it again."""
+
+_TAKEN: Final = Gauge("metering_escrow_taken_block", "Newest finalized block in the book")
+_ABOVE: Final = Gauge("metering_escrow_unfinalized_blocks", "Blocks above the finalized one")
+_PROVISIONAL: Final = Gauge("metering_escrow_provisional_planck", "Credited before it is final")
+_FROZEN: Final = Gauge("metering_escrow_frozen_planck", "Asked back in blocks that are not final")
+
+_log = log.get("escrow")
+
+
+class EscrowStore(Protocol):
+    """What is told of purses and joins: `metering.store.redis.Store`."""
+
+    async def set_purse(
+        self, account: AccountId, total: Units, provisional: Units, frozen: Units
+    ) -> Units:
+        """Say all that the chain gives and takes of a purse."""
+
+    async def set_joins(self, joins: Sequence[JoinCaps]) -> None:
+        """Say what joins may have."""
+
+    async def end_session(self, account: AccountId, session: SessionId, reason: str) -> bool:
+        """End a session."""
+
+
+def open_escrow(
+    settings: Settings,
+    book: Book,
+    thread: BookThread,
+    remote: Remote,
+    *,
+    operator: KeyPair,
+    now_ms: Callable[[], int],
+) -> Escrow | None:
+    """Return what keeps escrows, None when batches go to the journal.
+
+    Args:
+        settings: The whole tree.
+        book: The book.
+        thread: Its thread.
+        remote: The line to the settler process.
+        operator: Whose escrows; pays for viewers whose key we hold.
+        now_ms: Unix time.
+    """
+    if settings.chain.backend != SUBSTRATE:
+        return None
+    custody = Custody(
+        Clerk(RemoteDesk(remote)),
+        book,
+        thread,
+        operator=operator,
+        float_planck=int(settings.chain.viewer_float_planck),
+        now_ms=now_ms,
+    )
+    return Escrow(
+        settings,
+        book,
+        thread,
+        RemoteEvents(remote),
+        operator=operator.account,
+        now_ms=now_ms,
+        custody=custody,
+    )
+
+
+class Escrow:
+    """Keeps the store in step with the chain.
+
+    Args:
+        settings: The whole tree.
+        book: The book.
+        thread: Its thread.
+        chain: What is followed, and read for reconciling.
+        operator: Whose escrows.
+        now_ms: Unix time.
+        custody: Signs for viewers whose key we hold.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        book: Book,
+        thread: BookThread,
+        chain: RemoteEvents,
+        *,
+        operator: AccountId,
+        now_ms: Callable[[], int],
+        custody: Custody,
+    ) -> None:
+        self.reads = chain
+        self.operator = operator
+        self._custody = custody
+        self._book = book
+        self._thread = thread
+        self._now_ms = now_ms
+        self._quantum = settings.asset.quantum
+        self.follower = Follower(
+            chain,
+            book,
+            thread,
+            operator=operator,
+            cap=Planck(int(settings.chain.provisional_cap_planck)),
+            from_block=settings.chain.escrow_from_block,
+            now_ms=now_ms,
+            tell=self._tell,
+        )
+        # Dicts for their order: who was put there first is told first.
+        self._accounts: dict[AccountId, None] = {}
+        self._keys: dict[JoinKey, None] = {}
+        self._gone: dict[tuple[UUID, AccountId, int], Join] = {}
+        self._work = asyncio.Event()
+        self._moved = asyncio.Condition()
+        self._moves = 0
+        self._joining: dict[JoinKey, asyncio.Task[None]] = {}
+
+    @property
+    def overlay(self) -> Overlay | None:
+        """Return what the blocks above the finalized one say."""
+        return self.follower.overlay
+
+    async def begin(self) -> None:
+        """Learn what the book knows of the runtime: recovery needs it, the node may be away."""
+        await self.follower.refresh()
+
+    def all_again(self) -> None:
+        """Tell the store everything of the overlay again: it was rebuilt meanwhile."""
+        overlay = self.follower.overlay
+        if overlay is not None:
+            self._accounts |= dict.fromkeys(overlay.accounts)
+            self._keys |= {
+                (event.stream, event.account): None
+                for event in overlay.joins
+                if event.account is not None
+            }
+        self._work.set()
+
+    async def tell_adopted(self) -> None:
+        """Tell the store the purses that paid for ticks of a book that was lost.
+
+        Raises:
+            BookError: The book does not answer.
+        """
+        self._accounts |= dict.fromkeys(await self._thread(self._book.adopted_accounts))
+        self._work.set()
+
+    async def keep(self, store: EscrowStore) -> None:
+        """Tell a store what changes until cancelled."""
+        while True:
+            await self._work.wait()
+            self._work.clear()
+            try:
+                await self.apply(store)
+            except (StoreUnavailableError, BookError) as error:
+                _log.debug("escrow.purses.waiting", reason=str(error))
+                self._work.set()
+                await asyncio.sleep(RETRY_S)
+
+    async def apply(self, store: EscrowStore) -> None:
+        """Tell a store all that has changed; what fails is told again.
+
+        Raises:
+            StoreUnavailableError: It is away.
+            BookError: The book does not answer.
+        """
+        while self._accounts or self._keys or self._gone:
+            some = list(islice(self._accounts, TOLD_AT_ONCE))
+            await self.tell_purses(store, some)
+            for account in some:
+                self._accounts.pop(account, None)
+            gone = list(self._gone)
+            await self._tell_gone(store, list(self._gone.values()))
+            for name in gone:
+                self._gone.pop(name, None)
+            for key in list(islice(self._keys, TOLD_AT_ONCE)):
+                await self.tell_joins(store, key)
+                self._keys.pop(key, None)
+
+    async def tell_purses(self, store: EscrowStore, accounts: Iterable[AccountId]) -> None:
+        """Tell a store what the chain gives and takes of some purses, now.
+
+        Raises:
+            StoreUnavailableError: It is away.
+            BookError: The book does not answer.
+        """
+        async with self.follower.steady:
+            cursor, funds = await self._thread(partial(self._book.funds, list(accounts)))
+            overlay = self.follower.overlay
+            is_of_book = cursor is not None and overlay and overlay.base.number == cursor.number
+            for account, had in funds.items():
+                provisional, frozen = Planck(0), had.frozen
+                if overlay is not None:
+                    frozen = overlay.frozen.get(account, had.frozen)
+                    if is_of_book:
+                        provisional = overlay.provisional.get(account, Planck(0))
+                await store.set_purse(
+                    account,
+                    whole_units(had.net, self._quantum),
+                    whole_units(provisional, self._quantum),
+                    frozen_units(frozen, self._quantum),
+                )
+
+    async def tell_joins(self, store: EscrowStore, key: JoinKey) -> None:
+        """Tell a store the caps of a viewer's joins of a stream; end sessions of ended ones.
+
+        Raises:
+            StoreUnavailableError: It is away.
+            BookError: The book does not answer.
+        """
+        limits = self.follower.limits
+        if limits is None:
+            return
+        stream, account = key
+        joins = await self._joins(key)
+        overlay = self.follower.overlay
+        skew_s = overlay.skew_s if overlay else 0
+        chain_s = self._now_ms() // 1000 - skew_s
+        told = [one for one in joins.values() if one.till_s > chain_s - limits.notice_s]
+        await store.set_joins([caps_of(one, limits, self._quantum, skew_s) for one in told])
+        for join in told:
+            if not is_open(join, chain_s):
+                await self._end_sessions(store, stream, account, join.number)
+
+    async def standing(self, account: AccountId, stream: UUID) -> Standing:
+        """Return how a viewer stands with a stream.
+
+        Raises:
+            BookError: The book does not answer.
+        """
+        _, funds = await self._thread(partial(self._book.funds, [account]))
+        none = Planck(0)
+        joins = await self._joins((stream, account))
+        overlay, join = self.follower.overlay, newest(joins)
+        skew_s = overlay.skew_s if overlay else 0
+        return Standing(
+            funds.get(account, Funds(none, none, none)),
+            overlay.provisional.get(account, none) if overlay else none,
+            join,
+            join is not None and is_open(join, self._now_ms() // 1000 - skew_s),
+            skew_s,
+        )
+
+    async def holds(self, account: AccountId) -> bool:
+        """Return whether we hold a viewer's key."""
+        return await self._custody.holds(account)
+
+    async def deposit(self, account: AccountId, planck: Planck, key: str) -> bool:
+        """Put planck in the escrow of a viewer whose key we hold; see `Custody.deposit`."""
+        return await self._custody.deposit(account, planck, key)
+
+    def join(
+        self, account: AccountId, stream: UUID, price: Planck, max_spend: int
+    ) -> asyncio.Task[None]:
+        """Begin to join a stream for a viewer whose key we hold; see `Custody.join`.
+
+        The task ends when the join is final. The viewer need not wait for that: `standing` knows
+        it as soon as it is in a block. Asked again meanwhile, the same task is returned: a second
+        join would end the first.
+        """
+        key = stream, account
+        task = self._joining.get(key)
+        if task is None:
+            work = self._custody.join(account, stream, price, max_spend)
+            task = self._joining[key] = asyncio.create_task(self._join(key, work))
+            # Its error is logged: nobody may be left who asks for it.
+            task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return task
+
+    async def close(self) -> None:
+        """Give up what is under way: calls that are written are made after the next start."""
+        tasks = list(self._joining.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    @property
+    def moves(self) -> int:
+        """Return how often anything that `standing` says may have changed."""
+        return self._moves
+
+    async def wait_moved(self, moves: int, timeout_s: float) -> bool:
+        """Wait until `moves` is not what it was; False when it still is after `timeout_s`."""
+        try:
+            async with asyncio.timeout(timeout_s), self._moved:
+                await self._moved.wait_for(lambda: self._moves != moves)
+        except TimeoutError:
+            return False
+        return True
+
+    def measure(self) -> None:
+        """Set the metrics."""
+        overlay, heads = self.follower.overlay, self.follower.heads
+        if overlay is not None:
+            _TAKEN.set(overlay.base.number)
+            _PROVISIONAL.set(sum(overlay.provisional.values()))
+            _FROZEN.set(sum(overlay.frozen.values()))
+        if heads is not None:
+            _ABOVE.set(heads.best.number - heads.finalized.number)
+
+    async def _tell(self, changed: Changed) -> None:
+        self._accounts |= dict.fromkeys(changed.accounts)
+        self._keys |= dict.fromkeys(changed.joins)
+        self._gone |= {(one.stream, one.account, one.number): one for one in changed.gone}
+        self._work.set()
+        await self._move()
+
+    async def _move(self) -> None:
+        async with self._moved:
+            self._moves += 1
+            self._moved.notify_all()
+
+    async def _join(self, key: JoinKey, work: Awaitable[None]) -> None:
+        try:
+            await work
+        except MeteringError as error:
+            # Whoever asked is told too, unless they went on with a join that was not final then.
+            _log.warning("escrow.join.failed", stream_id=key[0].hex, error=str(error))
+            raise
+        finally:
+            del self._joining[key]
+            await self._move()
+
+    async def _tell_gone(self, store: EscrowStore, joins: Sequence[Join]) -> None:
+        limits = self.follower.limits
+        if limits is None or not joins:
+            return
+        await store.set_joins([caps_of(one, limits, self._quantum) for one in joins])
+        for one in joins:
+            self._keys[one.stream, one.account] = None
+
+    async def _joins(self, key: JoinKey) -> dict[int, Join]:
+        stream, account = key
+        async with self.follower.steady:
+            known = await self._thread(partial(self._book.joins, account, stream))
+            overlay = self.follower.overlay
+            events = overlay.joins if overlay else ()
+            return joins_after(known, (one for one in events if concerns(one, key)))
+
+    async def _end_sessions(
+        self, store: EscrowStore, stream: UUID, account: AccountId, join: int
+    ) -> None:
+        now_ms = self._now_ms()
+        live = await self._thread(
+            lambda: self._book.sessions_of_join(account, stream, join, now_ms)
+        )
+        for session in live:
+            await store.end_session(account, session, LEFT)
+            await self._thread(partial(self._book.end_session, session, LEFT, now_ms))

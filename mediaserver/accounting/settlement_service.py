@@ -1,0 +1,152 @@
+"""Control's end of settlement: which chain, by which lease, and what is measured of it.
+
+With ``chain.backend = "journal"`` batches go into the book's own journal. With ``"substrate"`` they
+go to the settler process over ``run/chain.sock``; while that is away batches wait, and viewers go
+on.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Final, Protocol
+
+from prometheus_client import Counter, Gauge
+
+from mediaserver.clock import Clock
+from mediaserver.settings.records import Settings
+from metering.book.book import Book
+from metering.book.thread import BookThread
+from metering.chain.chain_wire import RemoteChain
+from metering.chain.link import SOCKET, Remote
+from metering.ports import Chain
+from metering.settlement.cutter import Cutter
+from metering.settlement.journal import Journal
+from metering.settlement.progress import Progress
+from metering.settlement.settler import Settler
+from metering.settlement.submitter_lease import RedisLease
+from metering.signing import KeyPair
+from metering.store.client import Store
+
+SUBSTRATE: Final = "substrate"
+
+_LAG: Final = Gauge("metering_settlement_lag_seconds", "Age of the oldest batch that is not final")
+_EXPOSURE: Final = Gauge("metering_settlement_exposure_planck", "Booked and not final")
+_IN_FLIGHT: Final = Gauge("metering_settlement_in_flight", "Batches signed and not final")
+_IN_BLOCK: Final = Gauge("metering_settlement_in_block", "Of those, in the best chain")
+_FINALIZED: Final = Gauge("metering_settlement_finalized_block", "Newest finalized block seen")
+_BEST: Final = Gauge("metering_settlement_best_block", "Newest block seen")
+_COUNTERS: Final = {
+    "signed": Counter("metering_settlement_attempts", "Signed attempts at batches"),
+    "resigned": Counter("metering_settlement_resigns", "Attempts after an earlier one had died"),
+    "settled": Counter("metering_settlement_batches", "Batches closed as final"),
+    "refused": Counter("metering_settlement_refused_entries", "Entries refused in final batches"),
+}
+
+
+class Caller(Protocol):
+    """The book and its thread: `mediaserver.processes.money.BookCaller`."""
+
+    @property
+    def book(self) -> Book:
+        """Return the book."""
+
+    @property
+    def thread(self) -> BookThread:
+        """Return its thread."""
+
+
+class Settlement:
+    """Makes the settler of each life of the store, and measures it.
+
+    Args:
+        settings: The whole tree.
+        caller: The book and its thread.
+        operator: Signs batches and receipts.
+        clock: For times of rows.
+        run_dir: Where the settler's socket is.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        caller: Caller,
+        operator: KeyPair,
+        clock: Clock,
+        run_dir: Path,
+    ) -> None:
+        self._settings = settings.chain
+        self._caller = caller
+        self._operator = operator
+        self._clock = clock
+        self._remote = Remote(run_dir / SOCKET)
+        self._lease: RedisLease | None = None
+        self._settler: Settler | None = None
+        self._told = Progress()
+
+    @property
+    def is_local(self) -> bool:
+        """Return True when batches go to the book's own journal."""
+        return self._settings.backend != SUBSTRATE
+
+    @property
+    def progress(self) -> Progress:
+        """Return what settlement has come to since the store was last recovered."""
+        return Progress() if self._settler is None else self._settler.progress
+
+    @property
+    def remote(self) -> Remote:
+        """Return the line to the settler process."""
+        return self._remote
+
+    def settler(
+        self, store: Store, cutter: Cutter, adopted: Callable[[], Awaitable[None]] | None = None
+    ) -> Settler:
+        """Return the settler of one life of the store; `adopted` is called as `Settler` says."""
+        book, thread = self._caller.book, self._caller.thread
+        chain: Chain
+        if self.is_local:
+            now_ms, finality_ms = self._clock.now_ms, self._settings.finality_ms
+            chain = Journal(book, thread, self._operator, now_ms, finality_ms)
+            self._lease = None
+        else:
+            chain = RemoteChain(self._remote)
+            self._lease = RedisLease(store, book, thread, self._operator.account)
+        self._told = Progress()
+        self._settler = Settler(
+            book,
+            thread,
+            chain,
+            settings=self._settings,
+            now_ms=self._clock.now_ms,
+            operator=self._operator,
+            forget=cutter.forget_final,
+            lease=self._lease,
+            adopted=adopted,
+        )
+        return self._settler
+
+    def measure(self) -> None:
+        """Set the metrics to what the settler has come to."""
+        if self._settler is None:
+            return
+        now = self._settler.progress
+        _LAG.set(now.lag_ms / 1000)
+        _EXPOSURE.set(now.exposure_planck)
+        _IN_FLIGHT.set(now.in_flight)
+        _IN_BLOCK.set(now.in_block)
+        _FINALIZED.set(now.finalized)
+        _BEST.set(now.best)
+        for name, counter in _COUNTERS.items():
+            counter.inc(getattr(now, name) - getattr(self._told, name))
+        self._told = dataclasses.replace(now)
+
+    async def pause(self) -> None:
+        """Give the lease back: the settler of this life of the store has ended."""
+        if self._lease is not None:
+            await self._lease.give_back()
+
+    async def close(self) -> None:
+        """End the line to the settler process."""
+        await self._remote.close()

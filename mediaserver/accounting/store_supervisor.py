@@ -1,0 +1,379 @@
+"""Control's money: the book and its thread, the store and its recovery, cuts and settlement.
+
+The store is lent to handlers only while it is the one that was last recovered. When it is another
+one (restarted, failed over, emptied), lending stops, who has it gives it back, it is rebuilt from
+the book, and lending begins again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from typing import Any, Final, TypeVar
+
+from prometheus_client import Counter, Gauge
+
+from mediaserver import log
+from mediaserver.accounting.escrow_service import Escrow
+from mediaserver.accounting.report import as_json
+from mediaserver.accounting.settlement_service import Settlement
+from mediaserver.clock import Clock
+from mediaserver.settings.records import Settings
+from metering.book.book import Book
+from metering.book.thread import BookThread
+from metering.errors import BookError, MeteringError, StoreRefusedError, StoreUnavailableError
+from metering.log_throttle import Trouble
+from metering.model.ledger import NOBODY
+from metering.recovery.reconcile import reconcile
+from metering.recovery.recovery import Recovery, RecoveryPolicy, recover
+from metering.settlement.cutter import Cutter
+from metering.store.client import Store
+from metering.units import AccountId, Units
+
+WATCH_S: Final = 0.5
+"""How often control looks whether the store is still the same."""
+LAST_CUT_TIMEOUT_S: Final = 1.0
+"""Of the drain time-out: what is not cut now is cut after the next start."""
+APPLIED_PER_LOOK: Final = 200
+"""Deposits told again between two looks: they take a tenth of the time, some 0.2 ms each."""
+_CANCEL_AGAIN_S: Final = 0.1
+
+T = TypeVar("T")
+
+_READY: Final = Gauge("metering_store_ready", "1 while control has recovered the store it sees")
+_RECOVERIES: Final = Counter("metering_store_recoveries", "Times the store was rebuilt")
+_RESTORES: Final = Counter("metering_book_restores", "Times the book was found to be an older one")
+_UNBILLED: Final = Gauge(
+    "metering_unbilled_ticks", "Seconds that were delivered and never billed", ("why",)
+)
+
+_log = log.get("money")
+
+
+@dataclass(frozen=True, slots=True)
+class BookCaller:
+    """Runs work on the book in its one thread."""
+
+    book: Book
+    thread: BookThread
+
+    async def call(self, work: Callable[[Book], T]) -> T:
+        """Return what `work` returns, or raise what it raises."""
+        return await self.thread(lambda: work(self.book))
+
+
+class Money:
+    """Keeps store and book in step for as long as it runs.
+
+    Attributes:
+        recovery: What was last done to the store; None before it was first recovered.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        redis_url: str,
+        caller: BookCaller,
+        *,
+        clock: Clock,
+        changed: Callable[[], None],
+        newest_tick: Callable[[], Awaitable[int]],
+        settlement: Settlement,
+        escrow: Escrow | None = None,
+    ) -> None:
+        """Take collaborators.
+
+        Args:
+            settings: The whole tree.
+            redis_url: Of the store.
+            caller: The book and its thread.
+            clock: For times of rows.
+            changed: Called when HTTP processes must know of another store.
+            newest_tick: The newest second that any stream ever planned.
+            settlement: Makes the settler.
+            escrow: Where deposits and joins come from a chain.
+        """
+        self.recovery: Recovery | None = None
+        self.run_id = ""
+        self._settings = settings
+        self._redis_url = redis_url
+        self._caller = caller
+        self._clock = clock
+        self._changed = changed
+        self._newest_tick = newest_tick
+        self._settlement = settlement
+        self._escrow = escrow
+        self._following: list[asyncio.Task[None]] = []
+        self._store: Store | None = None
+        self._is_ready = False
+        self._lent = 0
+        self._given_back = asyncio.Condition()
+        self._stop = asyncio.Event()
+        # A dict for its order: who was put there first is told first.
+        self._apply_later: dict[AccountId, None] = {}
+        self._applying = asyncio.Lock()
+        self._has_looked_back = False
+        self._trouble = Trouble()
+        self.refused = asyncio.Event()
+        self.refusal = ""
+
+    @property
+    def is_ready(self) -> bool:
+        """Return True while the store is there and recovered."""
+        return self._is_ready
+
+    @contextlib.asynccontextmanager
+    async def lend(self) -> AsyncIterator[Store]:
+        """Lend the store; it is not rebuilt until it is given back.
+
+        Raises:
+            StoreUnavailableError: It is away or not recovered yet.
+        """
+        if self._store is None or not self._is_ready:
+            raise StoreUnavailableError("Redis is away or being recovered; try again in a second")
+        self._lent += 1
+        try:
+            yield self._store
+        finally:
+            self._lent -= 1
+            async with self._given_back:
+                self._given_back.notify_all()
+
+    def apply_later(self, account: AccountId) -> None:
+        """Remember an account whose deposits the store has not been told of."""
+        self._apply_later[account] = None
+
+    async def apply_deposits(self, store: Store, account: AccountId) -> None:
+        """Tell a lent store what an account paid in.
+
+        One at a time: the last sum said counts, and of two top-ups at once the older sum would
+        otherwise be said last now and then.
+
+        Raises:
+            StoreUnavailableError: It is away.
+            BookError: The book does not answer.
+        """
+        if self._escrow is not None:
+            await self._escrow.tell_purses(store, [account])
+            return
+        async with self._applying:
+            total = await self._caller.thread(partial(self._caller.book.total_deposits, account))
+            await store.set_deposits(account, Units(total // self._settings.asset.quantum))
+
+    def stop(self) -> None:
+        """Let `run` cut what is pending a last time, and end."""
+        self._stop.set()
+
+    async def run(self) -> None:
+        """Recover, cut and settle until `stop`."""
+        if self._escrow is not None:
+            await self._escrow.begin()
+            self._following = [asyncio.create_task(self._escrow.follower.run())]
+        try:
+            while not self._stop.is_set():
+                await self._one_life()
+        except StoreRefusedError as error:
+            self.refusal = str(error)
+            self.refused.set()
+        finally:
+            self._is_ready = False
+            await end_tasks(self._following)
+            if self._escrow is not None:
+                await self._escrow.close()
+            await self._settlement.close()
+            if self._store is not None:
+                await self._store.close()
+
+    async def report(self) -> dict[str, Any]:
+        """Return the comparison of store, book and ledger as JSON."""
+        caller, store = self._caller, self._store if self._is_ready else None
+        found = await reconcile(
+            caller.book,
+            store,
+            caller.thread,
+            has_journal=self._settlement.is_local,
+            reads=self._escrow.reads if self._escrow else None,
+            operator=self._escrow.operator if self._escrow else NOBODY,
+        )
+        return as_json(found, is_store_read=store is not None)
+
+    async def _one_life(self) -> None:
+        """Serve one life of the store, from its recovery until it is found to be another one."""
+        try:
+            store = await self._connect()
+            self.recovery = await recover(
+                store,
+                self._caller.book,
+                self._caller.thread,
+                self._clock.now_ms(),
+                self._policy(),
+                newest_tick=await self._newest_tick(),
+                overlay=self._escrow.overlay if self._escrow else None,
+            )
+            await self._look_back()
+        except StoreRefusedError as error:
+            if self.recovery is None:
+                raise
+            # Once it has served, a Redis set up otherwise does not take the free streams with it.
+            if count := self._trouble.met(str(error)):
+                _log.error("money.store.refused", reason=str(error), times=count)
+            await self._stopped_within(WATCH_S)
+            return
+        except MeteringError as error:
+            count = self._trouble.met(str(error))
+            if count == 1:
+                _log.warning("money.store.unavailable", reason=str(error))
+            elif count:
+                _log.error("money.store.missing", reason=str(error), times=count)
+            await self._stopped_within(WATCH_S)
+            return
+        self._trouble.over()
+        self.run_id = store.run_id
+        _RECOVERIES.inc(self.recovery.is_new)
+        _RESTORES.inc(bool(self.recovery.floors))
+        self._is_ready = True
+        _READY.set(1)
+        self._changed()
+        _log.info(
+            "money.store.ready",
+            run_id=store.run_id,
+            epoch=self.recovery.epoch,
+            rebuilt=self.recovery.is_new,
+            pending_ticks=self.recovery.pending_ticks,
+        )
+        cutter = self._cutter(store)
+        adopted = self._escrow.tell_adopted if self._escrow else None
+        tasks = [
+            asyncio.create_task(cutter.run()),
+            asyncio.create_task(self._settlement.settler(store, cutter, adopted).run()),
+        ]
+        if self._escrow is not None:
+            self._escrow.all_again()
+            await self._escrow.tell_adopted()
+            tasks.append(asyncio.create_task(self._escrow.keep(store)))
+        try:
+            await self._watch(store, self.recovery.epoch, cutter, tasks)
+            if self._stop.is_set():
+                await end_tasks(tasks)
+                await self._cut_last(cutter)
+        finally:
+            self._is_ready = False
+            _READY.set(0)
+            await end_tasks(tasks)
+            await self._settlement.pause()
+            async with self._given_back:
+                await self._given_back.wait_for(lambda: self._lent == 0)
+
+    async def _connect(self) -> Store:
+        if self._store is None:
+            metering = self._settings.metering
+            self._store = await Store.connect(
+                self._redis_url,
+                metering.fsync,
+                watched_hours=metering.watched_hours,
+                window_ms=self._settings.hls.window_ms,
+            )
+        else:
+            await self._store.refresh()
+        return self._store
+
+    async def _watch(
+        self, store: Store, epoch: str, cutter: Cutter, tasks: Sequence[asyncio.Task[None]]
+    ) -> None:
+        """Return when the store is away or not the one that was recovered, or at a stop.
+
+        Raises:
+            Exception: What ended one of the tasks, which only a bug can: control must not go on
+                with nobody who cuts or settles.
+        """
+        while not await self._stopped_within(WATCH_S):
+            for task in (*tasks, *self._following):
+                if task.done():
+                    task.result()
+            try:
+                if await store.epoch() != epoch:
+                    _log.warning("money.store.changed", epoch=epoch)
+                    return
+                await self._apply(store)
+                if cutter.counters is not None:
+                    for name, ticks in dataclasses.asdict(cutter.counters).items():
+                        _UNBILLED.labels(name.removesuffix("_ticks")).set(ticks)
+                self._settlement.measure()
+                if self._escrow is not None:
+                    self._escrow.measure()
+            except StoreUnavailableError as error:
+                _log.warning("money.store.lost", reason=str(error))
+                return
+            except BookError as error:
+                # They wait; whoever writes the book says louder what is wrong with it.
+                _log.debug("money.deposits.waiting", reason=str(error))
+
+    async def _stopped_within(self, timeout_s: float) -> bool:
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._stop.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def _apply(self, store: Store) -> None:
+        """Tell the store of deposits that were booked while it was away."""
+        for account in list(islice(self._apply_later, APPLIED_PER_LOOK)):
+            await self.apply_deposits(store, account)
+            self._apply_later.pop(account, None)
+
+    async def _look_back(self) -> None:
+        """Remember every depositor once: the control before us may have died between its rows."""
+        if not self._has_looked_back:
+            found = await self._caller.thread(self._caller.book.depositors)
+            self._apply_later |= dict.fromkeys(found)
+            self._has_looked_back = True
+
+    async def _cut_last(self, cutter: Cutter) -> None:
+        try:
+            async with asyncio.timeout(LAST_CUT_TIMEOUT_S):
+                done = await cutter.round()
+        except (MeteringError, TimeoutError) as error:
+            _log.warning("money.last_cut.failed", reason=str(error))
+        else:
+            _log.info("money.last_cut.done", ticks=done.ticks)
+
+    def _cutter(self, store: Store) -> Cutter:
+        return Cutter(
+            store,
+            self._caller.book,
+            self._caller.thread,
+            self._clock.now_ms,
+            self._settings.metering.cut_period_s,
+        )
+
+    def _policy(self) -> RecoveryPolicy:
+        price, quantum = self._settings.price, self._settings.asset.quantum
+        return RecoveryPolicy(
+            watched_hours=self._settings.metering.watched_hours,
+            cut_period_s=self._settings.metering.cut_period_s,
+            window_ms=self._settings.hls.window_ms,
+            session_limit_units=Units(int(price.session_limit_planck) // quantum),
+            stream_limit_units=Units(int(price.stream_limit_planck) // quantum),
+            day_limit_units=Units(int(price.day_limit_planck) // quantum),
+            has_joins=self._escrow is not None,
+        )
+
+
+async def end_tasks(tasks: Sequence[asyncio.Task[Any]]) -> None:
+    """Cancel tasks until they have ended.
+
+    Once is not enough: a client library may lose a cancellation that meets its answer (asyncio's
+    own `wait_for` does, before Python 3.12), and the task would sleep a whole period more.
+    """
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=_CANCEL_AGAIN_S)
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,102 @@
+"""Delivery directives: `_HLS_msn`, `_HLS_part`, `_HLS_skip` -> ready, wait or reject.
+
+rfc8216bis, 6.2.5.2. Whatever stands in the query is answered; nothing here raises. How long to
+wait, and what to say then, is `serve`'s business.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from mediaserver.hls.rendition_window import Edge
+
+MSN_ADVANCE_MAX: Final = 2
+ADVANCE_MS: Final = 3000
+"""A client may ask for a part up to this far ahead (three parts when they are longer than 1 s)."""
+DIGITS_MAX: Final = 15
+"""A larger number is not exact in every client, and we never count that far."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """Answer now.
+
+    Attributes:
+        is_delta: A delta update was asked for.
+        is_blocking: `_HLS_msn` is in the address, so the answer may be cached for long.
+    """
+
+    is_delta: bool = False
+    is_blocking: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """The playlist does not hold yet what was asked for; ask again when it changes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """400: `reason` is a sentence for the player's developer."""
+
+    reason: str
+
+
+Decision = Ready | Wait | Reject
+
+
+def decide(query: str, edge: Edge, part_target_ms: int) -> Decision:
+    """Return what to do with a request for a media playlist.
+
+    Args:
+        query: Raw query string; unknown directives and other keys are ignored.
+        edge: How far the rendition has come.
+        part_target_ms: PART-TARGET of the rendition.
+    """
+    if "_HLS_" not in query or edge.is_show_ended:
+        return Ready()
+    given: dict[str, str] = {}
+    for pair in query.split("&"):
+        key, _, value = pair.partition("=")
+        if key in ("_HLS_msn", "_HLS_part", "_HLS_skip") and given.setdefault(key, value) != value:
+            return Reject(f"{key} is given twice")
+    is_delta = given.get("_HLS_skip") in ("YES", "v2")
+    if "_HLS_msn" not in given:
+        if "_HLS_part" in given:
+            return Reject("_HLS_part needs _HLS_msn")
+        return Ready(is_delta)
+    msn = _number(given["_HLS_msn"])
+    part = _number(given["_HLS_part"]) if "_HLS_part" in given else None
+    if msn is None or ("_HLS_part" in given and part is None):
+        return Reject("_HLS_msn and _HLS_part are decimal integers")
+    if msn == edge.msn and edge.is_segment_ended and part is not None and part >= edge.part_count:
+        # A part index past the last means part 0 of the next segment.
+        msn, part = msn + 1, 0
+    if _is_listed(edge, msn, part):
+        return Ready(is_delta, is_blocking=True)
+    if msn > edge.msn + MSN_ADVANCE_MAX:
+        return Reject(f"segment {msn} is too far ahead of {edge.msn}")
+    base = edge.part_count if msn == edge.msn else 0
+    if part is not None and part - base >= _parts_ahead_max(part_target_ms):
+        return Reject(f"part {part} of segment {msn} is too far ahead")
+    return Wait()
+
+
+def _is_listed(edge: Edge, msn: int, part: int | None) -> bool:
+    if msn != edge.msn:
+        # What is already gone is answered with the whole current list.
+        return msn < edge.msn
+    if part is None:
+        return edge.is_segment_ended
+    return part < edge.part_count
+
+
+def _parts_ahead_max(part_target_ms: int) -> int:
+    return -(-ADVANCE_MS // part_target_ms) if part_target_ms < 1000 else 3
+
+
+def _number(text: str) -> int | None:
+    if not text.isascii() or not text.isdigit() or len(text) > DIGITS_MAX:
+        return None
+    return int(text)

@@ -1,0 +1,256 @@
+"""All live streams of this host: their shows, their workers, and those who wait for more.
+
+Fed by link messages through a `Feed` per connection; read by `serve` and by the watch page. Holds
+nothing for ever: bytes leave with the window, a replaced or ended show some time after, and a show
+whose worker does not come back is ended. What a playlist says is decided by `window` and
+`playlist`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Final
+
+from mediaserver import log
+from mediaserver.clock import Clock
+from mediaserver.errors import CapacityError, LinkError
+from mediaserver.hls import playlist
+from mediaserver.hls.addresses import playlist_uri
+from mediaserver.hls.rendition_window import Window
+from mediaserver.hls.show_view import Show
+from mediaserver.ipc.link import Health, Message, ShowEnded, ShowOpened
+
+BYTES_MAX: Final = 2 << 30
+"""Media held by one process: a minute of some 60 streams at 4 Mbit/s."""
+CHANNELS_MAX: Final = 4096
+PAST_SHOWS_MAX: Final = 4
+"""Shows of one stream that are still downloadable beside the current one."""
+ENDED_KEEP_S: Final = 300
+"""How long an ended show may still be watched to its end."""
+WORKER_GRACE_S: Final = 5
+"""Added to `reconnect_wait_s`, so that a worker's own end is heard first."""
+
+
+@dataclass(slots=True, eq=False)
+class Channel:
+    """All that is held of one stream."""
+
+    current: Show
+    past: dict[int, tuple[Show, float]] = field(default_factory=dict)
+    health: Health | None = None
+    owner: Feed | None = None
+    lost_s: float = 0.0
+
+
+class Feed:
+    """One worker's connection, as the hub hears it."""
+
+    def __init__(self, hub: Hub, name: str) -> None:
+        self.name = name
+        self._hub = hub
+        self._channel: Channel | None = None
+
+    def apply(self, message: Message) -> None:
+        """Take a message in.
+
+        Raises:
+            LinkError: It is not a worker's, or comes before the show was opened.
+        """
+        if isinstance(message, ShowOpened):
+            self._channel = self._hub.open(self, message)
+            return
+        if self._channel is None:
+            raise LinkError(f"{self.name} sent {type(message).__name__} before its show")
+        if self._channel.owner is self:
+            self._hub.hear(self._channel, message)
+
+    def close(self) -> None:
+        """The connection is gone; the window stays for a while."""
+        if self._channel and self._channel.owner is self:
+            self._hub.lose(self._channel)
+
+
+class Hub:
+    """All local streams."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        reconnect_wait_s: int,
+        waiters_max: int,
+        bytes_max: int = BYTES_MAX,
+    ) -> None:
+        self.dropped: Counter[str] = Counter()
+        self.waiters = 0
+        self.size_bytes = 0
+        self._clock = clock
+        self._lost_max_s = reconnect_wait_s + WORKER_GRACE_S
+        self._waiters_max = waiters_max
+        self._bytes_max = bytes_max
+        self._channels: dict[str, Channel] = {}
+        self._log = log.get("hls")
+
+    def slugs(self) -> tuple[str, ...]:
+        """Return the streams that have something to show."""
+        return tuple(self._channels)
+
+    def current(self, slug: str) -> Show | None:
+        """Return a stream's current show, ended or not."""
+        channel = self._channels.get(slug)
+        return channel.current if channel else None
+
+    def show(self, slug: str, number: int) -> Show | None:
+        """Return a show that is still held."""
+        channel = self._channels.get(slug)
+        if channel is None:
+            return None
+        if channel.current.window.opened.show == number:
+            return channel.current
+        past = channel.past.get(number)
+        return past[0] if past else None
+
+    def health(self, slug: str) -> Health | None:
+        """Return what the stream's worker said last."""
+        channel = self._channels.get(slug)
+        return channel.health if channel else None
+
+    def state(self, slug: str) -> str:
+        """Return ``live``, ``waiting`` (nothing new comes just now) or ``offline``."""
+        channel = self._channels.get(slug)
+        if channel is None or channel.current.window.is_ended:
+            return "offline"
+        is_fed = channel.owner is not None and channel.current.window.has_started
+        is_live = channel.health is None or channel.health.state == "live"
+        return "live" if is_fed and is_live else "waiting"
+
+    def multivariant(self, slug: str) -> str | None:
+        """Return a stream's multivariant playlist, None while there is none."""
+        show = self.current(slug)
+        return playlist.multivariant(show.window) if show and show.window.has_started else None
+
+    def boot_playlist(self, slug: str) -> tuple[str, str] | None:
+        """Return the best rendition's URI, relative to the page, and its media playlist."""
+        show = self.current(slug)
+        if not show or not show.window.has_started:
+            return None
+        name = show.window.renditions[0].name
+        if not show.window.listed(name):
+            return None
+        uri = playlist_uri(show.window.opened.show, name)
+        return uri, playlist.media(show.window, name)
+
+    def feed(self, name: str) -> Feed:
+        """Return the ear for a worker's new connection."""
+        return Feed(self, name)
+
+    def open(self, feed: Feed, message: ShowOpened) -> Channel:
+        """Make `feed` the one that is listened to for a stream.
+
+        Raises:
+            LinkError: No room for another stream, or the worker tells an older show.
+        """
+        channel = self._channels.get(message.slug)
+        if channel is None:
+            if len(self._channels) >= CHANNELS_MAX:
+                self.dropped["channels"] += 1
+                raise LinkError(f"{CHANNELS_MAX} streams are held; {message.slug} is one too many")
+            channel = self._channels[message.slug] = Channel(Show(Window(message)))
+        number = channel.current.window.opened.show
+        if message.show < number:
+            raise LinkError(f"show {message.show} of {message.slug} is older than {number}")
+        if message.show > number:
+            self._replace(channel, Show(Window(message)))
+        channel.current.apply(message)
+        channel.owner = feed
+        return channel
+
+    def hear(self, channel: Channel, message: Message) -> None:
+        """Take in a message of a stream's worker."""
+        if isinstance(message, Health):
+            channel.health = message
+            return
+        show = channel.current
+        before = show.size_bytes
+        show.apply(message)
+        self.size_bytes += show.size_bytes - before
+        if self.size_bytes > self._bytes_max:
+            self._bound()
+        if isinstance(message, ShowEnded):
+            self._end(channel)
+
+    def lose(self, channel: Channel) -> None:
+        """A stream's worker is gone."""
+        channel.owner = None
+        channel.lost_s = self._clock.monotonic()
+
+    def expire(self) -> None:
+        """Drop what has aged out; called about once a second."""
+        now_s = self._clock.monotonic()
+        for slug, channel in list(self._channels.items()):
+            show = channel.current
+            is_lost = channel.owner is None and now_s - channel.lost_s > self._lost_max_s
+            if show.ended_s is None and is_lost:
+                show.apply(ShowEnded())
+                self._end(channel)
+                opened = show.window.opened
+                self._log.warning("hls.show.abandoned", stream_id=slug, show=opened.show)
+            for number in [n for n, (_, until_s) in channel.past.items() if until_s <= now_s]:
+                self._forget(channel, number)
+            if show.ended_s is not None and now_s - show.ended_s > ENDED_KEEP_S:
+                for number in list(channel.past):
+                    self._forget(channel, number)
+                self.size_bytes -= show.size_bytes
+                del self._channels[slug]
+
+    async def wait(self, show: Show, rendition: str, deadline_s: float) -> bool:
+        """Wait for a change of a rendition; return False when the deadline comes first.
+
+        Raises:
+            CapacityError: As many wait as may.
+        """
+        if self.waiters >= self._waiters_max:
+            self.dropped["waiters"] += 1
+            raise CapacityError(f"{self.waiters} requests wait already")
+        event = show.changed(rendition)
+        self.waiters += 1
+        try:
+            async with asyncio.timeout(deadline_s - self._clock.monotonic()):
+                await event.wait()
+        except TimeoutError:
+            return False
+        finally:
+            self.waiters -= 1
+        return True
+
+    def _replace(self, channel: Channel, show: Show) -> None:
+        old = channel.current
+        old.apply(ShowEnded())
+        opened = old.window.opened
+        keep_s = 2 * opened.window_ms / 1000 + opened.target_duration_s
+        channel.past[opened.show] = (old, self._clock.monotonic() + keep_s)
+        while len(channel.past) > PAST_SHOWS_MAX:
+            self._forget(channel, min(channel.past))
+        channel.current, channel.health = show, None
+
+    def _end(self, channel: Channel) -> None:
+        if channel.current.ended_s is None:
+            channel.current.ended_s = self._clock.monotonic()
+
+    def _forget(self, channel: Channel, number: int) -> None:
+        show, _ = channel.past.pop(number)
+        self.size_bytes -= show.size_bytes
+
+    def _bound(self) -> None:
+        while self.size_bytes > self._bytes_max:
+            largest = max((c.current for c in self._channels.values()), key=_size)
+            before = largest.size_bytes
+            if not largest.shrink():
+                break
+            self.dropped["segments"] += 1
+            self.size_bytes += largest.size_bytes - before
+
+
+def _size(show: Show) -> int:
+    return show.size_bytes

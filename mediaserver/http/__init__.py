@@ -1,0 +1,1 @@
+"""HTTP shared by all rooms: problems, requests over unix sockets, request bodies."""

@@ -1,0 +1,1 @@
+"""One live broadcast: samples on one timeline, to segments and parts."""

@@ -1,0 +1,316 @@
+"""The show: its number, its segments as all renditions share them, and what is told of it.
+
+Cuts and samples in, link messages out in the right order: nothing is published before the disk
+knows which numbers and seconds it uses. Whose media it is, and where it is cut, is broadcast's.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import zip_longest
+from typing import Final
+from uuid import UUID
+
+from mediaserver import log
+from mediaserver.clock import Clock
+from mediaserver.hls import slots
+from mediaserver.hls.segmenter import PartBegan, PartEnded, SegmentEnded, SegmenterEvent
+from mediaserver.hls.settings import HlsSettings
+from mediaserver.ipc.link import Health, Message, RenditionsSet, ShowEnded, ShowOpened, SlotOpened
+from mediaserver.live.publication import Publishing, StateFile
+from mediaserver.live.rendition_writer import Output
+from mediaserver.live.replay_buffer import Replay
+from mediaserver.live.show_state import ShowState
+from mediaserver.media import AudioFormat, Rendition, Sample, Slot, Track
+
+AUDIO: Final = "audio"
+LATE_S: Final = 4.0
+"""No part waits longer for a slow rendition: the transcoder's queue holds three seconds."""
+FIRST_WAIT_S: Final = 1.5
+"""The multivariant playlist waits this long for the slowest rendition's first part."""
+
+_log = log.get("show")
+
+
+class Show:
+    """One show of a stream, and what was kept of the one before.
+
+    Attributes:
+        is_open: It has a number.
+        is_over: It was ended.
+        told: The renditions as last told.
+    """
+
+    def __init__(
+        self,
+        *,
+        stream: UUID,
+        slug: str,
+        settings: HlsSettings,
+        clock: Clock,
+        publish: Callable[[Message], None],
+        file: StateFile,
+    ) -> None:
+        self.is_open = False
+        self.is_over = False
+        self.told: tuple[Rendition, ...] = ()
+        self._stream = stream
+        self._slug = slug
+        self._settings = settings
+        self._clock = clock
+        self._file = file
+        self._replay = Replay(settings.window_ms + 3000 * settings.target_duration_s)
+        self._publishing = Publishing(file, publish, self._replay)
+        self._state: ShowState | None = None
+        self._opened_at_s = 0.0
+        self._outputs: dict[str, Output] = {}
+        self._audio_format: AudioFormat | None = None
+        self._open_log: list[PartBegan | PartEnded] = []
+        self._waits: deque[tuple[int, float]] = deque()
+        self._newest_slot: Slot | None = None
+        self._discontinuities = 0
+        self._is_told_measured = False
+
+    async def load(self) -> None:
+        """Read what was kept of the stream's last show."""
+        self._state = await self._file.load()
+
+    @property
+    def number(self) -> int | None:
+        """Return the show's number, None before it has one."""
+        return self._state.show if self.is_open and self._state else None
+
+    @property
+    def is_audio_only(self) -> bool:
+        """True when no rendition of the open show has video."""
+        return self.is_open and self._state is not None and self._state.audio_only
+
+    @property
+    def newest_planned_tick(self) -> int | None:
+        """Return the newest second that any address of the stream may claim."""
+        if self._state is None:
+            return None
+        return slots.tick_after(self._state.planned_end_ms) // 1000 - 1
+
+    @property
+    def floor_ms(self) -> int:
+        """Return where a new timeline may begin: past every second that was planned."""
+        if self._newest_slot is not None:
+            # In this process we know how far the open segment really was planned.
+            return slots.tick_after(self._newest_slot.planned_end_ms)
+        return slots.tick_after(self._state.planned_end_ms) if self._state else 0
+
+    @property
+    def top(self) -> Output | None:
+        """Return the best rendition there is."""
+        return next(iter(self._outputs.values()), None)
+
+    def replay(self) -> Sequence[Message]:
+        """Return what an HTTP process that has just connected must be told."""
+        return self._replay.messages()
+
+    def resume(self, wait_s: int) -> int | None:
+        """Go on with the show that was kept, if it has not been away for too long.
+
+        Returns:
+            The media sequence number to go on with; None: a new show begins with the first segment.
+        """
+        state = self._state
+        if self.is_open or state is None or state.ended:
+            return None
+        hls = self._settings
+        constants = (hls.part_target_ms, hls.target_duration_s)
+        if (state.part_target_ms, state.target_duration_s) != constants:
+            return None  # rfc8216bis: both are constant for the life of a playlist
+        if self._clock.now_ms() - state.planned_end_ms > wait_s * 1000:
+            return None
+        self._discontinuities = state.discontinuity_sequence
+        self._open(state)
+        return state.msn + 1
+
+    def apply(self, events: Sequence[SegmenterEvent], longest_ms: int, has_video: bool) -> None:
+        """Pass cuts on to every rendition.
+
+        Args:
+            events: What the segmenter said.
+            longest_ms: No segment is longer.
+            has_video: Decides, if this opens the show, whether it is one with a picture.
+        """
+        for event, following in zip_longest(events, events[1:]):
+            if isinstance(event, SegmentEnded):
+                self._open_log.clear()
+                continue
+            if isinstance(event, PartBegan):
+                self._begin_part(event, longest_ms, has_video)
+            else:
+                self._waits.append((event.end_ms, self._clock.monotonic()))
+            self._open_log.append(event)
+            for output in self._outputs.values():
+                _cut(output, event, isinstance(following, SegmentEnded))
+
+    def output(self, name: str) -> Output:
+        """Return a rendition; a new one begins with the open segment."""
+        output = self._outputs.get(name)
+        if output is None:
+            origin_ms = self._state.origin_ms if self._state else 0
+            output = Output(name, origin_ms, name != AUDIO, self._publishing.send)
+            self._outputs[name] = output
+            if self._audio_format is not None:
+                output.audio_format(self._audio_format)
+            for event in self._open_log:
+                _cut(output, event, is_last=False)
+        return output
+
+    def add(self, rendition: str, sample: Sample) -> None:
+        """Give a sample to its rendition; sound goes into every one."""
+        if sample.track is Track.VIDEO:
+            self.output(rendition).add(sample)
+            return
+        for output in self._outputs.values():
+            output.add(sample)
+
+    def audio_format(self, audio_format: AudioFormat) -> None:
+        """Audio is of this format."""
+        self._audio_format = audio_format
+        for output in self._outputs.values():
+            output.audio_format(audio_format)
+
+    def skip_video(self, until_ms: int) -> None:
+        """Wait no longer for pictures before `until_ms`, in any rendition."""
+        for output in self._outputs.values():
+            output.skip_video(until_ms)
+
+    def finish_outputs(self) -> None:
+        """Give out what there is of parts that have ended."""
+        for output in self._outputs.values():
+            output.finish()
+        self._waits.clear()
+
+    def ends_older_than(self, wait_ms: int) -> tuple[int, ...]:
+        """Return the ends of parts, of the last seconds, that are at least `wait_ms` ago."""
+        now_s = self._clock.monotonic()
+        return tuple(end_ms for end_ms, at_s in self._waits if (now_s - at_s) * 1000 >= wait_ms)
+
+    def give_up_on_late(self) -> None:
+        """Make the parts that a slow rendition has held up for `LATE_S`, with what there is."""
+        now_s = self._clock.monotonic()
+        while self._waits and now_s - self._waits[0][1] >= LATE_S:
+            end_ms, _ = self._waits.popleft()
+            for output in self._outputs.values():
+                waits_from_ms = output.waits_from_ms
+                if waits_from_ms is not None and waits_from_ms <= end_ms:
+                    output.skip(end_ms)
+
+    def tell_renditions(self, names: Sequence[str]) -> None:
+        """Say which renditions there are: once each has a part, and again when numbers grow.
+
+        Args:
+            names: What the pipeline makes now, best first. What viewers were told stays, in its
+                order, whatever the present publisher sends.
+        """
+        if not self.is_open or self.is_over:
+            return
+        order = [rendition.name for rendition in self.told]
+        if set(order) <= set(names):
+            order = list(names)
+        order = [name for name in order if name in self._outputs]
+        ready = [self._outputs[name] for name in order if self._outputs[name].has_part]
+        is_late = self._clock.monotonic() - self._opened_at_s >= FIRST_WAIT_S
+        if not ready or (len(ready) < len(order) and not self.told and not is_late):
+            return
+        fresh = tuple(output.describe() for output in ready)
+        if not self._is_told_measured and all(output.is_measured for output in ready):
+            self._is_told_measured = True
+        elif not _is_worth_telling(self.told, fresh):
+            return
+        self.told = fresh
+        self._publishing.send(RenditionsSet(fresh))
+
+    def tell_health(self, health: Health) -> None:
+        """Publish the show's health, once there is a show."""
+        if self.is_open:
+            self._publishing.send(health)
+
+    async def end(self, health: Health) -> None:
+        """Tell ENDLIST, and keep that it was told."""
+        self.is_over = True
+        if self.is_open and self._state is not None:
+            self._state = replace(self._state, ended=True)
+            self._publishing.save_before(self._state)
+            self._publishing.send(health)
+            self._publishing.send(ShowEnded())
+            _log.info("show.ended", stream_id=str(self._stream), show=self._state.show)
+        await self._publishing.flushed()
+
+    async def flushed(self) -> None:
+        """Return when everything was published."""
+        await self._publishing.flushed()
+
+    def _begin_part(self, event: PartBegan, longest_ms: int, has_video: bool) -> None:
+        slot = event.slot
+        self._newest_slot = slot
+        if slot.part == 0:
+            self._discontinuities += event.is_discontinuity
+            self._open_segment(slot, slot.start_ms + longest_ms, has_video)
+        self._publishing.send(SlotOpened(slot, event.is_discontinuity))
+
+    def _open_segment(self, slot: Slot, planned_end_ms: int, has_video: bool) -> None:
+        if self.is_open and self._state is not None:
+            self._state = replace(
+                self._state,
+                msn=slot.msn,
+                planned_end_ms=planned_end_ms,
+                discontinuity_sequence=self._discontinuities,
+            )
+            self._publishing.save_before(self._state)
+            return
+        state = ShowState(
+            show=max(self._state.show + 1 if self._state else 0, slot.first_tick),
+            msn=slot.msn,
+            planned_end_ms=planned_end_ms,
+            discontinuity_sequence=0,
+            origin_ms=slot.start_ms,
+            audio_only=not has_video,
+            part_target_ms=self._settings.part_target_ms,
+            target_duration_s=self._settings.target_duration_s,
+        )
+        self._publishing.save_before(state)
+        self._open(state)
+
+    def _open(self, state: ShowState) -> None:
+        self._state = state
+        self.is_open = True
+        self._opened_at_s = self._clock.monotonic()
+        self._publishing.send(
+            ShowOpened(
+                stream=self._stream,
+                slug=self._slug,
+                show=state.show,
+                part_target_ms=state.part_target_ms,
+                target_duration_s=state.target_duration_s,
+                window_ms=self._settings.window_ms,
+                audio_only=state.audio_only,
+                discontinuity_sequence=self._discontinuities,
+            )
+        )
+        _log.info("show.opened", stream_id=str(self._stream), show=state.show, slug=self._slug)
+
+
+def _cut(output: Output, event: PartBegan | PartEnded, is_last: bool) -> None:
+    if isinstance(event, PartBegan):
+        output.begin(event.slot)
+    else:
+        output.end(event.slot, event.end_ms, is_last)
+
+
+def _is_worth_telling(told: tuple[Rendition, ...], fresh: tuple[Rendition, ...]) -> bool:
+    """True when a name or size is new, or a bandwidth has grown by more than a tenth."""
+    if [r.name for r in told] != [r.name for r in fresh]:
+        return True
+    return any(
+        (new.codecs, new.width, new.height) != (old.codecs, old.width, old.height)
+        or new.bandwidth_bps * 10 > old.bandwidth_bps * 11
+        for old, new in zip(told, fresh, strict=True)
+    )

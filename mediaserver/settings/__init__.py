@@ -1,0 +1,1 @@
+"""The whole configuration: every fault of a file at once."""

@@ -1,0 +1,205 @@
+"""How the settings are read: defaults, the file, the environment; every fault at once.
+
+The records are in settings_tree.py, each room's beside its code. Defaults come
+first, then the file, then the environment. `load` reports every fault at once, so that an operator
+mends a file in one go. What each key means: config/mediaserver.toml, which a test keeps true.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any, Final, cast, get_args, get_origin, get_type_hints
+
+from mediaserver.errors import ConfigError
+from mediaserver.settings.records import Settings
+from mediaserver.settings.rules import cross_faults, text_faults
+
+ENVIRONMENT_PREFIX: Final = "VILOKANAM_"
+"""``VILOKANAM_HLS__PART_TARGET_MS=200``: two underscores between table and key."""
+FILE_BYTES_MAX: Final = 1 << 20
+"""The reference file is 10 kB: a larger one is not a configuration."""
+LIST_ITEMS_MAX: Final = 64
+"""No list of ours (addresses, rungs) needs more."""
+_MISSING: Final = object()
+
+
+def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
+    """Return the settings: defaults, then the file at `path`, then `environ`.
+
+    Args:
+        path: A TOML file, or None for the defaults.
+        environ: Only names that begin with ``VILOKANAM_`` and hold two underscores in a row are
+            read; lists are JSON. ``..._FILE`` of a text key reads its value from that file.
+
+    Raises:
+        ConfigError: With every fault at once, each ``key.path: value is what is wrong; remedy``.
+    """
+    faults: list[str] = []
+    tree = _read_file(path) if path is not None else {}
+    _overlay(tree, environ, faults)
+    settings = cast(Settings, _record(Settings, tree, "", faults))
+    if faults:
+        # Rules between keys are asked only of values that are each legal by themselves.
+        faults.extend(text_faults(settings))
+    else:
+        faults.extend(cross_faults(settings))
+    if faults:
+        raise ConfigError(tuple(faults))
+    return settings
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            raw = file.read(FILE_BYTES_MAX + 1)
+    except OSError as error:
+        raise ConfigError(
+            (f"{path}: cannot be read: {error.strerror}; give the path of a TOML file",)
+        ) from error
+    if len(raw) > FILE_BYTES_MAX:
+        raise ConfigError((f"{path}: is over {FILE_BYTES_MAX} bytes; give a configuration file",))
+    try:
+        return tomllib.loads(raw.decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError((f"{path}: is not TOML: {error}; mend the syntax there",)) from error
+
+
+def _overlay(tree: dict[str, Any], environ: Mapping[str, str], faults: list[str]) -> None:
+    tables = get_type_hints(Settings)
+    for name in sorted(environ):
+        if not name.startswith(ENVIRONMENT_PREFIX) or "__" not in name:
+            continue
+        table, _, key = name.removeprefix(ENVIRONMENT_PREFIX).lower().partition("__")
+        if table not in tables:
+            faults.append(_unknown(name, table, "", tuple(tables)))
+            continue
+        kinds = get_type_hints(tables[table])
+        text = environ[name]
+        if key not in kinds and key.endswith("_file") and kinds.get(key[:-5]) is str:
+            key = key[:-5]
+            try:
+                text = Path(text).read_text().strip()
+            except (OSError, UnicodeDecodeError):
+                faults.append(f"{name}: {text} cannot be read; give the path of a text file")
+                continue
+        if key not in kinds:
+            faults.append(_unknown(name, key, f"{table}.", tuple(kinds)))
+            continue
+        value = _from_text(kinds[key], text)
+        if value is _MISSING:
+            faults.append(f"{name}: {text} is not {_kind_text(kinds[key])}; {_remedy(kinds[key])}")
+            continue
+        values = tree.setdefault(table, {})
+        if isinstance(values, dict):
+            values[key] = value
+
+
+def _from_text(kind: Any, text: str) -> Any:
+    if kind is str:
+        return text
+    if kind is bool:
+        return {"true": True, "false": False}.get(text.lower(), _MISSING)
+    try:
+        if kind is int:
+            return int(text)
+        value = json.loads(text)
+    except ValueError:
+        return _MISSING
+    return value if isinstance(value, list) else _MISSING
+
+
+def _record(kind: type, tree: Any, path: str, faults: list[str]) -> Any:
+    """Build one record of the tree; each fault is added and the default stands in its place."""
+    if not isinstance(tree, dict):
+        faults.append(
+            f"{path or 'file'}: {_shown(tree)} is not a table; write [{path}] above its keys"
+        )
+        return kind()
+    kinds = get_type_hints(kind)
+    prefix = f"{path}." if path else ""
+    faults.extend(
+        _unknown(prefix + key, key, prefix, tuple(kinds)) for key in tree if key not in kinds
+    )
+    values = {}
+    for spec in fields(kind):
+        if spec.name not in tree:
+            continue
+        here = prefix + spec.name
+        value = _value(kinds[spec.name], tree[spec.name], here, faults)
+        if value is _MISSING:
+            continue
+        fault = _range_fault(value, spec.metadata)
+        if fault:
+            faults.append(f"{here}: {_shown(value)} {fault}")
+        else:
+            values[spec.name] = value
+    return kind(**values)
+
+
+def _value(kind: Any, raw: Any, path: str, faults: list[str]) -> Any:
+    if is_dataclass(kind):
+        return _record(cast(type, kind), raw, path, faults)
+    if get_origin(kind) is tuple and isinstance(raw, list):
+        if len(raw) > LIST_ITEMS_MAX:
+            faults.append(f"{path}: {len(raw)} items are over {LIST_ITEMS_MAX}; list fewer")
+            return _MISSING
+        item = get_args(kind)[0]
+        values = [_value(item, one, f"{path}[{i}]", faults) for i, one in enumerate(raw)]
+        return _MISSING if _MISSING in values else tuple(values)
+    # bool is a kind of int to Python, not to an operator.
+    if isinstance(kind, type) and type(raw) is kind:
+        return raw
+    faults.append(f"{path}: {_shown(raw)} is not {_kind_text(kind)}; {_remedy(kind)}")
+    return _MISSING
+
+
+def _range_fault(value: Any, metadata: Mapping[str, Any]) -> str:
+    low, high = metadata.get("low"), metadata.get("high")
+    if low is not None and value < low:
+        return f"is below {low}; use {low} to {high}"
+    if high is not None and value > high:
+        return f"is above {high}; use {low} to {high}"
+    choices = metadata.get("choices")
+    if choices is not None and value not in choices:
+        return f"is not known; use {' or '.join(choices)}"
+    return ""
+
+
+def _unknown(where: str, key: str, prefix: str, known: tuple[str, ...]) -> str:
+    near = difflib.get_close_matches(key, known, 1)
+    if near:
+        return f"{where}: {key} is not a setting; did you mean {prefix}{near[0]}?"
+    everywhere = [
+        f"{table.name}.{one}"
+        for table in fields(Settings)
+        for one in get_type_hints(get_type_hints(Settings)[table.name])
+    ]
+    elsewhere = [one for one in everywhere if one.partition(".")[2] == key]
+    if elsewhere:
+        return f"{where}: {key} is not a setting here; did you mean {elsewhere[0]}?"
+    what = "keys" if prefix else "tables"
+    return f"{where}: {key} is not a setting; {what} are {', '.join(known)}"
+
+
+def _kind_text(kind: Any) -> str:
+    names = {int: "a whole number", str: "text", bool: "true or false"}
+    return names.get(kind, "a list")
+
+
+def _remedy(kind: Any) -> str:
+    remedies = {
+        int: "write digits without quotes",
+        str: "write it in quotes",
+        bool: "write true or false without quotes",
+    }
+    return remedies.get(kind, 'write it as ["first", "second"]')
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, default=str)
+    return text if len(text) <= 80 else text[:77] + "..."

@@ -1,0 +1,1 @@
+"""A WHIP publisher: what `publish` and the demo use."""

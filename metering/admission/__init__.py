@@ -1,0 +1,1 @@
+"""May this viewer go on: asked before each media object is served."""

@@ -1,0 +1,1 @@
+"""A Substrate node: its RPC, SCALE codec, metadata, storage and extrinsics."""

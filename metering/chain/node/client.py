@@ -1,0 +1,396 @@
+"""A node asked from asyncio: one thread, one connection, and an end to every request.
+
+A request that is not answered in time ends the connection under the library's feet, so a reply that
+stalls half-way, a connect that hangs and a node that is stopped all cost one time-out. What was
+asked is never asked again from here: whoever asked decides.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Final, Protocol, Self, TypeVar, cast
+
+from metering.chain.node import storage
+from metering.chain.node.metadata import ChainEvent, Metadata
+from metering.chain.node.runtime_info import RuntimeFacts
+from metering.chain.node.scale import Codec, Hash
+from metering.chain.node.substrate import Connection, RpcError, read_metadata
+from metering.errors import ChainUnavailableError, InvalidValueError
+
+T = TypeVar("T")
+_RUNTIMES_KEPT: Final = 4
+"""Blocks around an upgrade are read with the version before it."""
+_THREAD_END_S: Final = 0.5
+"""How long a thread may take to notice that its socket was shut; then it is left behind."""
+_KEYS_AT_ONCE: Final = 256
+"""Some 40 kB asked for and 60 kB answered at once."""
+
+
+class Line(Protocol):
+    """What a connection must do: `substrate.Connection`, or a fake."""
+
+    def connect(self) -> None:
+        """Connect; raises ChainUnavailableError."""
+
+    def request(self, method: str, params: list[Any]) -> Any:
+        """Return a result; raises RpcError, ChainUnavailableError."""
+
+    def abort(self) -> None:
+        """End it from another thread."""
+
+    def close(self) -> None:
+        """End it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A block: its number and hashes."""
+
+    number: int
+    hash: Hash
+    parent: Hash
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """A version of the runtime, and how to read what it writes."""
+
+    facts: RuntimeFacts
+    metadata: Metadata
+
+
+class Node:
+    """A node behind its JSON-RPC; an async context manager. Calls wait for each other.
+
+    Args:
+        url: ``ws://`` or ``wss://``.
+        timeout_s: Most that any single request may take, connecting included.
+        connect: Makes a connection.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        timeout_s: float,
+        connect: Callable[[str, float], Line] = Connection,
+    ) -> None:
+        self.url = url
+        self._timeout_s = timeout_s
+        self._make = connect
+        self._line: Line | None = None
+        self._thread: _Thread | None = None
+        self._lock = asyncio.Lock()
+        self._runtimes: dict[tuple[str, int, int], Runtime] = {}
+        self._genesis: Hash | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """End the connection and its thread."""
+        self._drop()
+        if self._thread is not None:
+            self._thread.end()
+            self._thread = None
+
+    async def request(self, method: str, params: list[Any]) -> Any:
+        """Return the result of one request.
+
+        Raises:
+            RpcError: The node answered with an error.
+            ChainUnavailableError: No answer in time: it may or may not have arrived.
+        """
+        async with self._lock:
+            try:
+                return await self._bounded(lambda: self._ask(method, params), method)
+            except ChainUnavailableError:
+                self._drop()
+                raise
+
+    async def finalized(self) -> Head:
+        """Return the finalized head."""
+        return await self.head(await self._hash("chain_getFinalizedHead", []))
+
+    async def best(self) -> Head:
+        """Return the best head."""
+        header = await self._result("chain_getHeader", [])
+        number = int(header["number"], 16)
+        found = await self.block_hash(number)
+        if found is None:
+            raise ChainUnavailableError(f"the node {self.url} lost its best block {number}")
+        return Head(number, found, _hash(header["parentHash"]))
+
+    async def head(self, block: Hash) -> Head:
+        """Return a block's number and parent."""
+        header = await self._result("chain_getHeader", [_hex(block)])
+        if header is None:
+            raise ChainUnavailableError(f"the node {self.url} does not have block {_hex(block)}")
+        return Head(int(header["number"], 16), block, _hash(header["parentHash"]))
+
+    async def block_hash(self, number: int) -> Hash | None:
+        """Return the hash of the best chain's block `number`, None when there is none."""
+        found = await self._result("chain_getBlockHash", [number])
+        return None if found is None else _hash(found)
+
+    async def extrinsics(self, block: Hash) -> tuple[bytes, ...] | None:
+        """Return the extrinsics of a block, None when the node does not have it any more."""
+        found = await self._result("chain_getBlock", [_hex(block)])
+        if found is None:
+            return None
+        return tuple(bytes.fromhex(one[2:]) for one in found["block"]["extrinsics"])
+
+    async def raw(self, key: bytes, at: Hash) -> bytes | None:
+        """Return what lies under a storage key at a block, None when nothing does."""
+        found = await self._result("state_getStorage", [_hex(key), _hex(at)])
+        return None if found is None else bytes.fromhex(found[2:])
+
+    async def raws(self, keys: Sequence[bytes], at: Hash) -> list[bytes | None]:
+        """Return what lies under many storage keys at a block, in their order."""
+        found: dict[str, str | None] = {}
+        for start in range(0, len(keys), _KEYS_AT_ONCE):
+            some = [_hex(key) for key in keys[start : start + _KEYS_AT_ONCE]]
+            for block in await self._result("state_queryStorageAt", [some, _hex(at)]):
+                found.update(block["changes"])
+        raw = (found.get(_hex(key)) for key in keys)
+        return [None if one is None else bytes.fromhex(one[2:]) for one in raw]
+
+    async def value(self, codec: Codec[T], key: bytes, at: Hash) -> T | None:
+        """Return the value under a storage key at a block, None when nothing lies there.
+
+        Raises:
+            ChainUnavailableError: Also when the bytes are not what they should be.
+        """
+        found = await self.raw(key, at)
+        if found is None:
+            return None
+        try:
+            return codec.decode(found)
+        except InvalidValueError as error:
+            raise ChainUnavailableError(
+                f"the node {self.url} has no such value under {_hex(key)}: {error}"
+            ) from error
+
+    async def values(
+        self, codec: Codec[T], keys: Sequence[bytes], at: Hash
+    ) -> tuple[T | None, ...]:
+        """Return the values under many storage keys at a block, in their order.
+
+        Raises:
+            ChainUnavailableError: Also when the bytes are not what they should be.
+        """
+        raw = await self.raws(keys, at)
+        try:
+            return tuple(None if one is None else codec.decode(one) for one in raw)
+        except InvalidValueError as error:
+            raise ChainUnavailableError(f"the node {self.url} has other values: {error}") from error
+
+    async def keys(self, prefix: bytes, at: Hash, page: int = 500) -> tuple[bytes, ...]:
+        """Return all storage keys under a prefix at a block."""
+        found: list[str] = []
+        while True:
+            start = [found[-1]] if found else [_hex(prefix)]
+            some = await self._result("state_getKeysPaged", [_hex(prefix), page, *start, _hex(at)])
+            found += [one for one in some if not found or one > found[-1]]
+            if len(some) < page:
+                return tuple(bytes.fromhex(one[2:]) for one in found)
+
+    async def events(self, block: Head) -> tuple[ChainEvent, ...]:
+        """Return the events of a block, read with the runtime that made it.
+
+        Raises:
+            ChainUnavailableError: Also when they cannot be read.
+            RuntimeUnsupportedError: The runtime is one that this program cannot read.
+        """
+        raw = await self.raw(storage.events_key(), block.hash)
+        if raw is None:
+            return ()
+        runtime = await self.runtime(block.parent if block.number else block.hash)
+        try:
+            return runtime.metadata.events(raw)
+        except InvalidValueError as error:
+            raise ChainUnavailableError(
+                f"the events of block {block.number} cannot be read: {error}"
+            ) from error
+
+    async def runtime(self, at: Hash) -> Runtime:
+        """Return the runtime after a block: what the next one is made and checked with.
+
+        Raises:
+            RuntimeUnsupportedError: It cannot be settled on; says why.
+        """
+        version = await self._result("state_getRuntimeVersion", [_hex(at)])
+        name = str(version["specName"])
+        spec, tx = int(version["specVersion"]), int(version["transactionVersion"])
+        key = (name, spec, tx)
+        if key not in self._runtimes:
+            genesis = await self.genesis()
+            raw = bytes.fromhex((await self._result("state_getMetadata", [_hex(at)]))[2:])
+            # Half a second of work: in the thread, so that nobody else waits for it.
+            async with self._lock:
+                runtime = await self._bounded(
+                    lambda: _runtime(raw, name, spec, tx, genesis), "metadata"
+                )
+            while len(self._runtimes) >= _RUNTIMES_KEPT:
+                self._runtimes.pop(next(iter(self._runtimes)))
+            self._runtimes[key] = runtime
+        return self._runtimes[key]
+
+    async def genesis(self) -> Hash:
+        """Return the hash that the runtime itself calls its first block's.
+
+        Not ``chain_getBlockHash(0)``: chopsticks answers that wrongly after a resume, and what is
+        signed is compared with the runtime's own.
+        """
+        if self._genesis is None:
+            best = await self.best()
+            found = await self.value(storage.BLOCK_HASH, storage.block_hash_key(0), best.hash)
+            if found is None:
+                found = await self._hash("chain_getBlockHash", [0])
+            self._genesis = found
+        return self._genesis
+
+    async def submit(self, extrinsic: bytes) -> int:
+        """Hand an extrinsic over; return 0 when it was taken, else the code of the refusal.
+
+        Neither says anything about what becomes of it.
+        """
+        try:
+            await self.request("author_submitExtrinsic", [_hex(extrinsic)])
+        except RpcError as error:
+            return error.code
+        return 0
+
+    async def _result(self, method: str, params: list[Any]) -> Any:
+        """Return a result; an error of the node is trouble of the node."""
+        try:
+            return await self.request(method, params)
+        except RpcError as error:
+            raise ChainUnavailableError(f"the node {self.url} refuses {method}: {error}") from error
+
+    async def _hash(self, method: str, params: list[Any]) -> Hash:
+        return _hash(await self._result(method, params))
+
+    def _ask(self, method: str, params: list[Any]) -> Any:
+        """Run in the thread."""
+        if self._line is None:
+            line = self._make(self.url, self._timeout_s)
+            self._line = line
+            # Another process may answer now, with another chain or another runtime.
+            self._runtimes.clear()
+            self._genesis = None
+            line.connect()
+        return self._line.request(method, params)
+
+    async def _bounded(self, work: Callable[[], T], what: str) -> T:
+        """Run `work` in the thread, for `timeout_s` at most."""
+        if self._thread is None:
+            self._thread = _Thread()
+        future = self._thread.run(work)
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await asyncio.shield(future)
+        except TimeoutError as error:
+            await self._give_up(future)
+            raise ChainUnavailableError(
+                f"the node {self.url} did not answer {what} within {self._timeout_s} s"
+            ) from error
+        except asyncio.CancelledError:
+            # The answer would be taken for that of the next request.
+            await self._give_up(future)
+            raise
+
+    async def _give_up(self, future: asyncio.Future[Any]) -> None:
+        self._drop()
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(_THREAD_END_S):
+                await asyncio.shield(future)
+        if not future.done() and self._thread is not None:
+            # It hangs where no socket of ours is, as in the resolver: it ends when it can.
+            self._thread.end()
+            self._thread = None
+
+    def _drop(self) -> None:
+        line, self._line = self._line, None
+        if line is not None:
+            line.abort()
+            if self._thread is not None:
+                # Closed where it is read, after whoever reads it now has noticed.
+                self._thread.run(line.close)
+
+
+class _Thread:
+    """One daemon thread that runs what it is given, one after the other."""
+
+    def __init__(self) -> None:
+        self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="node", daemon=True)
+        self._thread.start()
+
+    def run(self, work: Callable[[], T]) -> asyncio.Future[T]:
+        """Return what will hold the result of `work`."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        future.add_done_callback(_retrieve)
+
+        def tell(result: T | None, error: BaseException | None) -> None:
+            if future.done():
+                return
+            if error is not None:
+                future.set_exception(error)
+            else:
+                future.set_result(cast("T", result))
+
+        def call() -> None:
+            try:
+                result, error = work(), None
+            except BaseException as raised:  # noqa: BLE001 -- it is raised where it is awaited
+                result, error = None, raised
+            with contextlib.suppress(RuntimeError):  # the loop may be closed
+                loop.call_soon_threadsafe(tell, result, error)
+
+        self._work.put(call)
+        return future
+
+    def end(self) -> None:
+        """Let it end after what it does now."""
+        self._work.put(None)
+
+    def _run(self) -> None:
+        while (work := self._work.get()) is not None:
+            work()
+
+
+def _retrieve(future: asyncio.Future[Any]) -> None:
+    """Take the exception of a request that nobody waits for any more."""
+    if not future.cancelled():
+        future.exception()
+
+
+def _runtime(raw: bytes, name: str, spec: int, tx: int, genesis: Hash) -> Runtime:
+    metadata = read_metadata(raw)
+    return Runtime(metadata.facts(name, spec, tx, genesis), metadata)
+
+
+def _hash(text: str) -> Hash:
+    found = bytes.fromhex(text[2:])
+    if len(found) != 32:
+        raise ChainUnavailableError(f"{text} is not a hash")
+    return Hash(found)
+
+
+def _hex(data: bytes) -> str:
+    return f"0x{data.hex()}"

@@ -1,0 +1,1 @@
+"""Money in and out on a chain: deposits, joins, streams, withdrawals."""

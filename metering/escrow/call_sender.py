@@ -1,0 +1,110 @@
+"""Makes single calls for whoever has the key: read, sign, send, wait until it is final."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+from metering.chain.node import storage
+from metering.chain.node.scale import Codec
+from metering.errors import ChainUnavailableError, ExtrinsicRejectedError
+from metering.escrow.call_client import Counter, Reading, Was
+from metering.escrow.calls import Call
+from metering.signing import KeyPair
+from metering.units import AccountId
+
+T = TypeVar("T")
+POLL_S: Final = 0.5
+WAIT_S: Final = 25.0
+"""A chain with 6 s blocks is final after some 12 to 18 s; a client of the API waits 30 s."""
+
+
+class Clerk:
+    """Makes calls at a desk.
+
+    Args:
+        desk: A desk, or the way to one.
+        wait_s: How long to wait for finality.
+        poll_s: Between two questions.
+    """
+
+    def __init__(self, desk: Counter, *, wait_s: float = WAIT_S, poll_s: float = POLL_S) -> None:
+        self.desk = desk
+        self._wait_s = wait_s
+        self._poll_s = poll_s
+
+    async def value(self, codec: Codec[T], key: bytes) -> T | None:
+        """Return a value of the finalized head, None when there is none.
+
+        Raises:
+            ChainUnavailableError: Try again.
+        """
+        return decoded(codec, (await self.desk.read([key])).values[0])
+
+    async def free(self, account: AccountId) -> int:
+        """Return what an account may spend, planck, at the finalized head."""
+        found = await self.value(storage.SYSTEM_ACCOUNT, storage.account_key(account))
+        return found.free if found else 0
+
+    async def do(
+        self,
+        key: KeyPair,
+        call: Call,
+        *,
+        depends: tuple[bytes, ...] = (),
+        unless: Callable[[Reading], bool] | None = None,
+        must_be_final: bool = True,
+    ) -> int:
+        """Make a call and wait until it is final; return the number of its block.
+
+        Args:
+            key: Who signs.
+            call: What.
+            depends: Storage keys that decide whether it is still to be done.
+            unless: Told what lies there; True when there is nothing left to do. Then 0 is returned.
+            must_be_final: False: it is enough that `unless` says so at the best block.
+
+        Raises:
+            ExtrinsicRejectedError: The chain refuses it, and why.
+            ChainUnavailableError: Not final in time, or no node: look again before it is repeated,
+                which never does it twice when `unless` says when it is done.
+        """
+        reading = await self.desk.read(depends, key.account, best=True)
+        if unless is not None and unless(reading):
+            return 0
+        draft = await self.desk.prepare(
+            key.account, call.pallet, call.name, call.data, reading.hash
+        )
+        sent = await self.desk.send(draft, key.sign(draft.payload))
+        try:
+            async with asyncio.timeout(self._wait_s):
+                while True:
+                    if not must_be_final and unless is not None:
+                        seen = await self.desk.read(depends, key.account, best=True)
+                        if unless(seen):
+                            return 0
+                    verdict = await self.desk.verdict(draft, sent)
+                    if verdict.was is not Was.WAITING:
+                        break
+                    await asyncio.sleep(self._poll_s)
+        except TimeoutError as error:
+            raise ChainUnavailableError(
+                f"{call} was sent as 0x{sent.hex()} and is not final after {self._wait_s:.0f} s: "
+                "look again in a minute"
+            ) from error
+        if verdict.was is Was.FAILED:
+            raise ExtrinsicRejectedError(
+                f"the chain refuses {call}: {verdict.reason} (block {verdict.block})"
+            )
+        if verdict.was is Was.EXPIRED:
+            raise ChainUnavailableError(
+                f"{call} can not come into a block any more "
+                f"({verdict.reason or 'its time is over'}): repeat it"
+            )
+        return verdict.block
+
+
+def decoded(codec: Codec[T], raw: bytes | None) -> T | None:
+    """Return what raw storage says, None when there is none."""
+    return None if raw is None else codec.decode(raw)

@@ -1,0 +1,262 @@
+"""Makes the chain have every stream of the book, with its prices: looks, does a step, repeats.
+
+Nothing of it is kept: what is to be done is read from the chain each time, and done by
+compare-and-swap (desk.py), so a control that dies in the middle does nothing twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+import structlog
+
+from metering import signing
+from metering.book.book import Book
+from metering.book.records import StreamRecord
+from metering.book.thread import OffLoop
+from metering.chain.node import storage
+from metering.chain.node.runtime_info import PALLET
+from metering.errors import (
+    ChainUnavailableError,
+    ExtrinsicRejectedError,
+    MeteringError,
+    OperatorNotReadyError,
+    RuntimeUnsupportedError,
+)
+from metering.escrow import calls
+from metering.escrow.call_client import ChainFacts
+from metering.escrow.call_sender import Clerk, decoded
+from metering.escrow.stream_plan import Plan, State, is_there, plan
+from metering.log_throttle import Trouble
+from metering.signing import KeyPair
+from metering.units import account_text
+
+PERIOD_S: Final = 5.0
+READ_AT_ONCE: Final = 200
+LOOK_AGAIN: Final = 120
+"""Turns after which a stream that agreed is read again: ten minutes."""
+
+_log = structlog.get_logger(room="metering")
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a stream stands on the chain.
+
+    Attributes:
+        state: In one word.
+        reason: Why it is not registered, or what must be done; empty when it is.
+        price: Newest price version that the chain has, 0 when it has none.
+        call: Call data that the creator must sign, empty when they need not.
+    """
+
+    state: State
+    reason: str = ""
+    price: int = 0
+    call: bytes = b""
+
+
+class StreamKeeper:
+    """Keeps the streams on the chain.
+
+    Args:
+        clerk: Makes the calls.
+        book: Knows the streams, and the keys of creators that the server made.
+        off_loop: The thread of the book.
+        operator: Whose streams; pays what a creator's account needs for fees.
+        float_planck: That much is sent to a creator's account whose key is here, when it has less
+            than half of it; 0 sends nothing.
+    """
+
+    def __init__(
+        self,
+        clerk: Clerk,
+        book: Book,
+        off_loop: OffLoop,
+        operator: KeyPair,
+        float_planck: int,
+    ) -> None:
+        self._clerk = clerk
+        self._book = book
+        self._off_loop = off_loop
+        self._operator = operator
+        self._float = float_planck
+        self._standing: dict[UUID, Standing] = {}
+        self._agreed: dict[UUID, tuple[int, int]] = {}
+        self._turns = 0
+        self._busy = asyncio.Lock()
+        self._wake = asyncio.Event()
+
+    def wake(self) -> None:
+        """Look at once: a stream or a price was made."""
+        self._wake.set()
+
+    def standing(self, stream: UUID) -> Standing:
+        """Return how a stream stood when it was last looked at."""
+        return self._standing.get(stream, Standing(State.WAITING, "it was not looked at yet"))
+
+    async def run(self) -> None:
+        """Make turns until cancelled."""
+        trouble = Trouble()
+        while True:
+            self._wake.clear()
+            try:
+                await self.turn()
+                trouble.over()
+            except MeteringError as error:
+                if count := trouble.met(str(error)):
+                    _log.warning("metering.stream.waiting", error=str(error), times=count)
+            try:
+                async with asyncio.timeout(PERIOD_S):
+                    await self._wake.wait()
+            except TimeoutError:
+                continue
+
+    async def turn(self) -> None:
+        """Look at all streams that may differ, and do one step for each.
+
+        Raises:
+            ChainUnavailableError: The node or the settler is away.
+            OperatorNotReadyError: The operator is not registered, or not active.
+            RuntimeUnsupportedError: The runtime cannot be used.
+            BookError: The book does not answer.
+        """
+        async with self._busy:
+            self._turns += 1
+            records = await self._off_loop(self._book.streams)
+            open_ones = [one for one in records if not self._is_settled(one)]
+            if not open_ones:
+                return
+            try:
+                facts = await self._clerk.desk.facts()
+                await self._require_operator()
+            except MeteringError as error:
+                for one in open_ones:
+                    self._note(one, Standing(State.WAITING, str(error)))
+                raise
+            for start in range(0, len(open_ones), READ_AT_ONCE):
+                await self._some(open_ones[start : start + READ_AT_ONCE], facts)
+
+    async def look(self, record: StreamRecord) -> Standing:
+        """Do all that is to be done for one stream now; return how it stands then.
+
+        Raises:
+            ChainUnavailableError: The node or the settler is away.
+            OperatorNotReadyError: The operator is not registered, or not active.
+            ExtrinsicRejectedError: The chain refuses it.
+            RuntimeUnsupportedError: The runtime cannot be used.
+        """
+        async with self._busy:
+            for _ in range(len(record.prices) + 1):
+                facts = await self._clerk.desk.facts()
+                await self._require_operator()
+                found = await self._clerk.value(storage.STREAM_INFO, storage.stream_key(record.id))
+                if not await self._step(record, found, facts):
+                    break
+            return self.standing(record.id)
+
+    async def _some(self, records: Sequence[StreamRecord], facts: ChainFacts) -> None:
+        reading = await self._clerk.desk.read([storage.stream_key(one.id) for one in records])
+        for record, raw in zip(records, reading.values, strict=True):
+            try:
+                await self._step(record, decoded(storage.STREAM_INFO, raw), facts)
+            except (ExtrinsicRejectedError, ChainUnavailableError) as error:
+                self._note(record, Standing(State.WAITING, str(error)))
+
+    async def _step(
+        self, record: StreamRecord, found: storage.StreamInfo | None, facts: ChainFacts
+    ) -> bool:
+        """Do the next step; return True when there was one and it is done."""
+        notice_s = facts.constants.get("PriceNotice")
+        if notice_s is None:
+            raise RuntimeUnsupportedError(f"the runtime has no constant {PALLET}.PriceNotice")
+        todo = plan(
+            record,
+            found,
+            operator=self._operator.account,
+            now_s=facts.time_s,
+            notice_s=notice_s,
+        )
+        has = found.prices[-1].number if found else 0
+        if todo.fault:
+            self._note(record, Standing(State.DIFFERS, todo.fault, has))
+            return False
+        if todo.call is None:
+            self._note(record, Standing(State.REGISTERED, "", has))
+            self._agreed[record.id] = (len(record.prices), self._turns)
+            return False
+        seed = await self._off_loop(lambda: self._book.creator_seed(record.slug))
+        if seed is None:
+            self._note(record, await self._unsigned(record, todo, has))
+            return False
+        self._note(record, Standing(State.WAITING, f"{todo.call} is on its way", has))
+        creator = signing.from_seed(seed)
+        await self._provide(creator)
+        block = await self._clerk.do(
+            creator,
+            todo.call,
+            depends=(storage.stream_key(record.id),),
+            unless=lambda read: is_there(decoded(storage.STREAM_INFO, read.values[0]), todo.price),
+        )
+        _log.info(
+            "metering.stream.registered", stream_id=record.id.hex, price=todo.price, block=block
+        )
+        return True
+
+    async def _unsigned(self, record: StreamRecord, todo: Plan, has: int) -> Standing:
+        """Return what the creator must sign, as call data that any wallet reads."""
+        assert todo.call is not None
+        reading = await self._clerk.desk.read([])
+        draft = await self._clerk.desk.prepare(
+            record.creator, todo.call.pallet, todo.call.name, todo.call.data, reading.hash
+        )
+        return Standing(
+            State.UNSIGNED,
+            f"its creator {account_text(record.creator)} must sign {todo.call}",
+            has,
+            draft.call,
+        )
+
+    async def _require_operator(self) -> None:
+        """Raise OperatorNotReadyError unless the operator is registered and active."""
+        account = self._operator.account
+        found = await self._clerk.value(storage.OPERATOR, storage.operator_key(account))
+        if found is None or not found.bond or not found.active:
+            raise OperatorNotReadyError(
+                f"the operator {account_text(account)} is not "
+                f"{'active' if found and found.bond else 'registered'} on the chain: `vilokanam "
+                "operator register`; its streams wait"
+            )
+
+    async def _provide(self, creator: KeyPair) -> None:
+        """Send a creator, whose key is here, what their calls cost."""
+        if not self._float:
+            return
+        key = storage.account_key(creator.account)
+
+        def has_enough(raw: bytes | None) -> bool:
+            account = decoded(storage.SYSTEM_ACCOUNT, raw)
+            return account is not None and account.free * 2 >= self._float
+
+        if has_enough((await self._clerk.desk.read([key])).values[0]):
+            return
+        await self._clerk.do(
+            self._operator,
+            calls.transfer(creator.account, self._float),
+            depends=(key,),
+            unless=lambda read: has_enough(read.values[0]),
+        )
+
+    def _is_settled(self, record: StreamRecord) -> bool:
+        prices, turn = self._agreed.get(record.id, (0, 0))
+        return prices == len(record.prices) and self._turns - turn < LOOK_AGAIN
+
+    def _note(self, record: StreamRecord, standing: Standing) -> None:
+        before = self._standing.get(record.id)
+        self._standing[record.id] = standing
+        if standing.state is State.DIFFERS and before != standing:
+            _log.error("metering.stream.differs", stream_id=record.id.hex, reason=standing.reason)

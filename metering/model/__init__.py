@@ -1,0 +1,1 @@
+"""Pure rules of ticks and money: values in, values out."""

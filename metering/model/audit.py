@@ -1,0 +1,387 @@
+"""Balances derived again from the ticks alone; every difference named.
+
+The law: metered = settled + in flight + pending + refused, per stream, account and price version,
+and the ledger holds what those ticks cost. Nothing here trusts a count that the ticks can give.
+
+A book that was restored has adopted ticks beside: the chain settled them for the book that was
+lost. Nobody has those ticks any more, so they are a count of their own; the chain has moved their
+money, so the ledger has too, and chain and book must be equal with them, to the planck.
+
+Source: docs/metering.md, "The books".
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+from uuid import UUID
+
+from metering.model import ticks
+from metering.model.ledger import NOBODY, Holder, Role, cost, split
+from metering.units import AccountId, CutLine, EntryKey, Planck, Run, account_text
+
+_NOTHING: Final = Planck(0)
+
+
+@dataclass(frozen=True, slots=True)
+class EntryCounts:
+    """What the book counts of an entry, beside its ticks.
+
+    `ahead` is what the chain has settled beyond `settled`, for a book that was lost: adopted.
+    """
+
+    booked: int
+    settled: int
+    refused: int
+    planck_per_tick: Planck
+    ahead: int = 0
+
+    @property
+    def moved(self) -> int:
+        """Return the ticks whose money has moved: settled from this book, and adopted."""
+        return self.settled + self.ahead
+
+
+@dataclass(frozen=True, slots=True)
+class Earner:
+    """Who earns of a stream."""
+
+    creator: AccountId
+    platform_fee_ppm: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChainState:
+    """What a chain's own storage says, at the finalized block up to which the book has read it.
+
+    Attributes:
+        last_seq: Newest batch of this operator.
+        settled: Cumulative ticks of each entry of the book that it knows.
+        joins: Stream, account and join number of each session that is still there; one that ended
+            long ago may have been removed.
+        held: Planck in the escrow of each viewer.
+        totals: Ticks and planck that each stream ever had settled.
+        credits: Planck that each payee has earned and not taken out.
+        outcomes: Hash of the entries, and places of the refused ones, of the newest batches.
+    """
+
+    last_seq: int
+    settled: Mapping[EntryKey, int]
+    joins: frozenset[tuple[UUID, AccountId, int]]
+    held: Mapping[AccountId, int]
+    totals: Mapping[UUID, tuple[int, int]]
+    credits: Mapping[AccountId, int]
+    outcomes: Mapping[int, tuple[bytes, tuple[int, ...]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """The raw records, all read at about the same time; pending before the book.
+
+    Attributes:
+        booked: Every run of ticks in the book; a key may come many times.
+        pending: Ticks that only the store has, less those that the book has.
+        entries: What the book counts.
+        earners: By stream.
+        deposits: By account.
+        ledger: Balance of every holder.
+        unbalanced: Kind, reference and sum of each transfer that does not sum to nothing.
+        journal: Settled cumulative ticks as the journal has them, of batches that are final in the
+            book; None when batches go to a chain.
+        store_metered: Least and most ticks that the store counted while this was read; None when it
+            was not asked.
+        withdrawals: What left each viewer's escrow.
+        batches: Hash of the entries, and places of the refused ones, of each batch that is final in
+            the book; only with a chain.
+        passed_seq: Up to which number the chain had taken batches of a book that was lost.
+        witness: What the chain itself says; None when it was not asked.
+        operator: The platform's account, which the chain pays its share to.
+        ended: Joins that may have been removed from the chain.
+    """
+
+    booked: tuple[tuple[EntryKey, tuple[Run, ...]], ...]
+    pending: tuple[CutLine, ...]
+    entries: Mapping[EntryKey, EntryCounts]
+    earners: Mapping[UUID, Earner]
+    deposits: Mapping[AccountId, Planck]
+    ledger: Mapping[Holder, Planck]
+    unbalanced: tuple[tuple[str, str, Planck], ...] = ()
+    journal: Mapping[EntryKey, int] | None = None
+    store_metered: tuple[int, int] | None = None
+    withdrawals: Mapping[AccountId, Planck] = field(default_factory=dict)
+    batches: Mapping[int, tuple[bytes, tuple[int, ...]]] = field(default_factory=dict)
+    witness: ChainState | None = None
+    operator: AccountId = NOBODY
+    ended: frozenset[tuple[UUID, AccountId, int]] = frozenset()
+    passed_seq: int = 0
+
+    @property
+    def last_seq(self) -> int:
+        """Return the number of the newest batch that is final, as the book knows."""
+        return max(self.passed_seq, *self.batches, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Ticks of one stream, account and price version, and what they cost.
+
+    Attributes:
+        metered: Ticks in cuts or pending: what was billed.
+        settled: Final on the chain.
+        in_flight: Booked, not final yet.
+        pending: Not booked yet.
+        refused: Refused by the chain, carried again by a later entry.
+        planck: What `metered` costs.
+        adopted: Final on the chain for a book that was lost; in none of the counts above.
+        adopted_planck: What `adopted` cost: the chain has moved it, and so has the ledger.
+    """
+
+    stream: UUID
+    account: AccountId
+    version: int
+    metered: int
+    settled: int
+    in_flight: int
+    pending: int
+    refused: int
+    planck: Planck
+    adopted: int = 0
+    adopted_planck: Planck = _NOTHING
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Two things that must be equal and are not.
+
+    Attributes:
+        subject: Whose, or which.
+        what: Which law it breaks.
+        expected: What the ticks say.
+        found: What was found.
+    """
+
+    subject: str
+    what: str
+    expected: int
+    found: int
+
+    def __str__(self) -> str:
+        return f"{self.subject}: {self.what}: expected {self.expected}, found {self.found}"
+
+
+def audit(records: Records) -> tuple[tuple[Row, ...], tuple[Difference, ...]]:
+    """Return the books by stream, account and version, and all that is wrong with them."""
+    booked = _runs_by_key(records.booked)
+    differences = [
+        *_twice(records),
+        *_counts(records, booked),
+        *_journal(records),
+        *_witness(records),
+        *_money(records),
+        *_store(records),
+    ]
+    return _rows(records, booked), tuple(differences)
+
+
+def _rows(records: Records, booked: Mapping[EntryKey, tuple[Run, ...]]) -> tuple[Row, ...]:
+    """Return one row per stream, account and version; join numbers are added up."""
+    sums: dict[tuple[UUID, AccountId, int], list[int]] = defaultdict(lambda: [0] * 8)
+    pending = {line.key: ticks.count(line.runs) for line in records.pending}
+    for key in booked.keys() | records.entries.keys() | pending.keys():
+        counts = records.entries.get(key, EntryCounts(0, 0, 0, Planck(0)))
+        in_book = ticks.count(booked.get(key, ()))
+        refused = max(0, counts.refused - counts.settled)
+        metered = in_book + pending.get(key, 0)
+        row = sums[key.stream, key.account, key.version]
+        row[0] += metered
+        row[1] += counts.settled
+        row[2] += counts.booked - counts.settled - refused
+        row[3] += pending.get(key, 0)
+        row[4] += refused
+        row[5] += metered * counts.planck_per_tick
+        row[6] += counts.ahead
+        row[7] += counts.ahead * counts.planck_per_tick
+    out = []
+    for (stream, account, version), row in sums.items():
+        metered, settled, in_flight, waiting, refused, planck, adopted, adopted_planck = row
+        out.append(
+            Row(
+                stream,
+                account,
+                version,
+                metered,
+                settled,
+                in_flight,
+                waiting,
+                refused,
+                Planck(planck),
+                adopted,
+                Planck(adopted_planck),
+            )
+        )
+    return tuple(sorted(out, key=lambda row: (row.stream.int, row.account, row.version)))
+
+
+def _twice(records: Records) -> Iterable[Difference]:
+    """Name each second of a stream that is billed twice to one account."""
+    seen: dict[tuple[UUID, AccountId], tuple[Run, ...]] = {}
+    for key, runs in [*records.booked, *((line.key, line.runs) for line in records.pending)]:
+        at = (key.stream, key.account)
+        twice = ticks.intersection(seen.get(at, ()), runs)
+        if twice:
+            yield Difference(
+                _subject(key),
+                f"second {twice[0].first} and what follows is billed again",
+                0,
+                ticks.count(twice),
+            )
+        seen[at] = ticks.union(seen.get(at, ()), runs)
+
+
+def _counts(records: Records, booked: Mapping[EntryKey, tuple[Run, ...]]) -> Iterable[Difference]:
+    """Name each entry whose counts are not those of its ticks."""
+    for key in booked.keys() | records.entries.keys():
+        counts = records.entries.get(key)
+        have = ticks.count(booked.get(key, ()))
+        if counts is None:
+            yield Difference(_subject(key), "ticks without an entry", have, 0)
+            continue
+        if counts.booked != have:
+            yield Difference(_subject(key), "booked count", have, counts.booked)
+        if counts.settled > have:
+            yield Difference(_subject(key), "settled above what was watched", have, counts.settled)
+
+
+def _journal(records: Records) -> Iterable[Difference]:
+    """Name each entry that the journal has settled otherwise than the book."""
+    if records.journal is None:
+        return
+    for key in records.journal.keys() | records.entries.keys():
+        entry = records.entries.get(key)
+        in_book = 0 if entry is None else entry.settled
+        found = records.journal.get(key, 0)
+        if in_book != found:
+            yield Difference(_subject(key), "settled in the journal", in_book, found)
+
+
+def _witness(records: Records) -> Iterable[Difference]:
+    """Name whatever the chain's own storage says otherwise than the book."""
+    chain = records.witness
+    if chain is None:
+        return
+    last, there = records.last_seq, chain.last_seq
+    if there != last:
+        yield Difference("the operator", "newest batch final on the chain", last, there)
+    for seq, (hashed, refused) in records.batches.items():
+        if seq not in chain.outcomes:
+            continue
+        other, not_taken = chain.outcomes[seq]
+        if other != hashed:
+            yield Difference(f"batch {seq}", "final on the chain with other content", 0, 1)
+        for place in sorted(set(refused) ^ set(not_taken)):
+            was, found = int(place in refused), int(place in not_taken)
+            yield Difference(f"batch {seq}, entry {place}", "refused by the chain", was, found)
+    ticks_of: dict[UUID, int] = defaultdict(int)
+    cost_of: dict[UUID, int] = defaultdict(int)
+    for key, counts in records.entries.items():
+        ticks_of[key.stream] += counts.moved
+        cost_of[key.stream] += cost(counts.moved, counts.planck_per_tick)
+        join = (key.stream, key.account, key.join)
+        found = chain.settled.get(key, 0)
+        is_kept = join in chain.joins or join not in records.ended
+        if is_kept and found != counts.moved:
+            yield Difference(_subject(key), "settled on the chain", counts.moved, found)
+    for stream in records.earners:
+        settled, amount = chain.totals.get(stream, (0, 0))
+        if settled != ticks_of[stream]:
+            had = ticks_of[stream]
+            yield Difference(f"stream {stream}", "ticks settled on the chain", had, settled)
+        if amount != cost_of[stream]:
+            had = cost_of[stream]
+            yield Difference(f"stream {stream}", "planck settled on the chain", had, amount)
+    for account, held in chain.held.items():
+        purse = records.ledger.get(Holder(Role.VIEWER, account), 0)
+        if held != purse:
+            viewer = f"viewer {account_text(account)}"
+            yield Difference(viewer, "planck in escrow on the chain", purse, held)
+    yield from _credits(records, chain)
+
+
+def _credits(records: Records, chain: ChainState) -> Iterable[Difference]:
+    """Name each payee who has more on the chain than they earned; less was taken out."""
+    earned: dict[AccountId, int] = defaultdict(int)
+    for holder, planck in records.ledger.items():
+        if holder.role is Role.CREATOR:
+            earned[holder.account] += planck
+        elif holder.role is Role.PLATFORM:
+            earned[records.operator] += planck
+    for account, there in chain.credits.items():
+        if there > earned[account]:
+            subject = f"payee {account_text(account)}"
+            yield Difference(subject, "credit on the chain, at most", earned[account], there)
+
+
+def _money(records: Records) -> Iterable[Difference]:
+    """Name each holder whose balance is not what deposits, settled and adopted ticks make."""
+    expected: dict[Holder, int] = defaultdict(int)
+    for account, planck in records.deposits.items():
+        expected[Holder(Role.OUTSIDE)] -= planck
+        expected[Holder(Role.VIEWER, account)] += planck
+    for account, planck in records.withdrawals.items():
+        expected[Holder(Role.OUTSIDE)] += planck
+        expected[Holder(Role.VIEWER, account)] -= planck
+    for key, counts in records.entries.items():
+        earner = records.earners.get(key.stream)
+        if earner is None:
+            yield Difference(_subject(key), "entries of an unknown stream", 0, counts.booked)
+            continue
+        paid = cost(counts.moved, counts.planck_per_tick)
+        creator, platform = split(paid, earner.platform_fee_ppm)
+        expected[Holder(Role.VIEWER, key.account)] -= paid
+        expected[Holder(Role.CREATOR, earner.creator, key.stream)] += creator
+        expected[Holder(Role.PLATFORM, stream=key.stream)] += platform
+    for holder in expected.keys() | records.ledger.keys():
+        want, found = expected.get(holder, 0), records.ledger.get(holder, 0)
+        if want != found:
+            yield Difference(_holder(holder), "planck in the ledger", want, found)
+    total = sum(records.ledger.values())
+    if total:
+        yield Difference("the ledger", "sum of all balances", 0, total)
+    for kind, reference, planck in records.unbalanced:
+        yield Difference(f"{kind} {reference}", "sum of its postings", 0, planck)
+
+
+def _store(records: Records) -> Iterable[Difference]:
+    """Name the store's own count of metered ticks when the ticks make another."""
+    if records.store_metered is None:
+        return
+    least, most = records.store_metered
+    have = sum(ticks.count(runs) for _, runs in records.booked)
+    have += sum(ticks.count(line.runs) for line in records.pending)
+    if not least <= have <= most:
+        found = least if have < least else most
+        yield Difference("the store", "metered ticks, all accounts", have, found)
+
+
+def _runs_by_key(
+    booked: Iterable[tuple[EntryKey, tuple[Run, ...]]],
+) -> dict[EntryKey, tuple[Run, ...]]:
+    found: dict[EntryKey, list[Run]] = defaultdict(list)
+    for key, runs in booked:
+        found[key].extend(runs)
+    return {key: ticks.normal(runs) for key, runs in found.items()}
+
+
+def _subject(key: EntryKey) -> str:
+    return (
+        f"stream {key.stream} account {account_text(key.account)} "
+        f"join {key.join} version {key.version}"
+    )
+
+
+def _holder(holder: Holder) -> str:
+    account = f" {account_text(holder.account)}" if holder.account else ""
+    stream = f" of stream {holder.stream}" if holder.stream else ""
+    return f"{holder.role.value}{account}{stream}"

@@ -1,0 +1,405 @@
+"""Money and joins that flow from the chain to us, from its events. Pure: values in, values out.
+
+Rows of the book are made of *finalized* events alone, each once, under its block's number and its
+place in it: a block that is final has its number for ever, so whatever a reorganisation did before
+is not seen. What lies between the finalized and the best block is an *overlay*, worked out anew at
+every head and never added up: provisional credit by the best branch, within a cap over all viewers;
+a withdrawal by any block that was seen, since to freeze too much costs a wait and to freeze too
+little costs money.
+
+Source: docs/metering.md, "Deposits from the chain"; pallet tick-stream, its events.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Any, Final
+from uuid import UUID
+
+from metering.errors import InvalidValueError
+from metering.model.join_caps import Join
+from metering.units import AccountId, Planck
+
+JoinKey = tuple[UUID, AccountId]
+"""Joins are numbered for each stream and viewer."""
+
+
+@dataclass(frozen=True, slots=True)
+class BlockRef:
+    """Which block."""
+
+    number: int
+    hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PalletEvent:
+    """An event of the pallet, decoded.
+
+    Attributes:
+        position: Its index among all events of its block.
+        name: As the metadata has it.
+        fields: By the names of the metadata: integers as int, accounts and hashes as bytes.
+    """
+
+    position: int
+    name: str
+    fields: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class EventBlock:
+    """A block with what the pallet says of it.
+
+    Attributes:
+        number: Height.
+        hash: 32 bytes.
+        parent: Hash of the block before.
+        at_s: The chain's time in it, Unix seconds.
+        events: Of the pallet, in order.
+    """
+
+    number: int
+    hash: bytes
+    parent: bytes
+    at_s: int
+    events: tuple[PalletEvent, ...] = ()
+
+    @property
+    def ref(self) -> BlockRef:
+        """Return its name."""
+        return BlockRef(self.number, self.hash)
+
+
+class Kind(Enum):
+    """What an event does to an escrow."""
+
+    DEPOSIT = "deposit"
+    REQUEST = "request"
+    WITHDRAWAL = "withdrawal"
+
+
+@dataclass(frozen=True, slots=True)
+class EscrowEvent:
+    """Money that came, is asked back, or left.
+
+    Attributes:
+        number: Of its block.
+        hash: Of its block.
+        position: Its index in the block.
+        kind: What happened.
+        account: Whose escrow.
+        planck: How much; of a request 0 means that an earlier one was taken back.
+        ready_s: Chain second from which what is asked back may leave; requests only.
+    """
+
+    number: int
+    hash: bytes
+    position: int
+    kind: Kind
+    account: AccountId
+    planck: Planck
+    ready_s: int | None = None
+
+    @property
+    def reference(self) -> str:
+        """Return the key under which the book takes it once."""
+        return f"chain-{self.number}-{self.position}"
+
+
+@dataclass(frozen=True, slots=True)
+class JoinEvent:
+    """A join was opened, ended, or removed; or all of a stream ended.
+
+    Attributes:
+        number: Of its block.
+        position: Its index in the block.
+        stream: Which stream.
+        account: Whose; None for everybody's.
+        opened: The join that was opened, else None.
+        join: Number of the join that ended; None with `opened`, or for all.
+        at_s: The chain's time.
+    """
+
+    number: int
+    position: int
+    stream: UUID
+    account: AccountId | None
+    opened: Join | None
+    join: int | None
+    at_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class Overlay:
+    """What the blocks after the finalized one say.
+
+    Attributes:
+        base: Newest block that the book has taken.
+        head: Best block.
+        provisional: Credit for deposits that are not final, by account.
+        frozen: What may leave or is asked back, by account, what is final included; who is not in
+            it is as the book says.
+        joins: Events of the best branch about joins, in order.
+        skew_s: Our clock less the chain's.
+    """
+
+    base: BlockRef
+    head: BlockRef
+    provisional: Mapping[AccountId, Planck]
+    frozen: Mapping[AccountId, Planck]
+    joins: tuple[JoinEvent, ...] = ()
+    skew_s: int = 0
+
+    @property
+    def accounts(self) -> frozenset[AccountId]:
+        """Return whose purse it changes."""
+        return frozenset(self.provisional) | frozenset(self.frozen)
+
+
+def escrow_events(block: EventBlock, operator: AccountId) -> tuple[EscrowEvent, ...]:
+    """Return what a block did to the escrows of an operator, in order.
+
+    Raises:
+        InvalidValueError: If an event has other fields than the pallet of this release.
+    """
+    found = []
+    for event in block.events:
+        kind = _KINDS.get(event.name)
+        if kind is None or _bytes(event, "operator") != operator:
+            continue
+        ready_s = _int(event, "ready_at") if kind is Kind.REQUEST else None
+        found.append(
+            EscrowEvent(
+                block.number,
+                block.hash,
+                event.position,
+                kind,
+                AccountId(_bytes(event, "viewer")),
+                Planck(_int(event, "amount")),
+                ready_s,
+            )
+        )
+    return tuple(found)
+
+
+def join_events(block: EventBlock) -> tuple[JoinEvent, ...]:
+    """Return what a block did to joins, of whatever stream, in order.
+
+    Raises:
+        InvalidValueError: If an event has other fields than the pallet of this release.
+    """
+    found = []
+    for event in block.events:
+        if event.name not in _JOIN_EVENTS:
+            continue
+        stream = UUID(int=_int(event, "stream_id"))
+        account = join = opened = None
+        if event.name != "StreamClosed":
+            account = AccountId(_bytes(event, "viewer"))
+            join = _int(event, "join")
+        if event.name == "SessionOpened" and account is not None and join is not None:
+            opened = Join(
+                stream,
+                account,
+                join,
+                _int(event, "max_spend"),
+                _int(event, "max_price"),
+                joined_s=block.at_s,
+                expires_s=_int(event, "expires_at"),
+            )
+            join = None
+        found.append(
+            JoinEvent(block.number, event.position, stream, account, opened, join, block.at_s)
+        )
+    return tuple(found)
+
+
+def frozen_after(frozen: Planck, event: EscrowEvent) -> Planck:
+    """Return what is frozen of an escrow after an event.
+
+    A request takes the place of an earlier one; a withdrawal carries one out, whole or in part.
+    """
+    match event.kind:
+        case Kind.REQUEST:
+            return event.planck
+        case Kind.WITHDRAWAL:
+            return Planck(0)
+        case Kind.DEPOSIT:
+            return frozen
+
+
+def joins_after(joins: Mapping[int, Join], events: Iterable[JoinEvent]) -> dict[int, Join]:
+    """Return the joins of one viewer on one stream, by number, after some events in order.
+
+    Args:
+        joins: Before.
+        events: Of that stream, of that viewer or of everybody; other viewers' are passed over.
+    """
+    found = dict(joins)
+    for event in events:
+        if event.opened is not None:
+            opened = event.opened
+            for number, join in found.items():
+                found[number] = _ended(join, event.at_s) if number < opened.number else join
+            found[opened.number] = opened
+        elif event.join is None:
+            found = {number: _ended(join, event.at_s) for number, join in found.items()}
+        elif event.join in found:
+            found[event.join] = _ended(found[event.join], event.at_s)
+    return found
+
+
+def concerns(event: JoinEvent, key: JoinKey) -> bool:
+    """Return whether an event is about a viewer's joins of a stream."""
+    stream, account = key
+    return event.stream == stream and event.account in (None, account)
+
+
+def overlaid(joins: Iterable[Join], events: Sequence[JoinEvent]) -> list[Join]:
+    """Return joins of any viewers and streams, new ones included, after some events in order."""
+    by_key: dict[JoinKey, dict[int, Join]] = defaultdict(dict)
+    for join in joins:
+        by_key[join.stream, join.account][join.number] = join
+    for event in events:
+        if event.account is not None:
+            by_key.setdefault((event.stream, event.account), {})
+    return [
+        join
+        for key, known in by_key.items()
+        for join in joins_after(known, (one for one in events if concerns(one, key))).values()
+    ]
+
+
+def newest(joins: Mapping[int, Join]) -> Join | None:
+    """Return the join that was opened last, open or not; None when there is none."""
+    return joins[max(joins)] if joins else None
+
+
+def overlay(
+    base: BlockRef,
+    blocks: Iterable[EventBlock],
+    best: BlockRef,
+    *,
+    operator: AccountId,
+    frozen: Mapping[AccountId, Planck],
+    cap: Planck,
+    skew_s: int = 0,
+) -> Overlay:
+    """Return what the blocks above the finalized one say.
+
+    Args:
+        base: Newest block that the book has taken.
+        blocks: Every block above it that was seen and may still become final, forks included.
+        best: Head of the best branch; its blocks down to `base` must be among them.
+        operator: Whose escrows.
+        frozen: What the book has frozen, by account.
+        cap: Most provisional credit of all viewers together. Deposits have it in their order.
+        skew_s: Handed on.
+
+    Raises:
+        InvalidValueError: If the branch of `best` does not reach down to `base`.
+    """
+    by_hash = {block.hash: block for block in blocks if block.number > base.number}
+    branch = _branch(base, by_hash, best)
+    provisional: dict[AccountId, int] = defaultdict(int)
+    left = int(cap)
+    for block in branch:
+        for event in escrow_events(block, operator):
+            if event.kind is Kind.DEPOSIT and left > 0:
+                credit = min(left, event.planck)
+                provisional[event.account] += credit
+                left -= credit
+    return Overlay(
+        base,
+        best,
+        {account: Planck(planck) for account, planck in provisional.items() if planck},
+        _frozen(base, by_hash, operator, frozen),
+        tuple(event for block in branch for event in join_events(block)),
+        skew_s,
+    )
+
+
+def _branch(
+    base: BlockRef, by_hash: Mapping[bytes, EventBlock], best: BlockRef
+) -> Sequence[EventBlock]:
+    """Return the blocks from the one after `base` to `best`."""
+    found: list[EventBlock] = []
+    at = best.hash
+    while at != base.hash:
+        block = by_hash.get(at)
+        if block is None:
+            raise InvalidValueError(
+                f"block {best.number} does not stand on block {base.number}, 0x{base.hash.hex()}: "
+                "the branch is not known as far"
+            )
+        found.append(block)
+        at = block.parent
+    return found[::-1]
+
+
+def _frozen(
+    base: BlockRef,
+    by_hash: Mapping[bytes, EventBlock],
+    operator: AccountId,
+    frozen: Mapping[AccountId, Planck],
+) -> dict[AccountId, Planck]:
+    """Return the most that is asked back, or gone, after any block that was seen, by account.
+
+    Along each branch what has left since `base` is added to what is asked back then: a withdrawal
+    that is carried out and followed by another request takes both.
+    """
+    states: dict[bytes, dict[AccountId, tuple[int, int]]] = {base.hash: {}}
+    most: dict[AccountId, int] = {}
+    for block in sorted(by_hash.values(), key=lambda one: one.number):
+        state = states.get(block.parent, {})
+        events = escrow_events(block, operator)
+        if events:
+            state = dict(state)
+        for event in events:
+            if event.kind is Kind.DEPOSIT:
+                continue
+            gone, asked = state.get(event.account, (0, frozen.get(event.account, 0)))
+            gone += event.planck if event.kind is Kind.WITHDRAWAL else 0
+            asked = frozen_after(Planck(asked), event)
+            state[event.account] = gone, asked
+            known = most.get(event.account, frozen.get(event.account, 0))
+            most[event.account] = max(known, gone + asked)
+        states[block.hash] = state
+    return {account: Planck(planck) for account, planck in most.items()}
+
+
+def _ended(join: Join, at_s: int) -> Join:
+    """Return a join that is over: an earlier end stays."""
+    return replace(join, ended_s=at_s) if join.ended_s is None else join
+
+
+def _int(event: PalletEvent, name: str) -> int:
+    value = event.fields.get(name)
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise InvalidValueError(
+            f"event {event.name} has {name} = {value!r}, not a number: the runtime's pallet is "
+            "not the one of this release"
+        )
+    return value
+
+
+def _bytes(event: PalletEvent, name: str) -> bytes:
+    value = event.fields.get(name)
+    if not isinstance(value, bytes):
+        raise InvalidValueError(
+            f"event {event.name} has {name} = {value!r}, not bytes: the runtime's pallet is not "
+            "the one of this release"
+        )
+    return value
+
+
+_KINDS: Final = {
+    "EscrowDeposited": Kind.DEPOSIT,
+    "WithdrawRequested": Kind.REQUEST,
+    "EscrowWithdrawn": Kind.WITHDRAWAL,
+}
+_JOIN_EVENTS: Final = frozenset({"SessionOpened", "SessionEnded", "SessionReaped", "StreamClosed"})

@@ -1,0 +1,154 @@
+"""What a shard must hold, derived from the ticks that book and store have. Pure.
+
+Source: docs/metering.md, "After Redis restarted".
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+from uuid import UUID
+
+from metering.book.records import BookedTicks, EntryRecord, Funds
+from metering.model import ticks
+from metering.model.join_caps import Join, JoinLimits, caps_of
+from metering.model.price import UNITS_MAX, to_units
+from metering.store.records import JoinState, PurseState, WatchedState
+from metering.units import AccountId, CutLine, EntryKey, Planck, Run, Units
+
+_DAY_S: Final = 86400
+
+
+def less_booked(
+    leftovers: Iterable[CutLine], booked: Iterable[BookedTicks], counts: dict[EntryKey, int]
+) -> tuple[CutLine, ...]:
+    """Return the leftovers less what the book has, each tick of a viewer and stream once.
+
+    A tick is one tick whatever join number or price version it was counted under.
+    """
+    seen: dict[tuple[AccountId, UUID], tuple[Run, ...]] = {}
+    for one in booked:
+        at = (one.key.account, one.key.stream)
+        seen[at] = ticks.union(seen.get(at, ()), one.runs)
+    out = []
+    for line in leftovers:
+        at = (line.key.account, line.key.stream)
+        fresh = ticks.difference(line.runs, seen.get(at, ()))
+        if fresh:
+            seen[at] = ticks.union(seen.get(at, ()), fresh)
+            total = counts.get(line.key, 0) + ticks.count(fresh)
+            out.append(CutLine(line.key, fresh, total))
+    return tuple(out)
+
+
+def watched_states(
+    found: Iterable[tuple[AccountId, UUID, tuple[Run, ...]]],
+) -> tuple[WatchedState, ...]:
+    """Return ticks merged by account and stream."""
+    watched: dict[tuple[AccountId, UUID], list[Run]] = defaultdict(list)
+    for account, stream, runs in found:
+        watched[account, stream].extend(runs)
+    return tuple(
+        WatchedState(account, stream.bytes, ticks.normal(runs))
+        for (account, stream), runs in watched.items()
+    )
+
+
+def purse_states(
+    funds: Mapping[AccountId, Funds],
+    *,
+    provisional: Mapping[AccountId, Planck],
+    frozen: Mapping[AccountId, Planck],
+    quantum: int,
+    limits: tuple[Units, Units],
+    entries: Sequence[EntryRecord],
+    booked: Sequence[BookedTicks],
+    pending: Sequence[CutLine],
+    now_tick: int,
+    prices: Mapping[tuple[UUID, int], Planck],
+) -> tuple[PurseState, ...]:
+    """Return every purse of a shard: what was paid in and spent, booked and pending.
+
+    Args:
+        funds: Of every account of the shard.
+        provisional: Credit for deposits that are not final.
+        frozen: Asked back, as of the newest head; what `funds` has where it is silent.
+        quantum: Planck per unit.
+        limits: Units that one stream, and one day, may take; 0 for no limit.
+        entries: Of the shard.
+        booked: Ticks of the current day at least.
+        pending: Ticks that the book has not.
+        now_tick: The time.
+        prices: By stream and version.
+    """
+    spent: dict[AccountId, int] = defaultdict(int)
+    by_stream: dict[AccountId, dict[UUID, int]] = defaultdict(lambda: defaultdict(int))
+    today: dict[AccountId, int] = defaultdict(int)
+    for key, count in [(entry.key, entry.booked) for entry in entries] + [
+        (line.key, ticks.count(line.runs)) for line in pending
+    ]:
+        cost = count * prices[key.stream, key.version]
+        spent[key.account] += cost
+        by_stream[key.account][key.stream] += cost
+    day = [Run(now_tick // _DAY_S * _DAY_S, _DAY_S)]
+    for one in [*booked, *(BookedTicks(line.key, line.runs) for line in pending)]:
+        count = ticks.count(ticks.intersection(one.runs, day))
+        today[one.key.account] += count * prices[one.key.stream, one.key.version]
+    return tuple(
+        PurseState(
+            account,
+            whole_units(had.net, quantum),
+            to_units(Planck(spent[account]), quantum),
+            *limits,
+            to_units(Planck(today[account]), quantum),
+            tuple(
+                (stream.bytes, to_units(Planck(planck), quantum))
+                for stream, planck in by_stream[account].items()
+            ),
+            whole_units(provisional.get(account, Planck(0)), quantum),
+            frozen_units(frozen.get(account, had.frozen), quantum),
+        )
+        for account, had in funds.items()
+    )
+
+
+def join_states(
+    joins: Iterable[Join],
+    *,
+    limits: JoinLimits,
+    quantum: int,
+    skew_s: int,
+    entries: Sequence[EntryRecord],
+    pending: Sequence[CutLine],
+    prices: Mapping[tuple[UUID, int], Planck],
+) -> tuple[JoinState, ...]:
+    """Return joins of the chain with what they have had: booked, adopted, pending, all versions."""
+    had: dict[tuple[AccountId, UUID, int], dict[int, int]] = defaultdict(lambda: defaultdict(int))
+    for key, count in [(entry.key, entry.booked + entry.ahead) for entry in entries] + [
+        (line.key, ticks.count(line.runs)) for line in pending
+    ]:
+        had[key.account, key.stream, key.join][key.version] += count
+    found = []
+    for join in joins:
+        counts = had.get((join.account, join.stream, join.number), {})
+        cost = sum(count * prices[join.stream, version] for version, count in counts.items())
+        found.append(
+            JoinState(
+                caps_of(join, limits, quantum, skew_s),
+                sum(counts.values()),
+                to_units(Planck(cost), quantum),
+                tuple(sorted(version for version, count in counts.items() if count)),
+            )
+        )
+    return tuple(found)
+
+
+def whole_units(planck: Planck, quantum: int) -> Units:
+    """Return the whole units in an amount that somebody else chose, within what Redis counts."""
+    return Units(min(max(planck, 0) // quantum, UNITS_MAX))
+
+
+def frozen_units(planck: Planck, quantum: int) -> Units:
+    """Return what must not be spent when `planck` is asked back: a part of a unit counts whole."""
+    return Units(min(-(-planck // quantum), UNITS_MAX))

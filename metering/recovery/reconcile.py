@@ -1,0 +1,217 @@
+"""Reads the raw records of store, book, journal and chain, and lets audit.py judge them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from typing import Final, Protocol
+
+import structlog
+
+from metering.book.book import Book
+from metering.book.records import Counters, Cursor, Restore
+from metering.book.thread import OffLoop
+from metering.errors import ChainError
+from metering.escrow.chain_audit import ChainReads, witness
+from metering.model.audit import Difference, Earner, EntryCounts, Records, Row, audit
+from metering.model.batch_state import BatchState
+from metering.model.entries import decode
+from metering.model.ledger import NOBODY
+from metering.recovery.derive import less_booked
+from metering.settlement import journal
+from metering.store.records import StoreTotals
+from metering.units import SHARDS, AccountId, CutLine, EntryKey
+
+_ALIGN_TIMES: Final = 25
+_ALIGN_S: Final = 0.2
+
+_log = structlog.get_logger(room="metering")
+
+
+class AuditStore(Protocol):
+    """What reconciling needs of `metering.store.redis.Store`."""
+
+    async def leftovers(self, shard: int, booked_number: int | None = None) -> tuple[CutLine, ...]:
+        """Return what is pending or in cuts after `booked_number`."""
+
+    async def totals(self) -> StoreTotals:
+        """Return the counts over all shards."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciliation:
+    """The books, and what is wrong with them: nothing, or each difference named.
+
+    Attributes:
+        rows: Metered = settled + in flight + pending + refused, line by line.
+        differences: Empty when the books balance.
+        counters: Ticks beside the bill, as of the last round of cuts.
+        restores: Each time at which the book was found to be an older one.
+        is_chain_read: The chain's own storage was compared too.
+    """
+
+    rows: tuple[Row, ...]
+    differences: tuple[Difference, ...]
+    counters: Counters
+    restores: tuple[Restore, ...]
+    is_chain_read: bool = False
+
+    @property
+    def is_balanced(self) -> bool:
+        """Return True when no difference was found."""
+        return not self.differences
+
+
+async def reconcile(
+    book: Book,
+    store: AuditStore | None,
+    off_loop: OffLoop,
+    *,
+    has_journal: bool = True,
+    reads: ChainReads | None = None,
+    operator: AccountId = NOBODY,
+) -> Reconciliation:
+    """Derive the books again from the raw records, while everything goes on.
+
+    The store is read before the book: a tick that moves from one to the other in between is found
+    in both and counted once.
+
+    Args:
+        book: The book.
+        store: Where ticks are pending; None when it is away: then they are left out.
+        off_loop: The thread of the book.
+        has_journal: Settlement goes to the local journal: compare with it.
+        reads: Settlement goes to a chain: compare with its storage, when it answers.
+        operator: Whose batches and escrows.
+
+    Raises:
+        StoreUnavailableError: Redis does not answer.
+        ChainUnavailableError: The chain does not answer.
+        BookError: The book does not answer.
+    """
+    leftovers: list[CutLine] = []
+    before: StoreTotals | None = None
+    if store is not None:
+        before = await store.totals()
+        numbers = await off_loop(book.booked_numbers)
+        for shard in range(SHARDS):
+            leftovers += await store.leftovers(shard, numbers.get(shard, 0))
+    records, counters = await off_loop(lambda: read(book, leftovers, has_journal=has_journal))
+    if reads is not None:
+        records, counters = await _witnessed(book, off_loop, reads, operator, leftovers)
+    if store is not None and before is not None:
+        after = await store.totals()
+        records = replace(records, store_metered=(before.metered_ticks, after.metered_ticks))
+    rows, differences = audit(records)
+    restores = tuple(await off_loop(book.restores))
+    return Reconciliation(rows, differences, counters, restores, records.witness is not None)
+
+
+async def _witnessed(
+    book: Book,
+    off_loop: OffLoop,
+    reads: ChainReads,
+    operator: AccountId,
+    leftovers: list[CutLine],
+) -> tuple[Records, Counters]:
+    """Return the records with what the chain says at the block up to which the book has read it.
+
+    A batch may be final there and not yet closed in the book, or the other way round, for a second
+    or two: both are read again until they speak of the same batch, or while they still may.
+    """
+
+    def again() -> tuple[Records, Counters, Cursor | None, bool]:
+        records, counters = read(book, leftovers, has_journal=False)
+        found = of_chain(book, records, operator)
+        return found, counters, book.chain_cursor(), book.open_batch() is not None
+
+    for attempt in range(_ALIGN_TIMES):
+        if attempt:
+            await asyncio.sleep(_ALIGN_S)
+        records, counters, cursor, is_open = await off_loop(again)
+        if cursor is None:
+            break
+        try:
+            found = await witness(reads, records, cursor.hash, operator)
+        except ChainError as error:
+            _log.warning("metering.reconcile.blind", error=str(error))
+            break
+        records = replace(records, witness=found)
+        # Ahead of a book that has nothing on its way, the chain stays ahead: no wait helps.
+        if found.last_seq == records.last_seq or (
+            found.last_seq > records.last_seq and not is_open
+        ):
+            break
+    return records, counters
+
+
+def of_chain(book: Book, records: Records, operator: AccountId) -> Records:
+    """Return records of the book with what is to be compared with a chain."""
+    refused: dict[int, list[int]] = defaultdict(list)
+    for one in book.refusals():
+        refused[one.seq].append(one.position)
+    batches = {}
+    before: int | None = None
+    while found := book.batches(before_seq=before):
+        for batch in found:
+            before = batch.seq
+            if batch.state is BatchState.FINALIZED:
+                batches[batch.seq] = (bytes(batch.hash), tuple(sorted(refused[batch.seq])))
+    return replace(
+        records,
+        batches=batches,
+        passed_seq=book.passed_seq(),
+        operator=operator,
+        ended=frozenset((join.stream, join.account, join.number) for join in book.ended_joins()),
+    )
+
+
+def read(book: Book, leftovers: list[CutLine], *, has_journal: bool) -> tuple[Records, Counters]:
+    """Return the records of the book, with what the store had left."""
+    booked = book.booked_ticks()
+    entries = book.entries()
+    pending = less_booked(leftovers, booked, {entry.key: entry.booked for entry in entries})
+    records = Records(
+        tuple((one.key, one.runs) for one in booked),
+        pending,
+        {
+            entry.key: EntryCounts(
+                entry.booked,
+                entry.settled,
+                entry.refused,
+                entry.planck_per_tick,
+                entry.ahead,
+            )
+            for entry in entries
+        },
+        {stream.id: Earner(stream.creator, stream.platform_fee_ppm) for stream in book.streams()},
+        {viewer.account: viewer.deposited for viewer in book.viewers()},
+        book.ledger(),
+        tuple(book.unbalanced_transfers()),
+        settled_by_journal(book) if has_journal else None,
+        withdrawals=book.withdrawals(),
+    )
+    return records, book.counters()
+
+
+def settled_by_journal(book: Book) -> dict[EntryKey, int]:
+    """Return what the journal settled of the batches that are final in the book.
+
+    A batch that the book holds final and the journal has not, or has otherwise, counts as nothing,
+    so that its entries show as differences.
+    """
+    refused = {(one.seq, one.position) for one in book.refusals()}
+    found: dict[EntryKey, int] = {}
+    before: int | None = None
+    while batches := book.batches(before_seq=before):
+        for batch in batches:
+            before = batch.seq
+            record = book.journal_record(batch.seq)
+            if batch.state is not BatchState.FINALIZED or record is None:
+                continue
+            entries = journal.parse(record.signed).entries
+            for position, entry in enumerate(decode(entries)):
+                if (batch.seq, position) not in refused:
+                    found[entry.key] = max(found.get(entry.key, 0), entry.cumulative)
+    return found

@@ -1,0 +1,1 @@
+"""From pending ticks to a final settlement batch."""

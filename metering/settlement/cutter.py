@@ -1,0 +1,167 @@
+"""Takes pending ticks out of Redis by number and into the book, round after round.
+
+A round: ask every dirty shard for its next cut, write them all in one transaction of the book, off
+the event loop. A crash in between repeats the same numbers with the same answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import structlog
+
+from metering.book.book import Book
+from metering.book.records import Counters
+from metering.book.thread import OffLoop
+from metering.errors import MeteringError, StoreUnavailableError
+from metering.log_throttle import Trouble
+from metering.settlement.unbilled import UnbilledStore, keep_unbilled
+from metering.store.records import StoreTotals
+from metering.units import Cut
+
+_AT_ONCE: Final = 16
+"""Cuts asked for at a time: keeps Redis busy without filling the store's connections."""
+_LOAD_FACTOR: Final = 4
+"""A round may take a quarter of the time between rounds; then the period grows."""
+
+_log = structlog.get_logger(room="metering")
+
+
+class CutStore(UnbilledStore, Protocol):
+    """What the cutter needs of `metering.store.redis.Store`."""
+
+    run_id: str
+
+    async def epoch(self) -> str | None:
+        """Return the epoch of all shards, None when it must be rebuilt."""
+
+    async def dirty_shards(self) -> list[int]:
+        """Return the shards with something pending or not booked."""
+
+    async def cut(self, shard: int, number: int, booked_number: int) -> Cut | None:
+        """Return cut `number`, the same each time; None when nothing is pending."""
+
+    async def forget(self, shard: int, up_to_number: int) -> None:
+        """Drop the cuts whose batch is final."""
+
+    async def totals(self) -> StoreTotals:
+        """Return the counts over all shards."""
+
+
+@dataclass(frozen=True, slots=True)
+class CutRound:
+    """What one round took."""
+
+    cuts: int
+    lines: int
+    ticks: int
+
+
+class Cutter:
+    """Books pending ticks each `cut_period_s`; longer when a round takes long.
+
+    Args:
+        store: Where ticks are pending.
+        book: Where they go.
+        off_loop: The thread of the book.
+        now_ms: Unix time.
+        period_s: [metering].cut_period_s.
+
+    Attributes:
+        counters: Ticks beside the bill, as the book has them; None before the first round.
+    """
+
+    def __init__(
+        self,
+        store: CutStore,
+        book: Book,
+        off_loop: OffLoop,
+        now_ms: Callable[[], int],
+        period_s: float,
+    ) -> None:
+        self._store = store
+        self._book = book
+        self._off_loop = off_loop
+        self._now_ms = now_ms
+        self._period_s = period_s
+        self.counters: Counters | None = None
+        self._counted: Counters | None = None
+
+    async def run(self) -> None:
+        """Make rounds until cancelled. Trouble is logged and the round repeated later."""
+        trouble = Trouble()
+        while True:
+            began = time.monotonic()
+            try:
+                await self.round()
+                trouble.over()
+            except MeteringError as error:
+                count = trouble.met(str(error))
+                if count == 1:
+                    _log.warning("metering.cut.failed", error=str(error))
+                elif count:
+                    _log.error("metering.cut.stuck", error=str(error), times=count)
+            took = time.monotonic() - began
+            await asyncio.sleep(max(self._period_s - took, took * (_LOAD_FACTOR - 1)))
+
+    async def round(self) -> CutRound:
+        """Make one round; return what it took.
+
+        Raises:
+            StoreUnavailableError: Redis is away, or is not the one that was last recovered.
+            LedgerImbalanceError: What a shard says does not go on where the book is: recover it.
+            BookError: The book does not answer. Nothing is lost: the same cuts are asked again.
+        """
+        await self._require_recovered()
+        await self.forget_final()
+        dirty = await self._store.dirty_shards()
+        numbers = await self._off_loop(self._book.booked_numbers)
+        cuts: list[Cut] = []
+        for start in range(0, len(dirty), _AT_ONCE):
+            answers = await asyncio.gather(
+                *(
+                    self._store.cut(shard, numbers.get(shard, 0) + 1, numbers.get(shard, 0))
+                    for shard in dirty[start : start + _AT_ONCE]
+                )
+            )
+            cuts += [cut for cut in answers if cut is not None]
+        await self._keep_counters()
+        if not cuts:
+            return CutRound(0, 0, 0)
+        now_ms = self._now_ms()
+        new_ticks = await self._off_loop(lambda: self._book.book_cuts(cuts, now_ms))
+        done = CutRound(len(cuts), sum(len(cut.lines) for cut in cuts), new_ticks)
+        _log.info("metering.flush.done", cuts=done.cuts, lines=done.lines, ticks=done.ticks)
+        return done
+
+    async def forget_final(self) -> int:
+        """Let Redis forget the cuts whose batch is final; return how many shards had any."""
+        final = await self._off_loop(self._book.cuts_to_forget)
+        for shard, number in final.items():
+            await self._store.forget(shard, number)
+        if final:
+            await self._off_loop(lambda: self._book.mark_forgotten(final))
+        return len(final)
+
+    async def _keep_counters(self) -> None:
+        """Keep what the store counts beside the bill, and those ticks, when it changed."""
+        totals = await self._store.totals()
+        counted = Counters(totals.unpaid_ticks, totals.forgiven_ticks, totals.late_ticks)
+        if counted != self._counted:
+            await keep_unbilled(self._store, self._book, self._off_loop)
+            await self._off_loop(lambda: self._book.put_counters(counted))
+            self.counters = await self._off_loop(self._book.counters)
+            self._counted = counted
+
+    async def _require_recovered(self) -> None:
+        """Raise unless Redis is the one that the book last recovered."""
+        ours = await self._off_loop(self._book.recovered)
+        epoch = await self._store.epoch()
+        if ours is None or (ours.epoch, ours.run_id) != (epoch, self._store.run_id):
+            raise StoreUnavailableError(
+                f"Redis run {self._store.run_id} with epoch {epoch} has not been recovered"
+            )

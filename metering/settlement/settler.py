@@ -1,0 +1,442 @@
+"""Drives batches, a few in flight: book -> chain -> book. settlement.py says what comes next.
+
+sealer.py makes them, exposure.py adds up what is not final.
+
+Every act may be cut off by a crash; the next turn looks at finalized state first and repeats.
+Order: sealed bytes are written, then signed bytes are written, then they are sent; the outcome is
+written with its ledger postings in one transaction; only then is Redis told to forget.
+
+Every await between book and chain is a `Step` (chain/steps.py): the soak kills us at each.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from metering.book.book import Book
+from metering.book.records import BatchRecord
+from metering.book.thread import OffLoop
+from metering.chain.steps import Step, at
+from metering.errors import (
+    BatchTooLargeError,
+    ChainUnavailableError,
+    ExtrinsicRejectedError,
+    InvalidValueError,
+    MeteringError,
+    OperatorNotReadyError,
+    OutcomeUnknownError,
+    RuntimeUnsupportedError,
+)
+from metering.log_throttle import Trouble
+from metering.model.batch_state import Action, BatchState, Said, action, advance
+from metering.ports import Chain, Fate, Finding, InFlight, Look
+from metering.settings import ChainSettings
+from metering.settlement.chain_compare import read_settled
+from metering.settlement.exposure import Exposure
+from metering.settlement.progress import Progress
+from metering.settlement.sealer import Sealer
+from metering.settlement.submitter_lease import Lease, NoLease
+from metering.signing import KeyPair
+from metering.units import Planck
+
+RECEIPT_WAIT_MS: Final = 600_000
+"""One receipt per viewer and stream in ten minutes: each is kept for ever, some 400 bytes."""
+
+IDLE_LOOK_MS: Final = 10_000
+"""So often a chain is looked at of which nothing is asked: whether it is there."""
+
+_log = structlog.get_logger(room="settlement")
+
+
+@dataclass(slots=True)
+class _Flight:
+    """A batch under way: its record, its newest signed bytes, what was last said of it."""
+
+    batch: BatchRecord
+    state: BatchState
+    signed: bytes | None
+    attempts: int
+    is_sent: bool
+    said: Said = Said.NOTHING
+    trouble: str | None = None
+
+
+class Settler:
+    """Has batches sealed, signs, sends and closes them.
+
+    Args:
+        book: The book.
+        off_loop: The thread of the book.
+        chain: Where batches are settled.
+        settings: [chain].
+        now_ms: Unix time.
+        operator: Who signs receipts.
+        forget: Tells the store which cuts are final (`Cutter.forget_final`).
+        poll_s: How long to wait between questions.
+        receipt_wait_ms: How long a viewer's ticks wait for a receipt, unless they ask for one.
+        lease: The right to submit; its token goes with every write to the outbox.
+        adopted: Called when purses are lower by what the chain settled for a book that was lost.
+
+    Attributes:
+        progress: For metrics.
+    """
+
+    def __init__(
+        self,
+        book: Book,
+        off_loop: OffLoop,
+        chain: Chain,
+        *,
+        settings: ChainSettings,
+        now_ms: Callable[[], int],
+        operator: KeyPair,
+        forget: Callable[[], Awaitable[int]],
+        poll_s: float = 1.0,
+        receipt_wait_ms: int = RECEIPT_WAIT_MS,
+        lease: Lease | None = None,
+        adopted: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        self._book = book
+        self._off_loop = off_loop
+        self._chain = chain
+        self._now_ms = now_ms
+        self._operator = operator
+        self._forget = forget
+        self._poll_s = poll_s
+        self._receipt_wait_ms = receipt_wait_ms
+        self._lease: Lease = lease or NoLease()
+        self._adopted = adopted
+        self._token = 0
+        self._looked_ms = 0
+        alarm = Planck(int(settings.exposure_alarm_planck))
+        self._exposure = Exposure(book, off_loop, alarm)
+        self._sealer = Sealer(book, off_loop, chain, settings, now_ms)
+        self._away = Trouble()
+        self._failing = Trouble()
+        self.progress = Progress()
+
+    async def run(self) -> None:
+        """Make turns until cancelled. Trouble is logged and the turn repeated later."""
+        trouble = Trouble()
+        while True:
+            act = Action.WAIT
+            try:
+                act = await self.turn()
+                trouble.over()
+            except MeteringError as error:
+                if count := trouble.met(str(error)):
+                    _log.error("settlement.turn.failed", error=str(error), times=count)
+            if act is not Action.CLOSE:
+                await asyncio.sleep(self._poll_s)
+
+    async def turn(self, *, is_due: bool | None = None) -> Action:
+        """Carry the open batches as far as they go now.
+
+        Args:
+            is_due: Seal a new batch when there is room in flight; None: when `batch_period_s` is
+                over.
+
+        Returns:
+            CLOSE after a batch was closed; STOP when a person must look; else WAIT.
+
+        Raises:
+            BookError: The book does not answer.
+            LedgerImbalanceError: The books differ: a person must look.
+            StoreUnavailableError: Redis could not be told to forget; the next turn tells it.
+            SubmitterLostError: Another settler holds the operator's key.
+        """
+        await self._hold()
+        await self._exposure.look(self._now_ms())
+        self.progress.exposure_planck = self._exposure.planck
+        await self._ask_limits()
+        room = self._sealer.limits.in_flight_max
+        batches = await at(Step.READ_OPEN, self._off_loop(lambda: self._book.open_batches(room)))
+        if not batches:
+            await self._tidy()
+        if len(batches) < room and await self._sealer.seal(is_due=is_due):
+            batches = await at(
+                Step.READ_OPEN, self._off_loop(lambda: self._book.open_batches(room))
+            )
+        self.progress.lag_ms = self._now_ms() - batches[0].sealed_ms if batches else 0
+        if not batches:
+            await self._idle()
+            return Action.WAIT
+        flights = [await self._flight(batch) for batch in batches]
+        look = await self._look(flights)
+        if look is None:
+            return Action.WAIT
+        has_closed = await self._judge(flights, look)
+        if any(one.state is BatchState.CONFLICT for one in flights) and await self._adopt():
+            return Action.WAIT
+        act = await self._go_on([one for one in flights if one.said is not Said.FINAL])
+        if has_closed:
+            await self._tidy()
+            return Action.CLOSE
+        return act
+
+    async def _hold(self) -> None:
+        """Hold the lease; a new token goes into the book before anything else is done with it."""
+        token = await at(Step.LEASE, self._lease.hold())
+        if token != self._token:
+            await at(Step.LEASE, self._off_loop(lambda: self._book.fence(token)))
+            self._token = token
+
+    async def _ask_limits(self) -> None:
+        try:
+            await self._sealer.learn()
+        except _UNFIT as error:
+            self._tell_away(error, None)
+
+    async def _flight(self, batch: BatchRecord) -> _Flight:
+        """Return a batch with the signed bytes that may still take effect."""
+        attempts = await at(
+            Step.READ_ATTEMPTS, self._off_loop(lambda: self._book.attempts(batch.seq))
+        )
+        is_alive = bool(attempts) and batch.state is not BatchState.SEALED
+        return _Flight(
+            batch,
+            batch.state,
+            attempts[-1].signed if is_alive else None,
+            len(attempts),
+            is_alive and attempts[-1].sent_ms is not None,
+        )
+
+    async def _idle(self) -> None:
+        now_ms = self._now_ms()
+        if not 0 <= now_ms - self._looked_ms < IDLE_LOOK_MS:
+            self._looked_ms = now_ms
+            look = await self._look(())
+            given = await at(Step.READ_OPEN, self._off_loop(self._book.last_seq))
+            if look is not None and look.last_settled > given:
+                # This book is older than the chain: the next batch need not find that out.
+                await self._adopt()
+
+    async def _look(self, flights: Sequence[_Flight]) -> Look | None:
+        """Read finalized state: it alone decides. None when the chain is away."""
+        asked = [InFlight(one.batch.seq, one.batch.hash, one.signed) for one in flights]
+        try:
+            look = await at(Step.LOOK, self._chain.look(asked))
+            last = await at(Step.READ_OPEN, self._off_loop(self._book.last_final_seq))
+            if look.last_settled < last:
+                raise OutcomeUnknownError(
+                    f"the chain has settled up to batch {look.last_settled} and the book up to "
+                    f"{last}: it is another chain, or one that went back; settlement waits"
+                )
+        except _UNFIT as error:
+            self._tell_away(error, flights[0].batch.seq if flights else None)
+            return None
+        self._away.over()
+        self.progress.finalized, self.progress.best = look.finalized, look.best
+        self.progress.in_flight = sum(one.signed is not None for one in flights)
+        self.progress.in_block = sum(one.is_in_block for one in look.findings)
+        return look
+
+    async def _judge(self, flights: Sequence[_Flight], look: Look) -> bool:
+        """Take in what finalized state says of each batch; return True when one was closed."""
+        has_closed = False
+        for flight, finding in zip(flights, look.findings, strict=True):
+            flight.said = _SAID[finding.fate]
+            if finding.is_in_block:
+                flight.said = Said.ACCEPTED
+            flight.trouble = finding.reason or None
+            if flight.said is Said.EXPIRED:
+                flight.signed, flight.is_sent = None, False
+                _log.warning(
+                    "settlement.attempt.dead",
+                    batch_id=flight.batch.seq,
+                    fate=finding.fate.value,
+                    reason=finding.reason,
+                )
+            elif flight.said is Said.OTHER_CONTENT:
+                self._tell_failed(flight, finding.reason)
+            after = advance(flight.state, flight.said)
+            if after is BatchState.FINALIZED:
+                await self._close(flight, finding)
+                has_closed = True
+            elif after is not flight.state:
+                await self._note(flight, after)
+            flight.state = after
+        return has_closed
+
+    async def _adopt(self) -> bool:
+        """Take over what the chain has settled beyond this book; return True when it was done.
+
+        It has passed numbers that this book gave to other content, or not yet: the book is older
+        than the chain, as one that was restored, or another settler used the key. Either way none
+        of our bytes under those numbers can take effect any more, and the chain's own counts say
+        what did.
+        """
+        try:
+            # At the block up to which the book has read events, it knows every join there is.
+            cursor = await at(Step.READ_OPEN, self._off_loop(self._book.chain_cursor))
+            keys = await at(Step.READ_OPEN, self._off_loop(self._book.adoptable))
+            block = cursor.hash if cursor else None
+            found = await at(Step.COMPARE, read_settled(self._chain, keys, block))
+            if found is None:
+                return False
+            now_ms, token = self._now_ms(), self._token
+            adopt = self._book.adopt
+            done = await at(
+                Step.ADOPT,
+                self._off_loop(lambda: adopt(found.ticks, found.last_seq, now_ms, token)),
+            )
+        except (*_UNFIT, InvalidValueError) as error:
+            self._tell_away(error, None)
+            return False
+        _log.error(
+            "settlement.book.behind",
+            last_seq=found.last_seq,
+            batches=done.batches,
+            settled_ticks=done.settled_ticks,
+            lost_ticks=done.lost_ticks,
+            planck=done.planck,
+        )
+        if self._adopted is not None:
+            await self._adopted()
+        return True
+
+    async def _go_on(self, flights: Sequence[_Flight]) -> Action:
+        """Sign what has no living bytes and send what has, in order of the sequence."""
+        for place, flight in enumerate(flights):
+            act = action(flight.state, flight.said)
+            if act is Action.STOP:
+                # Those behind it would leave a gap: they wait with it.
+                return Action.STOP
+            try:
+                if act is Action.SIGN:
+                    alive = [one.signed for one in flights if one.signed is not None]
+                    await self._sign(flight, alive)
+                    act = action(flight.state, flight.said)
+                if act is Action.SUBMIT:
+                    await self._submit(flight)
+            except BatchTooLargeError as error:
+                await self._split(flights[place:], error)
+                return Action.WAIT
+            except _UNFIT as error:
+                self._tell_away(error, flight.batch.seq)
+                return Action.WAIT
+            except ExtrinsicRejectedError as error:
+                flight.trouble = str(error)
+                self._tell_failed(flight, str(error))
+                await self._note(flight, advance(flight.state, Said.REJECTED))
+                return Action.STOP
+        return Action.WAIT
+
+    async def _sign(self, flight: _Flight, alive: Sequence[bytes]) -> None:
+        """Sign, and keep the bytes before anybody sees them."""
+        batch = flight.batch
+        signed = await at(Step.SIGN, self._chain.sign(batch.seq, batch.hash, batch.entries, alive))
+        now_ms, token = self._now_ms(), self._token
+        await at(
+            Step.KEEP,
+            self._off_loop(lambda: self._book.add_attempt(batch.seq, signed, now_ms, token)),
+        )
+        flight.said = Said.SIGNED
+        flight.state = advance(flight.state, Said.SIGNED)
+        flight.signed = signed
+        self.progress.signed += 1
+        self.progress.resigned += flight.attempts > 0
+        flight.attempts += 1
+
+    async def _submit(self, flight: _Flight) -> None:
+        """Send the bytes that were kept, the same each time."""
+        assert flight.signed is not None
+        await at(Step.SUBMIT, self._chain.submit(flight.signed))
+        flight.said = Said.ACCEPTED
+        if not flight.is_sent:
+            await self._note(flight, advance(flight.state, Said.ACCEPTED))
+            _log.info(
+                "settlement.batch.submitted", batch_id=flight.batch.seq, attempt=flight.attempts
+            )
+
+    async def _split(self, flights: Sequence[_Flight], error: BatchTooLargeError) -> None:
+        """Seal what no block takes in smaller batches, once nothing behind it is alive."""
+        self._sealer.narrow(error)
+        first = flights[0].batch.seq
+        if any(one.signed is not None for one in flights):
+            # They leave a gap behind this one, so they fail or expire; their numbers are needed.
+            self._tell_away(error, first)
+            return
+        await self._sealer.split(first, self._token, str(error))
+
+    async def _note(self, flight: _Flight, state: BatchState) -> None:
+        seq, now_ms, trouble, token = flight.batch.seq, self._now_ms(), flight.trouble, self._token
+        await at(
+            Step.NOTE,
+            self._off_loop(lambda: self._book.set_batch_state(seq, state, now_ms, trouble, token)),
+        )
+        flight.state = state
+
+    async def _close(self, flight: _Flight, finding: Finding) -> None:
+        """Write the outcome with its postings."""
+        outcome, batch = finding.outcome, flight.batch
+        assert outcome is not None
+        now_ms, token = self._now_ms(), self._token
+        await at(
+            Step.FINALIZE,
+            self._off_loop(lambda: self._book.finalize(outcome, now_ms, token)),
+        )
+        self._failing.over()
+        self.progress.settled += 1
+        self.progress.refused += len(outcome.refused)
+        _log.info(
+            "settlement.batch.finalized",
+            batch_id=batch.seq,
+            entries=batch.entry_count,
+            refused=len(outcome.refused),
+            finalized_at=outcome.finalized_at,
+        )
+
+    async def _tidy(self) -> None:
+        """Make receipts, let Redis forget, merge what is final into history: all repeatable."""
+        now_ms = self._now_ms()
+        await at(
+            Step.RECEIPTS,
+            self._off_loop(
+                lambda: self._book.make_receipts(
+                    self._operator, now_ms, waited_ms=self._receipt_wait_ms
+                )
+            ),
+        )
+        await at(Step.FORGET, self._forget())
+        await at(Step.COMPACT, self._off_loop(self._book.compact))
+
+    def _tell_away(self, error: Exception, seq: int | None) -> None:
+        """Log that the chain cannot be asked or used now, not each second."""
+        if not (count := self._away.met(str(error))):
+            return
+        if isinstance(error, ChainUnavailableError):
+            _log.warning(
+                "settlement.chain.unavailable", batch_id=seq, error=str(error), times=count
+            )
+        else:
+            _log.error("settlement.chain.unfit", batch_id=seq, error=str(error), times=count)
+
+    def _tell_failed(self, flight: _Flight, reason: str) -> None:
+        if count := self._failing.met(reason):
+            _log.error(
+                "settlement.batch.failed", batch_id=flight.batch.seq, error=reason, times=count
+            )
+
+
+_UNFIT: Final = (
+    ChainUnavailableError,
+    OutcomeUnknownError,
+    OperatorNotReadyError,
+    RuntimeUnsupportedError,
+)
+"""Nothing is lost: the same turn is made again later."""
+
+_SAID: Final = {
+    Fate.WAITING: Said.NOT_FINAL,
+    Fate.FINAL: Said.FINAL,
+    Fate.EXPIRED: Said.EXPIRED,
+    Fate.FAILED: Said.EXPIRED,
+    Fate.USURPED: Said.EXPIRED,
+    Fate.OTHER_CONTENT: Said.OTHER_CONTENT,
+}

@@ -1,0 +1,47 @@
+"""Brings ticks that are watched and never billed from the store into the book.
+
+They are watched in the store only, and a rebuild derives what is watched from the book: without
+this, evidence that comes again after a rebuild would bill them.
+
+Source: docs/metering.md, "Claims".
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+from uuid import UUID
+
+from metering.book.book import Book
+from metering.book.records import UnbilledTicks
+from metering.book.thread import OffLoop
+from metering.store.records import Unbilled
+
+
+class UnbilledStore(Protocol):
+    """What is needed of `metering.store.redis.Store`."""
+
+    async def unbilled(self) -> list[Unbilled]:
+        """Return what is watched and never billed, as far as it was not forgotten."""
+
+    async def forget_unbilled(self, unbilled: Unbilled) -> None:
+        """Drop what the book has; what was added since is kept."""
+
+
+async def keep_unbilled(store: UnbilledStore, book: Book, off_loop: OffLoop) -> None:
+    """Write them into the book, then let the store forget them. Repeating it is harmless.
+
+    Raises:
+        StoreUnavailableError: Redis does not answer.
+        BookError: The book does not answer. Nothing is lost.
+    """
+    found = await store.unbilled()
+    if not found:
+        return
+    rows = [
+        UnbilledTicks(one.account, UUID(bytes=one.stream), one.runs)
+        for shard in found
+        for one in shard.ticks
+    ]
+    await off_loop(lambda: book.add_unbilled(rows))
+    for shard in found:
+        await store.forget_unbilled(shard)

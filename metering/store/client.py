@@ -1,0 +1,448 @@
+"""Control's side of the store: sessions, deposits, cuts and recovery, on redis-py.
+
+Drives the scripts; what they decide is written in them. Claims do not pass here
+(metering/store/claim_client.py). Every call raises `StoreUnavailableError` when Redis does not
+answer or is another one than at the last `connect` or `refresh`: control then recovers it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final, Self
+
+import redis.asyncio
+from redis.exceptions import RedisError
+
+from metering.errors import InvalidValueError, StoreRefusedError, StoreUnavailableError
+from metering.model import ticks
+from metering.model.join_caps import JoinCaps
+from metering.model.price import UNITS_MAX
+from metering.store import keys
+from metering.store.pending_words import cut_lines, pending_words, unbilled_ticks
+from metering.store.rebuild import ShardWriter, caps_fields
+from metering.store.records import SessionGrant, ShardMark, ShardState, StoreTotals, Unbilled
+from metering.store.resp import Script
+from metering.units import (
+    SHARDS,
+    AccountId,
+    Cut,
+    CutLine,
+    Run,
+    SessionId,
+    Units,
+    shard_of,
+)
+
+_TIMEOUT_S: Final = 5.0
+_CONNECTIONS_MAX: Final = 8
+"""Redis does one thing at a time: more would only wait there."""
+_OLDEST: Final = (6, 2)
+_SWEEP_COUNT: Final = 1000
+
+
+class Store:
+    """Redis as control sees it. Make one with `connect`, leave it with `close`.
+
+    Attributes:
+        run_id: Redis run id at the last `connect` or `refresh`.
+    """
+
+    def __init__(self, url: str, fsync: str, watched_hours: int, window_ms: int) -> None:
+        self.run_id = ""
+        self._fsync = fsync
+        self._writer = ShardWriter(watched_hours, window_ms)
+        self._swept_for = ""
+        # Who finds all connections in use waits for one; the plain pool would fail at once.
+        pool = redis.asyncio.BlockingConnectionPool.from_url(
+            url,
+            protocol=2,
+            socket_timeout=_TIMEOUT_S,
+            socket_connect_timeout=_TIMEOUT_S,
+            max_connections=_CONNECTIONS_MAX,
+            timeout=_TIMEOUT_S,
+            redis_connect_func=self._greet,
+        )
+        self._redis = redis.asyncio.Redis.from_pool(pool)
+        self._scripts = {
+            name: self._redis.register_script(Script(name).text)
+            for name in (
+                "open_session",
+                "end_session",
+                "deposits",
+                "cut",
+                "forget",
+                "forget_unbilled",
+                "leftovers",
+                "lease",
+                "rebuild",
+            )
+        }
+
+    @classmethod
+    async def connect(
+        cls, url: str, fsync: str, *, watched_hours: int = 24, window_ms: int = 60_000
+    ) -> Self:
+        """Return a store that is there and may be trusted with money.
+
+        Args:
+            url: ``unix:///path`` or ``redis://[user:password@]host:port/db``.
+            fsync: What `appendfsync` must be.
+            watched_hours: How long a tick is remembered as watched.
+            window_ms: Longest playlist window: decides what a pace bucket holds.
+
+        Raises:
+            StoreUnavailableError: If it does not answer.
+            StoreRefusedError: If it would lose money; names the setting.
+        """
+        store = cls(url, fsync, watched_hours, window_ms)
+        try:
+            await store.refresh()
+        except BaseException:
+            await store.close()
+            raise
+        return store
+
+    async def refresh(self) -> str:
+        """Look again who answers, check its settings and return its run id."""
+        self.run_id = ""
+        async with _door():
+            info = await self._redis.info()
+            try:
+                config = await self._redis.config_get("appendfsync")
+            except redis.exceptions.ResponseError:
+                config = {}  # A managed Redis hides CONFIG; its operator has been asked.
+        self._check(info, config)
+        self.run_id = str(info["run_id"])
+        return self.run_id
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._redis.aclose()
+
+    async def epoch(self) -> str | None:
+        """Return the epoch of all shards; None when there is none or they differ: rebuild."""
+        async with _door():
+            # One command, as control asks each second: 256 GETs cost it 4 ms, this 0.4.
+            markers = set(await self._redis.mget(map(keys.epoch, range(SHARDS))))
+        marker = markers.pop()
+        return None if markers or not isinstance(marker, bytes) else marker.decode()
+
+    # Sessions and purses
+
+    async def open_session(self, grant: SessionGrant, max_sessions: int) -> SessionId | None:
+        """Let a player claim. Repeating it is harmless; an ended id stays ended.
+
+        Returns:
+            The session that had to end for it: the one whose last claim was oldest.
+        """
+        number = grant.session.to_bytes(8, "big")
+        ended: bytes = await self._run(
+            "open_session",
+            keys.sessions(grant.account, grant.stream),
+            keys.prefix(shard_of(grant.account)),
+            grant.account + grant.stream,
+            number,
+            grant.join,
+            grant.limit_units,
+            grant.expires_ms,
+            max_sessions,
+            self._writer.keep_ms,
+            self._writer.pace_cap,
+            *([1] if grant.is_capped else []),
+        )
+        return SessionId(int.from_bytes(ended, "big")) if ended else None
+
+    async def end_session(self, account: AccountId, session: SessionId, reason: str) -> bool:
+        """End a session; True when it was live. `reason` is one word, shown by the live meter."""
+        return bool(
+            await self._run(
+                "end_session", keys.session(account, session), reason, self._writer.keep_ms
+            )
+        )
+
+    async def set_deposits(self, account: AccountId, total_units: Units) -> Units:
+        """Say what all deposits of an account sum to; returns the balance. Idempotent.
+
+        The last one said counts, so whoever says it reads the sum and says it in one go.
+        """
+        if not 0 <= total_units <= UNITS_MAX:
+            raise InvalidValueError(f"deposits of {total_units} units are not in 0..{UNITS_MAX}")
+        return Units(int(await self._run("deposits", keys.purse(account), total_units)))
+
+    async def set_purse(
+        self, account: AccountId, total: Units, provisional: Units, frozen: Units
+    ) -> Units:
+        """Say all that the chain gives and takes of a purse at once; returns the balance.
+
+        Idempotent, like `set_deposits`: each is said as it is now, never as what was added.
+
+        Args:
+            account: Whose.
+            total: Deposits less withdrawals, by final events.
+            provisional: Credit for deposits that are not final.
+            frozen: Asked back: not to be spent. The balance may be below 0 by it.
+        """
+        for amount in (total, provisional, frozen):
+            if not 0 <= amount <= UNITS_MAX:
+                raise InvalidValueError(f"a purse of {amount} units is not in 0..{UNITS_MAX}")
+        key = keys.purse(account)
+        return Units(int(await self._run("deposits", key, total, provisional, frozen)))
+
+    async def set_joins(self, joins: Sequence[JoinCaps]) -> None:
+        """Say what joins may have; what they have had stays. Idempotent."""
+        async with _door():
+            pipe = self._redis.pipeline(transaction=False)
+            for caps in joins:
+                pipe.hset(keys.counts(caps.account, caps.stream), mapping=caps_fields(caps))
+            await pipe.execute()
+
+    async def set_limits(
+        self, account: AccountId, stream_limit_units: Units, day_limit_units: Units
+    ) -> None:
+        """Set what one stream, and one UTC day, may take of a purse; 0 for no limit.
+
+        What was spent while there was no limit does not count against it.
+        """
+        for limit in (stream_limit_units, day_limit_units):
+            if not 0 <= limit <= UNITS_MAX:
+                raise InvalidValueError(f"a limit of {limit} units is not in 0..{UNITS_MAX}")
+        async with _door():
+            await self._redis.hset(
+                keys.purse(account),
+                mapping={"m": int(stream_limit_units), "y": int(day_limit_units)},
+            )
+
+    # Cuts
+
+    async def cut(self, shard: int, number: int, booked_number: int) -> Cut | None:
+        """Move what is pending away under `number`; the same number gives the same cut again.
+
+        Returns:
+            The cut, or None when nothing is pending: then the number is not used.
+
+        Raises:
+            InvalidValueError: If `number` - 1 is not booked, or `number` was forgotten.
+            StoreUnavailableError: If the shard has not made cut `number` - 1: it lost its tail and
+                must be rebuilt.
+        """
+        reply = await self._run("cut", keys.meta(shard), number, booked_number)
+        if reply == b"GAP":
+            raise StoreUnavailableError(
+                f"shard {shard} does not know cut {number - 1}: it went back and must be rebuilt"
+            )
+        if isinstance(reply, bytes):
+            why = {b"GONE": "was forgotten", b"UNBOOKED": f"comes before {number - 1} is booked"}
+            raise InvalidValueError(f"cut {number} of shard {shard} {why[reply]}")
+        if not reply:
+            return None
+        fields = dict(zip(reply[::2], reply[1::2], strict=True))
+        counts = {key[1:]: int(value) for key, value in fields.items() if key[:1] == b"n"}
+        bits = [(key, value) for key, value in fields.items() if key[:1] == b"b"]
+        return Cut(shard, number, cut_lines(bits, counts))
+
+    async def dirty_shards(self) -> list[int]:
+        """Return the shards that have something pending, or a cut that is not booked."""
+        async with _door():
+            pipe = self._redis.pipeline(transaction=False)
+            for shard in range(SHARDS):
+                pipe.exists(keys.pending(shard))
+                pipe.hmget(keys.meta(shard), "cut", "booked")
+            replies = await pipe.execute()
+        return [
+            shard
+            for shard in range(SHARDS)
+            if replies[2 * shard] or _is_unbooked(*replies[2 * shard + 1])
+        ]
+
+    async def forget(self, shard: int, up_to_number: int) -> None:
+        """Drop the cuts whose batch is final."""
+        while await self._run("forget", keys.meta(shard), up_to_number):
+            pass
+
+    async def unbilled(self) -> list[Unbilled]:
+        """Return what is watched and never billed, as far as it was not forgotten."""
+        async with _door():
+            pipe = self._redis.pipeline(transaction=False)
+            for shard in range(SHARDS):
+                pipe.hgetall(keys.unbilled(shard))
+            replies: list[Mapping[bytes, bytes]] = await pipe.execute()
+        return [
+            Unbilled(
+                shard,
+                unbilled_ticks(reply.items()),
+                tuple(word for pair in reply.items() for word in pair),
+            )
+            for shard, reply in enumerate(replies)
+            if reply
+        ]
+
+    async def forget_unbilled(self, unbilled: Unbilled) -> None:
+        """Drop what the book has; what was added since is kept."""
+        await self._run("forget_unbilled", keys.unbilled(unbilled.shard), *unbilled.words)
+
+    # Recovery
+
+    async def marks(self) -> dict[int, ShardMark]:
+        """Return what each shard that ever served a book says of it."""
+        async with _door():
+            pipe = self._redis.pipeline(transaction=False)
+            for shard in range(SHARDS):
+                pipe.hmget(keys.meta(shard), "epoch", "booked", "from", "to")
+                pipe.hget(keys.totals(shard), "metered")
+            replies = await pipe.execute()
+        found = {}
+        for shard in range(SHARDS):
+            (epoch, booked, first, stop), metered = replies[2 * shard : 2 * shard + 2]
+            if booked:
+                forgiven = Run(int(first), int(stop) - int(first)) if stop else None
+                found[shard] = ShardMark(
+                    (epoch or b"").decode(), int(booked), int(metered or 0), forgiven
+                )
+        return found
+
+    async def void(self) -> None:
+        """Let no claim pass until every shard is rebuilt."""
+        async with _door():
+            await self._redis.delete(*(keys.epoch(shard) for shard in range(SHARDS)))
+
+    async def leftovers(self, shard: int, booked_number: int | None = None) -> tuple[CutLine, ...]:
+        """Return what is pending or in cuts after `booked_number`, merged per key.
+
+        Args:
+            shard: Which.
+            booked_number: Last cut that the book has; None for what the shard was told last.
+        """
+        bits, counts = await self._run(
+            "leftovers", keys.meta(shard), "" if booked_number is None else booked_number
+        )
+        return cut_lines(
+            zip(bits[::2], bits[1::2], strict=True),
+            {key: int(value) for key, value in zip(counts[::2], counts[1::2], strict=True)},
+        )
+
+    async def rebuild(self, shard: int, state: ShardState, epoch: str) -> None:
+        """Replace the whole shard; its epoch marker is written last.
+
+        The first call with a new epoch voids every shard (no claim passes) and removes what is
+        derived from the book, so all 256 must be rebuilt under it. What was pending or unbooked
+        stays until its own shard is rebuilt, in one step.
+        """
+        if self._swept_for != epoch:
+            await self._sweep()
+            self._swept_for = epoch
+        async with _door():
+            now_s, micros = await self._redis.time()
+            pipe = self._redis.pipeline(transaction=False)
+            self._writer.write(pipe, state, now_s * 1000 + micros // 1000)
+            await pipe.execute()
+        cumulative = sum(count for _, count in state.cumulative)
+        metered = cumulative + sum(ticks.count(line.runs) for line in state.pending)
+        forgiven = state.forgiven or Run(0, 0)
+        await self._run(
+            "rebuild",
+            keys.epoch(shard),
+            epoch,
+            state.booked_number,
+            forgiven.first,
+            forgiven.first + forgiven.count,
+            metered,
+            state.newly_forgiven,
+            *pending_words(state.pending),
+        )
+
+    async def totals(self) -> StoreTotals:
+        """Return the counts over all shards."""
+        async with _door():
+            pipe = self._redis.pipeline(transaction=False)
+            for shard in range(SHARDS):
+                pipe.hgetall(keys.totals(shard))
+            replies: list[Mapping[bytes, bytes]] = await pipe.execute()
+
+        def total(field: bytes) -> int:
+            return sum(int(reply.get(field, 0)) for reply in replies)
+
+        return StoreTotals(
+            total(b"metered"),
+            total(b"unpaid"),
+            total(b"forgiven"),
+            total(b"pending"),
+            total(b"late"),
+        )
+
+    async def lease(self, operator: AccountId, holder: str, ttl_ms: int, known_token: int) -> int:
+        """Take or renew the right to submit with a key; return its token, 0 when another has it.
+
+        Args:
+            operator: Whose key.
+            holder: Who asks, in hexadecimal digits.
+            ttl_ms: For how long; 0 gives it back.
+            known_token: The newest that the caller's book has seen: the answer is never below.
+        """
+        key = keys.lease(operator)
+        return int(await self._run("lease", key, holder, ttl_ms, known_token))
+
+    # Helpers
+
+    async def _run(self, script: str, key: bytes, *words: bytes | str | int) -> Any:
+        async with _door():
+            return await self._scripts[script](keys=[key], args=words)
+
+    async def _greet(self, connection: Any) -> None:
+        """Greet on every new connection: nothing passes to a Redis that took another's place."""
+        await connection.on_connect()
+        if not self.run_id:
+            return
+        await connection.send_command("INFO", "server")
+        info: bytes = await connection.read_response()
+        if f"run_id:{self.run_id}".encode() not in info:
+            raise redis.exceptions.ConnectionError("this is another Redis: it must be recovered")
+
+    def _check(self, info: Mapping[str, Any], config: Mapping[Any, Any]) -> None:
+        version = tuple(int(part) for part in str(info["redis_version"]).split(".")[:2])
+        policy = info.get("maxmemory_policy")
+        fsync = {_text(key): _text(value) for key, value in config.items()}.get("appendfsync")
+        if version < _OLDEST:
+            raise StoreRefusedError(f"Redis {info['redis_version']} is too old: use 6.2 or newer")
+        if info.get("redis_mode") == "cluster":
+            raise StoreRefusedError("cluster-enabled yes: this version speaks to one Redis only")
+        if policy != "noeviction":
+            raise StoreRefusedError(f"maxmemory-policy is {policy}: set it to noeviction")
+        if not int(info.get("aof_enabled", 0)):
+            raise StoreRefusedError("appendonly is no: set it to yes")
+        if fsync is not None and fsync != self._fsync:
+            raise StoreRefusedError(f"appendfsync is {fsync}: set it to {self._fsync}")
+
+    async def _sweep(self) -> None:
+        """Void every shard, then remove what is derived from the book."""
+        await self.void()
+        async with _door():
+            cursor = 0
+            while True:
+                cursor, found = await self._redis.scan(cursor, match="{*}:*", count=_SWEEP_COUNT)
+                gone = [key for key in found if _is_derived(key)]
+                if gone:
+                    await self._redis.unlink(*gone)
+                if cursor == 0:
+                    return
+
+
+@asynccontextmanager
+async def _door() -> AsyncIterator[None]:
+    try:
+        yield
+    except (RedisError, OSError) as error:
+        raise StoreUnavailableError(f"Redis: {error}") from error
+
+
+def _is_derived(key: bytes | str) -> bool:
+    raw = key.encode() if isinstance(key, str) else key
+    return raw[raw.index(b"}") + 2] in keys.DERIVED_KINDS
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def _is_unbooked(last: bytes | None, booked: bytes | None) -> bool:
+    return int(last or 0) > int(booked or 0)

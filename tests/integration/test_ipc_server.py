@@ -1,0 +1,104 @@
+"""The link's receiving end over a real socket."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from mediaserver.clock import SystemClock
+from mediaserver.hls.live_store import Hub
+from mediaserver.ipc.link import Hello, Message, Policy, SegmentEnded, encode
+from mediaserver.ipc.server import LinkServer
+from metering.units import Asset
+from tests.support.builders import OPENED, Show
+
+POLICY = Policy((), ((1, b"k"),), Asset(), "e", "r", "", is_top_up_open=False, replay_from_ms=0)
+
+
+class Rig:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.hub = Hub(SystemClock(), reconnect_wait_s=60, waiters_max=10)
+        self.policies: list[Policy] = []
+        self.heard = asyncio.Event()
+        self.writers: list[asyncio.StreamWriter] = []
+        self.server = LinkServer(path, self.hub, self.on_policy)
+
+    def on_policy(self, policy: Policy) -> None:
+        self.policies.append(policy)
+        self.heard.set()
+
+    async def say(self, *messages: Message) -> asyncio.StreamWriter:
+        _, writer = await self.connect()
+        writer.write(b"".join(map(encode, messages)))
+        await writer.drain()
+        return writer
+
+    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, writer = await asyncio.open_unix_connection(self.path)
+        self.writers.append(writer)
+        return reader, writer
+
+    async def close(self) -> None:
+        for writer in self.writers:
+            writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
+
+
+@pytest.fixture
+async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
+    rig = Rig(tmp_path / "http-0.link")
+    async with rig.server, asyncio.timeout(10):
+        yield rig
+        await rig.close()
+
+
+async def test_a_workers_words_become_a_live_stream(rig: Rig) -> None:
+    """From the worker's socket to the playlist."""
+    show = Show()
+    writer = await rig.say(Hello("worker", "w1", 1), *show.open(), *show.segments(3))
+    await rig.say(Hello("control", "control", 1), POLICY)
+    await rig.heard.wait()
+    while rig.hub.state("cam") != "live":  # noqa: ASYNC110 - the hub tells nobody
+        await asyncio.sleep(0)
+
+    assert rig.policies == [POLICY]
+    writer.close()
+    while rig.hub.state("cam") == "live":  # noqa: ASYNC110 - the hub tells nobody
+        await asyncio.sleep(0)
+    assert rig.hub.state("cam") == "waiting"
+
+
+@pytest.mark.parametrize(
+    "wire",
+    [
+        encode(OPENED),
+        encode(Hello("viewer", "x", 1)),
+        encode(Hello("control", "c", 1)) + encode(OPENED),
+        encode(Hello("worker", "w", 1)) + encode(POLICY),
+        encode(Hello("worker", "w", 1)) + encode(SegmentEnded("source", 1, 1, 1)),
+        b"\xff" * 64,
+    ],
+)
+async def test_a_mad_peer_is_dropped_and_others_go_on(rig: Rig, wire: bytes) -> None:
+    """One connection is closed; the next peer is heard."""
+    reader, writer = await rig.connect()
+    writer.write(wire)
+
+    assert await reader.read() == b""
+    assert rig.server.dropped["broken"] == 1
+    await rig.say(Hello("control", "control", 1), POLICY)
+    await rig.heard.wait()
+
+
+async def test_the_socket_is_ours_alone_and_goes_when_we_go(tmp_path: Path) -> None:
+    """No other user may speak as a worker; a stale file does not stop a start."""
+    path = tmp_path / "http-0.link"
+    path.touch()
+    rig = Rig(path)
+    async with rig.server:
+        assert path.stat().st_mode & 0o777 == 0o600
+    assert not path.exists()

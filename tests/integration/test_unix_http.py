@@ -1,0 +1,114 @@
+"""Requests that an HTTP process hands on: whatever a stranger writes, only what is meant passes."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Self
+
+import pytest
+from aiohttp import web
+
+from mediaserver.http.unix_http import Forwarder
+from mediaserver.processes.metrics_endpoint import Scrape
+
+REPORT = json.dumps({"name": "evil", "pid": 1, "socket": "x", "stream": None, "state": "idle"})
+
+
+class Front:
+    """What `processes.http` does with ``/api/``, before a control that remembers what it heard."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self.heard: list[str] = []
+        self.forwarder = Forwarder(run_dir, body_wait_s=0.1)
+        self.run_dir = run_dir
+
+    async def __aenter__(self) -> Self:
+        control = web.Application()
+        control.router.add_route("*", "/{tail:.*}", self._control)
+        front = web.Application()
+        front.router.add_route("*", "/{tail:.*}", self._front)
+        self.runners = [
+            web.AppRunner(app, access_log=None, shutdown_timeout=0.1) for app in (control, front)
+        ]
+        for runner in self.runners:
+            await runner.setup()
+        await web.UnixSite(self.runners[0], str(self.run_dir / "control.sock")).start()
+        site = web.TCPSite(self.runners[1], "127.0.0.1", 0)
+        await site.start()
+        self.port = self.runners[1].addresses[0][1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.forwarder.__aexit__()
+        for runner in reversed(self.runners):
+            await runner.cleanup()
+
+    async def ask(self, head: str, body: str = "", *, is_whole: bool = True) -> bytes:
+        """Return the status line of the answer to raw bytes."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        length = len(body) + (0 if is_whole else 9)
+        lines = f"{head} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n{body}"
+        writer.write(lines.encode())
+        line = await reader.readline()
+        writer.close()
+        return line
+
+    async def _front(self, request: web.Request) -> web.StreamResponse:
+        assert request.path.startswith("/api/")
+        return await self.forwarder.forward(request, "control.sock")
+
+    async def _control(self, request: web.Request) -> web.Response:
+        self.heard.append(request.path)
+        return web.Response(status=204)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/api/../internal/workers", "/api/%2e%2e/internal/workers", "/api/x/../../internal/workers"],
+)
+async def test_a_path_with_dots_never_leaves_the_api(redis_folder, path) -> None:
+    """Nobody outside can speak as a worker: what begins with /api/ arrives as it was sent."""
+    async with Front(redis_folder) as front:
+        await front.ask(f"POST {path}", REPORT)
+
+    assert [heard for heard in front.heard if not heard.startswith("/api/")] == []
+
+
+@pytest.mark.parametrize("path", ["/api/v1/a%20b?x=%2F..", "http://evil/api/v1/a", "/api//v1"])
+async def test_an_odd_address_is_forwarded_as_it_came(redis_folder, path) -> None:
+    """An address in any form that HTTP allows has an answer, not a fault."""
+    async with Front(redis_folder) as front:
+        line = await front.ask(f"GET {path}")
+
+    assert b" 204 " in line
+
+
+async def test_a_body_that_does_not_come_is_not_waited_for(redis_folder) -> None:
+    """A request that never ends does not hold its connection for ever."""
+    async with Front(redis_folder) as front:
+        line = await front.ask("POST /api/v1/streams", "{", is_whole=False)
+
+    assert b" 408 " in line
+    assert front.heard == []
+
+
+async def test_a_client_of_a_worker_that_is_gone_is_let_go(redis_folder) -> None:
+    """Weeks of shows, each with a worker of its own, leave nothing behind in an HTTP process."""
+    async with Front(redis_folder) as front:
+        for number in range(5):
+            worker = redis_folder / f"worker-{number}.sock"
+            worker.touch()
+            await front.forwarder.text(worker.name, "/")
+            worker.unlink()
+        await front.ask("GET /api/v1/streams")
+
+        assert list(front.forwarder._clients) == ["control.sock"]
+
+
+async def test_a_hundred_scrapes_at_once_are_one(redis_folder) -> None:
+    """Whoever asks for metrics in a loop does not set every process to work each time."""
+    async with Front(redis_folder) as front:
+        scrape = Scrape(redis_folder, "http-0.sock", lambda: "")
+        await asyncio.gather(*(scrape.text() for _ in range(100)))
+
+    assert front.heard == ["/internal/metrics"]

@@ -1,0 +1,79 @@
+"""A book with a stream and viewers, in memory or in a file: one call, sensible defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from metering import signing
+from metering.book.book import Book
+from metering.book.joins import take_joins
+from metering.book.records import StreamRecord
+from metering.model.escrow_events import EventBlock, PalletEvent, join_events
+from metering.units import AccountId, Asset, EntryKey, Planck
+
+T = TypeVar("T")
+OPERATOR = signing.from_seed(b"operator".ljust(32, b"."))
+PRICE = Planck(10**8)
+
+
+@dataclass
+class FakeClock:
+    """Unix milliseconds that a test moves."""
+
+    at_ms: int = 1_700_000_000_000
+
+    def __call__(self) -> int:
+        return self.at_ms
+
+
+@dataclass
+class House:
+    """A book, one stream and some viewers."""
+
+    book: Book
+    stream: StreamRecord
+    accounts: list[AccountId]
+    clock: FakeClock = field(default_factory=FakeClock)
+
+    def key(self, viewer: int = 0, join: int = 1, version: int = 1) -> EntryKey:
+        return EntryKey(self.stream.id, self.accounts[viewer], join, version)
+
+
+def make_house(
+    url: str = "sqlite://",
+    viewers: int = 1,
+    fee_ppm: int = 100_000,
+    price: Planck = PRICE,
+    deposit: int = 10**12,
+) -> House:
+    """Return a new book at `url` with a stream and viewers who paid in 10**12 planck each."""
+    book = Book.open(url, Asset())
+    stream, _ = book.create_stream("talks", "Talks", price, 1, fee_ppm)
+    accounts = []
+    for number in range(viewers):
+        account = signing.from_seed(f"viewer {number}".encode().ljust(32, b".")).account
+        book.create_viewer(f"viewer {number}", account, 1)
+        book.deposit(account, Planck(deposit), f"top-up {number}", "", 1)
+        accounts.append(account)
+    return House(book, stream, accounts)
+
+
+def know_joins(house: House) -> None:
+    """Let the book know join 1 of every viewer, as if it had read the chain's events."""
+    now_s = house.clock.at_ms // 1000
+    terms = {"join": 1, "max_spend": 10**14, "max_price": PRICE, "expires_at": now_s + 30 * 86400}
+    joined = tuple(
+        PalletEvent(
+            place, "SessionOpened", {"stream_id": house.stream.id.int, "viewer": who, **terms}
+        )
+        for place, who in enumerate(house.accounts)
+    )
+    with house.book._writing() as connection:
+        take_joins(connection, join_events(EventBlock(1, b"1", b"0", now_s, joined)))
+
+
+async def inline(call: Callable[[], T]) -> T:
+    """Run a book call where we are: an `OffLoop` without a thread."""
+    return call()

@@ -1,0 +1,84 @@
+"""Control's money, without a Redis: what it tells the store, and when."""
+
+import asyncio
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from mediaserver.accounting.settlement_service import Settlement
+from mediaserver.accounting.store_supervisor import BookCaller, Money
+from mediaserver.clock import SystemClock
+from mediaserver.settings.load import Settings
+from metering.book.thread import BookThread
+from tests.support.book_fixture import OPERATOR, make_house
+
+
+class SlowStore:
+    """Takes its first call only when it is let; others would overtake it."""
+
+    def __init__(self) -> None:
+        self.said: list[int] = []
+        self.began = asyncio.Event()
+        self.is_open = asyncio.Event()
+
+    async def set_deposits(self, _account, total) -> None:
+        if not self.began.is_set():
+            self.began.set()
+            await self.is_open.wait()
+        self.said.append(total)
+
+
+async def no_tick() -> int:
+    return 0
+
+
+def make_money(caller) -> Money:
+    return Money(
+        Settings(),
+        "unix:///x",
+        caller,
+        settlement=Settlement(Settings(), caller, OPERATOR, SystemClock(), Path("/x")),
+        clock=SystemClock(),
+        changed=bool,
+        newest_tick=no_tick,
+    )
+
+
+async def test_of_two_top_ups_at_once_the_newer_sum_is_said_last() -> None:
+    """A viewer who pays twice in a moment can spend both: an older sum never comes after."""
+    house, store = make_house(), SlowStore()
+    (account,) = house.accounts
+    thread = BookThread()
+    caller = BookCaller(house.book, thread)
+    money = make_money(caller)
+    before = house.book.total_deposits(account)
+
+    first = asyncio.create_task(money.apply_deposits(store, account))
+    await store.began.wait()
+    house.book.deposit(account, 10**8, "second", "", 1)
+    second = asyncio.create_task(money.apply_deposits(store, account))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    store.is_open.set()
+    await asyncio.gather(first, second)
+    thread.close()
+
+    assert store.said == [before, before + 10**8]
+
+
+async def test_control_does_not_go_on_when_nobody_cuts_any_more() -> None:
+    """A fault in the cutter ends control, which is started again; seconds never wait unseen."""
+
+    async def fail() -> None:
+        raise ZeroDivisionError
+
+    house = make_house()
+    caller = BookCaller(house.book, BookThread())
+    money = make_money(caller)
+    task = asyncio.create_task(fail())
+    await asyncio.wait({task})
+
+    with pytest.raises(ZeroDivisionError):
+        async with asyncio.timeout(5):
+            await money._watch(SlowStore(), "epoch", SimpleNamespace(counters=None), [task])

@@ -1,0 +1,161 @@
+"""RTP payloads to access units, and what happens to a picture that is not whole."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mediaserver.ingest.depacketize import START_CODE, H264Assembler
+
+SPS, PPS, SEI = b"\x67\x42\x00\x1f", b"\x68\xce\x38\x80", b"\x06\x05\x01"
+IDR, IDR_REST = b"\x65\x88picture", b"\x65\x10more"  # first_mb_in_slice 0, and not 0
+DELTA = b"\x41\x9adelta"
+
+
+def annex_b(*units):
+    return b"".join(START_CODE + unit for unit in units)
+
+
+def stap_a(*units):
+    return b"\x78" + b"".join(len(unit).to_bytes(2, "big") + unit for unit in units)
+
+
+def fu_a(unit, size=3):
+    pieces = [unit[1 + i : 1 + i + size] for i in range(0, len(unit) - 1, size)]
+    return [
+        bytes((unit[0] & 0xE0 | 28, (i == 0) << 7 | (i == len(pieces) - 1) << 6 | unit[0] & 31))
+        + piece
+        for i, piece in enumerate(pieces)
+    ]
+
+
+def feed(assembler, timestamp, payloads, marker=True, at=0.0):
+    frames = []
+    for index, payload in enumerate(payloads):
+        is_last = index == len(payloads) - 1
+        frames += assembler.push(payload, timestamp, marker and is_last, at + index)
+    return frames
+
+
+def test_frame_is_put_together_from_all_three_packet_forms():
+    """STAP-A, single NAL units and FU-A fragments make one Annex B frame."""
+    assembler = H264Assembler()
+    (frame,) = feed(assembler, 9, [stap_a(SPS, PPS), SEI, *fu_a(IDR)], at=5.0)
+
+    assert frame.payload == annex_b(SPS, PPS, SEI, IDR)
+    assert (frame.timestamp, frame.is_idr, frame.arrived_s) == (9, True, 5.0)
+    assert not frame.follows_loss
+
+
+@given(st.binary(min_size=2, max_size=400), st.integers(1, 90))
+def test_fragments_of_any_size_give_the_unit_back(body, size):
+    """Fragmenting is undone exactly."""
+    assembler = H264Assembler()
+    feed(assembler, 0, [IDR])
+    (frame,) = feed(assembler, 1, fu_a(b"\x41" + body, size))
+
+    assert frame.payload == annex_b(b"\x41" + body)
+
+
+def test_frame_leaves_at_its_marker_and_not_a_frame_later():
+    """The marker bit ends a frame: no frame interval is added to the latency."""
+    assembler = H264Assembler()
+
+    assert feed(assembler, 0, [IDR], marker=False) == []
+    (frame,) = assembler.push(IDR_REST, 0, True, 0.0)
+    assert frame.payload == annex_b(IDR, IDR_REST)
+
+
+def test_missing_marker_is_made_up_for_by_the_timestamp():
+    """A sender that never sets the marker is served one frame later."""
+    assembler = H264Assembler()
+    feed(assembler, 0, [IDR], marker=False)
+    (frame,) = feed(assembler, 3000, [DELTA], marker=False)
+
+    assert (frame.timestamp, frame.is_idr) == (0, True)
+
+
+def test_nothing_leaves_before_the_first_idr():
+    """A player cannot start at a delta frame, so an IDR is asked for."""
+    assembler = H264Assembler()
+
+    assert not assembler.wants_idr
+    assert feed(assembler, 0, [DELTA]) == []
+    assert assembler.wants_idr
+    (frame,) = feed(assembler, 3000, [SPS, PPS, IDR])
+    assert frame.is_idr
+    assert not frame.follows_loss
+    assert not assembler.wants_idr
+    assert assembler.dropped == 1
+
+
+def test_after_a_loss_the_next_idr_follows_loss():
+    """What refers to a lost picture is dropped; the IDR that heals it says so."""
+    assembler = H264Assembler()
+    feed(assembler, 0, [IDR])
+    feed(assembler, 3000, [DELTA], marker=False)
+    assembler.lose()
+
+    assert feed(assembler, 6000, [DELTA]) == []
+    assert assembler.wants_idr
+    (idr,) = feed(assembler, 9000, [IDR])
+    (delta,) = feed(assembler, 12000, [DELTA])
+    assert (idr.follows_loss, delta.follows_loss) == (True, False)
+
+
+def test_idr_without_its_first_slice_is_no_place_to_start():
+    """The rest of an IDR whose head was lost shows grey: it must not count as one."""
+    assembler = H264Assembler()
+    assembler.lose()
+
+    assert feed(assembler, 0, [IDR_REST, *fu_a(IDR_REST)]) == []
+    assert assembler.waits_for_idr
+
+
+def test_parameter_sets_that_come_alone_join_the_next_picture():
+    """Some encoders send SPS and PPS under a marker and a timestamp of their own."""
+    assembler = H264Assembler()
+
+    assert feed(assembler, 0, [SPS, PPS]) == []
+    (frame,) = feed(assembler, 3000, [IDR])
+    assert frame.payload == annex_b(SPS, PPS, IDR)
+    assert frame.timestamp == 3000
+
+
+BAD = {
+    "fragment without a beginning": [fu_a(DELTA)[1]],
+    "fragment within a fragment": [fu_a(DELTA)[0], fu_a(DELTA)[0]],
+    "unit within a fragment": [fu_a(DELTA)[0], DELTA],
+    "fragment of nothing": [b"\x5c\x81"],
+    "aggregate cut short": [stap_a(DELTA)[:-1]],
+    "aggregate of nothing": [b"\x78"],
+    "aggregate with an empty unit": [b"\x78\0\0\x41"],
+    "type 0": [b"\0x"],
+    "STAP-B": [b"\x79abcdef"],
+    "FU-B": [b"\x5d\x81abcdef"],
+    "fragment without an end": [fu_a(DELTA)[0]],
+}
+
+
+@pytest.mark.parametrize("payloads", BAD.values(), ids=BAD.keys())
+def test_bad_packet_costs_the_pictures_up_to_the_next_idr(payloads):
+    """mediamtx#2432: an odd packet is a loss, never the end of the session."""
+    assembler = H264Assembler()
+    feed(assembler, 0, [IDR])
+    frames = feed(assembler, 3000, payloads)
+
+    assert frames == []
+    assert assembler.broken == 1
+    assert assembler.waits_for_idr
+    (frame,) = feed(assembler, 9000, [IDR])
+    assert frame.follows_loss
+
+
+@given(st.lists(st.tuples(st.binary(max_size=12), st.integers(0, 3), st.booleans()), max_size=30))
+def test_no_payload_raises(packets):
+    """Whatever a publisher sends, the receive path lives on."""
+    assembler = H264Assembler()
+    for payload, timestamp, marker in packets:
+        assembler.push(payload, timestamp, marker, 0.0)
+
+    assembler.lose()
+    assert feed(assembler, 99, [IDR])

@@ -1,0 +1,71 @@
+"""Tokens: only what we signed, for as long as we said, in one spelling."""
+
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mediaserver.errors import AccessDeniedError
+from mediaserver.playback_token import TOKEN_CHARACTERS, Grant, mint, verify
+from metering.units import AccountId, SessionId
+
+KEYS = [(7, b"seven" * 8), (3, b"three" * 8)]
+GRANT = Grant(AccountId(bytes(range(32))), UUID(int=5), SessionId(1 << 63), 2000)
+ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+
+
+@given(
+    st.builds(
+        Grant,
+        st.binary(min_size=32, max_size=32).map(AccountId),
+        st.uuids(),
+        st.integers(0, (1 << 64) - 1).map(SessionId),
+        st.integers(1, (1 << 32) - 1),
+    )
+)
+def test_a_token_says_again_what_was_granted(grant: Grant) -> None:
+    """What control grants is what every process reads."""
+    token = mint(grant, KEYS)
+
+    assert verify(token, KEYS, grant.expires_s - 1) == grant
+    assert len(token) == TOKEN_CHARACTERS
+
+
+def test_a_token_of_an_older_key_holds_until_the_key_is_removed() -> None:
+    """Rotating keys logs nobody out; removing one does."""
+    token = mint(GRANT, KEYS[1:])
+
+    assert verify(token, KEYS, 1) == GRANT
+    with pytest.raises(AccessDeniedError, match="403 key"):
+        verify(token, KEYS[:1], 1)
+
+
+@pytest.mark.parametrize(
+    ("token", "now_s", "answer"),
+    [
+        ("", 1, "401 token"),
+        ("short", 1, "403 malformed"),
+        ("é" * TOKEN_CHARACTERS, 1, "403 malformed"),
+        ("A" * TOKEN_CHARACTERS, 1, "403 malformed"),
+        (mint(GRANT, KEYS), 2000, "403 expired"),
+        (mint(GRANT, [(7, b"other")]), 1, "403 signature"),
+        (mint(GRANT, KEYS)[:-4] + "====", 1, "403 malformed"),
+        (mint(GRANT, KEYS)[:-4] + "!!!!", 1, "403 malformed"),
+    ],
+)
+def test_a_bad_token_is_refused_with_its_reason(token: str, now_s: int, answer: str) -> None:
+    """The player is told what to do about it."""
+    with pytest.raises(AccessDeniedError, match=answer):
+        verify(token, KEYS, now_s)
+
+
+@given(st.integers(0, TOKEN_CHARACTERS - 1), st.sampled_from(ALPHABET + "+/= "))
+def test_changing_any_character_breaks_a_token(index: int, character: str) -> None:
+    """No bit of a token is free, and none has a second spelling."""
+    token = mint(GRANT, KEYS)
+    changed = token[:index] + character + token[index + 1 :]
+
+    if changed != token:
+        with pytest.raises(AccessDeniedError):
+            verify(changed, KEYS, 1)
