@@ -1,12 +1,14 @@
-"""Viewer tokens: who watches which stream in which player, until when, signed.
+"""Viewer sessions and their tokens: who watches which stream in which player, until when, signed.
 
-81 bytes as 108 characters of base64url, so no character has spare bits and each token has one
-spelling:
+A token is 81 bytes as 108 characters of base64url, so no character has spare bits and each token
+has one spelling:
 
     u8 version | u32 key | u32 expiry | u64 session | 32 B account | 16 B stream | 16 B HMAC
 
 big-endian; HMAC-SHA256 over all before it, cut to 16 bytes (RFC 2104, 5: not below half). A token
-says nothing of money or of the session's life: the claim decides that.
+says nothing of money or of the session's life: the claim decides that. Which older session of a
+viewer ends for a new one is decided by the store (scripts/open_session.lua), which knows the last
+claims. Ids come from the caller: this file draws no random numbers.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import binascii
 import hmac
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from struct import Struct
 from typing import Final
 from uuid import UUID
@@ -27,6 +29,41 @@ VERSION: Final = 1
 TOKEN_CHARACTERS: Final = 108
 _BODY: Final = Struct("!BIIQ32s16s")
 _MAC_BYTES: Final = 16
+JOIN_FIRST: Final = 1
+"""Join number of a viewer who has never left a stream on the chain (rules 5, "Entry")."""
+SESSION_ID_BITS: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class AuthSettings:
+    """Table ``[auth]``: tokens and viewer sessions. Why each default: config/mediaserver.toml."""
+
+    admin_token_file: str = ""
+    token_keys_file: str = ""
+    edge_key_file: str = ""
+    token_ttl_s: int = field(default=43200, metadata={"low": 60, "high": 604800})
+    max_sessions: int = field(default=2, metadata={"low": 1, "high": 16})
+
+
+@dataclass(frozen=True, slots=True)
+class ViewerSession:
+    """One player's right to watch one stream at one viewer's cost.
+
+    Attributes:
+        session: In the token, on the meter and in logs.
+        account: Who pays.
+        stream: Which stream.
+        join: Join number that its ticks are entered under.
+        created_ms: Unix time.
+        expires_ms: Unix time from which its token is refused.
+    """
+
+    session: SessionId
+    account: AccountId
+    stream: UUID
+    join: int
+    created_ms: int
+    expires_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +83,38 @@ class Grant:
     expires_s: int
 
 
+def new_session(
+    number: int,
+    account: AccountId,
+    stream: UUID,
+    now_ms: int,
+    ttl_s: int,
+    *,
+    join: int = JOIN_FIRST,
+    till_ms: int | None = None,
+) -> ViewerSession:
+    """Return a session that begins now.
+
+    Args:
+        number: 64 random bits; 0 is no session.
+        account: Who pays.
+        stream: Which stream.
+        now_ms: Unix time.
+        ttl_s: How long its token lives.
+        join: Join number that its ticks are entered under.
+        till_ms: Unix time at which the join ends: the token lives no longer. None: no such end.
+
+    Raises:
+        ValueError: If `number` is 0 or does not fit 64 bits.
+    """
+    if not 0 < number < 1 << SESSION_ID_BITS:
+        raise ValueError(f"session {number} is not 1 to 64 bits")
+    expires_ms = now_ms + ttl_s * 1000
+    if till_ms is not None:
+        expires_ms = min(expires_ms, till_ms)
+    return ViewerSession(SessionId(number), account, stream, join, now_ms, expires_ms)
+
+
 def mint(grant: Grant, keys: Sequence[tuple[int, bytes]]) -> str:
     """Return the token of a grant, signed with the first of `keys` (key number, secret)."""
     number, secret = keys[0]
@@ -59,7 +128,7 @@ def verify(token: str, keys: Sequence[tuple[int, bytes]], now_s: int) -> Grant:
     """Return what `token` grants at `now_s`.
 
     Args:
-        token: As it stood in the path.
+        token: As in the path.
         keys: Key number and secret of each key that is still good.
         now_s: Unix seconds.
 

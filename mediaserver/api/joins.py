@@ -10,9 +10,9 @@ import asyncio
 from dataclasses import dataclass
 from typing import Final
 
-from mediaserver.access.sessions import JOIN_FIRST
 from mediaserver.api.context import Context, EscrowDoor
 from mediaserver.api.problems import ApiError
+from mediaserver.playback_token import JOIN_FIRST
 from metering.book.records import Standing, StreamRecord
 from metering.errors import ChainUnavailableError, ExtrinsicRejectedError
 from metering.model import price

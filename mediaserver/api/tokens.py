@@ -10,15 +10,13 @@ from typing import Any, Final
 from aiohttp import web
 
 from mediaserver import playback_token
-from mediaserver.access import sessions
-from mediaserver.access.sessions import ViewerSession
 from mediaserver.api import context
 from mediaserver.api.context import Context
 from mediaserver.api.joins import join_for
 from mediaserver.api.problems import ApiError
 from mediaserver.api.viewers import units
 from mediaserver.http import request_records
-from mediaserver.playback_token import Grant
+from mediaserver.playback_token import Grant, ViewerSession
 from metering.book.book import Book
 from metering.book.records import StreamRecord
 from metering.store.records import SessionGrant
@@ -77,8 +75,8 @@ async def open_session(
     """
     join = await join_for(shared, account, stream)
     now_ms = shared.clock.now_ms()
-    made = sessions.new_session(
-        secrets.randbits(sessions.SESSION_ID_BITS) or 1,
+    made = playback_token.new_session(
+        secrets.randbits(playback_token.SESSION_ID_BITS) or 1,
         account,
         stream.id,
         now_ms,

@@ -1,12 +1,12 @@
-"""The records of the configuration, joined into one frozen tree. How it is read: settings.py."""
+"""The records of the configuration, joined into one frozen tree. How it is read: load.py."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from mediaserver.access.settings import AuthSettings
 from mediaserver.hls.settings import HlsSettings
 from mediaserver.ingest.settings import IngestSettings
+from mediaserver.playback_token import AuthSettings
 from mediaserver.transcode.settings import TranscodeSettings
 from metering.settings import ChainSettings, MeteringSettings, PriceSettings
 from metering.units import Asset

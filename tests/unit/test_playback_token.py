@@ -1,15 +1,23 @@
-"""Tokens: only what we signed, for as long as we said, in one spelling."""
+"""Viewer sessions and tokens: only what we signed, for as long as we said, in one spelling."""
 
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mediaserver.errors import AccessDeniedError
-from mediaserver.playback_token import TOKEN_CHARACTERS, Grant, mint, verify
+from mediaserver.playback_token import (
+    JOIN_FIRST,
+    TOKEN_CHARACTERS,
+    Grant,
+    mint,
+    new_session,
+    verify,
+)
 from metering.units import AccountId, SessionId
 
+ACCOUNT = AccountId(bytes(32))
 KEYS = [(7, b"seven" * 8), (3, b"three" * 8)]
 GRANT = Grant(AccountId(bytes(range(32))), UUID(int=5), SessionId(1 << 63), 2000)
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
@@ -69,3 +77,18 @@ def test_changing_any_character_breaks_a_token(index: int, character: str) -> No
     if changed != token:
         with pytest.raises(AccessDeniedError):
             verify(changed, KEYS, 1)
+
+
+def test_a_session_expires_with_its_token() -> None:
+    """A player's right ends when its token does."""
+    made = new_session(7, ACCOUNT, uuid4(), 1_000, 60)
+
+    assert (made.session, made.created_ms, made.expires_ms) == (7, 1_000, 61_000)
+    assert made.join == JOIN_FIRST
+
+
+@pytest.mark.parametrize("number", [0, -1, 1 << 64])
+def test_an_id_that_is_nobodys_is_refused(number) -> None:
+    """Ids fit the 64 bits that tokens and logs give them, and 0 is no session."""
+    with pytest.raises(ValueError, match="64 bits"):
+        new_session(number, ACCOUNT, uuid4(), 0, 60)

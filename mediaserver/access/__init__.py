@@ -1,1 +1,0 @@
-"""Who may: viewer tokens and viewer sessions."""
