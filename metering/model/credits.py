@@ -7,7 +7,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from metering.chain.node.storage import Credit
+
+@dataclass(frozen=True, slots=True)
+class Credit:
+    """What an account earned, as the pallet stores it, in planck; pending matures in two periods.
+
+    Attributes:
+        available: May be taken.
+        pending: Earned in notice period `period`.
+        maturing: Earned in the notice period before it.
+        period: The notice period in which it was last touched, counted from 0.
+    """
+
+    available: int
+    pending: int
+    maturing: int
+    period: int
 
 
 @dataclass(frozen=True, slots=True)

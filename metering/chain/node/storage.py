@@ -35,6 +35,7 @@ from metering.chain.node.scale import (
     vector,
 )
 from metering.errors import InvalidValueError
+from metering.model.credits import Credit
 from metering.units import AccountId, EntryKey
 
 
@@ -119,16 +120,6 @@ class Escrow:
 
     held: int
     withdrawal: Withdrawal | None
-
-
-@dataclass(frozen=True, slots=True)
-class Credit:
-    """What an account earned; pending matures in two notice periods."""
-
-    available: int
-    pending: int
-    maturing: int
-    period: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from metering.chain.node.storage import Credit, credit_key
+from metering.chain.node.storage import credit_key
+from metering.model.credits import Credit
 from metering.testing.fake_node import balances, tables
 from metering.testing.fake_node.balances import Turn
 from metering.testing.fake_node.common import fail, tell

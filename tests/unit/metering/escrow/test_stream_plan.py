@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metering.book.records import StreamRecord
-from metering.chain.node.storage import ChainPrice, Credit, Split, StreamInfo
+from metering.chain.node.storage import ChainPrice, Split, StreamInfo
 from metering.escrow import calls
 from metering.escrow.stream_plan import NOTICE_SLACK_S, is_there, plan
-from metering.model.credits import rolled
+from metering.model.credits import Credit, rolled
 from metering.testing.fake_node.tables import Call as FakeCall
 from metering.units import AccountId, Planck, PriceVersion
 

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from metering.chain.node import storage
-from metering.chain.node.storage import Credit, Operator, Outcome
+from metering.chain.node.storage import Operator, Outcome
+from metering.model.credits import Credit
 from metering.testing.fake_node import tables
 from metering.testing.fake_node.credit import rolled
 from metering.testing.fake_node.runtime import UNIT
