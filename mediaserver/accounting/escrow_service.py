@@ -49,7 +49,7 @@ _log = log.get("escrow")
 
 
 class EscrowStore(Protocol):
-    """What is told of purses and joins: `metering.store.redis.Store`."""
+    """What is told of purses and joins: `metering.store.client.Store`."""
 
     async def set_purse(
         self, account: AccountId, total: Units, provisional: Units, frozen: Units

@@ -46,7 +46,7 @@ _COUNTERS: Final = {
 
 
 class Caller(Protocol):
-    """The book and its thread: `mediaserver.processes.money.BookCaller`."""
+    """The book and its thread: `mediaserver.accounting.store_supervisor.BookCaller`."""
 
     @property
     def book(self) -> Book:

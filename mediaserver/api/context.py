@@ -30,7 +30,7 @@ class BookCalls(Protocol):
 
 
 class EscrowDoor(Protocol):
-    """Money and joins of the chain, where there is one: `mediaserver.processes.escrow.Escrow`."""
+    """Money and joins of the chain, where there is one: `accounting.escrow_service.Escrow`."""
 
     async def standing(self, account: AccountId, stream: UUID) -> Standing:
         """Return how a viewer stands with a stream, as of the newest block."""
@@ -55,7 +55,7 @@ class EscrowDoor(Protocol):
 
 
 class ChainDoor(Protocol):
-    """Dealings with the chain, where there is one: `mediaserver.processes.onchain.OnChain`."""
+    """Dealings with the chain, where there is one: `accounting.onchain_service.OnChain`."""
 
     async def status(self) -> dict[str, Any]:
         """Return where the chain is, how the operator stands, how far settlement is."""

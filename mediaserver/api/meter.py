@@ -32,7 +32,7 @@ _SHOWN_STATE: Final = {"offline": "ended"}
 
 
 class Reading(Protocol):
-    """What the store knows of one viewer session (metering.claims.MeterReading)."""
+    """What the store knows of one viewer session (metering.store.claim_client.MeterReading)."""
 
     @property
     def balance_units(self) -> int:

@@ -30,7 +30,7 @@ _log = structlog.get_logger(room="metering")
 
 
 class AuditStore(Protocol):
-    """What reconciling needs of `metering.store.redis.Store`."""
+    """What reconciling needs of `metering.store.client.Store`."""
 
     async def leftovers(self, shard: int, booked_number: int | None = None) -> tuple[CutLine, ...]:
         """Return what is pending or in cuts after `booked_number`."""

@@ -55,7 +55,7 @@ _log = structlog.get_logger(room="metering")
 
 
 class RecoverStore(UnbilledStore, Protocol):
-    """What recovery needs of `metering.store.redis.Store`."""
+    """What recovery needs of `metering.store.client.Store`."""
 
     run_id: str
 

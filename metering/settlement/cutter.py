@@ -32,7 +32,7 @@ _log = structlog.get_logger(room="metering")
 
 
 class CutStore(UnbilledStore, Protocol):
-    """What the cutter needs of `metering.store.redis.Store`."""
+    """What the cutter needs of `metering.store.client.Store`."""
 
     run_id: str
 

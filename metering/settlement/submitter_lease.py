@@ -42,7 +42,7 @@ class NoLease:
 
 
 class LeaseStore(Protocol):
-    """What a lease needs of `metering.store.redis.Store`."""
+    """What a lease needs of `metering.store.client.Store`."""
 
     async def lease(self, operator: AccountId, holder: str, ttl_ms: int, known_token: int) -> int:
         """Take or renew it; return its token, 0 when another has it."""

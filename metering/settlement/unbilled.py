@@ -18,7 +18,7 @@ from metering.store.records import Unbilled
 
 
 class UnbilledStore(Protocol):
-    """What is needed of `metering.store.redis.Store`."""
+    """What is needed of `metering.store.client.Store`."""
 
     async def unbilled(self) -> list[Unbilled]:
         """Return what is watched and never billed, as far as it was not forgotten."""

@@ -17,7 +17,7 @@ big-endian. The scripts build the same names (scripts/common.lua).
         credit and z frozen, both in b. As long as the account.
     {k}:n<id>
         hash: <join>:<version> ticks cut so far; u units spent on the stream while there is a limit.
-        On a chain, of each join: c<join> caps (`metering.caps.CAPS`), l<join> units it may cost,
+        On a chain, of each join: c<join> caps (`model.join_caps.CAPS`), l<join> units it may cost,
         a<join> units and t<join> ticks it has, v<join> its price versions, u32 each. As long as the
         account: as many as the book has.
     {k}:i<id>

@@ -104,7 +104,7 @@ def test_a_server_that_drops_one_claim_in_50_is_caught(tmp_path):
     hook.mkdir()
     (hook / "sitecustomize.py").write_text(
         "import itertools\n"
-        "import metering.claims as c\n"
+        "import metering.store.claim_client as c\n"
         "from metering.ports import ClaimAnswer\n"
         "from metering.units import Verdict\n"
         "real, count = c.RawClaims.claim, itertools.count(1)\n"

@@ -40,7 +40,7 @@ async def buckets(store, session: int) -> tuple[int, int, int]:
 
 
 async def test_the_script_keeps_the_buckets_as_pace_does(redis_server):
-    """Every delivery draws from its bucket; every answer is the one that metering.pace gives."""
+    """Every delivery draws from its bucket; every answer is model.rate_limit's."""
     rng = random.Random(5)
     async with opened(redis_server.url) as (store, claims):
         await seat(store, WHO, 1)

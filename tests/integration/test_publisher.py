@@ -225,14 +225,14 @@ def test_the_clock_of_the_test_picture_runs() -> None:
 
 HANGS = """
 import os
-from mediaserver.transcode import whip_session
+from mediaserver.whip_client import session_process
 
 class Output:
     def mux(self, packet):
         os.read(os.pipe()[0], 1)
 
-whip_session._STUCK_S = 0.2
-whip_session._mux(Output(), None)
+session_process._STUCK_S = 0.2
+session_process._mux(Output(), None)
 """
 
 

@@ -136,7 +136,7 @@ class Blocks:
         self.pool = [event for event in self.pool if not any(event is one for one in taken)]
         return taken
 
-    # metering.chain.follow.ChainEvents
+    # metering.escrow.event_follower.ChainEvents
 
     async def heads(self) -> Heads:
         self._answer()

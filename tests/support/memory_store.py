@@ -11,7 +11,7 @@ from metering.units import SHARDS, Cut, CutLine, EntryKey, Run, shard_of
 
 
 class MemoryStore:
-    """What `metering.store.redis.Store` promises, without Redis.
+    """What `metering.store.client.Store` promises, without Redis.
 
     `claim` stands for the claim script: ticks that are watched already are not pending again.
     """
