@@ -9,7 +9,6 @@ docs/edge.md). Settings in, text out: the templates beside this file are read on
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from typing import Final
 
 from mediaserver.errors import ConfigError
 from mediaserver.hls import addresses
+from mediaserver.http.problem import media_problem
 
 AUTHORISE_PATH: Final = "/_edge/authorise"
 """Where the origin answers the subrequest: 2xx, or why not."""
@@ -78,7 +78,7 @@ def configuration(edge: Edge) -> str:
         "key": edge.key,
         "authorise": AUTHORISE_PATH,
         "edge_header": EDGE_HEADER,
-        "unreachable": json.dumps(_UNREACHABLE),
+        "unreachable": _UNREACHABLE,
     }
     return _fill(_TEMPLATE, **addresses.patterns(), **values)
 
@@ -133,13 +133,9 @@ def _faults(name: str, value: str) -> Iterator[str]:
         )
 
 
-_UNREACHABLE: Final = {
-    "type": "about:blank",
-    "title": "Service Unavailable",
-    "status": 503,
-    "detail": "The origin cannot be reached: try again in a moment.",
-    "reason": "origin",
-}
+_UNREACHABLE: Final = media_problem(
+    503, "origin", "The origin cannot be reached: try again in a moment."
+).decode()
 
 _WORD: Final = re.compile(r"[A-Za-z0-9_.:/\[\]*-]+")
 

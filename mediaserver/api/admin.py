@@ -10,8 +10,9 @@ from aiohttp import web
 from mediaserver.api import chain, context, ledger, streams, tokens, viewer_self_service, viewers
 from mediaserver.api.auth import bearer
 from mediaserver.api.context import Context
-from mediaserver.api.problems import ApiError, Handler, as_problems
+from mediaserver.api.problems import Handler, as_problems
 from mediaserver.http import request_records
+from mediaserver.http.problem import ApiError
 from mediaserver.http.unix_http import FORWARDED_FOR
 
 ADMIN_PREFIX: Final = "/api/"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from mediaserver.api.problems import ApiError
+from mediaserver.http.problem import ApiError
 
 
 def bearer(request: web.Request) -> str:

@@ -10,8 +10,8 @@ from aiohttp import web
 
 from mediaserver.api import context
 from mediaserver.api.context import ChainDoor, Context
-from mediaserver.api.problems import ApiError
 from mediaserver.http import request_records
+from mediaserver.http.problem import ApiError
 from metering.units import Planck
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from mediaserver.api.context import Context, EscrowDoor
-from mediaserver.api.problems import ApiError
+from mediaserver.http.problem import ApiError
 from mediaserver.playback_token import JOIN_FIRST
 from metering.book.records import Standing, StreamRecord
 from metering.errors import ChainUnavailableError, ExtrinsicRejectedError

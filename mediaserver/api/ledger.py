@@ -8,7 +8,7 @@ from aiohttp import web
 
 from mediaserver.api import context
 from mediaserver.api.context import Context
-from mediaserver.api.problems import ApiError
+from mediaserver.http.problem import ApiError
 from metering.book.records import BatchRecord, StreamRecord
 from metering.model import receipt
 from metering.model.ledger import Holder, Role

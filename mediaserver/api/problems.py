@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
 from aiohttp import web
 
 from mediaserver import log
 from mediaserver.errors import AccessDeniedError, CapacityError
-from mediaserver.http.problem import CONTENT_TYPE, problem
+from mediaserver.http.problem import ApiError
+from mediaserver.http.problem_response import error_response
 from metering.errors import (
     BookError,
     ChainError,
@@ -25,57 +26,19 @@ _log = log.get("api")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-class ApiError(Exception):
-    """An answer of 400 or above that a handler has decided on."""
-
-    def __init__(
-        self,
-        status: int,
-        title: str,
-        detail: str,
-        headers: Mapping[str, str] | None = None,
-        **extra: object,
-    ) -> None:
-        """Say what is wrong.
-
-        Args:
-            status: HTTP status.
-            title: A few words, the same for all errors of this kind.
-            detail: One sentence with the value and the remedy.
-            headers: Such as ``Retry-After``.
-            **extra: Members that a program can act on.
-        """
-        super().__init__(detail)
-        self.status = status
-        self.title = title
-        self.detail = detail
-        self.headers = dict(headers or {})
-        self.extra = extra
-
-
-def answer(error: ApiError) -> web.Response:
-    """Return the response of an error."""
-    return web.Response(
-        status=error.status,
-        body=problem(error.status, error.title, error.detail, **error.extra),
-        content_type=CONTENT_TYPE,
-        headers={"Cache-Control": "no-store", **error.headers},
-    )
-
-
 @web.middleware
 async def as_problems(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turn whatever a handler raises into a problem; only bugs are logged."""
+    """Turn what a handler raises into a problem; only bugs are logged."""
     try:
         return await handler(request)
     except ApiError as error:
-        return answer(error)
+        return error_response(error)
     except web.HTTPException as error:
         if error.status < 400:
             raise
-        return answer(_of_http(request, error))
+        return error_response(_of_http(request, error))
     except Exception as error:  # noqa: BLE001  the one place where a request's failure ends
-        return answer(_of_error(request, error))
+        return error_response(_of_error(request, error))
 
 
 def _of_http(request: web.Request, error: web.HTTPException) -> ApiError:

@@ -12,8 +12,8 @@ from aiohttp import web
 
 from mediaserver.api import context
 from mediaserver.api.context import Context
-from mediaserver.api.problems import ApiError
 from mediaserver.http import request_records
+from mediaserver.http.problem import ApiError
 from mediaserver.settings.rules import price_fault
 from metering.book.records import StreamRecord
 from metering.errors import InvalidValueError

@@ -13,9 +13,9 @@ from mediaserver import playback_token
 from mediaserver.api import context
 from mediaserver.api.context import Context
 from mediaserver.api.joins import join_for
-from mediaserver.api.problems import ApiError
 from mediaserver.api.viewers import units
 from mediaserver.http import request_records
+from mediaserver.http.problem import ApiError
 from mediaserver.playback_token import Grant, ViewerSession
 from metering.book.book import Book
 from metering.book.records import StreamRecord

@@ -15,9 +15,9 @@ from aiohttp import web
 from mediaserver import playback_token
 from mediaserver.api import context, ledger
 from mediaserver.api.context import Context
-from mediaserver.api.problems import ApiError
 from mediaserver.api.tokens import open_session, token_json
 from mediaserver.api.viewers import deposit
+from mediaserver.http.problem import ApiError
 from mediaserver.playback_token import Grant
 from metering.book.records import StreamRecord
 from metering.errors import InvalidValueError, UnknownNameError

@@ -10,8 +10,8 @@ from aiohttp import web
 
 from mediaserver.api import context, streams
 from mediaserver.api.context import Context, EscrowDoor
-from mediaserver.api.problems import ApiError
 from mediaserver.http import request_records
+from mediaserver.http.problem import ApiError
 from metering.book.book import Book
 from metering.book.records import Deposit, ViewerRecord
 from metering.errors import StoreUnavailableError

@@ -1,11 +1,10 @@
-"""What HTTP's rules say of one object: ranges, conditions, codings, heads and problems.
+"""What HTTP's rules say of one object: ranges, conditions, codings and heads.
 
 Values in, values out: headers as they came, bytes and header lines as they go.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
@@ -25,20 +24,6 @@ def head(status: int, headers: Iterable[tuple[str, str]]) -> bytes:
     lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}"]
     lines.extend(f"{name}: {value}" for name, value in (*headers, *COMMON_HEADERS))
     return ("\r\n".join(lines) + "\r\n").encode("latin-1")
-
-
-def problem(status: int, reason: str, detail: str, **more: object) -> bytes:
-    """Return an `application/problem+json` body (RFC 9457)."""
-    return json.dumps(
-        {
-            "type": "about:blank",
-            "title": HTTPStatus(status).phrase,
-            "status": status,
-            "detail": detail,
-            "reason": reason,
-            **more,
-        }
-    ).encode()
 
 
 def matches(if_none_match: str, etag: str) -> bool:

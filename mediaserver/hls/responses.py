@@ -18,10 +18,10 @@ from mediaserver.hls.http_semantics import (
     cut,
     head,
     matches,
-    problem,
 )
 from mediaserver.hls.response import Answer, Dates
 from mediaserver.hls.show_view import MediaBytes, Show, Text
+from mediaserver.http.problem import CONTENT_TYPE, media_problem
 from metering.units import AccountId, Admission, account_text
 
 SESSION_HEADER: Final = "X-Vilokanam-Session"
@@ -144,7 +144,7 @@ class Replies:
         """Return the answer to OPTIONS, or 405."""
         if method == "OPTIONS":
             return self._answer(204, head(204, PREFLIGHT_HEADERS), ())
-        body = problem(405, "method", f"{method} has no meaning here.")
+        body = media_problem(405, "method", f"{method} has no meaning here.")
         return self._problem(405, body, NO_STORE, ("Allow", "GET, HEAD, OPTIONS"))
 
     def refusal(self, refused: RefusedError, *, is_head: bool) -> Answer:
@@ -153,7 +153,7 @@ class Replies:
         if refused.admission is not None and refused.account is not None:
             url = self.top_up_url.replace("{account}", account_text(refused.account))
             more = {"seconds_left": refused.admission.seconds_left, "top_up_url": url}
-        body = problem(refused.status, refused.reason, refused.detail, **more)
+        body = media_problem(refused.status, refused.reason, refused.detail, **more)
         kept = NO_STORE
         if refused.show is not None:
             kept = _lifetime(refused.show, refused.kind, refused.status)
@@ -165,7 +165,7 @@ class Replies:
     ) -> Answer:
         size = media.size_bytes
         if not wanted:
-            body = problem(416, "range", f"The object has {size} bytes.")
+            body = media_problem(416, "range", f"The object has {size} bytes.")
             return self._problem(416, body, NO_STORE, ("Content-Range", f"bytes */{size}"))
         where = f"bytes {wanted.start}-{wanted.stop - 1}/{size}"
         length = str(len(wanted))
@@ -178,7 +178,7 @@ class Replies:
         whole = head(
             status,
             (
-                ("Content-Type", "application/problem+json"),
+                ("Content-Type", CONTENT_TYPE),
                 ("Content-Length", str(len(body))),
                 ("Cache-Control", kept),
                 *fields,

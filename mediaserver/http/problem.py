@@ -1,18 +1,51 @@
-"""Bodies of HTTP errors: `application/problem+json` (RFC 9457). Builds bytes, sends nothing."""
+"""HTTP errors as `application/problem+json` (RFC 9457): bodies as bytes, and the API's exception.
+
+The only place that writes such a body. It sends nothing: `problem_response` makes responses of it.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any, Final
 
 CONTENT_TYPE: Final = "application/problem+json"
+
+
+class ApiError(Exception):
+    """A response of 400 or above that a handler has decided on."""
+
+    def __init__(
+        self,
+        status: int,
+        title: str,
+        detail: str,
+        headers: Mapping[str, str] | None = None,
+        **extra: object,
+    ) -> None:
+        """Describe the error.
+
+        Args:
+            status: HTTP status.
+            title: A few words, the same for all errors of this kind.
+            detail: One sentence with the value and the remedy.
+            headers: Such as ``Retry-After``.
+            **extra: Members that a program can act on.
+        """
+        super().__init__(detail)
+        self.status = status
+        self.title = title
+        self.detail = detail
+        self.headers = dict(headers or {})
+        self.extra = extra
 
 
 def problem(status: int, title: str, detail: str, **extra: Any) -> bytes:
     """Return the body of an HTTP error.
 
     Args:
-        status: The HTTP status that the answer carries too.
+        status: The HTTP status of the response.
         title: A few words, the same for every error of this kind.
         detail: One sentence about this one, with the value at fault and the remedy.
         **extra: Members a program can act on, such as `reason`. `type` may be among them;
@@ -21,7 +54,22 @@ def problem(status: int, title: str, detail: str, **extra: Any) -> bytes:
     Returns:
         One JSON object, UTF-8.
     """
-    body = {"type": "about:blank", "title": title, "status": status, "detail": detail, **extra}
-    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+    text = json.dumps(
+        _members(status, title, detail, extra), ensure_ascii=False, separators=(",", ":")
+    )
     # Header bytes that are no UTF-8 come as lone surrogates, and a detail may quote them.
     return text.encode(errors="replace")
+
+
+def media_problem(status: int, reason: str, detail: str, **extra: Any) -> bytes:
+    """Return the body of a refused media URL: titled by its status, `reason` for programs.
+
+    Returns:
+        One JSON object, ASCII, spaced as origin and edges have always sent it.
+    """
+    title = HTTPStatus(status).phrase
+    return json.dumps(_members(status, title, detail, {"reason": reason, **extra})).encode()
+
+
+def _members(status: int, title: str, detail: str, extra: Mapping[str, Any]) -> dict[str, Any]:
+    return {"type": "about:blank", "title": title, "status": status, "detail": detail, **extra}

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar, cast, get_args, get_type_hints
 
 from aiohttp import web
 
-from mediaserver.api.problems import ApiError
+from mediaserver.http.problem import ApiError
 from metering.units import Planck
 
 BODY_BYTES_MAX: Final = 64 << 10

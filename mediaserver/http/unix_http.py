@@ -1,8 +1,13 @@
-"""Requests that another process answers, over unix sockets: the API, WHIP."""
+"""HTTP between our processes, over unix sockets: the one client and the one reverse proxy.
+
+The command line has a blocking client of its own (mediaserver/cli/client.py): it starts in a moment
+because it loads no event loop, and it speaks to servers over the network too.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Self
 
@@ -10,34 +15,93 @@ import aiohttp
 from aiohttp import web
 from yarl import URL
 
-from mediaserver.http.problem import problem
+from mediaserver.http.problem_response import problem_response
 
 BODY_BYTES_MAX: Final = 1 << 20
 """No request that is forwarded has a reason to be larger: SDP offers and small JSON."""
 BODY_WAIT_S: Final = 10.0
-"""OBS gives the whole exchange 8 s; who sends a byte a minute holds a connection for nothing."""
+"""OBS gives the whole exchange 8 s; a slower client holds a connection for nothing."""
 ANSWER_TIMEOUT_S: Final = 15.0
-_HOP: Final = frozenset(
+_NOT_RELAYED: Final = frozenset(
     {
         "connection",
-        "keep-alive",
-        "transfer-encoding",
-        "upgrade",
-        "content-length",
         "content-encoding",
+        "content-length",
         "date",
         "expect",
-        "server",
         "host",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "server",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "x-vilokanam-stream",
     }
 )
+"""Headers of one connection (RFC 9110, 7.6.1), those that the next server writes itself, and what
+control alone may write to a worker."""
 FORWARDED_FOR: Final = "X-Forwarded-For"
-"""Its last entry is who we saw; the bound on pending WHIP sessions goes by it. On every request
-that is forwarded, so who has it did not come from a process of ours."""
+"""Its last entry is the peer we saw; the bound on pending WHIP sessions goes by it. Every request
+that is forwarded has it: a request with it was not made by a process of ours."""
 
 
-class Forwarder:
-    """One HTTP client per unix socket that is there, made when first used."""
+def client(socket: Path, timeout_s: float) -> aiohttp.ClientSession:
+    """Return an HTTP client of the process at a unix socket; the caller closes it.
+
+    Args:
+        socket: Path of the socket; nothing need listen there yet.
+        timeout_s: For one whole exchange.
+    """
+    return aiohttp.ClientSession(
+        connector=aiohttp.UnixConnector(str(socket)),
+        timeout=aiohttp.ClientTimeout(total=timeout_s),
+        auto_decompress=False,
+    )
+
+
+async def relay(
+    session: aiohttp.ClientSession,
+    request: web.BaseRequest,
+    body: bytes,
+    headers: Mapping[str, str],
+    answer_bytes_max: int | None = None,
+) -> web.Response:
+    """Return what the process behind `session` answers to a request, unchanged.
+
+    Args:
+        session: See `client`.
+        request: Its method, address and headers are sent as they came.
+        body: Its body, which has been read.
+        headers: Added, in place of what came under these names.
+        answer_bytes_max: Bound of the answer's declared length; None: no bound.
+
+    Raises:
+        OSError: The process cannot be reached or the answer is too large.
+        aiohttp.ClientError: The exchange broke off.
+        TimeoutError: It took longer than the client's time-out.
+    """
+    sent = {k: v for k, v in request.headers.items() if k.lower() not in _NOT_RELAYED}
+    async with session.request(
+        request.method,
+        _url(request),
+        data=body,
+        headers=sent | dict(headers),
+        allow_redirects=False,
+    ) as answer:
+        size = answer.content_length or 0
+        if answer_bytes_max is not None and size > answer_bytes_max:
+            raise OSError(f"an answer of {size} bytes is too large")
+        kept = [(k, v) for k, v in answer.headers.items() if k.lower() not in _NOT_RELAYED]
+        response = web.Response(status=answer.status, body=await answer.read())
+        response.headers.extend(kept)
+        return response
+
+
+class Proxy:
+    """Forwards requests to our processes; one client per socket, made when first used."""
 
     def __init__(self, run_dir: Path, body_wait_s: float = BODY_WAIT_S) -> None:
         """Reach the sockets in `run_dir`; wait `body_wait_s` for the whole of a body."""
@@ -49,8 +113,8 @@ class Forwarder:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for client in self._clients.values():
-            await client.close()
+        for session in self._clients.values():
+            await session.close()
 
     async def forward(self, request: web.BaseRequest, socket_name: str) -> web.StreamResponse:
         """Return what the process behind ``run/<socket_name>`` answers to this request.
@@ -62,39 +126,25 @@ class Forwarder:
             async with asyncio.timeout(self._body_wait_s):
                 body = await _read(request)
         except TimeoutError:
-            return _answer(408, "Too slow", f"the body took over {self._body_wait_s:.0f} s")
+            return problem_response(
+                408, "Too slow", f"the body took over {self._body_wait_s:.0f} s"
+            )
         except (web.RequestPayloadError, ConnectionError):
-            return _answer(400, "Broken off", "the body is not whole")
+            return problem_response(400, "Broken off", "the body is not whole")
         if body is None:
-            return _answer(413, "Too large", f"the body is over {BODY_BYTES_MAX} bytes")
+            return problem_response(413, "Too large", f"the body is over {BODY_BYTES_MAX} bytes")
         await self._forget_gone()
-        headers = {k: v for k, v in request.headers.items() if k.lower() not in _HOP}
         forwarded = [*request.headers.getall(FORWARDED_FOR, []), request.remote or "unknown"]
-        headers[FORWARDED_FOR] = ", ".join(forwarded)
+        headers = {FORWARDED_FOR: ", ".join(forwarded)}
         try:
-            async with self._client(socket_name).request(
-                request.method,
-                _url(request),
-                data=body,
-                headers=headers,
-                allow_redirects=False,
-            ) as answer:
-                kept = [(k, v) for k, v in answer.headers.items() if k.lower() not in _HOP]
-                response = web.Response(status=answer.status, body=await answer.read())
-                response.headers.extend(kept)
-                return response
+            return await relay(self._client(socket_name), request, body, headers)
         except (aiohttp.ClientError, TimeoutError):
-            response = _answer(503, "Not available", f"{_who(socket_name)} does not answer; retry")
-            response.headers["Retry-After"] = "1"
-            return response
-
-    async def text(self, socket_name: str, path: str) -> str | None:
-        """Return the text of a small GET, None when nobody answers."""
-        try:
-            async with self._client(socket_name).get(f"http://local{path}") as answer:
-                return await answer.text() if answer.ok else None
-        except (aiohttp.ClientError, TimeoutError):
-            return None
+            return problem_response(
+                503,
+                "Not available",
+                f"{_process_name(socket_name)} does not answer; retry",
+                {"Retry-After": "1"},
+            )
 
     def exists(self, socket_name: str) -> bool:
         """Return whether a process has this socket."""
@@ -106,18 +156,13 @@ class Forwarder:
             await self._clients.pop(name).close()
 
     def _client(self, socket_name: str) -> aiohttp.ClientSession:
-        client = self._clients.get(socket_name)
-        if client is None:
-            client = self._clients[socket_name] = aiohttp.ClientSession(
-                connector=aiohttp.UnixConnector(str(self._run_dir / socket_name)),
-                timeout=aiohttp.ClientTimeout(total=ANSWER_TIMEOUT_S),
-                auto_decompress=False,
-            )
-        return client
+        if socket_name not in self._clients:
+            self._clients[socket_name] = client(self._run_dir / socket_name, ANSWER_TIMEOUT_S)
+        return self._clients[socket_name]
 
 
 def _url(request: web.BaseRequest) -> URL:
-    """Return the address as it came, not put in order.
+    """Return the address as it came, not normalized.
 
     ``/api/../internal/workers`` was let through as what begins with ``/api/``; it must not arrive
     as something else.
@@ -143,11 +188,5 @@ async def _read(request: web.BaseRequest) -> bytes | None:
     return b"".join(chunks)
 
 
-def _answer(status: int, title: str, detail: str) -> web.Response:
-    return web.Response(
-        status=status, body=problem(status, title, detail), content_type="application/problem+json"
-    )
-
-
-def _who(socket_name: str) -> str:
+def _process_name(socket_name: str) -> str:
     return "control" if socket_name == "control.sock" else "the worker of this session"

@@ -17,8 +17,7 @@ from aiohttp import web
 from mediaserver import log
 from mediaserver.clock import Clock
 from mediaserver.errors import CapacityError, OfferRejectedError
-from mediaserver.http.problem import CONTENT_TYPE as PROBLEM_TYPE
-from mediaserver.http.problem import problem
+from mediaserver.http.problem_response import problem_response
 from mediaserver.ingest import sdp_offer
 from mediaserver.ingest.peer import Publisher
 from mediaserver.ingest.receiver import Media
@@ -381,13 +380,5 @@ class WhipEndpoint:
 
 
 def _refusal(status: int, detail: str, headers: dict[str, str]) -> web.Response:
-    return web.Response(
-        status=status,
-        body=problem(status, _TITLES[status], detail),
-        headers={
-            **CORS_HEADERS,
-            **headers,
-            "Content-Type": PROBLEM_TYPE,
-            "Cache-Control": "no-store",
-        },
-    )
+    headers = {**CORS_HEADERS, **headers, "Cache-Control": "no-store"}
+    return problem_response(status, _TITLES[status], detail, headers)

@@ -27,9 +27,9 @@ from mediaserver.accounting.settlement_service import Settlement
 from mediaserver.accounting.store_supervisor import BookCaller, Money, end_tasks
 from mediaserver.api.admin import application
 from mediaserver.api.context import Context
-from mediaserver.api.problems import ApiError
 from mediaserver.clock import SystemClock
 from mediaserver.errors import ConfigError
+from mediaserver.http.problem import ApiError
 from mediaserver.ipc.client import LinkClients
 from mediaserver.ipc.link import Hello, Message, Policy
 from mediaserver.processes import bootstrap, placement, secret_files

@@ -26,8 +26,8 @@ from mediaserver.errors import AccessDeniedError, AddressError, ConfigError
 from mediaserver.hls import addresses
 from mediaserver.hls.live_store import Hub
 from mediaserver.hls.serve import MediaHandler
-from mediaserver.http.problem import problem
-from mediaserver.http.unix_http import Forwarder
+from mediaserver.http.problem_response import problem_response
+from mediaserver.http.unix_http import Proxy
 from mediaserver.ingest import whip
 from mediaserver.ipc.link import Policy
 from mediaserver.ipc.server import LinkServer
@@ -78,7 +78,7 @@ class HttpProcess:
             edge_key=edge_key.read_bytes().strip() if edge_key.exists() else b"",
         )
         self._pages = Pages()
-        self._forwarder = Forwarder(run_dir)
+        self._proxy = Proxy(run_dir)
         self._scrape = Scrape(run_dir, f"{self._name}.sock", self._measure)
         self._policy: Policy | None = None
         self._meter = Meter(
@@ -105,7 +105,7 @@ class HttpProcess:
             REGISTRY.register(self._metrics)
             stack.callback(REGISTRY.unregister, self._metrics)
             await stack.enter_async_context(self._claims)
-            await stack.enter_async_context(self._forwarder)
+            await stack.enter_async_context(self._proxy)
             await stack.enter_async_context(self._meter)
             stack.push_async_callback(self._gate.close)
             await stack.enter_async_context(self._links)
@@ -171,7 +171,7 @@ class HttpProcess:
             return await self._forward(request, "control.sock")
         if path.startswith("/assets/"):
             answer = self._pages.asset(path.removeprefix("/assets/"), request)
-            return answer or _problem(404, "Not found", path)
+            return answer or problem_response(404, "Not found", path)
         if addresses.is_slug(path[1:]):
             # People leave out the last slash; the page's addresses are relative to it.
             return web.Response(status=308, headers={"Location": f"{path}/"})
@@ -187,14 +187,14 @@ class HttpProcess:
                 return self._ready()
             case "/metrics":
                 return await self._all_metrics()
-        return _problem(404, "Not found", f"{path} is nothing here")
+        return problem_response(404, "Not found", f"{path} is nothing here")
 
     async def _forward(self, request: web.BaseRequest, socket: str) -> web.StreamResponse:
         # RFC 9110, 10.1.1: libcurl, and OBS with it, holds a larger offer back for a second else.
         if request.headers.get("Expect", "").lower() == "100-continue":
             await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             request.writer.output_size = 0  # nothing of the answer is out: errors may still be told
-        return await self._forwarder.forward(request, socket)
+        return await self._proxy.forward(request, socket)
 
     async def _whip(self, request: web.BaseRequest) -> web.StreamResponse:
         if request.method == "OPTIONS":
@@ -205,15 +205,15 @@ class HttpProcess:
 
     async def _whip_session(self, request: web.BaseRequest, worker: str) -> web.StreamResponse:
         socket = f"worker-{worker}.sock"
-        if not self._forwarder.exists(socket):
-            return _problem(404, "No such session", "the session is over; POST a new offer")
+        if not self._proxy.exists(socket):
+            return problem_response(404, "No such session", "the session is over; POST a new offer")
         return await self._forward(request, socket)
 
     def _page(self, address: addresses.Address) -> web.StreamResponse:
         slug = address.place.slug
         policy = self._gate.policy(slug)
         if policy is None or not policy.is_enabled or not self._settings.hls.is_page_enabled:
-            return _problem(404, "No such stream", f"there is no stream {slug!r}")
+            return problem_response(404, "No such stream", f"there is no stream {slug!r}")
         return self._pages.page(self._boot(address.token, policy))
 
     def _boot(self, token: str, policy: StreamPolicy) -> dict[str, Any]:
@@ -257,13 +257,15 @@ class HttpProcess:
     ) -> web.StreamResponse:
         policy = self._gate.policy(address.place.slug)
         if policy is None:
-            return _problem(404, "No such stream", f"there is no stream {address.place.slug!r}")
+            return problem_response(
+                404, "No such stream", f"there is no stream {address.place.slug!r}"
+            )
         try:
             grant = self._grant(address.token)
         except AccessDeniedError as error:
-            return _problem(error.status, "Not allowed", error.reason)
+            return problem_response(error.status, "Not allowed", error.reason)
         if grant.stream != policy.stream:
-            return _problem(403, "Not allowed", "the token is for another stream")
+            return problem_response(403, "Not allowed", "the token is for another stream")
         return await self._meter.serve(request, Viewer(grant.account, grant.session, policy))
 
     def _ready(self) -> web.Response:
@@ -287,12 +289,6 @@ class HttpProcess:
     async def _all_metrics(self) -> web.Response:
         text = await self._scrape.text()
         return web.Response(body=text.encode(), headers={"Content-Type": metrics.CONTENT_TYPE})
-
-
-def _problem(status: int, title: str, detail: str) -> web.Response:
-    return web.Response(
-        status=status, body=problem(status, title, detail), content_type="application/problem+json"
-    )
 
 
 def main() -> int:

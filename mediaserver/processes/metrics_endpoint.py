@@ -10,6 +10,7 @@ from typing import Final
 import aiohttp
 
 from mediaserver import metrics
+from mediaserver.http import unix_http
 
 SCRAPE_TIMEOUT_S: Final = 1.0
 """A process too busy to answer within it is left out: a gap in a graph, not a failed scrape."""
@@ -59,8 +60,7 @@ def _sockets(run_dir: Path, own_socket: str) -> list[Path]:
 async def _fetch(path: Path) -> str:
     try:
         async with (
-            asyncio.timeout(SCRAPE_TIMEOUT_S),
-            aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(path))) as session,
+            unix_http.client(path, SCRAPE_TIMEOUT_S) as session,
             session.get("http://process/internal/metrics") as response,
         ):
             size = response.content_length or 0

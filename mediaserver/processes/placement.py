@@ -21,7 +21,8 @@ from prometheus_client import Counter
 
 from mediaserver import log
 from mediaserver.api.auth import bearer
-from mediaserver.api.problems import ApiError
+from mediaserver.http import unix_http
+from mediaserver.http.problem import ApiError
 
 LOST_S: Final = 5.0
 """Five reports missed: the worker is gone, or as good as."""
@@ -33,23 +34,6 @@ ANSWER_BYTES_MAX: Final = 1 << 18
 WORKERS_MAX: Final = 2000
 """Twice server.workers_max: reports of more are not of our workers."""
 _FORWARD_TIMEOUT_S: Final = 15.0
-_HOP_BY_HOP: Final = frozenset(
-    (
-        "connection",
-        "content-encoding",
-        "content-length",
-        "host",
-        "keep-alive",
-        "proxy-authenticate",
-        "proxy-authorization",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-        "x-vilokanam-stream",
-    )
-)
-
 _PUBLISHERS: Final = Counter(
     "mediaserver_placement_publishers", "Offers forwarded, by the worker's answer", ("status",)
 )
@@ -243,21 +227,11 @@ class WhipForward:
 
 
 async def _post(socket: Path, request: web.Request, key: StreamKey, offer: bytes) -> web.Response:
-    headers = {k: v for k, v in request.headers.items() if k.lower() not in _HOP_BY_HOP}
-    headers["X-Vilokanam-Stream"] = json.dumps(
+    assignment = json.dumps(
         {"stream": key.stream.hex, "slug": key.slug, "key_sha256": key.key_sha256.hex()}
     )
-    async with (
-        asyncio.timeout(_FORWARD_TIMEOUT_S),
-        aiohttp.ClientSession(
-            connector=aiohttp.UnixConnector(str(socket)), auto_decompress=False
-        ) as session,
-        session.post(
-            f"http://worker{request.path_qs}", data=offer, headers=headers, allow_redirects=False
-        ) as answer,
-    ):
-        if (answer.content_length or 0) > ANSWER_BYTES_MAX:
-            raise OSError(f"an answer of {answer.content_length} bytes is too large")
-        body = await answer.read()
-        kept = [(k, v) for k, v in answer.headers.items() if k.lower() not in _HOP_BY_HOP]
-        return web.Response(status=answer.status, headers=kept, body=body)
+    # A client for each offer: one that is kept would take a worker's closed connection for its end.
+    async with unix_http.client(socket, _FORWARD_TIMEOUT_S) as session:
+        return await unix_http.relay(
+            session, request, offer, {"X-Vilokanam-Stream": assignment}, ANSWER_BYTES_MAX
+        )

@@ -27,7 +27,8 @@ from prometheus_client import Gauge
 from mediaserver import log, metrics
 from mediaserver.clock import SystemClock
 from mediaserver.errors import ConfigError
-from mediaserver.http.problem import problem
+from mediaserver.http import unix_http
+from mediaserver.http.problem_response import problem_response
 from mediaserver.ingest.dtls_warmup import rehearse
 from mediaserver.ingest.whip import WhipEndpoint
 from mediaserver.ipc.client import LinkClients
@@ -129,11 +130,13 @@ class Worker:
         try:
             given = Assignment.parse(request.headers[STREAM_HEADER])
         except (KeyError, ValueError):
-            return _problem(400, "Not from control", f"the header {STREAM_HEADER} is missing")
+            return problem_response(
+                400, "Not from control", f"the header {STREAM_HEADER} is missing"
+            )
         if self._assignment is None:
             await self._take(given)
         elif given.stream != self._assignment.stream:
-            return _problem(409, "Busy", f"this worker serves {self._assignment.slug}")
+            return problem_response(409, "Busy", f"this worker serves {self._assignment.slug}")
         # A rotated key comes with the next POST.
         self._assignment = given
         assert self._endpoint is not None
@@ -174,7 +177,7 @@ class Worker:
 
     async def _session(self, request: web.Request) -> web.StreamResponse:
         if self._endpoint is None:
-            return _problem(404, "No such session", "this worker has no publisher")
+            return problem_response(404, "No such session", "this worker has no publisher")
         return await self._endpoint.session(request)
 
     async def _metrics(self, _request: web.Request) -> web.Response:
@@ -184,9 +187,7 @@ class Worker:
         return web.Response(text=metrics.own_text(f"worker-{self._name}"))
 
     async def _report_for_ever(self) -> None:
-        connector = aiohttp.UnixConnector(str(self._run_dir / "control.sock"))
-        timeout = aiohttp.ClientTimeout(total=REPORT_PERIOD_S)
-        async with aiohttp.ClientSession(connector=connector, timeout=timeout) as control:
+        async with unix_http.client(self._run_dir / "control.sock", REPORT_PERIOD_S) as control:
             while True:
                 with contextlib.suppress(aiohttp.ClientError, TimeoutError):
                     await control.post("http://control/internal/workers", json=self._report())
@@ -207,14 +208,6 @@ class Worker:
             "facts": {} if health is None else health.facts,
             "advice": [] if health is None else list(health.advice),
         }
-
-
-def _problem(status: int, title: str, detail: str) -> web.Response:
-    return web.Response(
-        status=status,
-        body=problem(status, title, detail),
-        content_type="application/problem+json",
-    )
 
 
 def main() -> int:

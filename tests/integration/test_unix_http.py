@@ -8,7 +8,7 @@ from typing import Self
 import pytest
 from aiohttp import web
 
-from mediaserver.http.unix_http import Forwarder
+from mediaserver.http.unix_http import Proxy
 from mediaserver.processes.metrics_endpoint import Scrape
 
 REPORT = json.dumps({"name": "evil", "pid": 1, "socket": "x", "stream": None, "state": "idle"})
@@ -19,8 +19,9 @@ class Front:
 
     def __init__(self, run_dir: Path) -> None:
         self.heard: list[str] = []
-        self.forwarder = Forwarder(run_dir, body_wait_s=0.1)
+        self.proxy = Proxy(run_dir, body_wait_s=0.1)
         self.run_dir = run_dir
+        self.socket = "control.sock"
 
     async def __aenter__(self) -> Self:
         control = web.Application()
@@ -39,7 +40,7 @@ class Front:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self.forwarder.__aexit__()
+        await self.proxy.__aexit__()
         for runner in reversed(self.runners):
             await runner.cleanup()
 
@@ -55,7 +56,7 @@ class Front:
 
     async def _front(self, request: web.Request) -> web.StreamResponse:
         assert request.path.startswith("/api/")
-        return await self.forwarder.forward(request, "control.sock")
+        return await self.proxy.forward(request, self.socket)
 
     async def _control(self, request: web.Request) -> web.Response:
         self.heard.append(request.path)
@@ -98,11 +99,13 @@ async def test_a_client_of_a_worker_that_is_gone_is_let_go(redis_folder) -> None
         for number in range(5):
             worker = redis_folder / f"worker-{number}.sock"
             worker.touch()
-            await front.forwarder.text(worker.name, "/")
+            front.socket = worker.name
+            await front.ask("GET /api/v1/streams")
             worker.unlink()
+        front.socket = "control.sock"
         await front.ask("GET /api/v1/streams")
 
-        assert list(front.forwarder._clients) == ["control.sock"]
+        assert list(front.proxy._clients) == ["control.sock"]
 
 
 async def test_a_hundred_scrapes_at_once_are_one(redis_folder) -> None:
