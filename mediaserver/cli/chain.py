@@ -1,112 +1,231 @@
-"""``vilokanam chain``: chains to develop and to test settlement against."""
+"""``vilokanam chain``, ``operator``, ``payouts``, ``withdraw``, ``escrow``: settlement on a chain.
+
+``chain fake`` and ``chain up`` run the chains of `metering.testing`, by the module's name: the
+server itself imports nothing of it. ``chain fund`` speaks to the node, with a key that is public.
+All the rest asks the server, which has the keys.
+"""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import time
+import importlib
+import os
+import signal
 from pathlib import Path
 from typing import Any, Final
 
-from mediaserver.cli import chain_up, onchain
-from mediaserver.cli.client import EXIT_USAGE, CliError
+from mediaserver.cli.client import EXIT_USAGE, CliError, add_server_options, api_of, show, table
+from mediaserver.processes.children import die_with
+from mediaserver.settings.load import load
 from metering.errors import InvalidValueError
-from metering.testing.fake_node.faults import RATES, parse
-from metering.testing.fake_node.rpc import account_of
-from metering.testing.fake_node.world import World
-from metering.units import AccountId
+from metering.model.address import parse_address
+from metering.units import account_text
 
-ARTEFACTS: Final = Path(__file__).resolve().parents[2] / "chain" / "artefacts"
-"""The committed runtime: wasm, raw genesis, metadata."""
-
-DEFAULT_PORT: Final = 9944
+FAKE_NODE: Final = "metering.testing.fake_node.__main__"
+LOCAL_CHAIN: Final = "metering.testing.run_chopsticks"
 
 
 def add(groups: Any) -> None:
-    """Add the commands."""
+    """Add the groups of commands."""
     verbs = groups.add_parser("chain", help="chains to settle on").add_subparsers(
         metavar="VERB", required=True
     )
-    _add_fake(verbs)
-    chain_up.add(verbs)
-    onchain.add_chain(verbs)
-
-
-def _add_fake(verbs: Any) -> None:
-    fake: argparse.ArgumentParser = verbs.add_parser(
+    _forward(
+        verbs,
         "fake",
-        help="a node that speaks JSON-RPC, with a model of the pallet behind it and faults by seed",
-        description=f"Faults: {', '.join(RATES)}.",
+        _fake,
+        "a node that speaks JSON-RPC, with a model of the pallet behind it and faults by seed",
     )
-    fake.add_argument("--seed", type=int, default=1, help="of every fault; 1 when not given")
-    fake.add_argument("--port", type=int, default=DEFAULT_PORT, help="0 takes a free one")
-    fake.add_argument(
-        "--block-ms", type=int, default=6000, help="between blocks; 0: only dev_newBlock makes one"
+    _forward(verbs, "up", _up, "run the development chain on this machine")
+    _add_chain(verbs)
+    operator = groups.add_parser("operator", help="this operator on the chain").add_subparsers(
+        metavar="VERB", required=True
     )
-    fake.add_argument(
-        "--finality-blocks", type=int, default=2, help="how far finality is behind the best block"
+    _verb(operator, "register", _register, "put up the operator's bond; again, nothing happens")
+    _verb(
+        groups, "payouts", _payouts, "what creators and the platform earned on the chain"
+    ).add_argument("stream", nargs="?", help="slug: of its creator alone")
+    take = _verb(groups, "withdraw", _withdraw, "take what is available of what was earned")
+    whose = take.add_mutually_exclusive_group(required=True)
+    whose.add_argument("stream", nargs="?", help="slug: what its creator earned")
+    whose.add_argument("--platform", action="store_true", help="what the platform earned")
+    escrow = groups.add_parser(
+        "escrow", help="what viewers hold for this operator on the chain"
+    ).add_subparsers(metavar="VERB", required=True)
+    for name, run, text in (
+        ("show", _escrow, "what a viewer holds and asked back"),
+        (
+            "request-withdraw",
+            _request_withdraw,
+            "ask escrow back for a viewer whose key the server has",
+        ),
+        ("withdraw", _withdraw_escrow, "take what was asked back and is ready"),
+    ):
+        verb = _verb(escrow, name, run, text)
+        verb.add_argument("viewer", help="name or account")
+        if run is _request_withdraw:
+            verb.add_argument("planck", help="how much; 0 takes an earlier request back")
+
+
+def _add_chain(verbs: Any) -> None:
+    _verb(verbs, "status", _status, "the chain's head, the operator on it, what is in flight")
+    fund: argparse.ArgumentParser = verbs.add_parser(
+        "fund",
+        help="send an account money of //Alice: development chains only",
+        description="Send an account money of //Alice, whose key is public: on development "
+        "chains only. Prints the block once it is final.",
     )
-    fake.add_argument(
-        "--faults", default="none", help="none, all, or a list such as reorg,drop=0.5"
-    )
-    fake.add_argument(
-        "--fund",
-        action="append",
-        default=[],
-        metavar="ACCOUNT=PLANCK",
-        help="give an account (SS58 or 0x…) planck at genesis; may be repeated",
-    )
-    fake.add_argument(
-        "--now-ms", type=int, help="chain time of block 0; the clock's when not given"
-    )
-    fake.add_argument(
-        "--metadata",
-        type=Path,
-        default=ARTEFACTS / "metadata.hex",
-        help="what it answers to state_getMetadata: V14 in hex",
-    )
-    fake.set_defaults(run=_fake)
+    fund.add_argument("account", help="0x and 64 digits, or SS58")
+    fund.add_argument("planck")
+    fund.add_argument("--url", help="ws:// of the node, instead of chain.url")
+    fund.add_argument("--config", type=Path, help="the server's configuration file")
+    fund.add_argument("--json", action="store_true", help="answer as JSON, for scripts")
+    fund.set_defaults(run=_fund)
+
+
+def _forward(verbs: Any, name: str, run: Any, help_text: str) -> None:
+    """Add a verb whose arguments, ``--help`` among them, are parsed by the module that it runs."""
+    # No argument begins with a NUL, so all of them are positional here.
+    parser = verbs.add_parser(name, help=help_text, add_help=False, prefix_chars="\0")
+    parser.add_argument("arguments", nargs="*")
+    parser.set_defaults(run=run)
+
+
+def _verb(verbs: Any, name: str, run: Any, help_text: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = verbs.add_parser(name, help=help_text)
+    add_server_options(parser)
+    parser.set_defaults(run=run)
+    return parser
 
 
 def _fake(arguments: argparse.Namespace) -> int:
-    try:
-        rates = parse(arguments.faults)
-        funds = dict(_funded(one) for one in arguments.fund)
-        metadata = bytes.fromhex(arguments.metadata.read_text().strip().removeprefix("0x"))
-    except InvalidValueError as error:
-        raise CliError(str(error), EXIT_USAGE) from error
-    except (OSError, ValueError) as error:
-        raise CliError(
-            f"the runtime's metadata cannot be read from {arguments.metadata}: {error}; "
-            "run it from a checkout, or name the file with --metadata",
-            EXIT_USAGE,
-        ) from error
-    now_ms = int(time.time() * 1000) if arguments.now_ms is None else arguments.now_ms
-    world = World(
-        arguments.seed,
-        now_ms=now_ms,
-        rates=rates,
-        finality_blocks=arguments.finality_blocks,
-        funds=funds,
+    code: int = _testing(FAKE_NODE).main(arguments.arguments, "vilokanam chain fake")
+    return code
+
+
+def _up(arguments: argparse.Namespace) -> int:
+    # Not SIGKILL: chopsticks removes its temporary files.
+    before_exec = die_with(os.getpid(), signal.SIGTERM)
+    code: int = _testing(LOCAL_CHAIN).main(
+        arguments.arguments, "vilokanam chain up", before_exec=before_exec
     )
-    asyncio.run(_serve(world, metadata, arguments))
+    return code
+
+
+def _testing(module: str) -> Any:
+    """Return a module of `metering.testing`.
+
+    Raises:
+        CliError: This installation has it not, as when a packager left it out.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        raise CliError(
+            f"{error.name} is not installed: pip install 'vilokanam[testing]', or run from a "
+            "checkout"
+        ) from error
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    status = api_of(arguments).get("chain")
+    ours, settling = status["operator"], status["settlement"]
+    registration = "registered" if ours["is_registered"] else "not registered"
+    if ours["is_registered"] and not ours["is_active"]:
+        registration = "registered, not active"
+    lines = [
+        f"chain: {status['url']}, {status['spec']}",
+        f"finalized: {status['finalized']} (best {status['best']})",
+        f"operator: {ours['account']}, {registration}",
+        f"bond: {ours['bond']}",
+        f"free: {ours['free']}",
+        f"last batch: {ours['last_seq']}",
+        f"nonce: {ours['nonce']}",
+        f"in flight: {settling['in_flight']} batches, {settling['in_block']} of them in a block",
+        f"exposure: {settling['exposure']} planck booked and not final",
+        f"lag: {settling['lag_ms'] / 1000:.1f} s",
+    ]
+    show(arguments, status, "\n".join(lines))
     return 0
 
 
-async def _serve(world: World, metadata: bytes, arguments: argparse.Namespace) -> None:
-    from metering.testing.fake_node.node import FakeNode  # noqa: PLC0415 -- only this verb needs it
+def _register(arguments: argparse.Namespace) -> int:
+    made = api_of(arguments).post("chain", "operator", body={})
+    result = f"registered in block {made['block']}" if made["is_new"] else "was registered before"
+    show(arguments, made, f"{made['account']}: {result}; bond {made['bond']} planck")
+    return 0
 
-    node = FakeNode(world, metadata, port=arguments.port, block_ms=arguments.block_ms)
+
+def _payouts(arguments: argparse.Namespace) -> int:
+    answer = api_of(arguments).get("payouts")
+    if arguments.stream is not None:
+        payouts = [payout for payout in answer["payouts"] if arguments.stream in payout["streams"]]
+        if not payouts:
+            raise CliError(f"no stream is called {arguments.stream!r}")
+        answer = {"payouts": payouts}
+    rows = [
+        (
+            payout["role"],
+            ", ".join(payout["streams"]),
+            payout["available"],
+            payout["maturing"],
+            payout["pending"],
+            payout["account"],
+        )
+        for payout in answer["payouts"]
+    ]
+    heads = ("ROLE", "STREAMS", "AVAILABLE", "MATURING", "PENDING", "ACCOUNT")
+    show(arguments, answer, table(heads, rows))
+    return 0
+
+
+def _withdraw(arguments: argparse.Namespace) -> int:
+    wanted = {} if arguments.platform else {"stream": arguments.stream}
+    made = api_of(arguments).post("payouts", body=wanted)
+    text = f"{made['planck']} planck went to {made['account']} in block {made['block']}"
+    show(arguments, made, text)
+    return 0
+
+
+def _escrow(arguments: argparse.Namespace) -> int:
+    _show_escrow(arguments, api_of(arguments).get("viewers", arguments.viewer, "escrow"))
+    return 0
+
+
+def _request_withdraw(arguments: argparse.Namespace) -> int:
+    body = {"planck": arguments.planck}
+    made = api_of(arguments).post("viewers", arguments.viewer, "escrow", "request", body=body)
+    _show_escrow(arguments, made)
+    return 0
+
+
+def _withdraw_escrow(arguments: argparse.Namespace) -> int:
+    made = api_of(arguments).post("viewers", arguments.viewer, "escrow", "withdraw", body={})
+    _show_escrow(arguments, made)
+    return 0
+
+
+def _show_escrow(arguments: argparse.Namespace, escrow: dict[str, Any]) -> None:
+    lines = [f"account: {escrow['account']}", f"held: {escrow['held']}", f"free: {escrow['free']}"]
+    if escrow["asked_back"] is not None:
+        lines.append(
+            f"asked back: {escrow['asked_back']}, from chain second {escrow['ready_at']} on"
+        )
+    show(arguments, escrow, "\n".join(lines))
+
+
+def _fund(arguments: argparse.Namespace) -> int:
     try:
-        async with node:
-            print(f"fake chain at {node.url}, seed {arguments.seed}", flush=True)
-            await asyncio.Event().wait()
-    except OSError as error:
-        raise CliError(f"port {arguments.port} cannot be listened on: {error}") from error
+        account = parse_address(arguments.account)
+    except InvalidValueError as error:
+        raise CliError(str(error), EXIT_USAGE) from error
+    if not arguments.planck.isdecimal() or not int(arguments.planck):
+        raise CliError(f"{arguments.planck} is not planck: a whole number above 0", EXIT_USAGE)
+    url = arguments.url or load(arguments.config, os.environ).chain.url
+    from mediaserver.cli import local_chain  # noqa: PLC0415 -- the chain's library loads slowly
 
-
-def _funded(text: str) -> tuple[AccountId, int]:
-    account, is_given, planck = text.partition("=")
-    if not is_given or not planck.isdecimal():
-        raise InvalidValueError(f"--fund {text}: write ACCOUNT=PLANCK")
-    return account_of(account), int(planck)
+    block, free = asyncio.run(local_chain.fund(url, account, int(arguments.planck)))
+    answer = {"account": account_text(account), "block": block, "free": str(free)}
+    show(arguments, answer, f"{answer['account']} has {free} planck free as of block {block}")
+    return 0

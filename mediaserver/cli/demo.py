@@ -24,7 +24,7 @@ from mediaserver.processes.children import Child
 from mediaserver.settings.load import load
 
 if TYPE_CHECKING:
-    from mediaserver.cli.demo_chain import DemoChain
+    from mediaserver.cli.local_chain import DemoChain
 
 START_TIMEOUT_S: Final = 30.0
 """A cold machine imports the codecs in some seconds; a minute would hide a fault."""
@@ -84,9 +84,9 @@ def _demo(arguments: argparse.Namespace) -> int:
         os.environ["VILOKANAM_SERVER__PORT"] = str(arguments.port)
     data_dir, chain_url = arguments.data_dir, ""
     if arguments.chain:
-        from mediaserver.cli import demo_chain  # noqa: PLC0415 -- the chain's library loads slowly
+        from mediaserver.cli import local_chain  # noqa: PLC0415 -- the chain's library loads slowly
 
-        data_dir, chain_url = demo_chain.fresh_folder(data_dir), demo_chain.choose_chain()
+        data_dir, chain_url = local_chain.fresh_folder(data_dir), local_chain.choose_chain()
     config = arguments.config or _write_config(data_dir)
     direct_url = load(config, os.environ).public_url
     if arguments.edge:
@@ -160,11 +160,11 @@ class _Demo:
 
     async def _start_all(self) -> None:
         if self._chain_url:
-            from mediaserver.cli import demo_chain  # noqa: PLC0415 -- as above
+            from mediaserver.cli import local_chain  # noqa: PLC0415 -- as above
 
             _progress("starting a chain")
-            self._chain = await demo_chain.start(self._chain_url)
-            self._on_chain = demo_chain.DemoChain(self._chain_url, _progress)
+            self._chain = await local_chain.start(self._chain_url)
+            self._on_chain = local_chain.DemoChain(self._chain_url, _progress)
             failure = "the chain did not start"
             await self._until_async(self._on_chain.answers, CHAIN_TIMEOUT_S, failure)
         _progress(f"starting the server in {self._data_dir}")

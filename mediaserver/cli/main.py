@@ -17,7 +17,6 @@ from mediaserver.cli import (
     demo,
     edge,
     ledger,
-    onchain,
     publish,
     receipt,
     serve,
@@ -74,7 +73,6 @@ def _parser() -> argparse.ArgumentParser:
         receipt,
         publish,
         chain,
-        onchain,
     ):
         room.add(groups)
     return parser

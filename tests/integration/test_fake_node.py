@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
 from substrateinterface import Keypair, SubstrateInterface
 
-from mediaserver.cli import main
+from mediaserver.cli import chain, main
 from metering.errors import ChainUnavailableError
 from metering.testing.chopsticks import call
 from metering.testing.fake_node.node import FakeNode
@@ -143,3 +144,11 @@ def test_a_wrong_command_line_is_told(capsys, arguments):
     """Exit code 2 and one line that says what to write instead."""
     assert main.main(["chain", "fake", "--port", "0", *arguments]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_without_the_fakes_the_verb_says_what_to_install(capsys, monkeypatch):
+    """A packager may leave `metering.testing` out: one line, exit code 1."""
+    monkeypatch.setitem(sys.modules, chain.FAKE_NODE, None)
+
+    assert main.main(["chain", "fake"]) == 1
+    assert "vilokanam[testing]" in capsys.readouterr().err

@@ -31,6 +31,8 @@ from metering.model import receipt
 from metering.model.batch import seal
 from metering.model.receipt import ReceiptLine
 from metering.store import keys
+from metering.testing import run_chopsticks
+from metering.testing.fake_node import __main__ as fake_node
 from metering.units import AccountId, Asset, EntryKey, Planck, Run, SessionId
 from tests.support.runtime_facts import FACTS
 
@@ -107,6 +109,13 @@ def redis() -> Iterator[str]:
         code = re.sub(r"--.*", "", path.read_text())
         for text in re.findall(r'"[^"\n]*"|\'[^\'\n]*\'', code):
             yield f"script text {text[1:-1]!r}"
+
+
+FORWARDED = {
+    "vilokanam chain fake": fake_node.parser_for,
+    "vilokanam chain up": run_chopsticks.parser_for,
+}
+"""Verbs whose arguments are parsed by the module of metering.testing that they run."""
 
 
 def commands() -> Iterator[str]:
@@ -247,7 +256,8 @@ def _parser_lines(parser: argparse.ArgumentParser) -> Iterator[str]:
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             for child in action.choices.values():
-                yield from _parser_lines(child)
+                made = FORWARDED.get(child.prog)
+                yield from _parser_lines(made(child.prog) if made else child)
         elif not isinstance(action, argparse._HelpAction):
             kind = getattr(action.type, "__name__", "").strip("_")
             words = [

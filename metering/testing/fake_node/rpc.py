@@ -17,6 +17,7 @@ from typing import Any, Final
 from metering.chain.node.scale import ACCOUNT, BYTES, HASH, U32, U128, Hash, compact
 from metering.chain.node.storage import prefix
 from metering.errors import InvalidValueError
+from metering.model.address import parse_address
 from metering.testing.fake_node import tables
 from metering.testing.fake_node.faults import parse
 from metering.testing.fake_node.pool import RpcError
@@ -29,11 +30,9 @@ from metering.testing.fake_node.runtime import (
 )
 from metering.testing.fake_node.state import State, encoded
 from metering.testing.fake_node.world import STALL_FOR_EVER, World
-from metering.units import AccountId
 
 KEYS_MAX: Final = 1000
 _BLOCK_HASH: Final = prefix("System", "BlockHash")
-_BASE58: Final = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 _APIS: Final = (
     "Core",
     "Metadata",
@@ -191,7 +190,7 @@ class Rpc:
         return [hexed(key) for key in found if key != SPEC_KEY][: min(count, KEYS_MAX)]
 
     def _next_index(self, address: str) -> int:
-        who = account_of(address)
+        who = parse_address(address)
         nonce = State(self._world.forks.head.values).account(who).nonce
         taken = {one.nonce for one in self._world.pool.all() if one.account == who}
         while nonce in taken:
@@ -252,26 +251,6 @@ class Rpc:
             "specVersion": world.forks.head.values[SPEC_KEY],
             "faults": world.faults.counts,
         }
-
-
-def account_of(address: str) -> AccountId:
-    """Return the account of an SS58 address or of 32 bytes in hex.
-
-    Raises:
-        InvalidValueError: If it is neither.
-    """
-    if address.startswith("0x"):
-        return ACCOUNT.decode(_bytes(address))
-    value = 0
-    for letter in address:
-        if letter not in _BASE58:
-            raise InvalidValueError(f"{address!r} is no SS58 address")
-        value = value * 58 + _BASE58.index(letter)
-    raw = value.to_bytes(35, "big") if value < 1 << 280 else b""
-    check = hashlib.blake2b(b"SS58PRE" + raw[:-2], digest_size=64).digest()[:2]
-    if raw[-2:] != check:
-        raise InvalidValueError(f"{address!r} is no SS58 address of an account")
-    return AccountId(raw[1:33])
 
 
 def _core_version(spec_version: int) -> bytes:

@@ -5,9 +5,8 @@ import hashlib
 import pytest
 
 from metering.chain.node import scale, storage
-from metering.errors import InvalidValueError
 from metering.testing.fake_node.pool import RpcError
-from metering.testing.fake_node.rpc import Rpc, account_of
+from metering.testing.fake_node.rpc import Rpc
 from tests.support.fake_chain import STREAM, Town, make_town
 
 
@@ -124,9 +123,3 @@ def test_what_cannot_be_answered_has_the_nodes_code(rpc, method, parameters, cod
         rpc.answer(method, parameters)
 
     assert caught.value.code == code
-
-
-def test_an_address_with_a_wrong_letter_is_none():
-    """The checksum is looked at."""
-    with pytest.raises(InvalidValueError):
-        account_of("5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQZ")

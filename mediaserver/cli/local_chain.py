@@ -1,4 +1,7 @@
-"""The demo's chain: started fresh, the operator registered, each batch told as it becomes final."""
+"""Development chains: money of //Alice, and the demo's chain with all that is done on it.
+
+Imported where it is used: the chain's library takes most of a second to load.
+"""
 
 from __future__ import annotations
 
@@ -10,26 +13,56 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from mediaserver.cli import chain_up, development
 from mediaserver.cli.client import Api, CliError
 from mediaserver.processes import children
 from mediaserver.processes.children import Child
+from metering import signing
 from metering.chain.node import storage
 from metering.chain.node.client import Node
-from metering.errors import ChainError
+from metering.errors import ChainError, ExtrinsicRejectedError
 from metering.escrow import calls
 from metering.escrow.call_sender import Clerk, decoded
 from metering.escrow.call_service import Desk
 from metering.model.credits import rolled
+from metering.signing import KeyPair
 from metering.units import AccountId, parse_account
 
+ALICE_SEED: Final = bytes.fromhex(
+    "e5be9a5092b81bca64be81d212e7f2f9eba183bb7a90954f7b76361f6edb5c0a"
+)
+"""``//Alice`` of the well-known development phrase: it is public."""
+ARTEFACTS: Final = Path(__file__).resolve().parents[2] / "chain" / "artefacts"
 FOLDER: Final = "chain"
 """In the demo's directory: the chain begins anew with each demo, and so must the book beside it."""
 OPERATOR_PLANCK: Final = 10**16
 """10,000 UNIT: the bond of 100, and what the demo's viewer is given."""
 POLL_S: Final = 1.0
 REQUEST_S: Final = 10.0
+FUND_REQUEST_S: Final = 30.0
 _MARK: Final = "demo.toml"
+
+
+def alice() -> KeyPair:
+    """Return the key that holds the money of a development chain."""
+    return signing.from_seed(ALICE_SEED)
+
+
+async def fund(url: str, account: AccountId, planck: int) -> tuple[int, int]:
+    """Send an account money of //Alice; return the block, and what it has free then.
+
+    Raises:
+        ExtrinsicRejectedError: //Alice has not as much, as on any chain that carries money.
+        ChainUnavailableError: No node answers, or it is not final in time.
+    """
+    signer = alice()
+    async with Node(url, FUND_REQUEST_S) as node:
+        sender = Clerk(Desk(node))
+        if await sender.free(signer.account) <= planck:
+            raise ExtrinsicRejectedError(
+                f"//Alice has no {planck} planck at {url}: is it a development chain?"
+            )
+        block = await sender.do(signer, calls.transfer(account, planck))
+        return block, await sender.free(account)
 
 
 def fresh_folder(data_dir: Path) -> Path:
@@ -51,10 +84,8 @@ def fresh_folder(data_dir: Path) -> Path:
 
 def choose_chain() -> str:
     """Settle on a chain at a free port, for every process of the demo; return its address."""
-    if not (chain_up.ARTEFACTS / "genesis.raw.json").is_file():
-        raise CliError(
-            f"there is no {chain_up.ARTEFACTS}: a demo with a chain runs from a checkout"
-        )
+    if not (ARTEFACTS / "genesis.raw.json").is_file():
+        raise CliError(f"there is no {ARTEFACTS}: a demo with a chain runs from a checkout")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -73,17 +104,17 @@ async def start(url: str) -> Child:
 
 
 class DemoChain:
-    """Speaks to the demo's chain as any stranger may; an async context manager.
+    """A client of the demo's chain.
 
     Args:
         url: Of its node.
-        tell: Prints a line for people.
+        report: Prints a line for people.
     """
 
-    def __init__(self, url: str, tell: Callable[[str], None]) -> None:
+    def __init__(self, url: str, report: Callable[[str], None]) -> None:
         self._node = Node(url, REQUEST_S)
-        self._clerk = Clerk(Desk(self._node))
-        self._tell = tell
+        self._sender = Clerk(Desk(self._node))
+        self._report = report
 
     async def close(self) -> None:
         """End the connection."""
@@ -92,7 +123,7 @@ class DemoChain:
     async def answers(self) -> bool:
         """Return True once the chain answers."""
         try:
-            await self._clerk.desk.facts()
+            await self._sender.desk.facts()
         except ChainError:
             return False
         return True
@@ -104,30 +135,30 @@ class DemoChain:
             ChainError: The chain refuses it, or is away.
         """
         operator = parse_account((await asyncio.to_thread(api.get, "operator"))["public_key"])
-        await self._clerk.do(development.alice(), calls.transfer(operator, OPERATOR_PLANCK))
+        await self._sender.do(alice(), calls.transfer(operator, OPERATOR_PLANCK))
         made = await asyncio.to_thread(lambda: api.post("chain", "operator", body={}))
-        self._tell(f"the operator {short(operator)} is registered, in block {made['block']}")
+        self._report(f"the operator {short(operator)} is registered, in block {made['block']}")
 
     async def follow(self, api: Api, slug: str) -> None:
-        """Tell each batch once it is final, and what it earned, until cancelled."""
+        """Report each batch once it is final, and what it earned, until cancelled."""
         operator = parse_account((await asyncio.to_thread(api.get, "operator"))["public_key"])
         asset = (await asyncio.to_thread(api.get, "operator"))["asset"]
         creator = parse_account((await asyncio.to_thread(api.get, "streams", slug))["creator"])
-        told = 0
+        reported = 0
         while True:
             try:
-                told = await self._tell_from(told, operator, creator, asset)
+                reported = await self._report_from(reported, operator, creator, asset)
             except ChainError as error:
-                self._tell(f"the chain does not answer: {error}")
+                self._report(f"the chain does not answer: {error}")
             await asyncio.sleep(POLL_S)
 
-    async def _tell_from(
-        self, told: int, operator: AccountId, creator: AccountId, asset: dict[str, Any]
+    async def _report_from(
+        self, reported: int, operator: AccountId, creator: AccountId, asset: dict[str, Any]
     ) -> int:
-        ours = await self._clerk.value(storage.OPERATOR, storage.operator_key(operator))
+        ours = await self._sender.value(storage.OPERATOR, storage.operator_key(operator))
         last = ours.last_seq if ours else 0
-        for seq in range(told + 1, last + 1):
-            reading = await self._clerk.desk.read(
+        for seq in range(reported + 1, last + 1):
+            reading = await self._sender.desk.read(
                 [
                     storage.outcome_key(operator, seq),
                     storage.credit_key(creator),
@@ -142,7 +173,7 @@ class DemoChain:
                 for raw in reading.values[1:]
             ]
             refused = f", {len(outcome.refused)} refused" if outcome.refused else ""
-            self._tell(
+            self._report(
                 f"batch {seq} is final in block {outcome.block}: {outcome.entries} "
                 f"{'entry' if outcome.entries == 1 else 'entries'}{refused}, {outcome.ticks} "
                 f"seconds, {tokens(outcome.amount, asset)}; so far the creator has earned "
