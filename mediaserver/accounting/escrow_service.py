@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from functools import partial
 from itertools import islice
 from typing import Final, Protocol
 from uuid import UUID
@@ -18,9 +17,9 @@ from prometheus_client import Gauge
 from mediaserver import log
 from mediaserver.accounting.settlement_service import SUBSTRATE
 from mediaserver.settings.records import Settings
+from metering.book.async_book import AsyncBook
 from metering.book.book import Book
 from metering.book.records import Funds, Standing
-from metering.book.thread import BookThread
 from metering.chain.desk_wire import RemoteDesk
 from metering.chain.events_wire import RemoteEvents
 from metering.chain.link import Remote
@@ -65,8 +64,7 @@ class EscrowStore(Protocol):
 
 def open_escrow(
     settings: Settings,
-    book: Book,
-    thread: BookThread,
+    book: AsyncBook,
     remote: Remote,
     *,
     operator: KeyPair,
@@ -77,7 +75,6 @@ def open_escrow(
     Args:
         settings: The whole tree.
         book: The book.
-        thread: Its thread.
         remote: The line to the settler process.
         operator: Whose escrows; pays for viewers whose key we hold.
         now_ms: Unix time.
@@ -87,7 +84,6 @@ def open_escrow(
     custody = Custody(
         Clerk(RemoteDesk(remote)),
         book,
-        thread,
         operator=operator,
         float_planck=int(settings.chain.viewer_float_planck),
         now_ms=now_ms,
@@ -95,7 +91,6 @@ def open_escrow(
     return Escrow(
         settings,
         book,
-        thread,
         RemoteEvents(remote),
         operator=operator.account,
         now_ms=now_ms,
@@ -109,7 +104,6 @@ class Escrow:
     Args:
         settings: The whole tree.
         book: The book.
-        thread: Its thread.
         chain: What is followed, and read for reconciling.
         operator: Whose escrows.
         now_ms: Unix time.
@@ -119,8 +113,7 @@ class Escrow:
     def __init__(
         self,
         settings: Settings,
-        book: Book,
-        thread: BookThread,
+        book: AsyncBook,
         chain: RemoteEvents,
         *,
         operator: AccountId,
@@ -131,13 +124,11 @@ class Escrow:
         self.operator = operator
         self._custody = custody
         self._book = book
-        self._thread = thread
         self._now_ms = now_ms
         self._quantum = settings.asset.quantum
         self.follower = Follower(
             chain,
             book,
-            thread,
             operator=operator,
             cap=Planck(int(settings.chain.provisional_cap_planck)),
             from_block=settings.chain.escrow_from_block,
@@ -180,7 +171,7 @@ class Escrow:
         Raises:
             BookError: The book does not answer.
         """
-        self._accounts |= dict.fromkeys(await self._thread(self._book.adopted_accounts))
+        self._accounts |= dict.fromkeys(await self._book.run(lambda book: book.adoption.accounts()))
         self._work.set()
 
     async def keep(self, store: EscrowStore) -> None:
@@ -222,8 +213,9 @@ class Escrow:
             StoreUnavailableError: It is away.
             BookError: The book does not answer.
         """
+        wanted = list(accounts)
         async with self.follower.steady:
-            cursor, funds = await self._thread(partial(self._book.funds, list(accounts)))
+            cursor, funds = await self._book.run(lambda book: book.escrow.funds(wanted))
             overlay = self.follower.overlay
             is_of_book = cursor is not None and overlay and overlay.base.number == cursor.number
             for account, had in funds.items():
@@ -266,7 +258,7 @@ class Escrow:
         Raises:
             BookError: The book does not answer.
         """
-        _, funds = await self._thread(partial(self._book.funds, [account]))
+        _, funds = await self._book.run(lambda book: book.escrow.funds([account]))
         none = Planck(0)
         joins = await self._joins((stream, account))
         overlay, join = self.follower.overlay, newest(joins)
@@ -370,7 +362,7 @@ class Escrow:
     async def _joins(self, key: JoinKey) -> dict[int, Join]:
         stream, account = key
         async with self.follower.steady:
-            known = await self._thread(partial(self._book.joins, account, stream))
+            known = await self._book.run(lambda book: book.joins.of_viewer(account, stream))
             overlay = self.follower.overlay
             events = overlay.joins if overlay else ()
             return joins_after(known, (one for one in events if concerns(one, key)))
@@ -379,9 +371,13 @@ class Escrow:
         self, store: EscrowStore, stream: UUID, account: AccountId, join: int
     ) -> None:
         now_ms = self._now_ms()
-        live = await self._thread(
-            lambda: self._book.sessions_of_join(account, stream, join, now_ms)
+        live = await self._book.run(
+            lambda book: book.sessions.of_join(account, stream, join, now_ms)
         )
         for session in live:
             await store.end_session(account, session, LEFT)
-            await self._thread(partial(self._book.end_session, session, LEFT, now_ms))
+            await self._book.run(_end(session, now_ms))
+
+
+def _end(session: SessionId, now_ms: int) -> Callable[[Book], None]:
+    return lambda book: book.sessions.end(session, LEFT, now_ms)

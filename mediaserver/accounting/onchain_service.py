@@ -14,9 +14,8 @@ from typing import Any
 from mediaserver.accounting.settlement_service import SUBSTRATE, Settlement
 from mediaserver.settings.records import Settings
 from metering import signing
-from metering.book.book import Book
+from metering.book.async_book import AsyncBook
 from metering.book.records import StreamRecord, ViewerRecord
-from metering.book.thread import BookThread
 from metering.chain.desk_wire import RemoteDesk
 from metering.chain.node import storage
 from metering.errors import ExtrinsicRejectedError, InvalidValueError
@@ -30,15 +29,14 @@ from metering.units import AccountId, Planck, account_text
 
 def open_on_chain(
     settings: Settings,
-    book: Book,
-    thread: BookThread,
+    book: AsyncBook,
     settlement: Settlement,
     operator: KeyPair,
 ) -> OnChain | None:
     """Return the dealings with the chain, None when batches go to the journal."""
     if settings.chain.backend != SUBSTRATE:
         return None
-    return OnChain(settings, book, thread, settlement, operator)
+    return OnChain(settings, book, settlement, operator)
 
 
 class OnChain:
@@ -47,7 +45,6 @@ class OnChain:
     Args:
         settings: The whole tree.
         book: The book.
-        thread: Its thread.
         settlement: Has the line to the settler, and knows how far it is.
         operator: Signs for the operator, and is the platform's account on the chain.
 
@@ -58,19 +55,17 @@ class OnChain:
     def __init__(
         self,
         settings: Settings,
-        book: Book,
-        thread: BookThread,
+        book: AsyncBook,
         settlement: Settlement,
         operator: KeyPair,
     ) -> None:
         self._settings = settings.chain
         self._book = book
-        self._thread = thread
         self._settlement = settlement
         self._operator = operator
         self._clerk = Clerk(RemoteDesk(settlement.remote))
         self.keeper = StreamKeeper(
-            self._clerk, book, thread, operator, int(settings.chain.creator_float_planck)
+            self._clerk, book, operator, int(settings.chain.creator_float_planck)
         )
 
     async def status(self) -> dict[str, Any]:
@@ -163,7 +158,7 @@ class OnChain:
         Raises:
             ChainError: The node or the settler is away, or cannot be used.
         """
-        streams = await self._thread(self._book.streams)
+        streams = await self._book.run(lambda book: book.streams.all())
         slugs: dict[AccountId, list[str]] = {self._operator.account: []}
         for one in streams:
             slugs.setdefault(one.creator, []).append(one.slug)
@@ -188,7 +183,7 @@ class OnChain:
         """
         signer = self._operator
         if record is not None:
-            seed = await self._thread(lambda: self._book.creator_seed(record.slug))
+            seed = await self._book.run(lambda book: book.streams.creator_seed(record.slug))
             if seed is None:
                 raise InvalidValueError(
                     f"the creator {account_text(record.creator)} signs with a wallet of their own: "
@@ -259,7 +254,7 @@ class OnChain:
         call: calls.Call,
         is_done: Callable[[storage.Escrow], bool] = lambda _: False,
     ) -> dict[str, Any]:
-        seed = await self._thread(lambda: self._book.viewer_seed(viewer.account))
+        seed = await self._book.run(lambda book: book.viewers.seed(viewer.account))
         if seed is None:
             raise InvalidValueError(
                 f"{viewer.name} signs with a wallet of their own: they call {call} themselves"

@@ -10,14 +10,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from prometheus_client import Counter, Gauge
 
 from mediaserver.clock import Clock
 from mediaserver.settings.records import Settings
-from metering.book.book import Book
-from metering.book.thread import BookThread
+from metering.book.async_book import AsyncBook
 from metering.chain.chain_wire import RemoteChain
 from metering.chain.link import SOCKET, Remote
 from metering.ports import Chain
@@ -45,24 +44,12 @@ _COUNTERS: Final = {
 }
 
 
-class Caller(Protocol):
-    """The book and its thread: `mediaserver.accounting.store_supervisor.BookCaller`."""
-
-    @property
-    def book(self) -> Book:
-        """Return the book."""
-
-    @property
-    def thread(self) -> BookThread:
-        """Return its thread."""
-
-
 class Settlement:
     """Makes the settler of each life of the store, and measures it.
 
     Args:
         settings: The whole tree.
-        caller: The book and its thread.
+        book: The book.
         operator: Signs batches and receipts.
         clock: For times of rows.
         run_dir: Where the settler's socket is.
@@ -71,13 +58,13 @@ class Settlement:
     def __init__(
         self,
         settings: Settings,
-        caller: Caller,
+        book: AsyncBook,
         operator: KeyPair,
         clock: Clock,
         run_dir: Path,
     ) -> None:
         self._settings = settings.chain
-        self._caller = caller
+        self._book = book
         self._operator = operator
         self._clock = clock
         self._remote = Remote(run_dir / SOCKET)
@@ -104,19 +91,17 @@ class Settlement:
         self, store: Store, cutter: Cutter, adopted: Callable[[], Awaitable[None]] | None = None
     ) -> Settler:
         """Return the settler of one life of the store; `adopted` is called as `Settler` says."""
-        book, thread = self._caller.book, self._caller.thread
         chain: Chain
         if self.is_local:
             now_ms, finality_ms = self._clock.now_ms, self._settings.finality_ms
-            chain = Journal(book, thread, self._operator, now_ms, finality_ms)
+            chain = Journal(self._book, self._operator, now_ms, finality_ms)
             self._lease = None
         else:
             chain = RemoteChain(self._remote)
-            self._lease = RedisLease(store, book, thread, self._operator.account)
+            self._lease = RedisLease(store, self._book, self._operator.account)
         self._told = Progress()
         self._settler = Settler(
-            book,
-            thread,
+            self._book,
             chain,
             settings=self._settings,
             now_ms=self._clock.now_ms,

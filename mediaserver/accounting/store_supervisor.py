@@ -11,10 +11,8 @@ import asyncio
 import contextlib
 import dataclasses
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
 from itertools import islice
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from prometheus_client import Counter, Gauge
 
@@ -24,8 +22,7 @@ from mediaserver.accounting.report import as_json
 from mediaserver.accounting.settlement_service import Settlement
 from mediaserver.clock import Clock
 from mediaserver.settings.records import Settings
-from metering.book.book import Book
-from metering.book.thread import BookThread
+from metering.book.async_book import AsyncBook
 from metering.errors import BookError, MeteringError, StoreRefusedError, StoreUnavailableError
 from metering.log_throttle import Trouble
 from metering.model.ledger import NOBODY
@@ -43,8 +40,6 @@ APPLIED_PER_LOOK: Final = 200
 """Deposits told again between two looks: they take a tenth of the time, some 0.2 ms each."""
 _CANCEL_AGAIN_S: Final = 0.1
 
-T = TypeVar("T")
-
 _READY: Final = Gauge("metering_store_ready", "1 while control has recovered the store it sees")
 _RECOVERIES: Final = Counter("metering_store_recoveries", "Times the store was rebuilt")
 _RESTORES: Final = Counter("metering_book_restores", "Times the book was found to be an older one")
@@ -53,18 +48,6 @@ _UNBILLED: Final = Gauge(
 )
 
 _log = log.get("money")
-
-
-@dataclass(frozen=True, slots=True)
-class BookCaller:
-    """Runs work on the book in its one thread."""
-
-    book: Book
-    thread: BookThread
-
-    async def call(self, work: Callable[[Book], T]) -> T:
-        """Return what `work` returns, or raise what it raises."""
-        return await self.thread(lambda: work(self.book))
 
 
 class Money:
@@ -78,7 +61,7 @@ class Money:
         self,
         settings: Settings,
         redis_url: str,
-        caller: BookCaller,
+        book: AsyncBook,
         *,
         clock: Clock,
         changed: Callable[[], None],
@@ -91,7 +74,7 @@ class Money:
         Args:
             settings: The whole tree.
             redis_url: Of the store.
-            caller: The book and its thread.
+            book: The book.
             clock: For times of rows.
             changed: Called when HTTP processes must know of another store.
             newest_tick: The newest second that any stream ever planned.
@@ -102,7 +85,7 @@ class Money:
         self.run_id = ""
         self._settings = settings
         self._redis_url = redis_url
-        self._caller = caller
+        self._book = book
         self._clock = clock
         self._changed = changed
         self._newest_tick = newest_tick
@@ -162,7 +145,7 @@ class Money:
             await self._escrow.tell_purses(store, [account])
             return
         async with self._applying:
-            total = await self._caller.thread(partial(self._caller.book.total_deposits, account))
+            total = await self._book.run(lambda book: book.deposits.total(account))
             await store.set_deposits(account, Units(total // self._settings.asset.quantum))
 
     def stop(self) -> None:
@@ -191,11 +174,10 @@ class Money:
 
     async def report(self) -> dict[str, Any]:
         """Return the comparison of store, book and ledger as JSON."""
-        caller, store = self._caller, self._store if self._is_ready else None
+        store = self._store if self._is_ready else None
         found = await reconcile(
-            caller.book,
+            self._book,
             store,
-            caller.thread,
             has_journal=self._settlement.is_local,
             reads=self._escrow.reads if self._escrow else None,
             operator=self._escrow.operator if self._escrow else NOBODY,
@@ -208,8 +190,7 @@ class Money:
             store = await self._connect()
             self.recovery = await recover(
                 store,
-                self._caller.book,
-                self._caller.thread,
+                self._book,
                 self._clock.now_ms(),
                 self._policy(),
                 newest_tick=await self._newest_tick(),
@@ -330,7 +311,7 @@ class Money:
     async def _look_back(self) -> None:
         """Remember every depositor once: the control before us may have died between its rows."""
         if not self._has_looked_back:
-            found = await self._caller.thread(self._caller.book.depositors)
+            found = await self._book.run(lambda book: book.deposits.accounts())
             self._apply_later |= dict.fromkeys(found)
             self._has_looked_back = True
 
@@ -346,8 +327,7 @@ class Money:
     def _cutter(self, store: Store) -> Cutter:
         return Cutter(
             store,
-            self._caller.book,
-            self._caller.thread,
+            self._book,
             self._clock.now_ms,
             self._settings.metering.cut_period_s,
         )

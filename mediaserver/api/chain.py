@@ -56,7 +56,7 @@ async def _register_stream(request: web.Request) -> web.Response:
     shared = context.of(request)
     slug = request.match_info["slug"]
     door = _door(shared)
-    record = await shared.book.call(lambda book: book.stream(slug))
+    record = await shared.book.run(lambda book: book.streams.get(slug))
     return web.json_response({"slug": slug, **await door.register_stream(record)})
 
 
@@ -70,7 +70,7 @@ async def _withdraw(request: web.Request) -> web.Response:
     slug = (await request_records.read(request, Withdrawal)).stream
     record = None
     if slug is not None:
-        record = await shared.book.call(lambda book: book.stream(slug))
+        record = await shared.book.run(lambda book: book.streams.get(slug))
     return _made(await door.withdraw(record), is_new=True)
 
 
@@ -78,7 +78,7 @@ async def _escrow(request: web.Request) -> web.Response:
     shared = context.of(request)
     name = request.match_info["viewer"]
     door = _door(shared)
-    record = await shared.book.call(lambda book: book.viewer(name))
+    record = await shared.book.run(lambda book: book.viewers.get(name))
     return web.json_response(await door.escrow(record))
 
 
@@ -87,7 +87,7 @@ async def _ask_back(request: web.Request) -> web.Response:
     name = request.match_info["viewer"]
     door = _door(shared)
     planck = (await request_records.read(request, Request)).planck
-    record = await shared.book.call(lambda book: book.viewer(name))
+    record = await shared.book.run(lambda book: book.viewers.get(name))
     return web.json_response(await door.ask_back(record, planck))
 
 
@@ -95,7 +95,7 @@ async def _take_back(request: web.Request) -> web.Response:
     shared = context.of(request)
     name = request.match_info["viewer"]
     door = _door(shared)
-    record = await shared.book.call(lambda book: book.viewer(name))
+    record = await shared.book.run(lambda book: book.viewers.get(name))
     return web.json_response(await door.take_back(record))
 
 

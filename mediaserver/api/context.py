@@ -6,27 +6,18 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Protocol
 from uuid import UUID
 
 from aiohttp import web
 
 from mediaserver.clock import Clock
 from mediaserver.settings.records import Settings
-from metering.book.book import Book
+from metering.book.async_book import AsyncBook
 from metering.book.records import Standing, StreamRecord, ViewerRecord
 from metering.signing import KeyPair
 from metering.store.client import Store
 from metering.units import AccountId, Planck
-
-T = TypeVar("T")
-
-
-class BookCalls(Protocol):
-    """Runs work on the book in its one thread."""
-
-    async def call(self, work: Callable[[Book], T]) -> T:
-        """Return what `work` returns, or raise what it raises."""
 
 
 class EscrowDoor(Protocol):
@@ -111,7 +102,7 @@ class Context:
 
     settings: Settings
     clock: Clock
-    book: BookCalls
+    book: AsyncBook
     store: Callable[[], AbstractAsyncContextManager[Store]]
     apply_deposits: Callable[[Store, AccountId], Awaitable[None]]
     apply_later: Callable[[AccountId], None]

@@ -33,7 +33,9 @@ def routes() -> list[web.RouteDef]:
 
 async def _ledger(request: web.Request) -> web.Response:
     shared = context.of(request)
-    holders, streams = await shared.book.call(lambda book: (book.ledger(), book.streams()))
+    holders, streams = await shared.book.run(
+        lambda book: (book.ledger.balances(), book.streams.all())
+    )
     slugs = {one.id: one.slug for one in streams}
     lines = [_line(holder, planck, slugs) for holder, planck in holders.items()]
     lines.sort(key=lambda line: (line["role"], line["stream"] or "", line["account"] or ""))
@@ -44,7 +46,7 @@ async def _batches(request: web.Request) -> web.Response:
     shared = context.of(request)
     limit = _number(request, "limit", 100, BATCHES_MAX)
     before = _number(request, "before", 0, (1 << 53) - 1) or None
-    found = await shared.book.call(lambda book: book.batches(limit, before))
+    found = await shared.book.run(lambda book: book.settlements.newest(limit, before))
     return web.json_response({"batches": [_batch(one) for one in found]})
 
 
@@ -70,7 +72,9 @@ async def _operator(request: web.Request) -> web.Response:
 async def _receipts(request: web.Request) -> web.Response:
     shared = context.of(request)
     viewer, slug = request.match_info["viewer"], request.match_info["slug"]
-    record, stream = await shared.book.call(lambda book: (book.viewer(viewer), book.stream(slug)))
+    record, stream = await shared.book.run(
+        lambda book: (book.viewers.get(viewer), book.streams.get(slug))
+    )
     return await receipt_answer(shared, record.account, stream)
 
 
@@ -78,11 +82,11 @@ async def receipt_answer(shared: Context, account: AccountId, stream: StreamReco
     """Return the receipt file of a viewer and stream, made up to the last booked cut."""
     now_ms = shared.clock.now_ms()
     for _ in range(_RECEIPT_ROUNDS_MAX):
-        if not await shared.book.call(
-            lambda book: book.make_receipts(shared.operator, now_ms, account)
+        if not await shared.book.run(
+            lambda book: book.receipts.make(shared.operator, now_ms, account)
         ):
             break
-    chain = await shared.book.call(lambda book: book.receipts(account, stream.id))
+    chain = await shared.book.run(lambda book: book.receipts.of(account, stream.id))
     if not chain:
         raise ApiError(
             404,

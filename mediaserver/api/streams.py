@@ -67,7 +67,7 @@ def routes() -> list[web.RouteDef]:
 
 async def _list(request: web.Request) -> web.Response:
     shared = context.of(request)
-    records = await shared.book.call(lambda book: book.streams())
+    records = await shared.book.run(lambda book: book.streams.all())
     return web.json_response({"streams": [_shown(shared, one) for one in records]})
 
 
@@ -83,7 +83,7 @@ async def _create(request: web.Request) -> web.Response:
     fee_ppm = price.platform_fee_ppm if wanted.platform_fee_ppm is None else wanted.platform_fee_ppm
     now_ms = shared.clock.now_ms()
     title = wanted.title or wanted.slug
-    there = await shared.book.call(lambda book: book.streams())
+    there = await shared.book.run(lambda book: book.streams.all())
     size = sum(policy_bytes(one.title, len(one.prices)) for one in there) + policy_bytes(title, 1)
     if len(there) >= STREAMS_MAX or size > POLICY_BYTES_MAX:
         raise ApiError(
@@ -91,8 +91,8 @@ async def _create(request: web.Request) -> web.Response:
             "Too many streams",
             f"there are {len(there)} streams: no more, with such titles, fit",
         )
-    record, key = await shared.book.call(
-        lambda book: book.create_stream(wanted.slug, title, planck, now_ms, fee_ppm, creator)
+    record, key = await shared.book.run(
+        lambda book: book.streams.create(wanted.slug, title, planck, now_ms, fee_ppm, creator)
     )
     shared.changed()
     return web.json_response(
@@ -103,7 +103,7 @@ async def _create(request: web.Request) -> web.Response:
 async def _show(request: web.Request) -> web.Response:
     shared = context.of(request)
     slug = request.match_info["slug"]
-    record = await shared.book.call(lambda book: book.stream(slug))
+    record = await shared.book.run(lambda book: book.streams.get(slug))
     return web.json_response(_shown(shared, record))
 
 
@@ -111,8 +111,8 @@ async def _change(request: web.Request) -> web.Response:
     shared = context.of(request)
     slug = request.match_info["slug"]
     wanted = await request_records.read(request, StreamChange)
-    record = await shared.book.call(
-        lambda book: book.enable_stream(slug, is_enabled=wanted.is_enabled)
+    record = await shared.book.run(
+        lambda book: book.streams.enable(slug, is_enabled=wanted.is_enabled)
     )
     shared.changed()
     return web.json_response(_shown(shared, record))
@@ -124,7 +124,7 @@ async def _price(request: web.Request) -> web.Response:
     slug = request.match_info["slug"]
     wanted = await request_records.read(request, NewPrice)
     _check_price(shared, wanted.planck_per_s)
-    record = await shared.book.call(lambda book: book.stream(slug))
+    record = await shared.book.run(lambda book: book.streams.get(slug))
     earliest = await shared.newest_tick(record.id) + shared.settings.price.change_notice_s
     from_tick = earliest if wanted.from_tick is None else wanted.from_tick
     if from_tick < earliest:
@@ -133,8 +133,8 @@ async def _price(request: web.Request) -> web.Response:
             f"({shared.settings.price.change_notice_s} s) past the newest second planned; "
             f"use {earliest} or later, or leave it out"
         )
-    version = await shared.book.call(
-        lambda book: book.add_price(slug, wanted.planck_per_s, from_tick)
+    version = await shared.book.run(
+        lambda book: book.streams.add_price(slug, wanted.planck_per_s, from_tick)
     )
     shared.changed()
     return web.json_response(price_json(version), status=HTTPStatus.CREATED)
@@ -144,7 +144,7 @@ async def _rotate(request: web.Request) -> web.Response:
     shared = context.of(request)
     slug = request.match_info["slug"]
     now_ms = shared.clock.now_ms()
-    key = await shared.book.call(lambda book: book.rotate_key(slug, now_ms))
+    key = await shared.book.run(lambda book: book.streams.rotate_key(slug, now_ms))
     return web.json_response({"slug": slug, "stream_key": key})
 
 

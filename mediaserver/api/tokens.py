@@ -50,8 +50,8 @@ async def _mint(request: web.Request) -> web.Response:
     if not TTL_MIN_S <= ttl_s <= TTL_MAX_S:
         fault = f"ttl_s: {ttl_s} is not in {TTL_MIN_S} to {TTL_MAX_S}"
         raise ApiError(422, "Invalid body", fault, faults=[fault])
-    viewer, stream = await shared.book.call(
-        lambda book: (book.viewer(wanted.viewer), book.stream(wanted.stream))
+    viewer, stream = await shared.book.run(
+        lambda book: (book.viewers.get(wanted.viewer), book.streams.get(wanted.stream))
     )
     made, token = await open_session(shared, viewer.account, stream, ttl_s)
     return web.json_response(
@@ -86,7 +86,7 @@ async def open_session(
     )
     price = shared.settings.price
     async with shared.store() as store:
-        await shared.book.call(lambda book: _add(book, made))
+        await shared.book.run(lambda book: _add(book, made))
         await shared.apply_deposits(store, account)
         await store.set_limits(
             account,
@@ -106,13 +106,13 @@ async def open_session(
             shared.settings.auth.max_sessions,
         )
     if ended is not None:
-        await shared.book.call(lambda book: book.end_session(ended, "replaced", now_ms))
+        await shared.book.run(lambda book: book.sessions.end(ended, "replaced", now_ms))
     grant = Grant(account, stream.id, made.session, made.expires_ms // 1000)
     return made, playback_token.mint(grant, shared.token_keys)
 
 
 def _add(book: Book, made: ViewerSession) -> None:
-    book.add_session(
+    book.sessions.add(
         made.session, made.account, made.stream, made.join, made.created_ms, made.expires_ms
     )
 

@@ -70,7 +70,7 @@ async def _session(request: web.Request) -> web.Response:
         # One player has one session: else its old one would push out another player's.
         async with shared.store() as store:
             await store.end_session(grant.account, grant.session, "renewed")
-        await shared.book.call(lambda book: book.end_session(grant.session, "renewed", now_ms))
+        await shared.book.run(lambda book: book.sessions.end(grant.session, "renewed", now_ms))
     made, token = await open_session(
         shared, grant.account, stream, shared.settings.auth.token_ttl_s
     )
@@ -94,8 +94,8 @@ async def _top_up(request: web.Request) -> web.Response:
         )
     key = f"demo-{secrets.token_hex(16)}"
     await deposit(shared, grant.account, planck, key, "demo top-up")
-    viewer, spent = await shared.book.call(
-        lambda book: (book.viewer(grant.account), book.spent(grant.account))
+    viewer, spent = await shared.book.run(
+        lambda book: (book.viewers.get(grant.account), book.cuts.spent(grant.account))
     )
     return web.json_response({"balance": str(viewer.deposited - viewer.withdrawn - spent)})
 
@@ -111,7 +111,7 @@ async def _granted(request: web.Request, shared: Context) -> tuple[Grant, Stream
     grant = playback_token.verify(request.match_info["token"], shared.token_keys, now_ms // 1000)
     slug = request.match_info["slug"]
     try:
-        stream = await shared.book.call(lambda book: book.stream(slug))
+        stream = await shared.book.run(lambda book: book.streams.get(slug))
     except UnknownNameError as error:
         raise ApiError(404, "Not found", "no such stream") from error
     if stream.id != grant.stream:
@@ -128,7 +128,7 @@ async def _granted(request: web.Request, shared: Context) -> tuple[Grant, Stream
 
 async def _is_live(shared: Context, grant: Grant) -> bool:
     try:
-        known = await shared.book.call(lambda book: book.session(grant.session))
+        known = await shared.book.run(lambda book: book.sessions.get(grant.session))
     except (UnknownNameError, InvalidValueError):
         return False
     return known.ended_ms is None

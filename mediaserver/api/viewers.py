@@ -54,10 +54,10 @@ async def _list(request: web.Request) -> web.Response:
     after = request.query.get("after", "")
 
     def page(book: Book) -> list[tuple[ViewerRecord, Planck]]:
-        names = [one for one in book.viewers() if one.name > after]
-        return [(one, book.spent(one.account)) for one in names[: PAGE_VIEWERS + 1]]
+        names = [one for one in book.viewers.all() if one.name > after]
+        return [(one, book.cuts.spent(one.account)) for one in names[: PAGE_VIEWERS + 1]]
 
-    found = await shared.book.call(page)
+    found = await shared.book.run(page)
     shown = [_shown(one, spent) for one, spent in found[:PAGE_VIEWERS]]
     return web.json_response(
         {
@@ -72,8 +72,8 @@ async def _create(request: web.Request) -> web.Response:
     wanted = await request_records.read(request, NewViewer)
     account = None if wanted.account is None else streams.account(wanted.account, "account")
     now_ms = shared.clock.now_ms()
-    record, key = await shared.book.call(
-        lambda book: book.create_viewer(wanted.name, account, now_ms)
+    record, key = await shared.book.run(
+        lambda book: book.viewers.create(wanted.name, account, now_ms)
     )
     return web.json_response(
         {**_shown(record, Planck(0)), "viewer_key": key}, status=HTTPStatus.CREATED
@@ -84,8 +84,8 @@ async def _show(request: web.Request) -> web.Response:
     shared = context.of(request)
     name = request.match_info["viewer"]
 
-    record, spent = await shared.book.call(
-        lambda book: (book.viewer(name), book.spent(book.viewer(name).account))
+    record, spent = await shared.book.run(
+        lambda book: (book.viewers.get(name), book.cuts.spent(book.viewers.get(name).account))
     )
     return web.json_response(_shown(record, spent))
 
@@ -102,7 +102,7 @@ async def _credit(request: web.Request) -> web.Response:
             "a repeated request is booked once",
         )
     wanted = await request_records.read(request, Credit)
-    record = await shared.book.call(lambda book: book.viewer(name))
+    record = await shared.book.run(lambda book: book.viewers.get(name))
     booked, applied = await deposit(shared, record.account, wanted.planck, key, wanted.memo)
     return web.json_response(
         {
@@ -130,7 +130,9 @@ async def deposit(
     if shared.escrow is not None:
         return await _deposit_on_chain(shared, shared.escrow, account, planck, key)
     now_ms = shared.clock.now_ms()
-    booked = await shared.book.call(lambda book: book.deposit(account, planck, key, memo, now_ms))
+    booked = await shared.book.run(
+        lambda book: book.deposits.add(account, planck, key, memo, now_ms)
+    )
     try:
         async with shared.store() as store:
             await shared.apply_deposits(store, account)
@@ -151,16 +153,16 @@ async def _deposit_on_chain(
             f"{account_text(shared.operator.account)}, and it is booked here by itself",
             operator=account_text(shared.operator.account),
         )
-    before = await shared.book.call(lambda book: book.total_deposits(account))
+    before = await shared.book.run(lambda book: book.deposits.total(account))
     is_new = await escrow.deposit(account, planck, key)
-    total = await shared.book.call(lambda book: book.total_deposits(account))
+    total = await shared.book.run(lambda book: book.deposits.total(account))
     deadline_ms = shared.clock.now_ms() + BOOKED_MS
     while is_new and total == before and (left_ms := deadline_ms - shared.clock.now_ms()) > 0:
         moves = escrow.moves
-        total = await shared.book.call(lambda book: book.total_deposits(account))
+        total = await shared.book.run(lambda book: book.deposits.total(account))
         if total == before:
             await escrow.wait_moved(moves, left_ms / 1000)
-        total = await shared.book.call(lambda book: book.total_deposits(account))
+        total = await shared.book.run(lambda book: book.deposits.total(account))
     return Deposit(is_new=is_new, total_planck=total), total > before or not is_new
 
 

@@ -24,7 +24,7 @@ from mediaserver import log, metrics
 from mediaserver.accounting.escrow_service import open_escrow
 from mediaserver.accounting.onchain_service import OnChain, open_on_chain
 from mediaserver.accounting.settlement_service import Settlement
-from mediaserver.accounting.store_supervisor import BookCaller, Money, end_tasks
+from mediaserver.accounting.store_supervisor import Money, end_tasks
 from mediaserver.api.admin import application
 from mediaserver.api.context import Context
 from mediaserver.clock import SystemClock
@@ -36,9 +36,8 @@ from mediaserver.processes import bootstrap, placement, secret_files
 from mediaserver.processes.bootstrap import EXIT_OK, Start, StartRefusedError
 from mediaserver.processes.placement import StreamKey, WhipForward, Worker, Workers
 from metering import key_file
-from metering.book.book import Book
+from metering.book.async_book import AsyncBook
 from metering.book.records import StreamRecord
-from metering.book.thread import BookThread
 from metering.errors import BookError, InvalidValueError
 from metering.log_throttle import Trouble
 from metering.units import PriceVersion, StreamPolicy
@@ -76,30 +75,28 @@ class Control:
         Raises:
             StartRefusedError: The book, a key file or Redis cannot be used.
         """
-        thread = BookThread()
+        path = self._start.data_dir / "book.sqlite3"
         try:
-            book, operator = await thread(self._open)
+            book = await AsyncBook.open(f"sqlite:///{path}", self._settings.asset)
+            operator = key_file.read_or_make(self._paths.operator_key)
         except (BookError, InvalidValueError) as error:
-            thread.close()
             raise StartRefusedError(str(error)) from error
-        caller = BookCaller(book, thread)
         redis_url = self._settings.metering.redis_url or (
             f"unix://{self._start.run_dir / 'redis.sock'}"
         )
-        settlement = Settlement(self._settings, caller, operator, self._clock, self._start.run_dir)
+        settlement = Settlement(self._settings, book, operator, self._clock, self._start.run_dir)
         escrow = open_escrow(
             self._settings,
             book,
-            thread,
             settlement.remote,
             operator=operator,
             now_ms=self._clock.now_ms,
         )
-        on_chain = open_on_chain(self._settings, book, thread, settlement, operator)
+        on_chain = open_on_chain(self._settings, book, settlement, operator)
         money = Money(
             self._settings,
             redis_url,
-            caller,
+            book,
             settlement=settlement,
             clock=self._clock,
             changed=self._push.set,
@@ -109,7 +106,7 @@ class Control:
         shared = Context(
             settings=self._settings,
             clock=self._clock,
-            book=caller,
+            book=book,
             store=money.lend,
             apply_deposits=money.apply_deposits,
             apply_later=money.apply_later,
@@ -127,16 +124,10 @@ class Control:
         try:
             await self._serve(shared, money, on_chain, stop)
         finally:
-            await thread(book.close)
-            thread.close()
+            await book.close()
         if money.refused.is_set():
             raise StartRefusedError(f"Redis: {money.refusal}")
         return EXIT_OK
-
-    def _open(self) -> tuple[Book, Any]:
-        path = self._start.data_dir / "book.sqlite3"
-        book = Book.open(f"sqlite:///{path}", self._settings.asset)
-        return book, key_file.read_or_make(self._paths.operator_key)
 
     def _changed(self, on_chain: OnChain | None) -> Callable[[], None]:
         """Return what is called after a change of streams."""
@@ -226,7 +217,7 @@ class Control:
         while True:
             self._push.clear()
             try:
-                streams = await shared.book.call(lambda book: book.streams())
+                streams = await shared.book.run(lambda book: book.streams.all())
             except BookError as error:
                 # Untold for policy_lost_s, HTTP processes refuse priced media by themselves.
                 if count := trouble.met(str(error)):
@@ -287,8 +278,8 @@ class Control:
 
 
 async def _check_key(shared: Context, slug: str, key: str) -> StreamKey:
-    record = await shared.book.call(lambda book: book.stream(slug))
-    if await shared.book.call(lambda book: book.stream_by_key(slug, key)) is None:
+    record = await shared.book.run(lambda book: book.streams.get(slug))
+    if await shared.book.run(lambda book: book.streams.by_key(slug, key)) is None:
         raise ApiError(
             401,
             "Not authorised",

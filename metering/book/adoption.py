@@ -25,7 +25,7 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from metering.book import escrow_schema, schema
 from metering.book.outbox import passed_seq, require_token, set_passed_seq
 from metering.book.postings import post
-from metering.book.rows import Rows, is_key, key_binds, key_of, key_values
+from metering.book.rows import Repository, is_key, key_binds, key_of, key_values
 from metering.errors import InvalidValueError
 from metering.model.batch_state import BatchState
 from metering.model.ledger import Settled, cost, settlement_postings
@@ -61,10 +61,10 @@ class _Change:
     is_new: bool
 
 
-class AdoptionRows(Rows):
-    """The part of the book about a chain that is ahead of it."""
+class AdoptionRepository(Repository):
+    """Reads and writes a chain that is ahead of it."""
 
-    def lost_on_chain(self) -> int:
+    def lost_ticks(self) -> int:
         """Return how many ticks the chain settled for a book that was lost."""
         entries = schema.entries.c
         query = select(entries.ahead).where(entries.ahead > 0)
@@ -76,14 +76,14 @@ class AdoptionRows(Rows):
         with self._reading() as connection:
             return passed_seq(connection)
 
-    def adopted_accounts(self) -> list[AccountId]:
+    def accounts(self) -> list[AccountId]:
         """Return who paid on the chain for ticks of a book that was lost."""
         entries = schema.entries.c
         query = select(entries.account).where(entries.ahead > 0).distinct()
         with self._reading() as connection:
             return list(connection.execute(query).scalars())
 
-    def adoptable(self) -> list[EntryKey]:
+    def candidates(self) -> list[EntryKey]:
         """Return every entry that the chain may know: of this book, and of joins it has none of."""
         joins, prices = escrow_schema.joins.c, schema.prices.c
         query = select(

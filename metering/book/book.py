@@ -1,7 +1,8 @@
 """The book of record: who, what it costs, what was watched, what is settled. Synchronous SQL.
 
-One writer (control); readers may be many. Every method is one transaction, durable when it returns.
-Each part is a file of its own, by subject.
+One writer (control); readers may be many. `Book` is a composition of repositories over one engine,
+each with its own subject and file. Every method of a repository is one transaction, durable when it
+returns. Asynchronous code goes through `metering.book.async_book.AsyncBook`.
 """
 
 from __future__ import annotations
@@ -9,37 +10,54 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Self
 
-from metering.book.adoption import AdoptionRows
-from metering.book.cuts import CutRows
+from sqlalchemy import Engine
+
+from metering.book.adoption import AdoptionRepository
+from metering.book.cuts import CutRepository
+from metering.book.deposits import DepositRepository
 from metering.book.engine import open_engine
-from metering.book.escrow import EscrowRows
-from metering.book.held_calls import HeldCallRows
-from metering.book.joins import JoinRows
-from metering.book.journal_rows import JournalRows
-from metering.book.postings import PostingRows
-from metering.book.receipts import ReceiptRows
-from metering.book.settlements import SettlementRows
-from metering.book.streams import StreamRows
-from metering.book.unbilled import UnbilledRows
-from metering.book.viewers import ViewerRows
+from metering.book.escrow import EscrowRepository
+from metering.book.held_calls import HeldCallRepository
+from metering.book.joins import JoinRepository
+from metering.book.journal_rows import JournalRepository
+from metering.book.outbox import OutboxRepository
+from metering.book.postings import LedgerRepository
+from metering.book.receipts import ReceiptRepository
+from metering.book.recoveries import RecoveryRepository
+from metering.book.sessions import SessionRepository
+from metering.book.settlements import SettlementRepository
+from metering.book.streams import StreamRepository
+from metering.book.unbilled import UnbilledRepository
+from metering.book.viewers import ViewerRepository
 from metering.units import Asset
 
 
-class Book(
-    StreamRows,
-    ViewerRows,
-    EscrowRows,
-    JoinRows,
-    HeldCallRows,
-    CutRows,
-    UnbilledRows,
-    SettlementRows,
-    AdoptionRows,
-    ReceiptRows,
-    PostingRows,
-    JournalRows,
-):
-    """All parts of the book, over one engine."""
+class Book:
+    """All repositories, over one engine.
+
+    Attributes:
+        asset: What everything is paid in.
+    """
+
+    def __init__(self, engine: Engine, asset: Asset) -> None:
+        self.asset = asset
+        self._engine = engine
+        self.streams = StreamRepository(engine, asset)
+        self.viewers = ViewerRepository(engine, asset)
+        self.deposits = DepositRepository(engine, asset)
+        self.sessions = SessionRepository(engine, asset)
+        self.escrow = EscrowRepository(engine, asset)
+        self.joins = JoinRepository(engine, asset)
+        self.calls = HeldCallRepository(engine, asset)
+        self.cuts = CutRepository(engine, asset)
+        self.unbilled = UnbilledRepository(engine, asset)
+        self.recoveries = RecoveryRepository(engine, asset)
+        self.outbox = OutboxRepository(engine, asset)
+        self.settlements = SettlementRepository(engine, asset)
+        self.adoption = AdoptionRepository(engine, asset)
+        self.receipts = ReceiptRepository(engine, asset)
+        self.ledger = LedgerRepository(engine, asset)
+        self.journal = JournalRepository(engine, asset)
 
     @classmethod
     def open(cls, url: str, asset: Asset) -> Book:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, fields
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
@@ -21,9 +20,10 @@ from sqlalchemy import (
 
 from metering.book import schema
 from metering.book.engine import upsert
-from metering.book.records import BookedTicks, Counters, EntryRecord, Recovered
+from metering.book.meta import meta, put_meta
+from metering.book.records import BookedTicks, EntryRecord
 from metering.book.rows import (
-    Rows,
+    Repository,
     accounts_of,
     chunks,
     is_key,
@@ -37,11 +37,9 @@ from metering.errors import LedgerImbalanceError
 from metering.model import tick_runs, ticks
 from metering.units import HOUR_TICKS, AccountId, Cut, EntryKey, Planck, Run, shard_of
 
-_EPOCH: Final = "epoch:"
 
-
-class CutRows(Rows):
-    """The part of the book about cuts and ticks."""
+class CutRepository(Repository):
+    """Reads and writes cuts and ticks."""
 
     def booked_number(self, shard: int) -> int:
         """Return the number of the newest cut of a shard, 0 before the first."""
@@ -57,7 +55,7 @@ class CutRows(Rows):
         with self._reading() as connection:
             return _booked_numbers(connection)
 
-    def book_cuts(self, cuts: Sequence[Cut], now_ms: int) -> int:
+    def book(self, cuts: Sequence[Cut], now_ms: int) -> int:
         """Write one round of cuts in one transaction; return how many ticks were new.
 
         A cut that is booked already is passed over: its answer was the same.
@@ -82,10 +80,10 @@ class CutRows(Rows):
                 booked[cut.shard] = cut.number
                 _check(cut, known, prices)
                 new_ticks += _write(connection, cut, known, now_ms)
-            _set_meta(connection, "last_cut_ms", str(now_ms))
+            put_meta(connection, "last_cut_ms", str(now_ms))
         return new_ticks
 
-    def cuts_to_forget(self) -> dict[int, int]:
+    def to_forget(self) -> dict[int, int]:
         """Return, for each shard that has any, up to which number its cuts are final."""
         cuts = schema.cuts.c
         with self._reading() as connection:
@@ -199,66 +197,11 @@ class CutRows(Rows):
             ).all()
         return Planck(sum((row.booked + row.ahead) * row.planck_per_tick for row in rows))
 
-    def recovered(self) -> Recovered | None:
-        """Return which Redis was last recovered, None before the first."""
-        with self._reading() as connection:
-            epoch, run_id, at_ms = (
-                _meta(connection, f"recovered_{name}") for name in ("epoch", "run_id", "at_ms")
-            )
-        if epoch is None or run_id is None or at_ms is None:
-            return None
-        return Recovered(epoch, run_id, int(at_ms))
-
-    def epochs(self) -> set[str]:
-        """Return every epoch that this book ever began to give a Redis."""
-        with self._reading() as connection:
-            return {
-                name.removeprefix(_EPOCH)
-                for name in connection.execute(
-                    select(schema.meta.c.name).where(schema.meta.c.name.startswith(_EPOCH))
-                ).scalars()
-            }
-
-    def add_epoch(self, epoch: str, now_ms: int) -> None:
-        """Note that a Redis is going to be rebuilt under this name."""
-        with self._writing() as connection:
-            _set_meta(connection, _EPOCH + epoch, str(now_ms))
-
-    def set_recovered(self, recovered: Recovered) -> None:
-        """Note which Redis is ours from now on."""
-        with self._writing() as connection:
-            _set_meta(connection, "recovered_epoch", recovered.epoch)
-            _set_meta(connection, "recovered_run_id", recovered.run_id)
-            _set_meta(connection, "recovered_at_ms", str(recovered.at_ms))
-
-    def last_cut_ms(self) -> int | None:
+    def last_ms(self) -> int | None:
         """Return when the last round of cuts was booked, None before the first."""
         with self._reading() as connection:
-            text = _meta(connection, "last_cut_ms")
+            text = meta(connection, "last_cut_ms")
         return None if text is None else int(text)
-
-    def put_counters(self, counted: Counters) -> None:
-        """Keep what the store counts now; below what it said before, it began anew."""
-        table = schema.counters
-        with self._writing() as connection:
-            before = {row.name: row for row in connection.execute(select(table))}
-            rows = []
-            for name, newest in asdict(counted).items():
-                old = before.get(name)
-                base = 0 if old is None else old.base
-                if old is not None and newest < old.newest:
-                    base += old.newest
-                rows.append({"name": name, "base": base, "newest": newest})
-            upsert(connection, table, rows, ("base", "newest"))
-
-    def counters(self) -> Counters:
-        """Return what all stores counted together."""
-        with self._reading() as connection:
-            sums = {
-                row.name: row.base + row.newest
-                for row in connection.execute(select(schema.counters))
-            }
-        return Counters(*(sums.get(field.name, 0) for field in fields(Counters)))
 
 
 def _check(cut: Cut, known: dict[EntryKey, int], prices: dict[tuple[UUID, int], Planck]) -> None:
@@ -391,14 +334,3 @@ def _entry(row: Row[Any]) -> EntryRecord:
     return EntryRecord(
         key_of(row), row.booked, row.settled, row.refused, row.planck_per_tick, row.ahead
     )
-
-
-def _meta(connection: Connection, name: str) -> str | None:
-    value: str | None = connection.execute(
-        select(schema.meta.c.value).where(schema.meta.c.name == name)
-    ).scalar_one_or_none()
-    return value
-
-
-def _set_meta(connection: Connection, name: str, value: str) -> None:
-    upsert(connection, schema.meta, [{"name": name, "value": value}], ("value",))

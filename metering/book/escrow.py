@@ -19,7 +19,7 @@ from metering.book.engine import upsert
 from metering.book.joins import take_joins
 from metering.book.postings import post
 from metering.book.records import Cursor, Funds, Taken
-from metering.book.rows import Rows, chunks
+from metering.book.rows import Repository, chunks
 from metering.errors import OtherChainError
 from metering.model.escrow_events import (
     EscrowEvent,
@@ -37,15 +37,15 @@ _CURSOR_ID: Final = 1
 _NONE: Final = Planck(0)
 
 
-class EscrowRows(Rows):
-    """The part of the book about what came from the chain."""
+class EscrowRepository(Repository):
+    """Reads and writes what came from the chain."""
 
-    def chain_cursor(self) -> Cursor | None:
+    def cursor(self) -> Cursor | None:
         """Return the newest finalized block whose events are in the book; None before the first."""
         with self._reading() as connection:
             return _cursor(connection)
 
-    def begin_chain(self, cursor: Cursor) -> None:
+    def begin(self, cursor: Cursor) -> None:
         """Say after which block to read on; only once, before the first block is taken.
 
         Raises:
@@ -137,7 +137,7 @@ class EscrowRows(Rows):
                 sums[row.account] += row.planck
         return {account: Planck(planck) for account, planck in sums.items()}
 
-    def escrow_history(self, account: AccountId | None = None) -> list[EscrowEvent]:
+    def history(self, account: AccountId | None = None) -> list[EscrowEvent]:
         """Return the escrow events that the book has, of one account or of all, in chain order."""
         events = tables.escrow_events
         with self._reading() as connection:

@@ -12,15 +12,15 @@ from sqlalchemy import Row, insert, select, update
 
 from metering.book import escrow_schema as tables
 from metering.book.records import HeldCall
-from metering.book.rows import Rows
+from metering.book.rows import Repository
 from metering.errors import IdempotencyConflictError
 from metering.units import AccountId
 
 
-class HeldCallRows(Rows):
-    """The part of the book about calls made for viewers."""
+class HeldCallRepository(Repository):
+    """Reads and writes calls made for viewers."""
 
-    def hold_call(self, call: HeldCall, now_ms: int) -> HeldCall:
+    def add(self, call: HeldCall, now_ms: int) -> HeldCall:
         """Write a call that is to be made; the same key with the same content changes nothing.
 
         Raises:
@@ -50,7 +50,7 @@ class HeldCallRows(Rows):
             )
         return call
 
-    def next_held_call(self, account: AccountId) -> HeldCall | None:
+    def next(self, account: AccountId) -> HeldCall | None:
         """Return the oldest call of an account that is not done."""
         calls = tables.held_calls
         with self._reading() as connection:
@@ -62,7 +62,7 @@ class HeldCallRows(Rows):
             ).one_or_none()
         return None if row is None else _call(row)
 
-    def number_held_call(self, key: str, nonce: int) -> None:
+    def set_nonce(self, key: str, nonce: int) -> None:
         """Write the nonce of a call before it is signed; once chosen it stays."""
         calls = tables.held_calls
         with self._writing() as connection:
@@ -70,7 +70,7 @@ class HeldCallRows(Rows):
                 update(calls).where(calls.c.key == key, calls.c.nonce.is_(None)).values(nonce=nonce)
             )
 
-    def close_held_call(self, key: str, trouble: str, now_ms: int) -> None:
+    def close(self, key: str, trouble: str, now_ms: int) -> None:
         """Write that the nonce of a call is used by finalized state; `trouble` when it failed."""
         calls = tables.held_calls
         with self._writing() as connection:

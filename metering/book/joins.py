@@ -17,23 +17,24 @@ from sqlalchemy import Connection, Row, or_, select
 from metering.book import escrow_schema as tables
 from metering.book import schema
 from metering.book.engine import upsert
-from metering.book.rows import Rows
+from metering.book.meta import meta, put_meta
+from metering.book.rows import Repository
 from metering.model.escrow_events import JoinEvent, JoinKey, concerns, joins_after
 from metering.model.join_caps import Join, JoinLimits
-from metering.units import AccountId, Planck, SessionId, shard_of
+from metering.units import AccountId, Planck, shard_of
 
 _LIMITS: Final = "join-limits"
 
 
-class JoinRows(Rows):
-    """The part of the book about joins."""
+class JoinRepository(Repository):
+    """Reads and writes joins."""
 
-    def joins(self, account: AccountId, stream: UUID) -> dict[int, Join]:
+    def of_viewer(self, account: AccountId, stream: UUID) -> dict[int, Join]:
         """Return the joins of a viewer on a stream, by number."""
         with self._reading() as connection:
             return _joins(connection, [(stream, account)]).get((stream, account), {})
 
-    def joins_of_shard(self, shard: int, since_s: int) -> list[Join]:
+    def of_shard(self, shard: int, since_s: int) -> list[Join]:
         """Return the joins of a shard that had not ended by a second of the chain's clock."""
         joins = tables.joins.c
         with self._reading() as connection:
@@ -46,22 +47,18 @@ class JoinRows(Rows):
             ).all()
         return [_join_of(row) for row in rows]
 
-    def join_limits(self) -> JoinLimits | None:
+    def limits(self) -> JoinLimits | None:
         """Return what the runtime last said that bounds every join; None before it did."""
-        meta = schema.meta.c
         with self._reading() as connection:
-            text = connection.execute(
-                select(meta.value).where(meta.name == _LIMITS)
-            ).scalar_one_or_none()
+            text = meta(connection, _LIMITS)
         return None if text is None else JoinLimits(**json.loads(text))
 
-    def put_join_limits(self, limits: JoinLimits) -> None:
+    def put_limits(self, limits: JoinLimits) -> None:
         """Keep what the runtime says, for a start at which the node is away."""
-        row = {"name": _LIMITS, "value": json.dumps(asdict(limits))}
         with self._writing() as connection:
-            upsert(connection, schema.meta, [row], ("value",))
+            put_meta(connection, _LIMITS, json.dumps(asdict(limits)))
 
-    def open_joins(self) -> list[Join]:
+    def unended(self) -> list[Join]:
         """Return every join that was not ended, expired or not, oldest first."""
         joins = tables.joins.c
         with self._reading() as connection:
@@ -70,7 +67,7 @@ class JoinRows(Rows):
             ).all()
         return [_join_of(row) for row in rows]
 
-    def ended_joins(self) -> list[Join]:
+    def ended(self) -> list[Join]:
         """Return every join that is over: the chain may have removed it."""
         joins = tables.joins.c
         with self._reading() as connection:
@@ -81,23 +78,6 @@ class JoinRows(Rows):
                 )
             ).all()
         return [_join_of(row) for row in rows]
-
-    def sessions_of_join(
-        self, account: AccountId, stream: UUID, join: int, now_ms: int
-    ) -> list[SessionId]:
-        """Return the live sessions under a join."""
-        sessions = schema.sessions.c
-        with self._reading() as connection:
-            found = connection.execute(
-                select(sessions.session).where(
-                    sessions.account == account,
-                    sessions.stream == stream,
-                    sessions.join == join,
-                    sessions.ended_ms.is_(None),
-                    sessions.expires_ms > now_ms,
-                )
-            ).scalars()
-            return [SessionId(int(session, 16)) for session in found]
 
 
 def take_joins(connection: Connection, events: Sequence[JoinEvent]) -> set[JoinKey]:

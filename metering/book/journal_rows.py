@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import func, insert, select
 
 from metering.book import schema
-from metering.book.rows import Rows
+from metering.book.rows import Repository
 
 FIRST_PREVIOUS = bytes(32)
 
@@ -44,10 +44,10 @@ def record_hash(record: JournalRecord) -> bytes:
     return hashlib.blake2b(content, digest_size=32).digest()
 
 
-class JournalRows(Rows):
+class JournalRepository(Repository):
     """The part of the book under the journal."""
 
-    def journal_append(self, seq: int, signed: bytes, at_ms: int, final_ms: int) -> int:
+    def append(self, seq: int, signed: bytes, at_ms: int, final_ms: int) -> int:
         """Append a record when `seq` is the next; return the newest sequence number afterwards.
 
         A `seq` that is there already, or leaves a gap, appends nothing: compare the answer.
@@ -76,7 +76,7 @@ class JournalRows(Rows):
             )
         return seq
 
-    def journal_record(self, seq: int) -> JournalRecord | None:
+    def get(self, seq: int) -> JournalRecord | None:
         """Return the record of a batch, None when there is none."""
         with self._reading() as connection:
             row = connection.execute(
@@ -84,7 +84,7 @@ class JournalRows(Rows):
             ).one_or_none()
         return None if row is None else JournalRecord(*row)
 
-    def journal_records(self, after: int, limit: int) -> list[JournalRecord]:
+    def page(self, after: int, limit: int) -> list[JournalRecord]:
         """Return up to `limit` records after a number, oldest first."""
         journal = schema.journal.c
         with self._reading() as connection:
@@ -98,7 +98,7 @@ class JournalRows(Rows):
                 )
             ]
 
-    def journal_last_final(self, now_ms: int) -> int:
+    def last_final(self, now_ms: int) -> int:
         """Return the highest sequence number up to which every record is final."""
         journal = schema.journal.c
         with self._reading() as connection:

@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, Select, func, insert, select, update
+from sqlalchemy import Connection, Row, func, insert, select, update
 
 from metering.book import schema
-from metering.book.engine import upsert
+from metering.book.meta import meta_int, put_meta
 from metering.book.records import Attempt, BatchRecord
-from metering.book.rows import Rows
+from metering.book.rows import Repository
 from metering.errors import InvalidValueError, SubmitterLostError, UnknownNameError
 from metering.model import batch
 from metering.model.batch import Batch
@@ -27,22 +27,24 @@ _FENCE: Final = "submitter_token"
 _PASSED: Final = "passed_seq"
 
 
-class OutboxRows(Rows):
-    """The part of the book about batches on their way."""
+class OutboxRepository(Repository):
+    """Reads and writes batches on their way."""
 
-    def open_batch(self) -> BatchRecord | None:
+    def oldest(self) -> BatchRecord | None:
         """Return the oldest batch that is not final."""
-        return next(iter(self.open_batches(1)), None)
+        return next(iter(self.open(1)), None)
 
-    def open_batches(self, limit: int) -> list[BatchRecord]:
+    def open(self, limit: int) -> list[BatchRecord]:
         """Return the oldest batches that are not final, oldest first."""
         batches = schema.batches.c
-        return self._batches(
+        query = (
             select(schema.batches)
             .where(batches.state != BatchState.FINALIZED.value)
             .order_by(batches.seq)
             .limit(limit)
         )
+        with self._reading() as connection:
+            return [record_of(row) for row in connection.execute(query)]
 
     def last_final_seq(self) -> int:
         """Return the number of the newest batch that is final, 0 before the first."""
@@ -61,7 +63,7 @@ class OutboxRows(Rows):
     def submitter_token(self) -> int:
         """Return the newest fencing token that the book has seen, 0 before the first."""
         with self._reading() as connection:
-            return _meta_int(connection, _FENCE)
+            return meta_int(connection, _FENCE)
 
     def fence(self, token: int) -> None:
         """Take over as the submitter: from now on no older token writes to the outbox.
@@ -103,7 +105,7 @@ class OutboxRows(Rows):
                 )
             ]
 
-    def set_batch_state(
+    def set_state(
         self,
         seq: int,
         state: BatchState,
@@ -213,14 +215,10 @@ class OutboxRows(Rows):
             connection.execute(schema.batches.delete().where(batches.seq.in_(gone)))
             return [batch_of(connection, made.seq) for made in new]
 
-    def _batches(self, query: Select[Any]) -> list[BatchRecord]:
-        with self._reading() as connection:
-            return [record_of(row) for row in connection.execute(query)]
-
 
 def passed_seq(connection: Connection) -> int:
     """Return the sequence number that the chain had passed when the book was found behind it."""
-    return _meta_int(connection, _PASSED)
+    return meta_int(connection, _PASSED)
 
 
 def last_seq(connection: Connection) -> int:
@@ -231,7 +229,7 @@ def last_seq(connection: Connection) -> int:
 
 def set_passed_seq(connection: Connection, seq: int) -> None:
     """Remember it: the next batch is numbered above."""
-    upsert(connection, schema.meta, [{"name": _PASSED, "value": str(seq)}], ("value",))
+    put_meta(connection, _PASSED, str(seq))
 
 
 def require_token(connection: Connection, token: int) -> None:
@@ -240,13 +238,13 @@ def require_token(connection: Connection, token: int) -> None:
     Raises:
         SubmitterLostError: If one has.
     """
-    newest = _meta_int(connection, _FENCE)
+    newest = meta_int(connection, _FENCE)
     if token < newest:
         raise SubmitterLostError(
             f"another settler holds this operator's key: its token is {newest}, ours is {token}"
         )
     if token > newest:
-        upsert(connection, schema.meta, [{"name": _FENCE, "value": str(token)}], ("value",))
+        put_meta(connection, _FENCE, str(token))
 
 
 def insert_batches(connection: Connection, sealed: Iterable[Batch], now_ms: int) -> None:
@@ -301,10 +299,3 @@ def _set_state(connection: Connection, seq: int, state: BatchState) -> None:
         .where(batches.seq == seq, batches.state != BatchState.FINALIZED.value)
         .values(state=state.value)
     )
-
-
-def _meta_int(connection: Connection, name: str) -> int:
-    value: str | None = connection.execute(
-        select(schema.meta.c.value).where(schema.meta.c.name == name)
-    ).scalar_one_or_none()
-    return int(value or 0)

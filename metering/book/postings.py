@@ -7,15 +7,15 @@ from uuid import UUID
 from sqlalchemy import Connection, insert, select
 
 from metering.book import schema
-from metering.book.rows import Rows
+from metering.book.rows import Repository
 from metering.model.ledger import Holder, Posting, Role, balanced
 from metering.units import AccountId, Planck
 
 
-class PostingRows(Rows):
-    """The part of the book about the ledger."""
+class LedgerRepository(Repository):
+    """Reads and writes the ledger."""
 
-    def ledger(self) -> dict[Holder, Planck]:
+    def balances(self) -> dict[Holder, Planck]:
         """Return the balance of every holder: they sum to nothing."""
         sums: dict[Holder, int] = {}
         postings = schema.postings.c
@@ -27,7 +27,7 @@ class PostingRows(Rows):
                 sums[holder] = sums.get(holder, 0) + row.planck
         return {holder: Planck(planck) for holder, planck in sums.items()}
 
-    def unbalanced_transfers(self) -> list[tuple[str, str, Planck]]:
+    def unbalanced(self) -> list[tuple[str, str, Planck]]:
         """Return kind, reference and sum of each transfer whose postings do not sum to nothing."""
         sums: dict[tuple[str, str], int] = {}
         transfers, postings = schema.transfers.c, schema.postings.c

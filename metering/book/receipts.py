@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Row, bindparam, func, insert, select, tuple_, update
 
 from metering.book import schema
-from metering.book.rows import Rows, chunks, is_key, key_binds, key_of
+from metering.book.rows import Repository, chunks, is_key, key_binds, key_of
 from metering.book.streams import prices_of
 from metering.model import receipt, tick_runs, ticks
 from metering.model.receipt import Receipt, ReceiptLine, SignedReceipt
@@ -18,10 +18,10 @@ from metering.signing import KeyPair
 from metering.units import AccountId, Planck, Run
 
 
-class ReceiptRows(Rows):
-    """The part of the book about receipts."""
+class ReceiptRepository(Repository):
+    """Reads and writes receipts."""
 
-    def make_receipts(
+    def make(
         self,
         operator: KeyPair,
         now_ms: int,
@@ -96,7 +96,7 @@ class ReceiptRows(Rows):
             )
         return len(made)
 
-    def receipts(self, account: AccountId, stream: UUID) -> list[SignedReceipt]:
+    def of(self, account: AccountId, stream: UUID) -> list[SignedReceipt]:
         """Return the chain of receipts of a viewer and stream, from number 1."""
         receipts = schema.receipts.c
         with self._reading() as connection:
@@ -109,7 +109,7 @@ class ReceiptRows(Rows):
                 )
             ]
 
-    def receipted_streams(self, account: AccountId) -> list[UUID]:
+    def streams(self, account: AccountId) -> list[UUID]:
         """Return the streams that an account has receipts of."""
         receipts = schema.receipts.c
         with self._reading() as connection:

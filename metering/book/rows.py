@@ -1,4 +1,4 @@
-"""What every part of the book stands on: its engine and its asset."""
+"""What every repository of the book shares: its engine, its asset, and small helpers of rows."""
 
 from __future__ import annotations
 
@@ -20,17 +20,12 @@ IN_MAX = 400
 T = TypeVar("T")
 
 
-class Rows:
-    """Holds the engine for the parts of `Book`."""
+class Repository:
+    """Holds the engine of `Book` for one subject of it."""
 
     def __init__(self, engine: Engine, asset: Asset) -> None:
         self._engine = engine
         self._asset = asset
-
-    @property
-    def asset(self) -> Asset:
-        """Return the asset that everything is paid in."""
-        return self._asset
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
@@ -39,7 +34,7 @@ class Rows:
         Raises:
             BookError: If the database does not answer, is locked for long, or its disk is full.
         """
-        with _door(), self._engine.begin() as connection:
+        with _database_errors(), self._engine.begin() as connection:
             yield connection
 
     @contextmanager
@@ -49,7 +44,7 @@ class Rows:
         Raises:
             BookError: If the database does not answer.
         """
-        with _door(), reading(self._engine) as connection:
+        with _database_errors(), reading(self._engine) as connection:
             yield connection
 
     def _require_units(self, planck: int, what: str, units_max: int) -> Planck:
@@ -73,7 +68,7 @@ class Rows:
 
 
 @contextmanager
-def _door() -> Iterator[None]:
+def _database_errors() -> Iterator[None]:
     try:
         yield
     except (OperationalError, InterfaceError) as error:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, bindparam, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
 
 from metering.book import schema
 from metering.book.outbox import (
-    OutboxRows,
     batch_of,
     insert_batches,
     last_seq,
@@ -19,6 +18,7 @@ from metering.book.outbox import (
 from metering.book.postings import post
 from metering.book.records import BatchRecord, Refusal
 from metering.book.rows import (
+    Repository,
     accounts_of,
     chunks,
     is_key,
@@ -35,8 +35,8 @@ from metering.ports import BatchOutcome, Entry
 from metering.units import EntryKey, Planck
 
 
-class SettlementRows(OutboxRows):
-    """The part of the book about settlement batches."""
+class SettlementRepository(Repository):
+    """Reads and writes settlement batches."""
 
     def seal(
         self, now_ms: int, entries_max: int, *, with_refused: bool = False
@@ -73,9 +73,9 @@ class SettlementRows(OutboxRows):
                 .where(~cuts.is_forgotten, cuts.batch_seq.is_(None))
                 .values(batch_seq=sealed[-1].seq)
             )
-        return [self.batch(one.seq) for one in sealed]
+        return [self.get(one.seq) for one in sealed]
 
-    def batch(self, seq: int) -> BatchRecord:
+    def get(self, seq: int) -> BatchRecord:
         """Return a batch.
 
         Raises:
@@ -84,12 +84,13 @@ class SettlementRows(OutboxRows):
         with self._reading() as connection:
             return batch_of(connection, seq)
 
-    def batches(self, limit: int = 100, before_seq: int | None = None) -> list[BatchRecord]:
+    def newest(self, limit: int = 100, before_seq: int | None = None) -> list[BatchRecord]:
         """Return the newest batches, newest first, below a number if one is given."""
         query = select(schema.batches).order_by(schema.batches.c.seq.desc()).limit(limit)
         if before_seq is not None:
             query = query.where(schema.batches.c.seq < before_seq)
-        return self._batches(query)
+        with self._reading() as connection:
+            return [record_of(row) for row in connection.execute(query)]
 
     def last_sealed_ms(self) -> int:
         """Return when the newest batch was sealed, 0 before the first."""
@@ -143,7 +144,7 @@ class SettlementRows(OutboxRows):
                         finalized_at=outcome.finalized_at,
                     )
                 )
-        return self.batch(outcome.seq)
+        return self.get(outcome.seq)
 
     def exposure(self) -> tuple[int, Planck]:
         """Return ticks that are booked and not final, and what they cost: the operator's risk."""
@@ -172,10 +173,6 @@ class SettlementRows(OutboxRows):
                 Refusal(row.seq, row.position, key_of(row), row.cumulative, row.reason)
                 for row in connection.execute(query)
             ]
-
-    def _batches(self, query: Select[Any]) -> list[BatchRecord]:
-        with self._reading() as connection:
-            return [record_of(row) for row in connection.execute(query)]
 
 
 def last_final(connection: Connection) -> int:

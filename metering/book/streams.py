@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from metering import signing
 from metering.book import schema
 from metering.book.records import StreamRecord
-from metering.book.rows import Rows
+from metering.book.rows import Repository
 from metering.errors import InvalidValueError, UnknownNameError
 from metering.model.ledger import PPM
 from metering.model.price import UNITS_PER_TICK_MAX
@@ -31,10 +31,10 @@ _KEY_BYTES: Final = 24
 _TITLE_MAX: Final = 200
 
 
-class StreamRows(Rows):
-    """The part of the book about streams."""
+class StreamRepository(Repository):
+    """Reads and writes streams."""
 
-    def create_stream(  # noqa: PLR0917 -- the contract between rooms names them in this order
+    def create(  # noqa: PLR0917 -- the contract between rooms names them in this order
         self,
         slug: str,
         title: str,
@@ -98,15 +98,15 @@ class StreamRows(Rows):
                 f"slug {slug!r} names a stream already, and a slug is never used twice: choose "
                 "another"
             ) from error
-        return self.stream(slug), key
+        return self.get(slug), key
 
-    def streams(self) -> list[StreamRecord]:
+    def all(self) -> list[StreamRecord]:
         """Return every stream, by slug."""
         with self._reading() as connection:
             rows = connection.execute(select(schema.streams).order_by(schema.streams.c.slug)).all()
             return _records(connection, rows)
 
-    def stream(self, slug: str) -> StreamRecord:
+    def get(self, slug: str) -> StreamRecord:
         """Return the stream of a slug.
 
         Raises:
@@ -115,7 +115,7 @@ class StreamRows(Rows):
         with self._reading() as connection:
             return _one(connection, slug)
 
-    def stream_by_key(self, slug: str, key: str) -> StreamRecord | None:
+    def by_key(self, slug: str, key: str) -> StreamRecord | None:
         """Return the stream when `key` is its key, else None; takes as long for any wrong key."""
         with self._reading() as connection:
             try:
@@ -135,14 +135,14 @@ class StreamRows(Rows):
         self._change(slug, key_sha256=sha256(key))
         return key
 
-    def enable_stream(self, slug: str, *, is_enabled: bool) -> StreamRecord:
+    def enable(self, slug: str, *, is_enabled: bool) -> StreamRecord:
         """Return the stream after it was opened to fetches, or closed.
 
         Raises:
             UnknownNameError: If there is no such stream.
         """
         self._change(slug, is_enabled=is_enabled)
-        return self.stream(slug)
+        return self.get(slug)
 
     def add_price(self, slug: str, planck_per_tick: Planck, from_tick: int) -> PriceVersion:
         """Return the new price version, in force from `from_tick` on.

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import asdict, fields
 from uuid import UUID
 
 from sqlalchemy import func, select
 
 from metering.book import schema
 from metering.book.engine import upsert
-from metering.book.records import Floor, Restore, UnbilledTicks
-from metering.book.rows import Rows, chunks
+from metering.book.records import Counters, Floor, Restore, UnbilledTicks
+from metering.book.rows import Repository, chunks
 from metering.model import tick_runs, ticks
 from metering.units import HOUR_TICKS, AccountId, Run, shard_of
 
 
-class UnbilledRows(Rows):
-    """The part of the book about what is never billed."""
+class UnbilledRepository(Repository):
+    """Reads and writes what is never billed."""
 
-    def add_unbilled(self, found: Iterable[UnbilledTicks]) -> None:
+    def add(self, found: Iterable[UnbilledTicks]) -> None:
         """Keep these ticks, beside those that are there already: said twice, they are kept once."""
         hours: dict[tuple[AccountId, UUID, int], list[Run]] = {}
         for one in found:
@@ -57,7 +58,7 @@ class UnbilledRows(Rows):
                 ("runs",),
             )
 
-    def unbilled(self, shard: int, from_tick: int = 0) -> list[UnbilledTicks]:
+    def of_shard(self, shard: int, from_tick: int = 0) -> list[UnbilledTicks]:
         """Return the ticks of a shard that are never billed, from a tick's hour on."""
         table = schema.unbilled.c
         with self._reading() as connection:
@@ -114,3 +115,26 @@ class UnbilledRows(Rows):
                     .order_by(floors.found_ms)
                 )
             ]
+
+    def put_counters(self, counted: Counters) -> None:
+        """Keep what the store counts now; below what it said before, it began anew."""
+        table = schema.counters
+        with self._writing() as connection:
+            before = {row.name: row for row in connection.execute(select(table))}
+            rows = []
+            for name, newest in asdict(counted).items():
+                old = before.get(name)
+                base = 0 if old is None else old.base
+                if old is not None and newest < old.newest:
+                    base += old.newest
+                rows.append({"name": name, "base": base, "newest": newest})
+            upsert(connection, table, rows, ("base", "newest"))
+
+    def counters(self) -> Counters:
+        """Return what all stores counted together."""
+        with self._reading() as connection:
+            sums = {
+                row.name: row.base + row.newest
+                for row in connection.execute(select(schema.counters))
+            }
+        return Counters(*(sums.get(field.name, 0) for field in fields(Counters)))

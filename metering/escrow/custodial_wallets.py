@@ -13,15 +13,13 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable
-from functools import partial
 from typing import Final
 from uuid import UUID
 from weakref import WeakValueDictionary
 
 from metering import signing
-from metering.book.book import Book
+from metering.book.async_book import AsyncBook
 from metering.book.records import HeldCall
-from metering.book.thread import OffLoop
 from metering.chain.node import storage
 from metering.chain.node.runtime_info import PALLET
 from metering.errors import ChainUnavailableError, ExtrinsicRejectedError, InvalidValueError
@@ -47,7 +45,6 @@ class Custody:
     Args:
         clerk: Makes calls and waits for them.
         book: The book.
-        off_loop: Its thread.
         operator: Pays what an account lacks, and is the escrow's.
         float_planck: What an account is given for its fees and its existence; half of it must do
             for one call.
@@ -57,8 +54,7 @@ class Custody:
     def __init__(
         self,
         clerk: Clerk,
-        book: Book,
-        off_loop: OffLoop,
+        book: AsyncBook,
         *,
         operator: KeyPair,
         float_planck: int,
@@ -66,7 +62,6 @@ class Custody:
     ) -> None:
         self._clerk = clerk
         self._book = book
-        self._off_loop = off_loop
         self._operator = operator
         self._float = float_planck
         self._now_ms = now_ms
@@ -74,7 +69,7 @@ class Custody:
 
     async def holds(self, account: AccountId) -> bool:
         """Return whether we hold a viewer's key."""
-        return await self._off_loop(partial(self._book.viewer_seed, account)) is not None
+        return await self._book.run(lambda book: book.viewers.seed(account)) is not None
 
     async def deposit(self, account: AccountId, planck: Planck, key: str) -> bool:
         """Put planck in a viewer's escrow with us, once; return when it is final.
@@ -117,7 +112,7 @@ class Custody:
         await self._make(HeldCall(key, account, call.name, call.data, Planck(0)))
 
     async def _make(self, wanted: HeldCall) -> bool:
-        seed = await self._off_loop(partial(self._book.viewer_seed, wanted.account))
+        seed = await self._book.run(lambda book: book.viewers.seed(wanted.account))
         if seed is None:
             raise InvalidValueError(
                 f"the key of {account_text(wanted.account)} is in the viewer's own wallet: they "
@@ -127,13 +122,13 @@ class Custody:
         lock = self._locks.setdefault(wanted.account, asyncio.Lock())
         async with lock:
             now_ms = self._now_ms()
-            known = await self._off_loop(lambda: self._book.hold_call(wanted, now_ms))
+            known = await self._book.run(lambda book: book.calls.add(wanted, now_ms))
             if known.is_done and known.trouble:
                 raise ExtrinsicRejectedError(known.trouble)
             if known.is_done:
                 return False
             # Those before it first: each has a nonce of its own, in their order.
-            while open_ := await self._off_loop(partial(self._book.next_held_call, wanted.account)):
+            while open_ := await self._book.run(lambda book: book.calls.next(wanted.account)):
                 await self._drive(signer, open_, is_wanted=open_.key == wanted.key)
                 if open_.key == wanted.key:
                     break
@@ -144,7 +139,7 @@ class Custody:
         nonce = call.nonce
         if nonce is None:
             nonce = (await self._clerk.desk.read((), signer.account)).nonce
-            await self._off_loop(partial(self._book.number_held_call, call.key, nonce))
+            await self._book.run(lambda book: book.calls.set_nonce(call.key, nonce))
         try:
             if not await self._is_used(signer.account, nonce):
                 await self._fund_patiently(signer.account, call.planck)
@@ -209,7 +204,7 @@ class Custody:
 
     async def _close(self, call: HeldCall, trouble: str = "") -> None:
         now_ms = self._now_ms()
-        await self._off_loop(lambda: self._book.close_held_call(call.key, trouble, now_ms))
+        await self._book.run(lambda book: book.calls.close(call.key, trouble, now_ms))
 
 
 def _free(raw: bytes | None) -> int:

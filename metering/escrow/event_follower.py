@@ -18,9 +18,9 @@ from uuid import UUID
 
 import structlog
 
+from metering.book.async_book import AsyncBook
 from metering.book.book import Book
 from metering.book.records import Cursor, Taken
-from metering.book.thread import OffLoop
 from metering.errors import (
     BlockPrunedError,
     ChainUnavailableError,
@@ -129,7 +129,6 @@ class Follower:
     Args:
         chain: What is followed.
         book: Where finalized events go.
-        off_loop: The thread of the book.
         operator: Whose escrows.
         cap: Most provisional credit of all viewers together.
         from_block: First block to take, when the book follows no chain yet.
@@ -147,8 +146,7 @@ class Follower:
     def __init__(
         self,
         chain: ChainEvents,
-        book: Book,
-        off_loop: OffLoop,
+        book: AsyncBook,
         *,
         operator: AccountId,
         cap: Planck,
@@ -162,7 +160,6 @@ class Follower:
         self.steady = asyncio.Lock()
         self._chain = chain
         self._book = book
-        self._off_loop = off_loop
         self._operator = operator
         self._cap = cap
         self._from_block = from_block
@@ -231,12 +228,12 @@ class Follower:
     async def refresh(self) -> None:
         """Remember what the book last knew of the runtime, for a start without the node."""
         if self.limits is None:
-            self.limits = await self._off_loop(self._book.join_limits)
+            self.limits = await self._book.run(lambda book: book.joins.limits())
 
     # Finalized blocks
 
     async def _cursor(self, finalized: BlockRef) -> Cursor:
-        cursor = await self._off_loop(self._book.chain_cursor)
+        cursor = await self._book.run(lambda book: book.escrow.cursor())
         if cursor is not None:
             return cursor
         number = self._from_block - 1
@@ -248,7 +245,7 @@ class Follower:
         genesis = await self._chain.hash_of(0)
         at = await self._chain.hash_of(number) if number else genesis
         cursor = Cursor(genesis, number, at, 0)
-        await self._off_loop(lambda: self._book.begin_chain(cursor))
+        await self._book.run(lambda book: book.escrow.begin(cursor))
         _log.info("metering.escrow.begun", block=number, hash=at.hex())
         return cursor
 
@@ -269,7 +266,9 @@ class Follower:
 
     async def _take(self, blocks: list[EventBlock]) -> Taken:
         now_ms = self._now_ms()
-        taken = await self._off_loop(lambda: self._book.take_blocks(blocks, self._operator, now_ms))
+        taken = await self._book.run(
+            lambda book: book.escrow.take_blocks(blocks, self._operator, now_ms)
+        )
         if taken.accounts or taken.joins:
             _log.info(
                 "metering.escrow.taken",
@@ -301,7 +300,7 @@ class Follower:
         accounts = {
             event.account for block in seen for event in escrow_events(block, self._operator)
         }
-        frozen = await self._off_loop(lambda: self._book.frozen(accounts))
+        frozen = await self._book.run(lambda book: book.escrow.frozen(accounts))
         best = heads.best
         if above > UNFINALIZED_MAX:
             if count := self._stall.met("stalled"):
@@ -344,7 +343,7 @@ class Follower:
             return
         found = await self._chain.limits()
         if found != self.limits:
-            await self._off_loop(lambda: self._book.put_join_limits(found))
+            await self._book.run(lambda book: book.joins.put_limits(found))
             self.limits = found
 
     async def _changed(self, before: Overlay | None, taken: Taken) -> Changed:
@@ -364,19 +363,21 @@ class Follower:
         if is_all or closed:
             keys |= {
                 (join.stream, join.account)
-                for join in await self._off_loop(self._book.open_joins)
+                for join in await self._book.run(lambda book: book.joins.unended())
                 if is_all or join.stream in closed
             }
         opened = _opened(event.opened for event in old_events)
         opened -= _opened(event.opened for event in new_events)
         gone = []
         for stream, account, number in sorted(opened, key=lambda one: (one[0].int, one[1:])):
-            known = await self._off_loop(
-                lambda stream=stream, account=account: self._book.joins(account, stream)  # type: ignore[misc]  # bound at once
-            )
+            known = await self._book.run(_joins_of(account, stream))
             if number not in known:
                 gone.append(Join(stream, account, number, 0, 0, 0, 0, ended_s=0))
         return Changed(frozenset(accounts), frozenset(keys), tuple(gone))
+
+
+def _joins_of(account: AccountId, stream: UUID) -> Callable[[Book], dict[int, Join]]:
+    return lambda book: book.joins.of_viewer(account, stream)
 
 
 def _opened(joins: Iterable[Join | None]) -> set[tuple[UUID, AccountId, int]]:

@@ -15,9 +15,8 @@ from uuid import UUID
 import structlog
 
 from metering import signing
-from metering.book.book import Book
+from metering.book.async_book import AsyncBook
 from metering.book.records import StreamRecord
-from metering.book.thread import OffLoop
 from metering.chain.node import storage
 from metering.chain.node.runtime_info import PALLET
 from metering.errors import (
@@ -66,7 +65,6 @@ class StreamKeeper:
     Args:
         clerk: Makes the calls.
         book: Knows the streams, and the keys of creators that the server made.
-        off_loop: The thread of the book.
         operator: Whose streams; pays what a creator's account needs for fees.
         float_planck: That much is sent to a creator's account whose key is here, when it has less
             than half of it; 0 sends nothing.
@@ -75,14 +73,12 @@ class StreamKeeper:
     def __init__(
         self,
         clerk: Clerk,
-        book: Book,
-        off_loop: OffLoop,
+        book: AsyncBook,
         operator: KeyPair,
         float_planck: int,
     ) -> None:
         self._clerk = clerk
         self._book = book
-        self._off_loop = off_loop
         self._operator = operator
         self._float = float_planck
         self._standing: dict[UUID, Standing] = {}
@@ -127,7 +123,7 @@ class StreamKeeper:
         """
         async with self._busy:
             self._turns += 1
-            records = await self._off_loop(self._book.streams)
+            records = await self._book.run(lambda book: book.streams.all())
             open_ones = [one for one in records if not self._is_settled(one)]
             if not open_ones:
                 return
@@ -189,7 +185,7 @@ class StreamKeeper:
             self._note(record, Standing(State.REGISTERED, "", has))
             self._agreed[record.id] = (len(record.prices), self._turns)
             return False
-        seed = await self._off_loop(lambda: self._book.creator_seed(record.slug))
+        seed = await self._book.run(lambda book: book.streams.creator_seed(record.slug))
         if seed is None:
             self._note(record, await self._unsigned(record, todo, has))
             return False

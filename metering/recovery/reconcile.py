@@ -9,9 +9,9 @@ from typing import Final, Protocol
 
 import structlog
 
+from metering.book.async_book import AsyncBook
 from metering.book.book import Book
 from metering.book.records import Counters, Cursor, Restore
-from metering.book.thread import OffLoop
 from metering.errors import ChainError
 from metering.escrow.chain_audit import ChainReads, witness
 from metering.model.audit import Difference, Earner, EntryCounts, Records, Row, audit
@@ -64,9 +64,8 @@ class Reconciliation:
 
 
 async def reconcile(
-    book: Book,
+    book: AsyncBook,
     store: AuditStore | None,
-    off_loop: OffLoop,
     *,
     has_journal: bool = True,
     reads: ChainReads | None = None,
@@ -80,7 +79,6 @@ async def reconcile(
     Args:
         book: The book.
         store: Where ticks are pending; None when it is away: then they are left out.
-        off_loop: The thread of the book.
         has_journal: Settlement goes to the local journal: compare with it.
         reads: Settlement goes to a chain: compare with its storage, when it answers.
         operator: Whose batches and escrows.
@@ -94,23 +92,22 @@ async def reconcile(
     before: StoreTotals | None = None
     if store is not None:
         before = await store.totals()
-        numbers = await off_loop(book.booked_numbers)
+        numbers = await book.run(lambda book: book.cuts.booked_numbers())
         for shard in range(SHARDS):
             leftovers += await store.leftovers(shard, numbers.get(shard, 0))
-    records, counters = await off_loop(lambda: read(book, leftovers, has_journal=has_journal))
+    records, counters = await book.run(lambda book: read(book, leftovers, has_journal=has_journal))
     if reads is not None:
-        records, counters = await _witnessed(book, off_loop, reads, operator, leftovers)
+        records, counters = await _witnessed(book, reads, operator, leftovers)
     if store is not None and before is not None:
         after = await store.totals()
         records = replace(records, store_metered=(before.metered_ticks, after.metered_ticks))
     rows, differences = audit(records)
-    restores = tuple(await off_loop(book.restores))
+    restores = tuple(await book.run(lambda book: book.unbilled.restores()))
     return Reconciliation(rows, differences, counters, restores, records.witness is not None)
 
 
 async def _witnessed(
-    book: Book,
-    off_loop: OffLoop,
+    book: AsyncBook,
     reads: ChainReads,
     operator: AccountId,
     leftovers: list[CutLine],
@@ -121,15 +118,15 @@ async def _witnessed(
     or two: both are read again until they speak of the same batch, or while they still may.
     """
 
-    def again() -> tuple[Records, Counters, Cursor | None, bool]:
+    def again(book: Book) -> tuple[Records, Counters, Cursor | None, bool]:
         records, counters = read(book, leftovers, has_journal=False)
         found = of_chain(book, records, operator)
-        return found, counters, book.chain_cursor(), book.open_batch() is not None
+        return found, counters, book.escrow.cursor(), book.outbox.oldest() is not None
 
     for attempt in range(_ALIGN_TIMES):
         if attempt:
             await asyncio.sleep(_ALIGN_S)
-        records, counters, cursor, is_open = await off_loop(again)
+        records, counters, cursor, is_open = await book.run(again)
         if cursor is None:
             break
         try:
@@ -149,11 +146,11 @@ async def _witnessed(
 def of_chain(book: Book, records: Records, operator: AccountId) -> Records:
     """Return records of the book with what is to be compared with a chain."""
     refused: dict[int, list[int]] = defaultdict(list)
-    for one in book.refusals():
+    for one in book.settlements.refusals():
         refused[one.seq].append(one.position)
     batches = {}
     before: int | None = None
-    while found := book.batches(before_seq=before):
+    while found := book.settlements.newest(before_seq=before):
         for batch in found:
             before = batch.seq
             if batch.state is BatchState.FINALIZED:
@@ -161,16 +158,16 @@ def of_chain(book: Book, records: Records, operator: AccountId) -> Records:
     return replace(
         records,
         batches=batches,
-        passed_seq=book.passed_seq(),
+        passed_seq=book.adoption.passed_seq(),
         operator=operator,
-        ended=frozenset((join.stream, join.account, join.number) for join in book.ended_joins()),
+        ended=frozenset((join.stream, join.account, join.number) for join in book.joins.ended()),
     )
 
 
 def read(book: Book, leftovers: list[CutLine], *, has_journal: bool) -> tuple[Records, Counters]:
     """Return the records of the book, with what the store had left."""
-    booked = book.booked_ticks()
-    entries = book.entries()
+    booked = book.cuts.booked_ticks()
+    entries = book.cuts.entries()
     pending = less_booked(leftovers, booked, {entry.key: entry.booked for entry in entries})
     records = Records(
         tuple((one.key, one.runs) for one in booked),
@@ -185,14 +182,17 @@ def read(book: Book, leftovers: list[CutLine], *, has_journal: bool) -> tuple[Re
             )
             for entry in entries
         },
-        {stream.id: Earner(stream.creator, stream.platform_fee_ppm) for stream in book.streams()},
-        {viewer.account: viewer.deposited for viewer in book.viewers()},
-        book.ledger(),
-        tuple(book.unbalanced_transfers()),
+        {
+            stream.id: Earner(stream.creator, stream.platform_fee_ppm)
+            for stream in book.streams.all()
+        },
+        {viewer.account: viewer.deposited for viewer in book.viewers.all()},
+        book.ledger.balances(),
+        tuple(book.ledger.unbalanced()),
         settled_by_journal(book) if has_journal else None,
-        withdrawals=book.withdrawals(),
+        withdrawals=book.escrow.withdrawals(),
     )
-    return records, book.counters()
+    return records, book.unbilled.counters()
 
 
 def settled_by_journal(book: Book) -> dict[EntryKey, int]:
@@ -201,13 +201,13 @@ def settled_by_journal(book: Book) -> dict[EntryKey, int]:
     A batch that the book holds final and the journal has not, or has otherwise, counts as nothing,
     so that its entries show as differences.
     """
-    refused = {(one.seq, one.position) for one in book.refusals()}
+    refused = {(one.seq, one.position) for one in book.settlements.refusals()}
     found: dict[EntryKey, int] = {}
     before: int | None = None
-    while batches := book.batches(before_seq=before):
+    while batches := book.settlements.newest(before_seq=before):
         for batch in batches:
             before = batch.seq
-            record = book.journal_record(batch.seq)
+            record = book.journal.get(batch.seq)
             if batch.state is not BatchState.FINALIZED or record is None:
                 continue
             entries = journal.parse(record.signed).entries

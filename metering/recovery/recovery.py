@@ -22,6 +22,7 @@ from uuid import UUID
 
 import structlog
 
+from metering.book.async_book import AsyncBook
 from metering.book.book import Book
 from metering.book.records import (
     EntryRecord,
@@ -30,7 +31,6 @@ from metering.book.records import (
     SessionRecord,
     UnbilledTicks,
 )
-from metering.book.thread import OffLoop
 from metering.model import ticks
 from metering.model.escrow_events import Overlay, overlaid
 from metering.model.join_caps import JoinLimits
@@ -145,8 +145,7 @@ class _Work:
 
 async def recover(
     store: RecoverStore,
-    book: Book,
-    off_loop: OffLoop,
+    book: AsyncBook,
     now_ms: int,
     policy: RecoveryPolicy,
     *,
@@ -158,7 +157,6 @@ async def recover(
     Args:
         store: To rebuild.
         book: To rebuild it from.
-        off_loop: The thread of the book.
         now_ms: Unix time.
         policy: The settings.
         newest_tick: Newest second that was planned by any stream: matters after a restored book.
@@ -169,10 +167,10 @@ async def recover(
         BookError: The book does not answer: recover again.
     """
     epoch = await store.epoch()
-    ours = await off_loop(book.recovered)
-    replay_from_ms = _replay_from_ms(await off_loop(book.last_cut_ms), policy)
-    numbers = await off_loop(book.booked_numbers)
-    epochs = await off_loop(book.epochs)
+    ours = await book.run(lambda book: book.recoveries.newest())
+    replay_from_ms = _replay_from_ms(await book.run(lambda book: book.cuts.last_ms()), policy)
+    numbers = await book.run(lambda book: book.cuts.booked_numbers())
+    epochs = await book.run(lambda book: book.recoveries.epochs())
     is_ours = ours is not None and (ours.epoch, ours.run_id) == (epoch, store.run_id)
     marks = await store.marks()
     foreign = {
@@ -181,7 +179,7 @@ async def recover(
     if ours is not None and is_ours and not foreign:
         return Recovery(ours.epoch, replay_from_ms, 0, is_new=False)
     await store.void()
-    await keep_unbilled(store, book, off_loop)
+    await keep_unbilled(store, book)
     first = max(0, (replay_from_ms - policy.window_ms) // 1000)
     stop = max(now_ms // 1000, newest_tick) + 1
     ended_ms = max(0, min(replay_from_ms or now_ms, now_ms - ENDED_KEPT_MS))
@@ -191,21 +189,21 @@ async def recover(
         Run(first, stop - first),
         numbers,
         foreign,
-        await off_loop(book.shards_in_use),
-        await off_loop(book.prices),
-        _by_shard(await off_loop(lambda: book.sessions_live(now_ms))),
-        _by_shard(await off_loop(lambda: book.sessions_ended(ended_ms, now_ms))),
+        await book.run(lambda book: book.cuts.shards_in_use()),
+        await book.run(lambda book: book.streams.prices()),
+        _by_shard(await book.run(lambda book: book.sessions.live(now_ms))),
+        _by_shard(await book.run(lambda book: book.sessions.ended(ended_ms, now_ms))),
         overlay,
-        await off_loop(book.join_limits) if policy.has_joins else None,
-        cursor.at_s if (cursor := await off_loop(book.chain_cursor)) else 0,
+        await book.run(lambda book: book.joins.limits()) if policy.has_joins else None,
+        cursor.at_s if (cursor := await book.run(lambda book: book.escrow.cursor())) else 0,
     )
     marks = await store.marks()
     named = secrets.token_hex(8)
-    await off_loop(lambda: book.add_epoch(named, now_ms))
+    await book.run(lambda book: book.recoveries.add_epoch(named, now_ms))
     for shard in range(SHARDS):
-        await _rebuild(store, book, off_loop, work, shard, marks.get(shard), named)
+        await _rebuild(store, book, work, shard, marks.get(shard), named)
     done = Recovered(named, store.run_id, now_ms)
-    await off_loop(lambda: book.set_recovered(done))
+    await book.run(lambda book: book.recoveries.put(done))
     _log.warning("metering.store.recovered", epoch=named, pending_ticks=work.pending_ticks)
     if work.floors or work.dropped_ticks:
         _log.error(
@@ -223,8 +221,7 @@ async def recover(
 
 async def _rebuild(  # noqa: PLR0917 -- one step of `recover`, with what it holds
     store: RecoverStore,
-    book: Book,
-    off_loop: OffLoop,
+    book: AsyncBook,
     work: _Work,
     shard: int,
     mark: ShardMark | None,
@@ -238,7 +235,7 @@ async def _rebuild(  # noqa: PLR0917 -- one step of `recover`, with what it hold
     if shard not in work.in_use and not leftovers and not is_foreign:
         await store.rebuild(shard, ShardState(booked_number=number), epoch)
         return
-    state = await off_loop(lambda: _shard_state(book, work, shard, leftovers, mark))
+    state = await book.run(lambda book: _shard_state(book, work, shard, leftovers, mark))
     await store.rebuild(shard, state, epoch)
     work.pending_ticks += _total(state.pending)
     work.dropped_ticks += state.newly_forgiven
@@ -270,16 +267,16 @@ def _shard_state(
     mark: ShardMark | None,
 ) -> ShardState:
     """Return what a shard must hold; what is to be forgiven is noted in the book before."""
-    entries = book.entries(shard)
+    entries = book.cuts.entries(shard)
     counts = {entry.key: entry.booked for entry in entries}
-    funds = book.funds_of_shard(shard)
+    funds = book.escrow.funds_of_shard(shard)
     overlay = work.overlay
-    cursor = book.chain_cursor()
+    cursor = book.escrow.cursor()
     if overlay is not None and (cursor is None or overlay.base.number != cursor.number):
         # The book has gone on since: what was provisional may be in it. It is told again soon.
         overlay = None
     oldest = min([work.oldest] + [run.first for line in leftovers for run in line.runs])
-    booked = book.booked_ticks(shard, oldest)
+    booked = book.cuts.booked_ticks(shard, oldest)
     fresh = less_booked(leftovers, booked, counts)
     pending = tuple(
         line
@@ -288,12 +285,12 @@ def _shard_state(
     )
     dropped = [line for line in fresh if line not in pending]
     if dropped:
-        book.add_unbilled(
+        book.unbilled.add(
             UnbilledTicks(line.key.account, line.key.stream, line.runs) for line in dropped
         )
     floor = _floor(work, shard, mark, sum(counts.values()) + _total(fresh))
     if floor is not None:
-        book.add_floor(floor)
+        book.unbilled.add_floor(floor)
         work.floors.append(floor)
     return ShardState(
         purses=purse_states(
@@ -310,7 +307,7 @@ def _shard_state(
         ),
         watched=watched_states(
             [(one.key.account, one.key.stream, one.runs) for one in booked]
-            + [(one.account, one.stream, one.runs) for one in book.unbilled(shard, oldest)]
+            + [(one.account, one.stream, one.runs) for one in book.unbilled.of_shard(shard, oldest)]
         ),
         pending=pending,
         cumulative=tuple(counts.items()),
@@ -324,7 +321,7 @@ def _shard_state(
             )
             for one in work.ended.get(shard, ())
         ),
-        forgiven=_forgiven(book.forgiven(shard, work.oldest), mark, work.oldest),
+        forgiven=_forgiven(book.unbilled.forgiven(shard, work.oldest), mark, work.oldest),
         newly_forgiven=_total(dropped),
         joins=_joins(book, work, shard, entries, pending),
     )
@@ -341,7 +338,7 @@ def _joins(
     if work.limits is None:
         return ()
     streams = {stream for stream, _ in work.prices}
-    known = book.joins_of_shard(shard, work.chain_s - work.limits.notice_s)
+    known = book.joins.of_shard(shard, work.chain_s - work.limits.notice_s)
     found = [
         join
         for join in overlaid(known, work.overlay.joins if work.overlay else ())

@@ -14,9 +14,8 @@ from typing import Final, Protocol
 
 import structlog
 
-from metering.book.book import Book
+from metering.book.async_book import AsyncBook
 from metering.book.records import Counters
-from metering.book.thread import OffLoop
 from metering.errors import MeteringError, StoreUnavailableError
 from metering.log_throttle import Trouble
 from metering.settlement.unbilled import UnbilledStore, keep_unbilled
@@ -67,7 +66,6 @@ class Cutter:
     Args:
         store: Where ticks are pending.
         book: Where they go.
-        off_loop: The thread of the book.
         now_ms: Unix time.
         period_s: [metering].cut_period_s.
 
@@ -78,14 +76,12 @@ class Cutter:
     def __init__(
         self,
         store: CutStore,
-        book: Book,
-        off_loop: OffLoop,
+        book: AsyncBook,
         now_ms: Callable[[], int],
         period_s: float,
     ) -> None:
         self._store = store
         self._book = book
-        self._off_loop = off_loop
         self._now_ms = now_ms
         self._period_s = period_s
         self.counters: Counters | None = None
@@ -119,7 +115,7 @@ class Cutter:
         await self._require_recovered()
         await self.forget_final()
         dirty = await self._store.dirty_shards()
-        numbers = await self._off_loop(self._book.booked_numbers)
+        numbers = await self._book.run(lambda book: book.cuts.booked_numbers())
         cuts: list[Cut] = []
         for start in range(0, len(dirty), _AT_ONCE):
             answers = await asyncio.gather(
@@ -133,18 +129,18 @@ class Cutter:
         if not cuts:
             return CutRound(0, 0, 0)
         now_ms = self._now_ms()
-        new_ticks = await self._off_loop(lambda: self._book.book_cuts(cuts, now_ms))
+        new_ticks = await self._book.run(lambda book: book.cuts.book(cuts, now_ms))
         done = CutRound(len(cuts), sum(len(cut.lines) for cut in cuts), new_ticks)
         _log.info("metering.flush.done", cuts=done.cuts, lines=done.lines, ticks=done.ticks)
         return done
 
     async def forget_final(self) -> int:
         """Let Redis forget the cuts whose batch is final; return how many shards had any."""
-        final = await self._off_loop(self._book.cuts_to_forget)
+        final = await self._book.run(lambda book: book.cuts.to_forget())
         for shard, number in final.items():
             await self._store.forget(shard, number)
         if final:
-            await self._off_loop(lambda: self._book.mark_forgotten(final))
+            await self._book.run(lambda book: book.cuts.mark_forgotten(final))
         return len(final)
 
     async def _keep_counters(self) -> None:
@@ -152,14 +148,14 @@ class Cutter:
         totals = await self._store.totals()
         counted = Counters(totals.unpaid_ticks, totals.forgiven_ticks, totals.late_ticks)
         if counted != self._counted:
-            await keep_unbilled(self._store, self._book, self._off_loop)
-            await self._off_loop(lambda: self._book.put_counters(counted))
-            self.counters = await self._off_loop(self._book.counters)
+            await keep_unbilled(self._store, self._book)
+            await self._book.run(lambda book: book.unbilled.put_counters(counted))
+            self.counters = await self._book.run(lambda book: book.unbilled.counters())
             self._counted = counted
 
     async def _require_recovered(self) -> None:
         """Raise unless Redis is the one that the book last recovered."""
-        ours = await self._off_loop(self._book.recovered)
+        ours = await self._book.run(lambda book: book.recoveries.newest())
         epoch = await self._store.epoch()
         if ours is None or (ours.epoch, ours.run_id) != (epoch, self._store.run_id):
             raise StoreUnavailableError(

@@ -6,8 +6,7 @@ from typing import Final
 
 import structlog
 
-from metering.book.book import Book
-from metering.book.thread import OffLoop
+from metering.book.async_book import AsyncBook
 from metering.chain.steps import Step, at
 from metering.units import Planck
 
@@ -22,17 +21,15 @@ class Exposure:
 
     Args:
         book: The book.
-        off_loop: Its thread.
         alarm: The threshold; 0 is none.
 
     Attributes:
         planck: As of the last look.
     """
 
-    def __init__(self, book: Book, off_loop: OffLoop, alarm: Planck) -> None:
+    def __init__(self, book: AsyncBook, alarm: Planck) -> None:
         self.planck = Planck(0)
         self._book = book
-        self._off_loop = off_loop
         self._alarm = alarm
         self._looked_ms = 0
         self._is_high = False
@@ -46,7 +43,9 @@ class Exposure:
         if 0 <= now_ms - self._looked_ms < PERIOD_MS:
             return
         self._looked_ms = now_ms
-        _, self.planck = await at(Step.EXPOSURE, self._off_loop(self._book.exposure))
+        _, self.planck = await at(
+            Step.EXPOSURE, self._book.run(lambda book: book.settlements.exposure())
+        )
         is_high = 0 < self._alarm <= self.planck
         if is_high and not self._is_high:
             _log.error("settlement.exposure.high", **self._said())

@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 from metering import signing as keys
-from metering.book.journal_rows import FIRST_PREVIOUS, JournalRecord, JournalRows, record_hash
-from metering.book.thread import OffLoop
+from metering.book.async_book import AsyncBook
+from metering.book.book import Book
+from metering.book.journal_rows import FIRST_PREVIOUS, JournalRecord, JournalRepository, record_hash
 from metering.errors import (
     BookError,
     ChainUnavailableError,
@@ -56,8 +57,7 @@ class Journal:
     """A `metering.ports.Chain` over the book's own journal.
 
     Args:
-        rows: The book.
-        off_loop: Where its calls run.
+        book: The book.
         operator: Who signs; bytes signed by others are refused.
         now_ms: Unix time.
         finality_ms: How long a record takes to become final.
@@ -65,14 +65,12 @@ class Journal:
 
     def __init__(
         self,
-        rows: JournalRows,
-        off_loop: OffLoop,
+        book: AsyncBook,
         operator: keys.KeyPair,
         now_ms: Callable[[], int],
         finality_ms: int,
     ) -> None:
-        self._rows = rows
-        self._off_loop = off_loop
+        self._book = book
         self._operator = operator
         self._now_ms = now_ms
         self._finality_ms = finality_ms
@@ -105,7 +103,7 @@ class Journal:
         now_ms = self._now_ms()
         final_ms = now_ms + self._finality_ms
         newest = await self._ask(
-            lambda: self._rows.journal_append(batch.seq, signed, now_ms, final_ms)
+            lambda book: book.journal.append(batch.seq, signed, now_ms, final_ms)
         )
         if batch.seq > newest:
             raise ExtrinsicRejectedError(f"batch {batch.seq} leaves a gap after {newest}")
@@ -121,7 +119,7 @@ class Journal:
 
     async def _find(self, flight: InFlight) -> Finding:
         seq = flight.seq
-        record = await self._ask(lambda: self._rows.journal_record(seq))
+        record = await self._ask(lambda book: book.journal.get(seq))
         if record is None or record.final_ms > self._now_ms():
             return Finding(seq, Fate.WAITING)
         outcome = BatchOutcome(seq, parse(record.signed).hash, (), record.number)
@@ -137,7 +135,7 @@ class Journal:
             ChainUnavailableError: Try again.
         """
         now_ms = self._now_ms()
-        return await self._ask(lambda: self._rows.journal_last_final(now_ms))
+        return await self._ask(lambda book: book.journal.last_final(now_ms))
 
     async def settled(
         self,
@@ -147,9 +145,9 @@ class Journal:
         """Return None: a journal keeps batches only."""
         return None
 
-    async def _ask(self, call: Callable[[], T]) -> T:
+    async def _ask(self, work: Callable[[Book], T]) -> T:
         try:
-            return await self._off_loop(call)
+            return await self._book.run(work)
         except BookError as error:
             raise ChainUnavailableError(f"the journal does not answer: {error}") from error
 
@@ -173,14 +171,14 @@ def parse(signed: bytes) -> SignedBatch:
     return SignedBatch(seq, hashed, AccountId(operator), signature, entries)
 
 
-def verify(rows: JournalRows) -> JournalBreak | None:
+def verify(records: JournalRepository) -> JournalBreak | None:
     """Return the first record of the journal that does not hold, None when all do.
 
     Checked: numbers and sequence numbers without a gap, every hash, every signature.
     """
     number, previous = 0, FIRST_PREVIOUS
-    while records := rows.journal_records(number, _PAGE):
-        for record in records:
+    while page := records.page(number, _PAGE):
+        for record in page:
             reason = _fault(record, number + 1, previous)
             if reason:
                 return JournalBreak(number + 1, reason)

@@ -6,8 +6,7 @@ from collections.abc import Callable
 
 import structlog
 
-from metering.book.book import Book
-from metering.book.thread import OffLoop
+from metering.book.async_book import AsyncBook
 from metering.chain.steps import Step, at
 from metering.errors import BatchTooLargeError
 from metering.ports import Chain, ChainLimits
@@ -21,7 +20,6 @@ class Sealer:
 
     Args:
         book: The book.
-        off_loop: Its thread.
         chain: Says what it takes.
         settings: [chain].
         now_ms: Unix time.
@@ -32,15 +30,13 @@ class Sealer:
 
     def __init__(
         self,
-        book: Book,
-        off_loop: OffLoop,
+        book: AsyncBook,
         chain: Chain,
         settings: ChainSettings,
         now_ms: Callable[[], int],
     ) -> None:
         self.limits = ChainLimits(None, 1)
         self._book = book
-        self._off_loop = off_loop
         self._chain = chain
         self._settings = settings
         self._now_ms = now_ms
@@ -65,12 +61,16 @@ class Sealer:
         """
         now_ms = self._now_ms()
         if is_due is None:
-            last_ms = await at(Step.READ_CLOCK, self._off_loop(self._book.last_sealed_ms))
+            last_ms = await at(
+                Step.READ_CLOCK, self._book.run(lambda book: book.settlements.last_sealed_ms())
+            )
             is_due = now_ms - last_ms >= self._settings.batch_period_s * 1000
         if not is_due:
             return False
         bound = self._bound()
-        sealed = await at(Step.SEAL, self._off_loop(lambda: self._book.seal(now_ms, bound)))
+        sealed = await at(
+            Step.SEAL, self._book.run(lambda book: book.settlements.seal(now_ms, bound))
+        )
         for batch in sealed:
             _log.info("settlement.batch.sealed", batch_id=batch.seq, entries=batch.entry_count)
         return bool(sealed)
@@ -94,7 +94,7 @@ class Sealer:
         bound, now_ms = self._bound(), self._now_ms()
         new = await at(
             Step.SPLIT,
-            self._off_loop(lambda: self._book.split(first, bound, now_ms, token)),
+            self._book.run(lambda book: book.outbox.split(first, bound, now_ms, token)),
         )
         _log.warning(
             "settlement.batch.split",

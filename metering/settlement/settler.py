@@ -18,9 +18,8 @@ from typing import Final
 
 import structlog
 
-from metering.book.book import Book
+from metering.book.async_book import AsyncBook
 from metering.book.records import BatchRecord
-from metering.book.thread import OffLoop
 from metering.chain.steps import Step, at
 from metering.errors import (
     BatchTooLargeError,
@@ -71,7 +70,6 @@ class Settler:
 
     Args:
         book: The book.
-        off_loop: The thread of the book.
         chain: Where batches are settled.
         settings: [chain].
         now_ms: Unix time.
@@ -88,8 +86,7 @@ class Settler:
 
     def __init__(
         self,
-        book: Book,
-        off_loop: OffLoop,
+        book: AsyncBook,
         chain: Chain,
         *,
         settings: ChainSettings,
@@ -102,7 +99,6 @@ class Settler:
         adopted: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._book = book
-        self._off_loop = off_loop
         self._chain = chain
         self._now_ms = now_ms
         self._operator = operator
@@ -114,8 +110,8 @@ class Settler:
         self._token = 0
         self._looked_ms = 0
         alarm = Planck(int(settings.exposure_alarm_planck))
-        self._exposure = Exposure(book, off_loop, alarm)
-        self._sealer = Sealer(book, off_loop, chain, settings, now_ms)
+        self._exposure = Exposure(book, alarm)
+        self._sealer = Sealer(book, chain, settings, now_ms)
         self._away = Trouble()
         self._failing = Trouble()
         self.progress = Progress()
@@ -155,13 +151,11 @@ class Settler:
         self.progress.exposure_planck = self._exposure.planck
         await self._ask_limits()
         room = self._sealer.limits.in_flight_max
-        batches = await at(Step.READ_OPEN, self._off_loop(lambda: self._book.open_batches(room)))
+        batches = await at(Step.READ_OPEN, self._book.run(lambda book: book.outbox.open(room)))
         if not batches:
             await self._tidy()
         if len(batches) < room and await self._sealer.seal(is_due=is_due):
-            batches = await at(
-                Step.READ_OPEN, self._off_loop(lambda: self._book.open_batches(room))
-            )
+            batches = await at(Step.READ_OPEN, self._book.run(lambda book: book.outbox.open(room)))
         self.progress.lag_ms = self._now_ms() - batches[0].sealed_ms if batches else 0
         if not batches:
             await self._idle()
@@ -183,7 +177,7 @@ class Settler:
         """Hold the lease; a new token goes into the book before anything else is done with it."""
         token = await at(Step.LEASE, self._lease.hold())
         if token != self._token:
-            await at(Step.LEASE, self._off_loop(lambda: self._book.fence(token)))
+            await at(Step.LEASE, self._book.run(lambda book: book.outbox.fence(token)))
             self._token = token
 
     async def _ask_limits(self) -> None:
@@ -195,7 +189,7 @@ class Settler:
     async def _flight(self, batch: BatchRecord) -> _Flight:
         """Return a batch with the signed bytes that may still take effect."""
         attempts = await at(
-            Step.READ_ATTEMPTS, self._off_loop(lambda: self._book.attempts(batch.seq))
+            Step.READ_ATTEMPTS, self._book.run(lambda book: book.outbox.attempts(batch.seq))
         )
         is_alive = bool(attempts) and batch.state is not BatchState.SEALED
         return _Flight(
@@ -211,7 +205,7 @@ class Settler:
         if not 0 <= now_ms - self._looked_ms < IDLE_LOOK_MS:
             self._looked_ms = now_ms
             look = await self._look(())
-            given = await at(Step.READ_OPEN, self._off_loop(self._book.last_seq))
+            given = await at(Step.READ_OPEN, self._book.run(lambda book: book.outbox.last_seq()))
             if look is not None and look.last_settled > given:
                 # This book is older than the chain: the next batch need not find that out.
                 await self._adopt()
@@ -221,7 +215,9 @@ class Settler:
         asked = [InFlight(one.batch.seq, one.batch.hash, one.signed) for one in flights]
         try:
             look = await at(Step.LOOK, self._chain.look(asked))
-            last = await at(Step.READ_OPEN, self._off_loop(self._book.last_final_seq))
+            last = await at(
+                Step.READ_OPEN, self._book.run(lambda book: book.outbox.last_final_seq())
+            )
             if look.last_settled < last:
                 raise OutcomeUnknownError(
                     f"the chain has settled up to batch {look.last_settled} and the book up to "
@@ -273,17 +269,18 @@ class Settler:
         """
         try:
             # At the block up to which the book has read events, it knows every join there is.
-            cursor = await at(Step.READ_OPEN, self._off_loop(self._book.chain_cursor))
-            keys = await at(Step.READ_OPEN, self._off_loop(self._book.adoptable))
+            cursor = await at(Step.READ_OPEN, self._book.run(lambda book: book.escrow.cursor()))
+            keys = await at(Step.READ_OPEN, self._book.run(lambda book: book.adoption.candidates()))
             block = cursor.hash if cursor else None
             found = await at(Step.COMPARE, read_settled(self._chain, keys, block))
             if found is None:
                 return False
             now_ms, token = self._now_ms(), self._token
-            adopt = self._book.adopt
             done = await at(
                 Step.ADOPT,
-                self._off_loop(lambda: adopt(found.ticks, found.last_seq, now_ms, token)),
+                self._book.run(
+                    lambda book: book.adoption.adopt(found.ticks, found.last_seq, now_ms, token)
+                ),
             )
         except (*_UNFIT, InvalidValueError) as error:
             self._tell_away(error, None)
@@ -334,7 +331,7 @@ class Settler:
         now_ms, token = self._now_ms(), self._token
         await at(
             Step.KEEP,
-            self._off_loop(lambda: self._book.add_attempt(batch.seq, signed, now_ms, token)),
+            self._book.run(lambda book: book.outbox.add_attempt(batch.seq, signed, now_ms, token)),
         )
         flight.said = Said.SIGNED
         flight.state = advance(flight.state, Said.SIGNED)
@@ -368,7 +365,7 @@ class Settler:
         seq, now_ms, trouble, token = flight.batch.seq, self._now_ms(), flight.trouble, self._token
         await at(
             Step.NOTE,
-            self._off_loop(lambda: self._book.set_batch_state(seq, state, now_ms, trouble, token)),
+            self._book.run(lambda book: book.outbox.set_state(seq, state, now_ms, trouble, token)),
         )
         flight.state = state
 
@@ -379,7 +376,7 @@ class Settler:
         now_ms, token = self._now_ms(), self._token
         await at(
             Step.FINALIZE,
-            self._off_loop(lambda: self._book.finalize(outcome, now_ms, token)),
+            self._book.run(lambda book: book.settlements.finalize(outcome, now_ms, token)),
         )
         self._failing.over()
         self.progress.settled += 1
@@ -397,14 +394,14 @@ class Settler:
         now_ms = self._now_ms()
         await at(
             Step.RECEIPTS,
-            self._off_loop(
-                lambda: self._book.make_receipts(
+            self._book.run(
+                lambda book: book.receipts.make(
                     self._operator, now_ms, waited_ms=self._receipt_wait_ms
                 )
             ),
         )
         await at(Step.FORGET, self._forget())
-        await at(Step.COMPACT, self._off_loop(self._book.compact))
+        await at(Step.COMPACT, self._book.run(lambda book: book.cuts.compact()))
 
     def _tell_away(self, error: Exception, seq: int | None) -> None:
         """Log that the chain cannot be asked or used now, not each second."""

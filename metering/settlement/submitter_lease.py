@@ -12,8 +12,7 @@ import contextlib
 import secrets
 from typing import Final, Protocol
 
-from metering.book.book import Book
-from metering.book.thread import OffLoop
+from metering.book.async_book import AsyncBook
 from metering.errors import StoreUnavailableError, SubmitterLostError
 from metering.units import AccountId, account_text
 
@@ -54,7 +53,6 @@ class RedisLease:
     Args:
         store: Where.
         book: Knows the newest token that was ever used in it.
-        off_loop: The thread of the book.
         operator: Whose key.
         ttl_ms: How long it holds without being renewed.
     """
@@ -62,14 +60,12 @@ class RedisLease:
     def __init__(
         self,
         store: LeaseStore,
-        book: Book,
-        off_loop: OffLoop,
+        book: AsyncBook,
         operator: AccountId,
         ttl_ms: int = TTL_MS,
     ) -> None:
         self._store = store
         self._book = book
-        self._off_loop = off_loop
         self._operator = operator
         self._ttl_ms = ttl_ms
         self._holder = secrets.token_hex(8)
@@ -84,7 +80,7 @@ class RedisLease:
             BookError: The book does not answer.
         """
         if self._known is None:
-            self._known = await self._off_loop(self._book.submitter_token)
+            self._known = await self._book.run(lambda book: book.outbox.submitter_token())
         token = await self._store.lease(self._operator, self._holder, self._ttl_ms, self._known)
         if not token:
             self._known = None

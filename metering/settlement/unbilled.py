@@ -11,9 +11,8 @@ from __future__ import annotations
 from typing import Protocol
 from uuid import UUID
 
-from metering.book.book import Book
+from metering.book.async_book import AsyncBook
 from metering.book.records import UnbilledTicks
-from metering.book.thread import OffLoop
 from metering.store.records import Unbilled
 
 
@@ -27,7 +26,7 @@ class UnbilledStore(Protocol):
         """Drop what the book has; what was added since is kept."""
 
 
-async def keep_unbilled(store: UnbilledStore, book: Book, off_loop: OffLoop) -> None:
+async def keep_unbilled(store: UnbilledStore, book: AsyncBook) -> None:
     """Write them into the book, then let the store forget them. Repeating it is harmless.
 
     Raises:
@@ -42,6 +41,6 @@ async def keep_unbilled(store: UnbilledStore, book: Book, off_loop: OffLoop) -> 
         for shard in found
         for one in shard.ticks
     ]
-    await off_loop(lambda: book.add_unbilled(rows))
+    await book.run(lambda book: book.unbilled.add(rows))
     for shard in found:
         await store.forget_unbilled(shard)

@@ -33,7 +33,7 @@ from metering.testing.fake_node.rpc import Rpc
 from metering.testing.fake_node.runtime import UNIT
 from metering.testing.fake_node.world import World
 from metering.units import Asset, EntryKey
-from tests.support.book_fixture import OPERATOR, FakeClock, inline
+from tests.support.book_fixture import OPERATOR, FakeClock, InlineBook
 from tests.support.chain_scenario import setup_calls
 from tests.support.memory_chain import MemoryChain
 from tests.support.servers import chopsticks
@@ -49,7 +49,7 @@ class Case:
 @asynccontextmanager
 async def journal_case() -> AsyncIterator[Case]:
     clock = FakeClock()
-    chain = Journal(Book.open("sqlite://", Asset()), inline, OPERATOR, clock, 1000)
+    chain = Journal(InlineBook(Book.open("sqlite://", Asset())), OPERATOR, clock, 1000)
 
     def finalize() -> None:
         clock.at_ms += 1000
@@ -282,7 +282,7 @@ def test_both_nodes_went_through_every_case(request, ran):
 
 def make_journal(records: int = 3) -> tuple[Book, Journal]:
     book = Book.open("sqlite://", Asset())
-    return book, Journal(book, inline, OPERATOR, FakeClock(), 0)
+    return book, Journal(InlineBook(book), OPERATOR, FakeClock(), 0)
 
 
 async def filled(records: int = 3) -> Book:
@@ -294,7 +294,7 @@ async def filled(records: int = 3) -> Book:
 
 async def test_a_journal_left_alone_verifies():
     """Every hash and signature."""
-    assert journal.verify(await filled()) is None
+    assert journal.verify((await filled()).journal) is None
 
 
 @pytest.mark.parametrize(
@@ -310,10 +310,10 @@ async def test_a_journal_left_alone_verifies():
 async def test_the_first_break_of_a_journal_is_named(statement, number, reason):
     """Whatever was changed behind our back."""
     book = await filled()
-    with book._writing() as connection:
+    with book.streams._writing() as connection:
         connection.exec_driver_sql(statement)
 
-    found = journal.verify(book)
+    found = journal.verify(book.journal)
 
     assert found is not None
     assert found.number == number
@@ -327,11 +327,11 @@ async def test_a_record_rehashed_by_somebody_else_has_no_signature():
     book = Book.open("sqlite://", Asset())
     batch = make_batch(1)
     forged = journal._HEAD.pack(1, batch.hash, OPERATOR.account, bytes(64)) + batch.entries
-    book.journal_append(1, forged, 1, 1)
-    (record,) = book.journal_records(0, 5)
+    book.journal.append(1, forged, 1, 1)
+    (record,) = book.journal.page(0, 5)
     assert record.hash == record_hash(JournalRecord(1, 1, forged, 1, 1, FIRST_PREVIOUS, b""))
 
-    found = journal.verify(book)
+    found = journal.verify(book.journal)
 
     assert found is not None
     assert "not signed" in found.reason
@@ -359,7 +359,7 @@ async def test_a_journal_whose_book_is_away_is_unavailable(tmp_path):
     """Not rejected: the same bytes may be sent again."""
     path = tmp_path / "book.sqlite3"
     book = Book.open(f"sqlite:///{path}", Asset())
-    chain = Journal(book, inline, OPERATOR, FakeClock(), 0)
+    chain = Journal(InlineBook(book), OPERATOR, FakeClock(), 0)
     book.close()
     path.unlink()
     path.mkdir()

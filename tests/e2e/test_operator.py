@@ -210,9 +210,9 @@ def test_a_new_price_counts_from_its_second_and_receipts_prove_it(tmp_path):
     # By the book itself, before the start: a change over the API takes a minute to come.
     book = Book.open(f"sqlite:///{server.data_dir / 'book.sqlite3'}", Asset())
     now_ms = time.time_ns() // 1_000_000
-    _, key = book.create_stream("cam", "Cam", Planck(PRICE), now_ms, 100_000)
+    _, key = book.streams.create("cam", "Cam", Planck(PRICE), now_ms, 100_000)
     from_tick = now_ms // 1000 + 16
-    book.add_price("cam", Planck(3 * PRICE), from_tick)
+    book.streams.add_price("cam", Planck(3 * PRICE), from_tick)
     book.close()
     with running(server):
         open_viewer(server, "ann", str(900 * PRICE))

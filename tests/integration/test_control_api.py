@@ -317,7 +317,7 @@ async def test_a_deposit_that_only_the_book_knows_reaches_the_purse(server) -> N
     viewer = await server.viewer()
     await server.stop_control()
     book = Book.open(f"sqlite:///{server.data_dir}/book.sqlite3", server.tree.asset)
-    book.deposit(parse_account(viewer["account"]), Planck(7 * PRICE), "lost", "", 1)
+    book.deposits.add(parse_account(viewer["account"]), Planck(7 * PRICE), "lost", "", 1)
     book.close()
 
     await server.start_control()

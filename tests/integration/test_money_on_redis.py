@@ -19,7 +19,7 @@ from metering.settlement.settler import Settler
 from metering.store.claim_client import RawClaims
 from metering.store.client import Store
 from metering.units import Asset, SessionId, Verdict
-from tests.support.book_fixture import OPERATOR, PRICE, House, inline, make_house
+from tests.support.book_fixture import OPERATOR, PRICE, House, InlineBook, make_house
 from tests.support.metering_kit import claim
 from tests.support.servers.redis import PROGRAMS, RealRedis
 
@@ -34,7 +34,7 @@ def prepared(viewers: int = 4) -> House:
     house.clock.at_ms = NOW * 1000
     for account in house.accounts:
         number = SessionId(1 + house.accounts.index(account))
-        house.book.add_session(number, account, house.stream.id, 1, 1, FAR_MS)
+        house.book.sessions.add(number, account, house.stream.id, 1, 1, FAR_MS)
     return house
 
 
@@ -43,15 +43,14 @@ async def running(url: str, house: House):
     """Recover the store and run what control runs on it."""
     store = await Store.connect(url, "everysec")
     try:
-        found = await recover(store, house.book, inline, house.clock.at_ms, POLICY)
+        found = await recover(store, InlineBook(house.book), house.clock.at_ms, POLICY)
         async with RawClaims(url) as claims:
             claims.set_expected(found.epoch, store.run_id)
             await claims.wait_ready()
-            cutter = Cutter(store, house.book, inline, house.clock, 10)
+            cutter = Cutter(store, InlineBook(house.book), house.clock, 10)
             settler = Settler(
-                house.book,
-                inline,
-                Journal(house.book, inline, OPERATOR, house.clock, 1000),
+                InlineBook(house.book),
+                Journal(InlineBook(house.book), OPERATOR, house.clock, 1000),
                 settings=ChainSettings(batch_entries_max=3),
                 now_ms=house.clock,
                 operator=OPERATOR,
@@ -81,7 +80,7 @@ async def settle(house: House, settler: Settler) -> None:
 
 
 async def assert_books(house: House, store: Store, *, metered: int, settled: int) -> None:
-    found = await reconcile(house.book, store, inline)
+    found = await reconcile(InlineBook(house.book), store)
     assert [str(one) for one in found.differences] == []
     assert sum(row.metered for row in found.rows) == metered
     assert sum(row.settled for row in found.rows) == settled
@@ -104,11 +103,11 @@ async def test_every_second_claimed_is_settled_once(redis_any):
         await settle(house, settler)
 
         await assert_books(house, store, metered=60, settled=60)
-        assert journal.verify(house.book) is None
+        assert journal.verify(house.book.journal) is None
         assert await store.dirty_shards() == []
-        assert house.book.make_receipts(OPERATOR, house.clock.at_ms) == 4
+        assert house.book.receipts.make(OPERATOR, house.clock.at_ms) == 4
         for account in house.accounts:
-            chain = house.book.receipts(account, house.stream.id)
+            chain = house.book.receipts.of(account, house.stream.id)
             data = receipt.file_bytes(Asset(), OPERATOR.account, chain)
             assert receipt.verify(data, OPERATOR.account).amount == 15 * PRICE
         await watch(house, claims, NOW, 15)
@@ -130,7 +129,7 @@ async def test_after_any_harm_each_second_is_billed_once(harm, redis_folder):
             await cutter.round()
             await watch(house, claims, NOW, 20)
             for shard in await store.dirty_shards():
-                number = house.book.booked_number(shard)
+                number = house.book.cuts.booked_number(shard)
                 await store.cut(shard, number + 1, number)
             run_id = store.run_id
         if harm == "emptied":
@@ -148,7 +147,7 @@ async def test_after_any_harm_each_second_is_billed_once(harm, redis_folder):
             await settle(house, settler)
 
             await assert_books(house, store, metered=80, settled=80)
-            assert all(house.book.spent(one) == 20 * PRICE for one in house.accounts)
+            assert all(house.book.cuts.spent(one) == 20 * PRICE for one in house.accounts)
             reading = await claims.meters(
                 [(house.accounts[0], house.stream.id.bytes, SessionId(1))]
             )
@@ -171,7 +170,7 @@ async def test_a_redis_that_restarts_under_the_cutter_is_not_cut(redis_folder):
             server.start()
             with pytest.raises(StoreUnavailableError):
                 await cutter.round()
-        assert house.book.booked_numbers() == {}
+        assert house.book.cuts.booked_numbers() == {}
     finally:
         server.stop()
 
@@ -185,4 +184,4 @@ async def test_a_round_takes_the_seconds_of_however_many_viewers(redis_server):
         done = await cutter.round()
 
     assert done.ticks == 2 * 40
-    assert {house.book.spent(account) for account in house.accounts} == {2 * PRICE}
+    assert {house.book.cuts.spent(account) for account in house.accounts} == {2 * PRICE}

@@ -11,7 +11,7 @@ from metering.recovery.reconcile import reconcile
 from metering.recovery.recovery import FSYNC_BOUND_MS, RecoveryPolicy, recover
 from metering.settlement.cutter import Cutter
 from metering.units import SHARDS, Planck, Run, SessionId, Units, shard_of
-from tests.support.book_fixture import PRICE, House, inline, make_house
+from tests.support.book_fixture import PRICE, House, InlineBook, make_house
 from tests.support.memory_store import MemoryStore
 
 POLICY = RecoveryPolicy(
@@ -24,19 +24,19 @@ async def started(viewers: int = 2) -> tuple[House, MemoryStore, Cutter]:
     house = make_house(viewers=viewers)
     store = MemoryStore()
     await again(house, store)
-    return house, store, Cutter(store, house.book, inline, house.clock, 10)
+    return house, store, Cutter(store, InlineBook(house.book), house.clock, 10)
 
 
 async def again(house: House, store: MemoryStore):
-    return await recover(store, house.book, inline, house.clock.at_ms, POLICY)
+    return await recover(store, InlineBook(house.book), house.clock.at_ms, POLICY)
 
 
 def cutter_of(house: House, store: MemoryStore) -> Cutter:
-    return Cutter(store, house.book, inline, house.clock, 10)
+    return Cutter(store, InlineBook(house.book), house.clock, 10)
 
 
 async def assert_books(house: House, store: MemoryStore, metered: int) -> None:
-    found = await reconcile(house.book, store, inline)
+    found = await reconcile(InlineBook(house.book), store)
     assert found.differences == ()
     assert sum(row.metered for row in found.rows) == metered
 
@@ -82,7 +82,7 @@ async def test_what_the_book_has_is_never_billed_again(is_empty):
     assert (found.is_new, found.pending_ticks) == (True, 0)
     assert after.claim(key, Run(NOW_TICK - 50, 12)) == 2
     await cutter_of(house, after).round()
-    assert house.book.spent(house.accounts[0]) == 12 * PRICE
+    assert house.book.cuts.spent(house.accounts[0]) == 12 * PRICE
     assert purse(after, house).spent_units == 10 * PRICE
     await assert_books(house, after, 12)
 
@@ -107,7 +107,7 @@ async def test_pending_and_unbooked_ticks_survive_a_restart():
     assert dict(purse(after, house).stream_spent)[house.stream.id.bytes] == 18 * PRICE
     await assert_books(house, after, 18)
     await cutter_of(house, after).round()
-    assert house.book.spent(key.account) == 18 * PRICE
+    assert house.book.cuts.spent(key.account) == 18 * PRICE
     await assert_books(house, after, 18)
 
 
@@ -133,7 +133,7 @@ async def test_a_redis_that_lost_its_tail_does_not_bill_twice():
 
     assert found.pending_ticks == 0
     await cutter_of(house, after).round()
-    assert house.book.spent(key.account) == 10 * PRICE
+    assert house.book.cuts.spent(key.account) == 10 * PRICE
     await assert_books(house, after, 10)
 
 
@@ -149,13 +149,13 @@ async def test_a_lying_cumulative_count_is_never_booked():
     with pytest.raises(LedgerImbalanceError):
         await cutter.round()
 
-    assert house.book.spent(key.account) == 10 * PRICE
+    assert house.book.cuts.spent(key.account) == 10 * PRICE
 
 
 async def test_a_tick_under_two_price_versions_is_taken_once():
     """Whatever Redis holds, a second is billed once to one account."""
     house, store, _ = await started()
-    house.book.add_price("talks", Planck(3), NOW_TICK)
+    house.book.streams.add_price("talks", Planck(3), NOW_TICK)
     one, two = house.key(version=1), house.key(version=2)
     shard = shard_of(one.account)
     store.pending[shard] = {one: (Run(NOW_TICK - 5, 10),), two: (Run(NOW_TICK, 10),)}
@@ -186,7 +186,7 @@ async def test_a_crash_while_recovering_loses_nothing(crash_at):
     if crash_at < SHARDS:
         with pytest.raises(StoreUnavailableError):
             await again(house, after)
-        assert house.book.recovered() != Recovered("", after.run_id, house.clock.at_ms)
+        assert house.book.recoveries.newest() != Recovered("", after.run_id, house.clock.at_ms)
         assert await after.epoch() is None
     with pytest.raises(StoreUnavailableError):
         await cutter_of(house, after).round()
@@ -196,7 +196,7 @@ async def test_a_crash_while_recovering_loses_nothing(crash_at):
     await cutter_of(house, after).round()
 
     await assert_books(house, after, 60)
-    assert all(house.book.spent(account) == 10 * PRICE for account in house.accounts)
+    assert all(house.book.cuts.spent(account) == 10 * PRICE for account in house.accounts)
 
 
 async def test_live_sessions_are_reopened_and_ended_ones_are_not():
@@ -205,9 +205,9 @@ async def test_live_sessions_are_reopened_and_ended_ones_are_not():
     account, stream = house.accounts[0], house.stream.id
     later = house.clock.at_ms + 1000
     for number in (1, 2, 3):
-        house.book.add_session(SessionId(number), account, stream, 4, 1, later)
-    house.book.end_session(SessionId(2), "stopped", 5)
-    house.book.add_session(SessionId(3), account, stream, 4, 1, house.clock.at_ms - 1)
+        house.book.sessions.add(SessionId(number), account, stream, 4, 1, later)
+    house.book.sessions.end(SessionId(2), "stopped", 5)
+    house.book.sessions.add(SessionId(3), account, stream, 4, 1, house.clock.at_ms - 1)
 
     after = store.restarted(is_empty=True)
     await again(house, after)
@@ -236,7 +236,7 @@ async def test_old_seconds_are_left_out_of_what_redis_must_remember():
     house, store, cutter = await started()
     store.claim(house.key(), Run(NOW_TICK - 40 * 3600, 10), Run(NOW_TICK - 50, 10))
     await cutter.round()
-    house.book.seal(1, 10)
+    house.book.settlements.seal(1, 10)
     await settle_all(house)
 
     after = store.restarted(is_empty=True)
@@ -270,12 +270,12 @@ async def test_reconcile_names_each_difference(what, statement):
     store.claim(house.key(), Run(NOW_TICK - 50, 10))
     store.claim(house.key(1), Run(NOW_TICK - 50, 10))
     await cutter.round()
-    assert (await reconcile(house.book, store, inline)).is_balanced
+    assert (await reconcile(InlineBook(house.book), store)).is_balanced
 
-    with house.book._writing() as connection:
+    with house.book.streams._writing() as connection:
         connection.exec_driver_sql(statement)
 
-    found = await reconcile(house.book, store, inline)
+    found = await reconcile(InlineBook(house.book), store)
     assert any(what in str(one) for one in found.differences)
     assert not found.is_balanced
 
@@ -284,10 +284,10 @@ async def settle_all(house: House) -> None:
     from metering.ports import BatchOutcome
     from tests.support.book_fixture import OPERATOR
 
-    batch = house.book.open_batch()
+    batch = house.book.outbox.oldest()
     assert batch is not None
-    house.book.add_attempt(batch.seq, b"signed", 1)
-    house.book.finalize(BatchOutcome(batch.seq, batch.hash, (), 1), 2)
-    house.book.make_receipts(OPERATOR, 3)
-    house.book.mark_forgotten(house.book.cuts_to_forget())
-    assert house.book.compact() > 0
+    house.book.outbox.add_attempt(batch.seq, b"signed", 1)
+    house.book.settlements.finalize(BatchOutcome(batch.seq, batch.hash, (), 1), 2)
+    house.book.receipts.make(OPERATOR, 3)
+    house.book.cuts.mark_forgotten(house.book.cuts.to_forget())
+    assert house.book.cuts.compact() > 0

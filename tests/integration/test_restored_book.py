@@ -22,7 +22,7 @@ from metering.settlement.settler import Settler
 from metering.store.claim_client import RawClaims
 from metering.store.client import Store
 from metering.units import Asset, Planck, SessionId, Units, Verdict, shard_of
-from tests.support.book_fixture import OPERATOR, PRICE, inline, make_house
+from tests.support.book_fixture import OPERATOR, PRICE, InlineBook, make_house
 from tests.support.metering_kit import claim
 from tests.support.servers.redis import PROGRAMS, RealRedis
 
@@ -44,7 +44,7 @@ class World:
         self.house = make_house(self.url, viewers=3)
         self.house.clock.at_ms = BEGIN * 1000
         for viewer, account in enumerate(self.house.accounts):
-            self.house.book.add_session(
+            self.house.book.sessions.add(
                 SessionId(1 + viewer), account, self.house.stream.id, 1, 1, FAR_MS
             )
         self.billed: dict[int, set[int]] = defaultdict(set)
@@ -64,16 +64,15 @@ class World:
         self._held.push_async_callback(self.store.close)
         book, clock = self.house.book, self.house.clock
         found = await recover(
-            self.store, book, inline, clock.at_ms, POLICY, newest_tick=self.now + 2
+            self.store, InlineBook(book), clock.at_ms, POLICY, newest_tick=self.now + 2
         )
         self.claims = await self._held.enter_async_context(RawClaims(self.redis.url))
         self.claims.set_expected(found.epoch, self.store.run_id)
         await self.claims.wait_ready()
-        self.cutter = Cutter(self.store, book, inline, clock, 10)
+        self.cutter = Cutter(self.store, InlineBook(book), clock, 10)
         self.settler = Settler(
-            book,
-            inline,
-            Journal(book, inline, OPERATOR, clock, 1000),
+            InlineBook(book),
+            Journal(InlineBook(book), OPERATOR, clock, 1000),
             settings=ChainSettings(batch_entries_max=2),
             now_ms=clock,
             operator=OPERATOR,
@@ -144,7 +143,7 @@ class World:
     async def known(self, viewer: int) -> set[int]:
         """Return the seconds that book and Redis have billed to a viewer."""
         account = self.house.accounts[viewer]
-        runs = list(self.house.book.watched(account, self.house.stream.id))
+        runs = list(self.house.book.cuts.watched(account, self.house.stream.id))
         for line in await self.store.leftovers(shard_of(account)):
             if line.key.account == account:
                 runs += line.runs
@@ -152,7 +151,7 @@ class World:
 
     async def assert_right(self) -> None:
         """Nothing lost is billed again, the books balance, the purse pays each second once."""
-        found = await reconcile(self.house.book, self.store, inline)
+        found = await reconcile(InlineBook(self.house.book), self.store)
         assert [str(one) for one in found.differences] == []
         for viewer in range(3):
             assert await self.known(viewer) == self.billed[viewer]
@@ -165,7 +164,7 @@ class World:
             ]
         )
         for viewer, account in enumerate(self.house.accounts):
-            paid = self.house.book.total_deposits(account)
+            paid = self.house.book.deposits.total(account)
             assert reading[viewer].balance_units == paid - len(self.billed[viewer]) * PRICE
 
 
@@ -210,9 +209,9 @@ async def test_what_the_restored_book_has_lost_is_forgiven(world, is_other_redis
     assert await world.watch(0, above - 1, 3) == {above, above + 1}
     await world.settle()
     await world.assert_right()
-    (restore,) = (await reconcile(world.house.book, world.store, inline)).restores
+    (restore,) = (await reconcile(InlineBook(world.house.book), world.store)).restores
     assert (restore.lost_ticks, restore.forgiven) == (10, floor.forgiven)
-    assert world.house.book.counters().forgiven_ticks == 11
+    assert world.house.book.unbilled.counters().forgiven_ticks == 11
 
 
 async def test_what_redis_still_has_is_kept_and_viewers_of_other_shards_owe_nothing(world):
@@ -280,7 +279,7 @@ async def test_what_is_forgiven_stays_so_when_redis_restarts_or_is_emptied(world
         await world.settle()
         await world.assert_right()
     # Counted once each, though asked for three times.
-    assert world.house.book.counters().forgiven_ticks == 5
+    assert world.house.book.unbilled.counters().forgiven_ticks == 5
 
 
 @pytest.mark.parametrize("harm", ["restarted", "emptied"])
@@ -308,7 +307,7 @@ async def test_unpaid_seconds_are_not_collected_after_a_rebuild(world, harm):
     assert await world.watch(viewer, BEGIN, 10) == set()
     await world.cutter.round()
     await world.assert_right()
-    assert house.book.counters().unpaid_ticks == 7
+    assert house.book.unbilled.counters().unpaid_ticks == 7
 
 
 async def test_evidence_for_a_session_that_ended_just_before_is_billed(world):
@@ -316,7 +315,7 @@ async def test_evidence_for_a_session_that_ended_just_before_is_billed(world):
     house = world.house
     house.clock.at_ms = int(time.time() * 1000)
     account, stream = house.accounts[0], house.stream.id.bytes
-    house.book.end_session(SessionId(1), "replaced", house.clock.at_ms - 5000)
+    house.book.sessions.end(SessionId(1), "replaced", house.clock.at_ms - 5000)
     await world.stop()
     world.redis.call("FLUSHALL")
     house.book = Book.open(world.url, Asset())
@@ -335,7 +334,7 @@ async def test_evidence_for_a_session_that_ended_just_before_is_billed(world):
 async def test_seconds_of_what_the_older_book_does_not_know_are_forgiven(world):
     """A price made after the backup: what was pending under it cannot be booked."""
     world.backup()
-    world.house.book.add_price("talks", Planck(7), BEGIN + 5)
+    world.house.book.streams.add_price("talks", Planck(7), BEGIN + 5)
     stream = world.house.stream.id.bytes
     account = world.house.accounts[0]
     await world.watch(0, BEGIN, 5)

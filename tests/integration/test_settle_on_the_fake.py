@@ -46,7 +46,7 @@ async def test_what_was_watched_is_settled_once_and_split_as_in_the_book():
 
         street.world.finalize()
         await street.check()
-        ledger = street.house.book.ledger()
+        ledger = street.house.book.ledger.balances()
         values = street.world.forks.head.values
         for role, who in (
             (Role.CREATOR, account("creator").account),
@@ -72,9 +72,9 @@ async def test_two_settlers_of_one_key_have_one_effect(tmp_path):
 
         street.world.finalize()
         await street.check()
-        assert other.open_batch() is None
-        assert [one.hash for one in other.batches()] == [
-            one.hash for one in street.house.book.batches()
+        assert other.outbox.oldest() is None
+        assert [one.hash for one in other.settlements.newest()] == [
+            one.hash for one in street.house.book.settlements.newest()
         ]
         other.close()
 
@@ -95,7 +95,7 @@ async def test_a_stall_of_finality_settles_nothing_and_then_everything():
             street.house.clock.at_ms += 300_000
             exposures.append(settler.progress.exposure_planck)
             assert street.settled() == {}, number
-        states = {one.state for one in street.house.book.batches()}
+        states = {one.state for one in street.house.book.settlements.newest()}
 
         street.world.stall(0)
         await street.settle_all(settler)
@@ -184,7 +184,7 @@ async def test_whoever_withdrew_all_after_the_notice_is_refused_and_nobody_else(
             await settler.turn(is_due=True)
             street.world.make_block()
 
-        refused = {one.key.account: one.refused for one in street.house.book.entries()}
+        refused = {one.key.account: one.refused for one in street.house.book.cuts.entries()}
         assert refused[viewer.account] == 10
         assert street.settled() == {account("viewer 1").account: 10}
         assert street.on_chain() == street.settled()
@@ -279,8 +279,8 @@ async def test_a_restored_book_balances_with_what_it_adopted_and_with_nothing_el
             assert sum(row.metered for row in report.rows) == metered
         assert street.on_chain() == {ann: 40, ben: 13, zoe: 20}
         for who, ticks in street.on_chain().items():
-            assert book.ledger()[Holder(Role.VIEWER, who)] == DEPOSIT - ticks * PRICE
-        assert book.funds([ann])[1][ann].net == DEPOSIT - 30 * PRICE
+            assert book.ledger.balances()[Holder(Role.VIEWER, who)] == DEPOSIT - ticks * PRICE
+        assert book.escrow.funds([ann])[1][ann].net == DEPOSIT - 30 * PRICE
         [short] = less.differences
         assert short.what == "planck in escrow on the chain"
         assert short.expected - short.found == 1
@@ -333,5 +333,5 @@ async def test_a_reorg_before_finality_changes_nothing_in_the_end(depth):
 
         street.world.finalize()
         await street.check()
-        left = street.house.book.ledger()[Holder(Role.VIEWER, account("viewer 0").account)]
+        left = street.house.book.ledger.balances()[Holder(Role.VIEWER, account("viewer 0").account)]
         assert DEPOSIT - left == 9 * PRICE

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from metering.book.async_book import AsyncBook
 from metering.book.book import Book
-from metering.book.thread import BookThread
+from metering.book.rows import Repository
 from metering.errors import StoreUnavailableError
 from metering.model import receipt
 from metering.model.batch_state import Action, BatchState
@@ -23,7 +24,7 @@ from metering.settlement.cutter import Cutter
 from metering.settlement.journal import Journal
 from metering.settlement.settler import Settler
 from metering.units import Asset, Run, shard_of
-from tests.support.book_fixture import OPERATOR, PRICE, House, inline, make_house
+from tests.support.book_fixture import OPERATOR, PRICE, House, InlineBook, make_house
 from tests.support.memory_chain import MemoryChain
 from tests.support.memory_store import MemoryStore
 
@@ -46,9 +47,11 @@ class Crashing:
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._target, name)
+        steps, step = self._steps, f"{self._name}.{name}"
+        if isinstance(found, Repository):
+            return Crashing(found, steps, step)
         if not callable(found):
             return found
-        steps, step = self._steps, f"{self._name}.{name}"
         if inspect.iscoroutinefunction(found):
 
             async def call(*args: Any, **kwargs: Any) -> Any:
@@ -83,16 +86,15 @@ class World:
     def __init__(self, chain: Any = None, viewers: int = 3) -> None:
         self.house: House = make_house(viewers=viewers)
         self.store = MemoryStore()
-        self.chain = chain or Journal(self.house.book, inline, OPERATOR, self.house.clock, 1000)
+        self.chain = chain or Journal(InlineBook(self.house.book), OPERATOR, self.house.clock, 1000)
 
     def processes(self, steps: Steps) -> tuple[Cutter, Settler]:
         book: Any = Crashing(self.house.book, steps, "book")
         store: Any = Crashing(self.store, steps, "store")
         chain: Any = Crashing(self.chain, steps, "chain")
-        cutter = Cutter(store, book, inline, self.house.clock, 10)
+        cutter = Cutter(store, InlineBook(book), self.house.clock, 10)
         settler = Settler(
-            book,
-            inline,
+            InlineBook(book),
             chain,
             settings=SETTINGS,
             now_ms=self.house.clock,
@@ -103,7 +105,7 @@ class World:
         return cutter, settler
 
     async def start(self) -> None:
-        await recover(self.store, self.house.book, inline, self.house.clock.at_ms, POLICY)
+        await recover(self.store, InlineBook(self.house.book), self.house.clock.at_ms, POLICY)
 
     async def live(self, steps: Steps, rounds: int = 8) -> None:
         """Book what is pending and settle until nothing is left to do."""
@@ -114,7 +116,7 @@ class World:
             self.house.clock.at_ms += 1000
             if isinstance(self.chain, MemoryChain):
                 self.chain.make_blocks()
-            if act is Action.WAIT and self.house.book.open_batch() is None:
+            if act is Action.WAIT and self.house.book.outbox.oldest() is None:
                 return
 
     def watch(self) -> int:
@@ -127,22 +129,22 @@ class World:
     async def assert_settled(self, ticks: int) -> None:
         """Everything watched is paid once, the books balance, nothing is left over."""
         found = await reconcile(
-            self.house.book, self.store, inline, has_journal=isinstance(self.chain, Journal)
+            InlineBook(self.house.book), self.store, has_journal=isinstance(self.chain, Journal)
         )
         assert found.differences == ()
         assert sum(row.settled for row in found.rows) == ticks
         assert sum(row.metered for row in found.rows) == ticks
-        ledger = self.house.book.ledger()
+        ledger = self.house.book.ledger.balances()
         assert sum(ledger.values()) == 0
         spent = sum(10**12 - ledger[Holder(Role.VIEWER, one)] for one in self.house.accounts)
         assert spent == ticks * PRICE
         assert all(not cuts for cuts in self.store.cuts.values())
-        self.house.book.make_receipts(OPERATOR, self.house.clock.at_ms)
+        self.house.book.receipts.make(OPERATOR, self.house.clock.at_ms)
         for account in self.house.accounts:
-            chain = self.house.book.receipts(account, self.house.stream.id)
+            chain = self.house.book.receipts.of(account, self.house.stream.id)
             data = receipt.file_bytes(Asset(), OPERATOR.account, chain)
             proven = receipt.verify(data, OPERATOR.account)
-            assert proven.amount == self.house.book.spent(account)
+            assert proven.amount == self.house.book.cuts.spent(account)
 
 
 async def steps_of_one_life() -> list[str]:
@@ -163,7 +165,7 @@ async def test_ticks_settle_on_the_journal():
     await world.live(Steps())
 
     await world.assert_settled(ticks)
-    assert journal.verify(world.house.book) is None
+    assert journal.verify(world.house.book.journal) is None
 
 
 async def test_a_crash_at_any_step_repeats_harmlessly():
@@ -171,18 +173,18 @@ async def test_a_crash_at_any_step_repeats_harmlessly():
     steps = await steps_of_one_life()
     for name in (
         "store.cut",
-        "book.book_cuts",
-        "book.seal",
+        "book.cuts.book",
+        "book.settlements.seal",
         "chain.sign",
-        "book.add_attempt",
+        "book.outbox.add_attempt",
         "chain.submit",
-        "book.set_batch_state",
+        "book.outbox.set_state",
         "chain.look",
-        "book.finalize",
-        "book.make_receipts",
+        "book.settlements.finalize",
+        "book.receipts.make",
         "store.forget",
-        "book.mark_forgotten",
-        "book.compact",
+        "book.cuts.mark_forgotten",
+        "book.cuts.compact",
     ):
         assert name in steps, f"{name} is no step any more: mend this list"
 
@@ -230,7 +232,7 @@ async def test_no_order_of_chain_answers_pays_twice(events):
         else:
             await cutter.round()
         assert sum(chain.paid.values()) <= ticks
-        found = await reconcile(world.house.book, world.store, inline, has_journal=False)
+        found = await reconcile(InlineBook(world.house.book), world.store, has_journal=False)
         assert found.differences == ()
 
     chain.is_away = False
@@ -256,7 +258,7 @@ async def test_an_expired_batch_is_signed_again_under_the_same_number():
 
     await settler.turn(is_due=True)
 
-    attempts = world.house.book.attempts(1)
+    attempts = world.house.book.outbox.attempts(1)
     assert [one.number for one in attempts] == [1, 2]
     assert attempts[0].signed != attempts[1].signed
     await world.live(Steps(), rounds=20)
@@ -275,11 +277,11 @@ async def test_a_rejected_batch_waits_for_a_person_and_loses_nothing():
 
     assert await settler.turn(is_due=True) is Action.STOP
 
-    assert world.house.book.batch(1).state is BatchState.REJECTED
-    assert world.house.book.attempts(1)[0].trouble == chain.rejects
+    assert world.house.book.settlements.get(1).state is BatchState.REJECTED
+    assert world.house.book.outbox.attempts(1)[0].trouble == chain.rejects
     assert await settler.turn(is_due=True) is Action.STOP
     chain.rejects = ""
-    world.house.book.retry(1)
+    world.house.book.outbox.retry(1)
     await world.live(Steps(), rounds=20)
     await world.assert_settled(ticks)
 
@@ -292,7 +294,7 @@ async def test_refused_entries_show_in_the_books_and_heal():
     ticks = world.watch()
     chain.refuse = {world.house.key(0)}
     await world.live(Steps(), rounds=20)
-    found = await reconcile(world.house.book, world.store, inline, has_journal=False)
+    found = await reconcile(InlineBook(world.house.book), world.store, has_journal=False)
     assert found.is_balanced
     assert sum(row.refused for row in found.rows) == 10
 
@@ -317,10 +319,10 @@ async def test_a_batch_is_sealed_when_its_period_is_over():
     await cutter.round()
 
     await settler.turn()
-    assert len(world.house.book.batches()) == 1
+    assert len(world.house.book.settlements.newest()) == 1
     world.house.clock.at_ms += 1_000
     await settler.turn()
-    assert len(world.house.book.batches()) == 2
+    assert len(world.house.book.settlements.newest()) == 2
 
 
 async def test_nothing_is_cut_from_a_redis_that_was_not_recovered():
@@ -334,21 +336,20 @@ async def test_nothing_is_cut_from_a_redis_that_was_not_recovered():
     with pytest.raises(StoreUnavailableError, match="recovered"):
         await cutter.round()
 
-    assert world.house.book.booked_numbers() == {}
+    assert world.house.book.cuts.booked_numbers() == {}
 
 
 async def test_the_book_works_off_the_loop(tmp_path):
     """With its own thread and a real file, as control runs it."""
     world = World()
     world.house = make_house(f"sqlite:///{tmp_path}/book.sqlite3", viewers=3)
-    off_loop = BookThread()
-    chain = Journal(world.house.book, off_loop, OPERATOR, world.house.clock, 0)
-    await recover(world.store, world.house.book, off_loop, world.house.clock.at_ms, POLICY)
+    async_book = AsyncBook(world.house.book)
+    chain = Journal(async_book, OPERATOR, world.house.clock, 0)
+    await recover(world.store, async_book, world.house.clock.at_ms, POLICY)
     ticks = world.watch()
-    cutter = Cutter(world.store, world.house.book, off_loop, world.house.clock, 10)
+    cutter = Cutter(world.store, async_book, world.house.clock, 10)
     settler = Settler(
-        world.house.book,
-        off_loop,
+        async_book,
         chain,
         settings=ChainSettings(),
         now_ms=world.house.clock,
@@ -363,8 +364,7 @@ async def test_the_book_works_off_the_loop(tmp_path):
     assert (done.lines, done.ticks) == (3, ticks)
     world.chain = chain
     await world.assert_settled(ticks)
-    off_loop.close()
-    world.house.book.close()
+    await async_book.close()
     with Book.open(f"sqlite:///{tmp_path}/book.sqlite3", Asset()) as again:
-        assert again.spent(world.house.accounts[0]) == 10 * PRICE
-        assert shard_of(world.house.accounts[0]) in again.booked_numbers()
+        assert again.cuts.spent(world.house.accounts[0]) == 10 * PRICE
+        assert shard_of(world.house.accounts[0]) in again.cuts.booked_numbers()

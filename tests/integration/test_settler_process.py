@@ -25,7 +25,7 @@ from metering.model.batch_state import Action
 from metering.ports import Fate, InFlight
 from metering.settings import ChainSettings
 from metering.settlement.settler import Settler
-from tests.support.book_fixture import OPERATOR, inline
+from tests.support.book_fixture import OPERATOR, InlineBook
 from tests.support.chain_scenario import Street, forget, open_street
 from tests.support.wallet import of_stream
 
@@ -96,8 +96,7 @@ async def when_up(chain: RemoteChain) -> None:
 def settler_of(street: Street, chain: RemoteChain) -> Settler:
     book = street.house.book
     return Settler(
-        book,
-        inline,
+        InlineBook(book),
         chain,
         settings=ChainSettings(batch_period_s=1, batch_entries_max=2),
         now_ms=street.house.clock,
@@ -114,7 +113,7 @@ async def test_batches_settle_through_the_process_and_its_death_costs_nothing(da
         settler = settler_of(street, chain)
         street.watch(7, 11, 0)
         await settler.turn(is_due=True)
-        assert street.house.book.open_batch() is not None
+        assert street.house.book.outbox.oldest() is not None
 
         assert await process.end() == -signal.SIGKILL
         assert await settler.turn(is_due=True) is Action.WAIT  # and control goes on
@@ -125,7 +124,7 @@ async def test_batches_settle_through_the_process_and_its_death_costs_nothing(da
 
         street.world.finalize()
         await street.check()
-        assert all(one.number == 1 for one in street.house.book.attempts(1))
+        assert all(one.number == 1 for one in street.house.book.outbox.attempts(1))
 
 
 async def test_it_tells_its_health_and_what_the_pool_said(data_dir):
@@ -188,8 +187,8 @@ async def test_an_upgrade_is_followed_and_what_it_killed_is_signed_again():
         chain = street.chain(era_blocks=8)
         street.watch(7)
         book = street.house.book
-        book.seal(1, 10)
-        batch = book.batch(1)
+        book.settlements.seal(1, 10)
+        batch = book.settlements.get(1)
         old = await chain.sign(1, batch.hash, batch.entries)
         street.world.make_block(is_upgrade=True)
         street.world.finalize()
@@ -228,7 +227,7 @@ async def test_an_unknown_extension_stops_settlement_and_loses_nothing(monkeypat
             await street.chain().sign(1, bytes(32), b"\x00")
         assert await settler.turn(is_due=True) is Action.WAIT
         assert street.world.forks.head.number < 30
-        assert street.house.book.attempts(1) == []
+        assert street.house.book.outbox.attempts(1) == []
 
         monkeypatch.setattr(Metadata, "facts", whole)
         await street.settle_all(street.settler())
@@ -245,7 +244,7 @@ async def test_an_operator_that_is_switched_off_waits_and_goes_on():
         settler = street.settler()
 
         assert await settler.turn(is_due=True) is Action.WAIT
-        assert street.house.book.attempts(1) == []
+        assert street.house.book.outbox.attempts(1) == []
 
 
 async def test_reconcile_reads_the_chains_own_sessions():
@@ -256,7 +255,7 @@ async def test_reconcile_reads_the_chains_own_sessions():
         street.world.finalize()
         book = street.house.book
         even = await street.reconciled()
-        with book._writing() as connection:
+        with book.streams._writing() as connection:
             connection.exec_driver_sql("UPDATE entries SET settled = settled - 1, booked = booked")
 
         odd = await street.reconciled()

@@ -23,7 +23,7 @@ from metering.recovery.reconcile import reconcile
 from metering.settings import ChainSettings
 from metering.settlement.settler import Settler
 from metering.units import AccountId, Asset, Cut, CutLine, EntryKey, Run, shard_of
-from tests.support.book_fixture import OPERATOR, PRICE, House, inline, know_joins, make_house
+from tests.support.book_fixture import OPERATOR, PRICE, House, InlineBook, know_joins, make_house
 from tests.support.memory_chain import MemoryChain
 
 FIRST = 1_699_999_000
@@ -47,22 +47,21 @@ class Room:
         who = self.house.accounts[viewer]
         before = self.counts.get(who, 0)
         self.counts[who] = before + ticks
-        booked = {one.key: one.booked for one in self.book.entries()}
+        booked = {one.key: one.booked for one in self.book.cuts.entries()}
         key = EntryKey(self.house.stream.id, who, 1, 1)
         line = CutLine(key, (Run(FIRST + before, ticks),), booked.get(key, 0) + ticks)
         shard = shard_of(who)
-        number = self.book.booked_numbers().get(shard, 0) + 1
-        self.book.book_cuts([Cut(shard, number, (line,))], self.house.clock.at_ms)
+        number = self.book.cuts.booked_numbers().get(shard, 0) + 1
+        self.book.cuts.book([Cut(shard, number, (line,))], self.house.clock.at_ms)
 
     def settler(self, **changes) -> Settler:
         async def forget() -> int:
-            self.book.mark_forgotten(self.book.cuts_to_forget())
+            self.book.cuts.mark_forgotten(self.book.cuts.to_forget())
             return 0
 
         options = {"batch_period_s": 30, "batch_entries_max": self.entries_max} | changes
         return Settler(
-            self.book,
-            inline,
+            InlineBook(self.book),
             self.chain,
             settings=ChainSettings(**options),
             now_ms=self.house.clock,
@@ -77,8 +76,8 @@ class Room:
 
     async def differences(self) -> tuple:
         """Return what is wrong within the book; that the chain has other counts fails at once."""
-        found = await reconcile(self.book, None, inline, has_journal=False)
-        moved = {one.key: one.settled + one.ahead for one in self.book.entries()}
+        found = await reconcile(InlineBook(self.book), None, has_journal=False)
+        moved = {one.key: one.settled + one.ahead for one in self.book.cuts.entries()}
         assert moved == self.chain.settled_ticks
         return found.differences
 
@@ -100,15 +99,15 @@ async def test_several_batches_are_in_flight_and_settle_in_order():
 
     await settler.turn(is_due=True)
 
-    assert [one.state for one in reversed(room.book.batches())] == (
+    assert [one.state for one in reversed(room.book.settlements.newest())] == (
         [BatchState.SENT] * 4 + [BatchState.SEALED] * 2
     )
     assert settler.progress.signed == 4
     room.chain.make_blocks()
     assert await settler.turn(is_due=True) is Action.CLOSE
-    assert [one.seq for one in room.book.open_batches(9)] == [5, 6]
+    assert [one.seq for one in room.book.outbox.open(9)] == [5, 6]
     await room.settle(settler)
-    assert room.book.open_batch() is None
+    assert room.book.outbox.oldest() is None
     assert sum(room.chain.paid.values()) == 60
     assert await room.differences() == ()
 
@@ -160,12 +159,12 @@ async def test_what_no_block_takes_is_sealed_in_smaller_batches():
     settler = room.settler()
     for viewer in range(6):
         room.watch(viewer, 10)
-    room.book.seal(1, 6)
+    room.book.settlements.seal(1, 6)
     room.chain.entries_max = 4
 
     await room.settle(settler)
 
-    assert [one.entry_count for one in reversed(room.book.batches())] == [4, 2]
+    assert [one.entry_count for one in reversed(room.book.settlements.newest())] == [4, 2]
     assert sum(room.chain.paid.values()) == 60
     assert await room.differences() == ()
 
@@ -184,10 +183,10 @@ async def test_a_batch_is_not_split_while_those_behind_it_may_live():
 
     await settler.turn(is_due=True)
 
-    assert [one.entry_count for one in room.book.open_batches(9)] == [2, 2]
+    assert [one.entry_count for one in room.book.outbox.open(9)] == [2, 2]
     room.chain.expire_pool()
     await room.settle(settler, turns=20)
-    assert [one.entry_count for one in reversed(room.book.batches())] == [1, 1, 1, 1]
+    assert [one.entry_count for one in reversed(room.book.settlements.newest())] == [1, 1, 1, 1]
     assert sum(room.chain.paid.values()) == 40
     assert await room.differences() == ()
 
@@ -201,7 +200,7 @@ async def test_the_chains_own_bound_holds_for_new_batches():
 
     await room.settler().turn(is_due=True)
 
-    assert [one.entry_count for one in reversed(room.book.batches())] == [4, 2]
+    assert [one.entry_count for one in reversed(room.book.settlements.newest())] == [4, 2]
 
 
 async def test_a_chain_that_went_back_is_not_settled_on():
@@ -235,7 +234,7 @@ async def test_exposure_rises_while_nothing_is_final_and_its_alarm_is_told_once(
 
         assert settler.progress.exposure_planck == 50 * PRICE
         assert settler.progress.lag_ms == 40_000
-        assert room.book.exposure() == (50, 50 * PRICE)
+        assert room.book.settlements.exposure() == (50, 50 * PRICE)
         assert room.chain.paid == {}
         await room.settle(settler, turns=30)
         room.house.clock.at_ms += 10_000
@@ -268,7 +267,7 @@ async def test_a_settler_that_lost_its_lease_signs_and_writes_nothing():
     sleeper._lease = lease
     await sleeper.turn(is_due=True)
     room.chain.expire_pool()
-    room.book.fence(2)
+    room.book.outbox.fence(2)
     signed = room.chain.signed
 
     with pytest.raises(SubmitterLostError, match="token is 2, ours is 1"):
@@ -337,7 +336,7 @@ async def test_a_restored_book_takes_over_what_the_chain_has_and_bills_nothing_t
     if in_backup != "all final":
         room.watch(0, 20)
     if in_backup == "one sealed":
-        room.book.seal(1, 2)
+        room.book.settlements.seal(1, 2)
     if in_backup == "one in flight":
         await settler.turn(is_due=True)
     booked = room.counts[room.house.accounts[0]]
@@ -362,19 +361,19 @@ async def test_a_restored_book_takes_over_what_the_chain_has_and_bills_nothing_t
     key = EntryKey(room.house.stream.id, ann, 1, 1)
     behind = [one for one in logs if one["event"] == "settlement.book.behind"]
     assert len(behind) == 1
-    assert behind[0]["lost_ticks"] == room.book.lost_on_chain()
+    assert behind[0]["lost_ticks"] == room.book.adoption.lost_ticks()
     assert room.chain.paid[key] >= paid[key]
     # At most the seconds since the restore that were booked before it was found out are forgiven.
     total = sum(room.chain.paid[one] for one in room.chain.paid if one.account == ann)
     assert watched[ann] + 10 - 7 <= total <= watched[ann] + 10
-    assert room.book.open_batch() is None
+    assert room.book.outbox.oldest() is None
     assert await room.differences() == ()
-    entry = next(one for one in room.book.entries() if one.key == key)
+    entry = next(one for one in room.book.cuts.entries() if one.key == key)
     assert entry.settled == entry.booked == booked + 10
     assert entry.settled + entry.ahead == total
     # The purse is what the chain has left, or somebody could spend what is gone.
-    assert room.book.ledger()[Holder(Role.VIEWER, ann)] == 10**12 - total * PRICE
-    assert room.book.spent(ann) == total * PRICE
+    assert room.book.ledger.balances()[Holder(Role.VIEWER, ann)] == 10**12 - total * PRICE
+    assert room.book.cuts.spent(ann) == total * PRICE
     assert bea in watched
 
 
@@ -393,7 +392,7 @@ async def test_the_journal_has_no_entries_to_take_over():
 
     assert await settler.turn(is_due=True) is Action.STOP
 
-    assert room.book.batch(1).state is BatchState.CONFLICT
+    assert room.book.settlements.get(1).state is BatchState.CONFLICT
 
 
 async def test_the_limits_of_a_chain_that_is_away_are_the_last_it_said():
@@ -408,5 +407,5 @@ async def test_the_limits_of_a_chain_that_is_away_are_the_last_it_said():
 
     assert await settler.turn(is_due=True) is Action.WAIT
 
-    assert [one.entry_count for one in reversed(room.book.batches())] == [4, 2]
+    assert [one.entry_count for one in reversed(room.book.settlements.newest())] == [4, 2]
     assert settler._sealer.limits == ChainLimits(4, 4)

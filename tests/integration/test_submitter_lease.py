@@ -10,12 +10,12 @@ from metering.model.batch_state import BatchState
 from metering.settlement.submitter_lease import RedisLease
 from metering.store.client import Store
 from metering.units import Asset
-from tests.support.book_fixture import OPERATOR, inline
+from tests.support.book_fixture import OPERATOR, InlineBook
 from tests.support.metering_kit import account, opened
 
 
 def make(store: Store, book: Book, ttl_ms: int = 10_000) -> RedisLease:
-    return RedisLease(store, book, inline, OPERATOR.account, ttl_ms)
+    return RedisLease(store, InlineBook(book), OPERATOR.account, ttl_ms)
 
 
 async def test_one_holds_it_and_the_other_waits(redis_any):
@@ -41,7 +41,7 @@ async def test_who_sleeps_past_its_lease_writes_nothing(redis_any):
         async with opened(redis_any.url) as (store, _):
             sleeper, other = make(store, book, ttl_ms=30), make(store, book)
             old = await sleeper.hold()
-            book.fence(old)
+            book.outbox.fence(old)
             async with asyncio.timeout(10):
                 while True:
                     try:
@@ -49,12 +49,12 @@ async def test_who_sleeps_past_its_lease_writes_nothing(redis_any):
                         break
                     except SubmitterLostError:
                         await asyncio.sleep(0.01)
-            book.fence(new)
+            book.outbox.fence(new)
 
             for write in (
-                lambda: book.add_attempt(1, b"late", 1, old),
-                lambda: book.set_batch_state(1, BatchState.SENT, 1, None, old),
-                lambda: book.split(1, 1, 1, old),
+                lambda: book.outbox.add_attempt(1, b"late", 1, old),
+                lambda: book.outbox.set_state(1, BatchState.SENT, 1, None, old),
+                lambda: book.outbox.split(1, 1, 1, old),
             ):
                 with pytest.raises(SubmitterLostError, match=f"token is {new}, ours is {old}"):
                     write()
@@ -63,7 +63,7 @@ async def test_who_sleeps_past_its_lease_writes_nothing(redis_any):
 async def test_an_emptied_redis_never_gives_an_old_token(redis_any):
     """The book's newest token is the floor."""
     with Book.open("sqlite://", Asset()) as book:
-        book.fence(41)
+        book.outbox.fence(41)
         async with opened(redis_any.url) as (store, _):
             assert await make(store, book).hold() == 42
 
@@ -73,6 +73,6 @@ async def test_keys_of_two_operators_do_not_meet(redis_any):
     with Book.open("sqlite://", Asset()) as book:
         async with opened(redis_any.url) as (store, _):
             await make(store, book).hold()
-            other = RedisLease(store, book, inline, account(9))
+            other = RedisLease(store, InlineBook(book), account(9))
 
             assert await other.hold() == 1

@@ -22,7 +22,7 @@ from metering.signing import KeyPair
 from metering.testing.fake_node.tables import Call
 from metering.units import AccountId
 from tests.simulate.settlement_chains import VIEWERS, ChainProcess
-from tests.support.book_fixture import OPERATOR, PRICE, inline, make_house
+from tests.support.book_fixture import OPERATOR, PRICE, InlineBook, make_house
 from tests.support.chain_scenario import DEPOSIT, FEE_PPM, feed, funds, open_book, setup_calls
 from tests.support.wallet import Signer, dev, of_stream, transfer
 
@@ -78,7 +78,7 @@ class SoakTown:
     def back_up(self) -> None:
         """Copy the book as an operator does."""
         book = open_book(self.path)
-        self.backup = dict(self.fed), book.last_final_seq()
+        self.backup = dict(self.fed), book.outbox.last_final_seq()
         book.close()
         with (
             contextlib.closing(sqlite3.connect(self.path)) as source,
@@ -90,7 +90,7 @@ class SoakTown:
         """Put the copy back; what was watched since comes in again, and a little more."""
         assert self.backup is not None
         book = open_book(self.path)
-        last = book.last_final_seq()
+        last = book.outbox.last_final_seq()
         book.close()
         for end in ("-wal", "-shm"):
             self.path.with_name(self.path.name + end).unlink(missing_ok=True)
@@ -114,8 +114,8 @@ class SoakTown:
     def fail_what_waits(self) -> None:
         """Get the signed bytes that nobody has sent yet into a block in which they fail."""
         book = open_book(self.path)
-        waiting = book.open_batches(1)
-        kept = book.attempts(waiting[0].seq) if waiting else []
+        waiting = book.outbox.open(1)
+        kept = book.outbox.attempts(waiting[0].seq) if waiting else []
         book.close()
         if not kept:
             return
@@ -156,9 +156,9 @@ class SoakTown:
         wrong = []
         book = open_book(self.path)
         try:
-            report = asyncio.run(reconcile(book, None, inline, has_journal=False))
+            report = asyncio.run(reconcile(InlineBook(book), None, has_journal=False))
             wrong += [f"reconcile: {one}" for one in report.differences]
-            entries = {one.key.account: one for one in book.entries()}
+            entries = {one.key.account: one for one in book.cuts.entries()}
             for who, ticks in self.fed.items():
                 entry = entries[who]
                 session, escrow = self._session(who), self._escrow(who)
@@ -166,7 +166,7 @@ class SoakTown:
                 found = (entry.booked, entry.settled, session.ticks, session.amount, spent)
                 if found != (ticks, ticks, ticks, ticks * PRICE, ticks * PRICE):
                     wrong.append(f"viewer {who.hex()[:8]} watched {ticks}, found {found}")
-            ledger = book.ledger()
+            ledger = book.ledger.balances()
             spent = sum(DEPOSIT - ledger[Holder(Role.VIEWER, one)] for one in self.viewers)
             if spent != self.total() * PRICE or sum(ledger.values()):
                 wrong.append(f"the ledger has {spent} spent of {self.total()} seconds")
@@ -184,7 +184,7 @@ class SoakTown:
         operator = storage.OPERATOR.decode(
             self._read(storage.operator_key(OPERATOR.account)) or b""
         )
-        last = book.last_final_seq()
+        last = book.outbox.last_final_seq()
         if operator.last_seq != last:
             wrong.append(f"the chain is at batch {operator.last_seq}, the book at {last}")
         for seq in range(max(1, last - 1000), last + 1):
@@ -196,7 +196,7 @@ class SoakTown:
             ticks += outcome.ticks
             if seq in self.forgotten:
                 continue  # settled by a book that was replaced by an older one
-            if outcome.hash != book.batch(seq).hash or outcome.refused:
+            if outcome.hash != book.settlements.get(seq).hash or outcome.refused:
                 wrong.append(f"batch {seq} is settled otherwise than the book has it")
         if last <= 1000 and ticks != self.total():
             wrong.append(f"outcomes sum to {ticks} of {self.total()} seconds")

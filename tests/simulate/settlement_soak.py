@@ -32,7 +32,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from metering.book.thread import BookThread
+from metering.book.async_book import AsyncBook
 from metering.chain.node import client
 from metering.chain.node.client import Node
 from metering.chain.node.substrate import read_metadata
@@ -204,13 +204,11 @@ async def settler_life(path: Path, url: str, plan: Plan) -> int:
                 os.kill(os.getpid(), signal.SIGKILL)
 
     book = open_book(path)
-    thread = BookThread()
     deadline = time.monotonic() + plan.for_s
     async with Node(url, 1.0) as line:
         chain = PalletChain(line, OPERATOR, era_blocks=plan.era_blocks, in_flight_max=3)
         settler = Settler(
-            book,
-            thread,
+            AsyncBook(book),
             chain,
             settings=ChainSettings(batch_period_s=1, batch_entries_max=3),
             now_ms=lambda: int(time.time() * 50_000),
@@ -224,8 +222,8 @@ async def settler_life(path: Path, url: str, plan: Plan) -> int:
                 await settler.turn(is_due=plan.is_due)
             except MeteringError as error:
                 print(f"soak: {error}", file=sys.stderr)
-            if book.open_batch() is None and all(
-                one.settled + one.refused == one.booked for one in book.entries()
+            if book.outbox.oldest() is None and all(
+                one.settled + one.refused == one.booked for one in book.cuts.entries()
             ):
                 return SETTLED
             await asyncio.sleep(0.005)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from metering import signing
+from metering.book.async_book import AsyncBook
 from metering.book.book import Book
 from metering.book.joins import take_joins
 from metering.book.records import StreamRecord
@@ -50,12 +51,12 @@ def make_house(
 ) -> House:
     """Return a new book at `url` with a stream and viewers who paid in 10**12 planck each."""
     book = Book.open(url, Asset())
-    stream, _ = book.create_stream("talks", "Talks", price, 1, fee_ppm)
+    stream, _ = book.streams.create("talks", "Talks", price, 1, fee_ppm)
     accounts = []
     for number in range(viewers):
         account = signing.from_seed(f"viewer {number}".encode().ljust(32, b".")).account
-        book.create_viewer(f"viewer {number}", account, 1)
-        book.deposit(account, Planck(deposit), f"top-up {number}", "", 1)
+        book.viewers.create(f"viewer {number}", account, 1)
+        book.deposits.add(account, Planck(deposit), f"top-up {number}", "", 1)
         accounts.append(account)
     return House(book, stream, accounts)
 
@@ -70,10 +71,13 @@ def know_joins(house: House) -> None:
         )
         for place, who in enumerate(house.accounts)
     )
-    with house.book._writing() as connection:
+    with house.book.streams._writing() as connection:
         take_joins(connection, join_events(EventBlock(1, b"1", b"0", now_s, joined)))
 
 
-async def inline(call: Callable[[], T]) -> T:
-    """Run a book call where we are: an `OffLoop` without a thread."""
-    return call()
+class InlineBook(AsyncBook):
+    """An `AsyncBook` without a thread: each call runs where it is made."""
+
+    async def run(self, work: Callable[[Book], T]) -> T:
+        """Return what `work` returns, or raise what it raises."""
+        return work(self._book)

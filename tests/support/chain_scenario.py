@@ -28,7 +28,7 @@ from metering.testing.fake_node.state import State, encoded
 from metering.testing.fake_node.tables import Call
 from metering.testing.fake_node.world import World
 from metering.units import AccountId, Asset, Cut, CutLine, EntryKey, Run, shard_of
-from tests.support.book_fixture import OPERATOR, PRICE, House, inline, make_house
+from tests.support.book_fixture import OPERATOR, PRICE, House, InlineBook, make_house
 from tests.support.servers import chopsticks
 from tests.support.wallet import Signer, account, of_stream
 
@@ -77,7 +77,7 @@ def funds(viewers: int) -> dict[AccountId, int]:
 
 def feed(book: Book, stream: UUID, fed: dict[AccountId, int], more: dict[AccountId, int]) -> None:
     """Book a round of cuts: each viewer of `more` watched so many further seconds; `fed` counts."""
-    numbers = book.booked_numbers()
+    numbers = book.cuts.booked_numbers()
     lines: dict[int, list[CutLine]] = {}
     for who, count in more.items():
         before = fed.get(who, 0)
@@ -86,13 +86,13 @@ def feed(book: Book, stream: UUID, fed: dict[AccountId, int], more: dict[Account
         lines.setdefault(shard_of(who), []).append(line)
         fed[who] = before + count
     cuts = [Cut(shard, numbers.get(shard, 0) + 1, tuple(some)) for shard, some in lines.items()]
-    book.book_cuts(cuts, NOW_MS)
+    book.cuts.book(cuts, NOW_MS)
 
 
 async def forget(book: Book) -> int:
     """Let a Redis that is not there forget what is final."""
-    done = book.cuts_to_forget()
-    book.mark_forgotten(done)
+    done = book.cuts.to_forget()
+    book.cuts.mark_forgotten(done)
     return len(done)
 
 
@@ -137,8 +137,7 @@ class Street:
         """Return a settler over a book, this street's by default."""
         its = book or self.house.book
         return Settler(
-            its,
-            inline,
+            InlineBook(its),
             self.chain(**options),
             settings=ChainSettings(
                 batch_period_s=1,
@@ -187,13 +186,15 @@ class Street:
                 await settler.turn(is_due=True)
             self.world.make_block()
             self.house.clock.at_ms += 6000
-            if book.open_batch() is None and self.settled() == self.fed:
+            if book.outbox.oldest() is None and self.settled() == self.fed:
                 return
         raise AssertionError(f"{self.settled()} of {self.fed} are settled after {turns} turns")
 
     def settled(self) -> dict[AccountId, int]:
         """Return each viewer's ticks that the book holds settled."""
-        return {one.key.account: one.settled for one in self.house.book.entries() if one.settled}
+        return {
+            one.key.account: one.settled for one in self.house.book.cuts.entries() if one.settled
+        }
 
     async def reconciled(
         self, bent: Mapping[bytes, Callable[[Any], Any]] | None = None
@@ -206,18 +207,17 @@ class Street:
         genesis = forks.hash_at(0)
         assert genesis is not None
         cursor = Cursor(genesis, forks.finalized, forks.finalized_hash, NOW_MS // 1000)
-        book.begin_chain(cursor)
+        book.escrow.begin(cursor)
         try:
             return await reconcile(
-                book,
+                InlineBook(book),
                 None,
-                inline,
                 has_journal=False,
                 reads=WorldReads(self.world, bent or {}),
                 operator=OPERATOR.account,
             )
         finally:
-            with book._writing() as connection:
+            with book.streams._writing() as connection:
                 connection.execute(delete(chain_cursor))
 
     async def check(self) -> None:

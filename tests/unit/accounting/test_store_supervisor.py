@@ -7,10 +7,10 @@ from types import SimpleNamespace
 import pytest
 
 from mediaserver.accounting.settlement_service import Settlement
-from mediaserver.accounting.store_supervisor import BookCaller, Money
+from mediaserver.accounting.store_supervisor import Money
 from mediaserver.clock import SystemClock
 from mediaserver.settings.load import Settings
-from metering.book.thread import BookThread
+from metering.book.async_book import AsyncBook
 from tests.support.book_fixture import OPERATOR, make_house
 
 
@@ -49,20 +49,19 @@ async def test_of_two_top_ups_at_once_the_newer_sum_is_said_last() -> None:
     """A viewer who pays twice in a moment can spend both: an older sum never comes after."""
     house, store = make_house(), SlowStore()
     (account,) = house.accounts
-    thread = BookThread()
-    caller = BookCaller(house.book, thread)
-    money = make_money(caller)
-    before = house.book.total_deposits(account)
+    book = AsyncBook(house.book)
+    money = make_money(book)
+    before = house.book.deposits.total(account)
 
     first = asyncio.create_task(money.apply_deposits(store, account))
     await store.began.wait()
-    house.book.deposit(account, 10**8, "second", "", 1)
+    house.book.deposits.add(account, 10**8, "second", "", 1)
     second = asyncio.create_task(money.apply_deposits(store, account))
     for _ in range(20):
         await asyncio.sleep(0)
     store.is_open.set()
     await asyncio.gather(first, second)
-    thread.close()
+    await book.close()
 
     assert store.said == [before, before + 10**8]
 
@@ -74,8 +73,7 @@ async def test_control_does_not_go_on_when_nobody_cuts_any_more() -> None:
         raise ZeroDivisionError
 
     house = make_house()
-    caller = BookCaller(house.book, BookThread())
-    money = make_money(caller)
+    money = make_money(AsyncBook(house.book))
     task = asyncio.create_task(fail())
     await asyncio.wait({task})
 

@@ -30,16 +30,16 @@ def test_adopting_moves_the_money_once():
     house = _house()
     book, (ann, ben) = house.book, house.accounts
 
-    first = book.adopt({house.key(0): 30, house.key(1): 7}, 4, 1)
-    again = book.adopt({house.key(0): 30, house.key(1): 7}, 4, 2)
-    later = book.adopt({house.key(0): 31, house.key(1): 7}, 5, 3)
+    first = book.adoption.adopt({house.key(0): 30, house.key(1): 7}, 4, 1)
+    again = book.adoption.adopt({house.key(0): 30, house.key(1): 7}, 4, 2)
+    later = book.adoption.adopt({house.key(0): 31, house.key(1): 7}, 5, 3)
 
     assert (first.settled_ticks, first.lost_ticks, first.planck) == (12, 25, 37 * PRICE)
     assert (again.settled_ticks, again.lost_ticks, again.planck) == (0, 0, 0)
     assert later.planck == PRICE
-    assert book.passed_seq() == 5
-    assert set(book.adopted_accounts()) == {ann, ben}
-    ledger = book.ledger()
+    assert book.adoption.passed_seq() == 5
+    assert set(book.adoption.accounts()) == {ann, ben}
+    ledger = book.ledger.balances()
     assert ledger[Holder(Role.VIEWER, ann)] == 10**12 - 31 * PRICE
     assert ledger[Holder(Role.VIEWER, ben)] == 10**12 - 7 * PRICE
     records, _ = read(book, [], has_journal=False)
@@ -52,24 +52,24 @@ def test_a_price_that_the_restored_book_lacks_is_passed_over():
     """What it cost is not known here: the stream's totals show it until a person has looked."""
     house = _house()
 
-    done = house.book.adopt({house.key(1, version=2): 7}, 4, 1)
+    done = house.book.adoption.adopt({house.key(1, version=2): 7}, 4, 1)
 
     assert (done.lost_ticks, done.planck) == (0, 0)
-    assert house.book.lost_on_chain() == 0
+    assert house.book.adoption.lost_ticks() == 0
 
 
 def test_every_join_that_the_book_knows_is_asked_for():
     """One who began to watch after the backup has no entry in it."""
     house = _house()
 
-    assert set(house.book.adoptable()) == {house.key(0), house.key(1)}
+    assert set(house.book.adoption.candidates()) == {house.key(0), house.key(1)}
 
 
 def test_a_join_has_had_what_the_chain_counts_on_it():
     """Rebuilt caps leave no room for ticks that the chain would refuse."""
     house = _house()
     book, ann = house.book, house.accounts[0]
-    book.adopt({house.key(0): 30}, 4, 1)
+    book.adoption.adopt({house.key(0): 30}, 4, 1)
     join = Join(house.stream.id, ann, 1, 10**12, PRICE, 0, 10**6)
 
     (state,) = join_states(
@@ -77,13 +77,13 @@ def test_a_join_has_had_what_the_chain_counts_on_it():
         limits=LIMITS,
         quantum=1,
         skew_s=0,
-        entries=book.entries(shard_of(ann)),
+        entries=book.cuts.entries(shard_of(ann)),
         pending=(),
         prices={(house.stream.id, 1): PRICE},
     )
 
     assert (state.ticks, state.units, state.versions) == (30, 30 * PRICE, (1,))
-    assert book.funds([ann])[1][ann].net == 10**12 - 18 * PRICE
+    assert book.escrow.funds([ann])[1][ann].net == 10**12 - 18 * PRICE
 
 
 def test_a_purse_that_the_chain_took_more_from_than_is_known_yet_is_empty():
@@ -95,10 +95,10 @@ def test_what_is_watched_next_is_settled_on_top():
     """Neither second is billed twice; and a tick more that no money moved for is named."""
     house = _house()
     book = house.book
-    book.adopt({house.key(0): 30}, 4, 1)
+    book.adoption.adopt({house.key(0): 30}, 4, 1)
     feed(book, house.stream.id, {house.accounts[0]: 12}, {house.accounts[0]: 5})
 
-    (batch,) = book.seal(2, 100)
+    (batch,) = book.settlements.seal(2, 100)
 
     assert [(one.key, one.cumulative) for one in decode(batch.entries)] == [(house.key(0), 35)]
     assert batch.seq == 5

@@ -49,16 +49,16 @@ def test_a_book_opened_again_holds_what_was_written(tmp_path):
     """Money does not live in memory."""
     url = f"sqlite:///{tmp_path}/book.sqlite3"
     with Book.open(url, Asset()) as book:
-        stream, _ = book.create_stream("talks", "Talks", HUGE // 10**27, 5, 250)
+        stream, _ = book.streams.create("talks", "Talks", HUGE // 10**27, 5, 250)
 
     with Book.open(url, Asset()) as book:
-        assert book.stream("talks") == stream
-        assert book.streams() == [stream]
+        assert book.streams.get("talks") == stream
+        assert book.streams.all() == [stream]
 
 
 def test_a_book_is_durable_before_it_answers(tmp_path):
     """WAL with synchronous=FULL, foreign keys checked."""
-    with Book.open(f"sqlite:///{tmp_path}/book.sqlite3", Asset()) as book, book._reading() as c:
+    with Book.open(f"sqlite:///{tmp_path}/book.sqlite3", Asset()) as b, b.streams._reading() as c:
         found = [
             c.exec_driver_sql(f"PRAGMA {name}").scalar_one()
             for name in ("journal_mode", "synchronous", "foreign_keys")
@@ -102,7 +102,7 @@ def test_migrations_make_the_tables_that_the_code_uses(tmp_path):
 
     from metering.book.schema import metadata
 
-    with Book.open(f"sqlite:///{tmp_path}/b.sqlite3", Asset()) as book, book._reading() as c:
+    with Book.open(f"sqlite:///{tmp_path}/b.sqlite3", Asset()) as b, b.streams._reading() as c:
         assert compare_metadata(MigrationContext.configure(c), metadata) == []
 
 
@@ -160,45 +160,47 @@ def test_a_book_of_the_old_split_is_brought_to_the_new_one(tmp_path):
 def test_a_slug_once_used_never_names_another_stream():
     """Not even after it was closed."""
     house = make_house()
-    house.book.enable_stream("talks", is_enabled=False)
+    house.book.streams.enable("talks", is_enabled=False)
 
     with pytest.raises(InvalidValueError, match="never used twice"):
-        house.book.create_stream("talks", "Other", PRICE, 2, 0)
+        house.book.streams.create("talks", "Other", PRICE, 2, 0)
 
 
 @pytest.mark.parametrize("slug", ["", "-a", "A", "a b", "w", "api", "a" * 64, "favicon.ico", "é"])
 def test_a_slug_that_cannot_be_an_address_is_refused(slug):
     """With what would be one."""
     with pytest.raises(InvalidValueError, match="slug"):
-        make_house().book.create_stream(slug, "T", PRICE, 1, 0)
+        make_house().book.streams.create(slug, "T", PRICE, 1, 0)
 
 
 def test_a_stream_key_opens_its_stream_and_no_other_until_rotated():
     """The book keeps only its hash."""
     book = make_house().book
-    stream, key = book.create_stream("one", "One", PRICE, 1, 0)
+    stream, key = book.streams.create("one", "One", PRICE, 1, 0)
 
-    assert book.stream_by_key("one", key) == stream
-    assert book.stream_by_key("talks", key) is None
-    assert book.stream_by_key("nowhere", key) is None
+    assert book.streams.by_key("one", key) == stream
+    assert book.streams.by_key("talks", key) is None
+    assert book.streams.by_key("nowhere", key) is None
     assert key.encode() not in repr(stream).encode()
 
-    new = book.rotate_key("one", 2)
+    new = book.streams.rotate_key("one", 2)
 
-    assert book.stream_by_key("one", key) is None
-    assert book.stream_by_key("one", new) is not None
+    assert book.streams.by_key("one", key) is None
+    assert book.streams.by_key("one", new) is not None
 
 
 def test_prices_begin_one_after_another():
     """A price that has begun is never changed."""
     house = make_house()
 
-    assert house.book.add_price("talks", Planck(5), 1000) == PriceVersion(2, 1000, Planck(5))
+    assert house.book.streams.add_price("talks", Planck(5), 1000) == PriceVersion(
+        2, 1000, Planck(5)
+    )
     with pytest.raises(InvalidValueError, match="later tick"):
-        house.book.add_price("talks", Planck(6), 1000)
+        house.book.streams.add_price("talks", Planck(6), 1000)
     with pytest.raises(UnknownNameError):
-        house.book.add_price("nowhere", Planck(6), 1000)
-    assert [v.number for v in house.book.stream("talks").prices] == [1, 2]
+        house.book.streams.add_price("nowhere", Planck(6), 1000)
+    assert [v.number for v in house.book.streams.get("talks").prices] == [1, 2]
 
 
 def test_a_price_that_redis_could_not_count_is_refused():
@@ -207,7 +209,7 @@ def test_a_price_that_redis_could_not_count_is_refused():
 
     for planck in (150, -100, 100 * 2**50):
         with pytest.raises(InvalidValueError, match="quantum"):
-            book.create_stream("talks", "Talks", Planck(planck), 1, 0)
+            book.streams.create("talks", "Talks", Planck(planck), 1, 0)
 
 
 # Viewers, deposits, sessions
@@ -216,15 +218,15 @@ def test_a_price_that_redis_could_not_count_is_refused():
 def test_a_viewer_without_a_wallet_gets_an_account():
     """And is found by name, account, its text, and key."""
     book = make_house().book
-    viewer, key = book.create_viewer("ann", None, 3)
+    viewer, key = book.viewers.create("ann", None, 3)
 
     for name in ("ann", viewer.account, account_text(viewer.account)):
-        assert book.viewer(name) == viewer
-    assert book.viewer_by_key(key) == viewer
+        assert book.viewers.get(name) == viewer
+    assert book.viewers.by_key(key) == viewer
     assert not viewer.has_wallet
-    assert book.viewer_by_key("nonsense") is None
+    assert book.viewers.by_key("nonsense") is None
     with pytest.raises(UnknownNameError):
-        book.viewer("0xzz")
+        book.viewers.get("0xzz")
 
 
 def test_a_viewer_is_made_once():
@@ -233,7 +235,7 @@ def test_a_viewer_is_made_once():
 
     for name, account in (("viewer 0", None), ("other", house.accounts[0])):
         with pytest.raises(InvalidValueError, match="already"):
-            house.book.create_viewer(name, account, 3)
+            house.book.viewers.create(name, account, 3)
 
 
 def test_a_deposit_repeated_counts_once():
@@ -241,20 +243,22 @@ def test_a_deposit_repeated_counts_once():
     house = make_house()
     account = house.accounts[0]
 
-    first = house.book.deposit(account, Planck(7), "key", "memo", 1)
-    again = house.book.deposit(account, Planck(7), "key", "memo", 2)
+    first = house.book.deposits.add(account, Planck(7), "key", "memo", 1)
+    again = house.book.deposits.add(account, Planck(7), "key", "memo", 2)
 
     assert (first.is_new, again.is_new) == (True, False)
-    assert first.total_planck == again.total_planck == house.book.total_deposits(account)
-    assert house.book.viewer(account).deposited == 10**12 + 7
-    assert house.book.ledger()[Holder(Role.VIEWER, account)] == 10**12 + 7
+    assert first.total_planck == again.total_planck == house.book.deposits.total(account)
+    assert house.book.viewers.get(account).deposited == 10**12 + 7
+    assert house.book.ledger.balances()[Holder(Role.VIEWER, account)] == 10**12 + 7
 
 
 def test_a_key_is_never_taken_for_an_option():
     """`publish --key KEY` works with every key: digits and letters, no "-" to begin with."""
     book = make_house().book
 
-    shown = [book.rotate_key("talks", 2) for _ in range(20)] + [book.create_viewer("v", None, 1)[1]]
+    shown = [book.streams.rotate_key("talks", 2) for _ in range(20)] + [
+        book.viewers.create("v", None, 1)[1]
+    ]
 
     assert all(key.isalnum() for key in shown)
 
@@ -263,12 +267,12 @@ def test_a_deposit_key_used_for_another_body_is_refused():
     """Amount, account or memo."""
     house = make_house(viewers=2)
     one, two = house.accounts
-    house.book.deposit(one, Planck(7), "key", "memo", 1)
+    house.book.deposits.add(one, Planck(7), "key", "memo", 1)
 
     for account, planck, memo in ((one, 8, "memo"), (two, 7, "memo"), (one, 7, "other")):
         with pytest.raises(IdempotencyConflictError):
-            house.book.deposit(account, Planck(planck), "key", memo, 1)
-    assert house.book.total_deposits(one) == 10**12 + 7
+            house.book.deposits.add(account, Planck(planck), "key", memo, 1)
+    assert house.book.deposits.total(one) == 10**12 + 7
 
 
 def test_deposits_that_cannot_be_are_refused():
@@ -276,21 +280,21 @@ def test_deposits_that_cannot_be_are_refused():
     house = make_house()
 
     with pytest.raises(UnknownNameError):
-        house.book.deposit(AccountId(b"?" * 32), Planck(1), "a", "", 1)
+        house.book.deposits.add(AccountId(b"?" * 32), Planck(1), "a", "", 1)
     for planck in (0, -1, 2**63):
         with pytest.raises(InvalidValueError):
-            house.book.deposit(house.accounts[0], Planck(planck), f"b{planck}", "", 1)
+            house.book.deposits.add(house.accounts[0], Planck(planck), f"b{planck}", "", 1)
 
 
 def test_planck_beyond_64_bits_are_kept_exactly():
     """An asset with 18 decimals and a large supply."""
     book = Book.open("sqlite://", Asset("BIG", 18, 10**21))
-    viewer, _ = book.create_viewer("ann", None, 1)
+    viewer, _ = book.viewers.create("ann", None, 1)
 
-    book.deposit(viewer.account, Planck(123456789 * 10**21), "k", "", 1)
+    book.deposits.add(viewer.account, Planck(123456789 * 10**21), "k", "", 1)
 
-    assert book.total_deposits(viewer.account) == 123456789 * 10**21
-    assert sum(book.ledger().values()) == 0
+    assert book.deposits.total(viewer.account) == 123456789 * 10**21
+    assert sum(book.ledger.balances().values()) == 0
 
 
 def test_a_session_lives_until_it_ends_or_expires():
@@ -298,21 +302,21 @@ def test_a_session_lives_until_it_ends_or_expires():
     house = make_house()
     account, stream = house.accounts[0], house.stream.id
     for number in (1, 2, 2**64 - 1):
-        house.book.add_session(SessionId(number), account, stream, 1, 10, 100)
+        house.book.sessions.add(SessionId(number), account, stream, 1, 10, 100)
 
-    house.book.end_session(SessionId(1), "limit", 20)
-    house.book.end_session(SessionId(1), "other", 21)
-    house.book.add_session(SessionId(2), account, stream, 1, 30, 500)
+    house.book.sessions.end(SessionId(1), "limit", 20)
+    house.book.sessions.end(SessionId(1), "other", 21)
+    house.book.sessions.add(SessionId(2), account, stream, 1, 30, 500)
 
-    assert [one.session for one in house.book.sessions_live(50)] == [2, 2**64 - 1]
-    assert [one.session for one in house.book.sessions_live(100)] == [2]
-    assert house.book.session(SessionId(1)).reason == "limit"
+    assert [one.session for one in house.book.sessions.live(50)] == [2, 2**64 - 1]
+    assert [one.session for one in house.book.sessions.live(100)] == [2]
+    assert house.book.sessions.get(SessionId(1)).reason == "limit"
     with pytest.raises(IdempotencyConflictError):
-        house.book.add_session(SessionId(1), account, stream, 1, 40, 600)
+        house.book.sessions.add(SessionId(1), account, stream, 1, 40, 600)
     with pytest.raises(IdempotencyConflictError):
-        house.book.add_session(SessionId(2), account, stream, 2, 40, 600)
+        house.book.sessions.add(SessionId(2), account, stream, 2, 40, 600)
     with pytest.raises(UnknownNameError):
-        house.book.add_session(SessionId(9), AccountId(b"?" * 32), stream, 1, 1, 2)
+        house.book.sessions.add(SessionId(9), AccountId(b"?" * 32), stream, 1, 1, 2)
 
 
 # Cuts
@@ -323,14 +327,14 @@ def test_a_cut_is_booked_once():
     house = make_house()
     first = cut(house, 1, Run(100, 10), cumulative=10)
 
-    assert house.book.book_cuts([first], 1) == 10
-    assert house.book.book_cuts([first], 2) == 0
+    assert house.book.cuts.book([first], 1) == 10
+    assert house.book.cuts.book([first], 2) == 0
 
     shard = first.shard
-    assert house.book.booked_number(shard) == 1
-    assert house.book.booked_number(shard + 1) == 0
-    assert house.book.spent(house.accounts[0]) == 10 * PRICE
-    assert house.book.watched(house.accounts[0], house.stream.id) == (Run(100, 10),)
+    assert house.book.cuts.booked_number(shard) == 1
+    assert house.book.cuts.booked_number(shard + 1) == 0
+    assert house.book.cuts.spent(house.accounts[0]) == 10 * PRICE
+    assert house.book.cuts.watched(house.accounts[0], house.stream.id) == (Run(100, 10),)
 
 
 def test_a_round_is_written_whole_or_not_at_all():
@@ -340,17 +344,17 @@ def test_a_round_is_written_whole_or_not_at_all():
     bad = cut(house, 1, Run(100, 10), cumulative=11)
 
     with pytest.raises(LedgerImbalanceError, match="make 10"):
-        house.book.book_cuts([good, bad], 1)
+        house.book.cuts.book([good, bad], 1)
 
-    assert house.book.booked_numbers() == {}
-    assert house.book.spent(house.accounts[1]) == 0
+    assert house.book.cuts.booked_numbers() == {}
+    assert house.book.cuts.spent(house.accounts[1]) == 0
 
 
 @pytest.mark.parametrize("wrong", ["gap", "went back", "no price", "shard"])
 def test_a_cut_that_does_not_go_on_where_the_book_is_stops_booking(wrong):
     """Rather than bill a second twice."""
     house = make_house()
-    house.book.book_cuts([cut(house, 1, Run(100, 10), cumulative=10)], 1)
+    house.book.cuts.book([cut(house, 1, Run(100, 10), cumulative=10)], 1)
     cuts = {
         "gap": cut(house, 3, Run(200, 1), cumulative=11),
         "went back": cut(house, 2, Run(100, 10), cumulative=10),
@@ -359,30 +363,30 @@ def test_a_cut_that_does_not_go_on_where_the_book_is_stops_booking(wrong):
     }
 
     with pytest.raises(LedgerImbalanceError):
-        house.book.book_cuts([cuts[wrong]], 2)
+        house.book.cuts.book([cuts[wrong]], 2)
 
-    assert house.book.spent(house.accounts[0]) == 10 * PRICE
+    assert house.book.cuts.spent(house.accounts[0]) == 10 * PRICE
 
 
 def test_what_a_viewer_spent_is_priced_by_version():
     """Ticks of each version at its own price."""
     house = make_house()
-    house.book.add_price("talks", Planck(3), 200)
+    house.book.streams.add_price("talks", Planck(3), 200)
     shard = shard_of(house.accounts[0])
     lines = (
         CutLine(house.key(version=1), (Run(190, 10),), 10),
         CutLine(house.key(version=2), (Run(200, 4),), 4),
     )
 
-    house.book.book_cuts([Cut(shard, 1, lines)], 1)
+    house.book.cuts.book([Cut(shard, 1, lines)], 1)
 
-    assert house.book.spent(house.accounts[0]) == 10 * PRICE + 4 * 3
+    assert house.book.cuts.spent(house.accounts[0]) == 10 * PRICE + 4 * 3
 
 
 def settle(house, seq=1, refused=()):
-    batch = house.book.open_batch()
-    house.book.add_attempt(seq, b"signed", 1)
-    return house.book.finalize(BatchOutcome(seq, batch.hash, refused, 1), 2)
+    batch = house.book.outbox.oldest()
+    house.book.outbox.add_attempt(seq, b"signed", 1)
+    return house.book.settlements.finalize(BatchOutcome(seq, batch.hash, refused, 1), 2)
 
 
 def test_final_ticks_are_merged_by_hour_and_none_is_lost():
@@ -391,22 +395,22 @@ def test_final_ticks_are_merged_by_hour_and_none_is_lost():
     account = house.accounts[0]
     for number in range(1, 5):
         run = Run(3600 * 5 - 20 + number * 10, 10)
-        house.book.book_cuts([cut(house, number, run, cumulative=number * 10)], number)
-    house.book.seal(9, 100)
+        house.book.cuts.book([cut(house, number, run, cumulative=number * 10)], number)
+    house.book.settlements.seal(9, 100)
     settle(house)
-    before = house.book.watched(account, house.stream.id)
-    assert house.book.compact() == 0  # neither receipted nor forgotten yet
+    before = house.book.cuts.watched(account, house.stream.id)
+    assert house.book.cuts.compact() == 0  # neither receipted nor forgotten yet
 
-    house.book.make_receipts(OPERATOR, 10)
-    assert house.book.cuts_to_forget() == {shard_of(account): 4}
-    house.book.mark_forgotten(house.book.cuts_to_forget())
+    house.book.receipts.make(OPERATOR, 10)
+    assert house.book.cuts.to_forget() == {shard_of(account): 4}
+    house.book.cuts.mark_forgotten(house.book.cuts.to_forget())
 
-    assert house.book.compact() == 4
-    assert house.book.cuts_to_forget() == {}
-    assert house.book.watched(account, house.stream.id) == before == (Run(3600 * 5 - 10, 40),)
-    booked = house.book.booked_ticks(shard_of(account))
+    assert house.book.cuts.compact() == 4
+    assert house.book.cuts.to_forget() == {}
+    assert house.book.cuts.watched(account, house.stream.id) == before == (Run(3600 * 5 - 10, 40),)
+    booked = house.book.cuts.booked_ticks(shard_of(account))
     assert sorted(one.runs for one in booked) == [(Run(17990, 10),), (Run(18000, 30),)]
-    assert house.book.booked_number(shard_of(account)) == 4
+    assert house.book.cuts.booked_number(shard_of(account)) == 4
 
 
 # Settlement
@@ -416,69 +420,69 @@ def test_a_settled_batch_pays_creator_and_platform_once():
     """Whatever is said again."""
     house = make_house(fee_ppm=100_001)
     account, stream = house.accounts[0], house.stream
-    house.book.book_cuts([cut(house, 1, Run(100, 7), cumulative=7)], 1)
-    house.book.seal(1, 100)
+    house.book.cuts.book([cut(house, 1, Run(100, 7), cumulative=7)], 1)
+    house.book.settlements.seal(1, 100)
     first = settle(house)
 
-    again = house.book.finalize(BatchOutcome(1, first.hash, (), 1), 99)
+    again = house.book.settlements.finalize(BatchOutcome(1, first.hash, (), 1), 99)
 
     assert again == first
     paid = 7 * PRICE
     fee = paid * 100_001 // 10**6
-    assert house.book.ledger() == {
+    assert house.book.ledger.balances() == {
         Holder(Role.OUTSIDE): -(10**12),
         Holder(Role.VIEWER, account): 10**12 - paid,
         Holder(Role.CREATOR, stream.creator, stream.id): paid - fee,
         Holder(Role.PLATFORM, stream=stream.id): fee,
     }
-    assert house.book.earned(stream.creator) == {stream.id: paid - fee}
-    assert house.book.unbalanced_transfers() == []
+    assert house.book.ledger.earned(stream.creator) == {stream.id: paid - fee}
+    assert house.book.ledger.unbalanced() == []
 
 
 def test_a_refused_entry_is_carried_again_by_a_later_one():
     """Refused is a state, not an end."""
     house = make_house(viewers=2)
     for viewer in (0, 1):
-        house.book.book_cuts([cut(house, 1, Run(100, 5), cumulative=5, viewer=viewer)], 1)
-    house.book.seal(1, 100)
+        house.book.cuts.book([cut(house, 1, Run(100, 5), cumulative=5, viewer=viewer)], 1)
+    house.book.settlements.seal(1, 100)
     settle(house, refused=((0, "purse"),))
-    (refusal,) = house.book.refusals()
-    entries = {entry.key: entry for entry in house.book.entries()}
+    (refusal,) = house.book.settlements.refusals()
+    entries = {entry.key: entry for entry in house.book.cuts.entries()}
     assert (entries[refusal.key].settled, entries[refusal.key].refused) == (0, 5)
 
-    assert house.book.seal(2, 100) == []
-    assert len(house.book.seal(2, 100, with_refused=True)) == 1
+    assert house.book.settlements.seal(2, 100) == []
+    assert len(house.book.settlements.seal(2, 100, with_refused=True)) == 1
     settle(house, seq=2)
 
-    assert all((e.settled, e.refused) == (5, 0) for e in house.book.entries())
+    assert all((e.settled, e.refused) == (5, 0) for e in house.book.cuts.entries())
 
 
 def test_one_batch_above_its_bound_becomes_several_without_a_gap():
     """And the cut is forgotten only after the last of them."""
     house = make_house(viewers=3)
     for viewer in range(3):
-        house.book.book_cuts([cut(house, 1, Run(1, 1), cumulative=1, viewer=viewer)], 1)
+        house.book.cuts.book([cut(house, 1, Run(1, 1), cumulative=1, viewer=viewer)], 1)
 
-    sealed = house.book.seal(1, 2)
+    sealed = house.book.settlements.seal(1, 2)
 
     assert [(batch.seq, batch.entry_count) for batch in sealed] == [(1, 2), (2, 1)]
-    assert house.book.seal(2, 2) == []
+    assert house.book.settlements.seal(2, 2) == []
     settle(house, 1)
-    assert house.book.cuts_to_forget() == {}
+    assert house.book.cuts.to_forget() == {}
     settle(house, 2)
-    assert len(house.book.cuts_to_forget()) == len({shard_of(a) for a in house.accounts})
+    assert len(house.book.cuts.to_forget()) == len({shard_of(a) for a in house.accounts})
 
 
 def test_other_content_under_our_number_is_never_booked():
     """A second operator with the same key, or a book that went back."""
     house = make_house()
-    house.book.book_cuts([cut(house, 1, Run(100, 5), cumulative=5)], 1)
-    house.book.seal(1, 100)
+    house.book.cuts.book([cut(house, 1, Run(100, 5), cumulative=5)], 1)
+    house.book.settlements.seal(1, 100)
 
     with pytest.raises(LedgerImbalanceError):
-        house.book.finalize(BatchOutcome(1, b"?" * 32, (), 1), 2)
+        house.book.settlements.finalize(BatchOutcome(1, b"?" * 32, (), 1), 2)
 
-    assert house.book.batch(1).state is BatchState.SEALED
+    assert house.book.settlements.get(1).state is BatchState.SEALED
 
 
 @settings(max_examples=20, deadline=None)
@@ -498,10 +502,10 @@ def test_books_sum_to_nothing_whatever_is_watched(steps, fee_ppm, price):
         run = Run(1000 + totals[viewer] * 2, count)
         totals[viewer] += count
         one = cut(house, numbers[shard], run, cumulative=totals[viewer], viewer=viewer)
-        house.book.book_cuts([one], seq)
-        house.book.seal(seq, 100)
+        house.book.cuts.book([one], seq)
+        house.book.settlements.seal(seq, 100)
         settle(house, seq)
-        ledger = house.book.ledger()
+        ledger = house.book.ledger.balances()
         assert sum(ledger.values()) == 0
         paid = sum(10**12 - ledger[Holder(Role.VIEWER, a)] for a in house.accounts)
         assert paid == sum(totals) * price
@@ -515,19 +519,19 @@ def test_receipts_come_from_booked_cuts_and_chain():
     """One per viewer and stream and round; a file that verifies; no tick twice."""
     house = make_house()
     account, stream = house.accounts[0], house.stream.id
-    assert house.book.make_receipts(OPERATOR, 1) == 0
+    assert house.book.receipts.make(OPERATOR, 1) == 0
     for number in (1, 2):
         run = Run(number * 100, 10)
-        house.book.book_cuts([cut(house, number, run, cumulative=number * 10)], number)
-        assert house.book.make_receipts(OPERATOR, number) == 1
-        assert house.book.make_receipts(OPERATOR, number, account) == 0
+        house.book.cuts.book([cut(house, number, run, cumulative=number * 10)], number)
+        assert house.book.receipts.make(OPERATOR, number) == 1
+        assert house.book.receipts.make(OPERATOR, number, account) == 0
 
-    data = receipt.file_bytes(Asset(), OPERATOR.account, house.book.receipts(account, stream))
+    data = receipt.file_bytes(Asset(), OPERATOR.account, house.book.receipts.of(account, stream))
     found = receipt.verify(data, OPERATOR.account)
 
     assert [one.receipt.number for one in found.receipts] == [1, 2]
-    assert found.amount == house.book.spent(account) == 20 * PRICE
-    assert house.book.receipted_streams(account) == [stream]
+    assert found.amount == house.book.cuts.spent(account) == 20 * PRICE
+    assert house.book.receipts.streams(account) == [stream]
 
 
 def test_receipts_wait_so_that_they_are_few():
@@ -537,43 +541,43 @@ def test_receipts_wait_so_that_they_are_few():
         for viewer in (0, 1):
             run = Run(number * 100, 10)
             one = cut(house, number, run, cumulative=number * 10, viewer=viewer)
-            house.book.book_cuts([one], number * 1000)
+            house.book.cuts.book([one], number * 1000)
 
-    assert house.book.make_receipts(OPERATOR, 1500, waited_ms=1000) == 0
-    assert house.book.make_receipts(OPERATOR, 1500, house.accounts[1]) == 1
-    assert house.book.make_receipts(OPERATOR, 2000, waited_ms=1000) == 1
-    (made,) = house.book.receipts(house.accounts[0], house.stream.id)
+    assert house.book.receipts.make(OPERATOR, 1500, waited_ms=1000) == 0
+    assert house.book.receipts.make(OPERATOR, 1500, house.accounts[1]) == 1
+    assert house.book.receipts.make(OPERATOR, 2000, waited_ms=1000) == 1
+    (made,) = house.book.receipts.of(house.accounts[0], house.stream.id)
     assert made.receipt.ticks == 20
 
 
 def test_counters_outlive_an_emptied_store():
     """Unpaid seconds are shown for ever, though Redis counts from 0 again."""
     book = make_house().book
-    assert book.counters() == Counters(0, 0, 0)
+    assert book.unbilled.counters() == Counters(0, 0, 0)
 
     for counted in (Counters(5, 1, 0), Counters(7, 1, 2), Counters(2, 0, 0), Counters(3, 0, 0)):
-        book.put_counters(counted)
+        book.unbilled.put_counters(counted)
 
-    assert book.counters() == Counters(10, 1, 2)
+    assert book.unbilled.counters() == Counters(10, 1, 2)
 
 
 def test_the_book_remembers_which_redis_is_ours():
     """None before the first."""
     book = make_house().book
-    assert book.recovered() is None
+    assert book.recoveries.newest() is None
 
-    book.set_recovered(Recovered("epoch", "run", 5))
+    book.recoveries.put(Recovered("epoch", "run", 5))
 
-    assert book.recovered() == Recovered("epoch", "run", 5)
+    assert book.recoveries.newest() == Recovered("epoch", "run", 5)
 
 
 def test_seeds_made_here_sign_for_their_account():
     """The server can act for a viewer without a wallet."""
     book = make_house().book
-    viewer, _ = book.create_viewer("ann", None, 1)
+    viewer, _ = book.viewers.create("ann", None, 1)
 
-    seed = book.viewer_seed(viewer.account)
+    seed = book.viewers.seed(viewer.account)
 
     assert seed is not None
     assert signing.from_seed(seed).account == viewer.account
-    assert book.viewer_seed(make_house().accounts[0]) is None
+    assert book.viewers.seed(make_house().accounts[0]) is None

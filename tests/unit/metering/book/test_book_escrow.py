@@ -37,16 +37,16 @@ def house():
 @pytest.fixture
 def blocks(house: House):
     made = Blocks()
-    house.book.begin_chain(Cursor(made.genesis, 0, made.genesis, START_S))
+    house.book.escrow.begin(Cursor(made.genesis, 0, made.genesis, START_S))
     return made
 
 
 def _take(house: House, blocks: Blocks):
-    return house.book.take_blocks(blocks.path(blocks.best), OPERATOR, 5)
+    return house.book.escrow.take_blocks(blocks.path(blocks.best), OPERATOR, 5)
 
 
 def _funds(house: House, account: AccountId) -> Funds:
-    return house.book.funds([account])[1][account]
+    return house.book.escrow.funds([account])[1][account]
 
 
 def test_finalized_events_become_rows_and_postings_once(house, blocks):
@@ -60,14 +60,14 @@ def test_finalized_events_become_rows_and_postings_once(house, blocks):
     again = _take(house, blocks)
 
     assert (taken.accounts, again.accounts) == ({ann}, frozenset())
-    assert house.book.chain_cursor().number == 3
+    assert house.book.escrow.cursor().number == 3
     assert _funds(house, ann) == Funds(PAID + 500, 120, 30)
-    assert house.book.viewer(ann).withdrawn == 120
-    assert house.book.withdrawals() == {ann: 120}
-    ledger = house.book.ledger()
+    assert house.book.viewers.get(ann).withdrawn == 120
+    assert house.book.escrow.withdrawals() == {ann: 120}
+    ledger = house.book.ledger.balances()
     assert ledger[Holder(Role.VIEWER, ann)] == PAID + 380
     assert sum(ledger.values()) == 0
-    assert [event.planck for event in house.book.escrow_history(ann)] == [500, 200, 120, 30]
+    assert [event.planck for event in house.book.escrow.history(ann)] == [500, 200, 120, 30]
 
 
 def test_a_viewer_who_is_added_later_gets_what_they_had_paid_in(house, blocks):
@@ -76,12 +76,12 @@ def test_a_viewer_who_is_added_later_gets_what_they_had_paid_in(house, blocks):
     blocks.extend(withdrawn(NEW, 100))
     _take(house, blocks)
 
-    record, _ = house.book.create_viewer("nora", NEW, 9)
+    record, _ = house.book.viewers.create("nora", NEW, 9)
 
     assert (record.deposited, record.withdrawn) == (700, 100)
     assert _funds(house, NEW) == Funds(700, 100, 0)
-    assert house.book.ledger()[Holder(Role.VIEWER, NEW)] == 600
-    assert sum(house.book.ledger().values()) == 0
+    assert house.book.ledger.balances()[Holder(Role.VIEWER, NEW)] == 600
+    assert sum(house.book.ledger.balances().values()) == 0
 
 
 def test_a_block_that_does_not_follow_is_refused_whole(house, blocks):
@@ -96,9 +96,9 @@ def test_a_block_that_does_not_follow_is_refused_whole(house, blocks):
     with pytest.raises(OtherChainError, match="connect the right node"):
         _take(house, other)
     with pytest.raises(OtherChainError, match="taken block 1"):
-        house.book.begin_chain(Cursor(other.genesis, 0, other.genesis, START_S))
+        house.book.escrow.begin(Cursor(other.genesis, 0, other.genesis, START_S))
 
-    assert house.book.chain_cursor().number == 1
+    assert house.book.escrow.cursor().number == 1
     assert _funds(house, ann).deposited == PAID + 500
 
 
@@ -108,7 +108,7 @@ def test_a_gap_is_refused(house, blocks):
     blocks.extend()
 
     with pytest.raises(OtherChainError):
-        house.book.take_blocks(blocks.path(blocks.best)[1:], OPERATOR, 5)
+        house.book.escrow.take_blocks(blocks.path(blocks.best)[1:], OPERATOR, 5)
 
 
 def test_an_amount_beyond_64_bits_and_no_whole_unit_is_kept_exactly(house, blocks):
@@ -128,40 +128,40 @@ def test_joins_are_kept_for_streams_that_are_ours(house, blocks):
     first = _take(house, blocks)
     blocks.extend(opened(ann, 2, ours, max_spend=2**128 - 1))
     _take(house, blocks)
-    joins = house.book.joins(ann, ours)
+    joins = house.book.joins.of_viewer(ann, ours)
 
     assert first.joins == {(ours, ann), (ours, NEW)}
     assert (joins[1].ended_s, joins[2].ended_s) == (START_S + 12, None)
     assert (joins[2].max_spend, joins[2].joined_s) == (2**128 - 1, START_S + 12)
-    assert house.book.joins_of_shard(shard_of(ann), START_S + 12) == [joins[2]]
+    assert house.book.joins.of_shard(shard_of(ann), START_S + 12) == [joins[2]]
 
     blocks.extend(ended(ann, 2, ours))
     blocks.extend(closed(ours))
     last = _take(house, blocks)
 
     assert last.joins == {(ours, ann), (ours, NEW)}
-    assert house.book.joins(ann, ours)[2].ended_s == START_S + 18
-    assert house.book.joins(NEW, ours)[1].ended_s == START_S + 24
-    assert house.book.open_joins() == []
+    assert house.book.joins.of_viewer(ann, ours)[2].ended_s == START_S + 18
+    assert house.book.joins.of_viewer(NEW, ours)[1].ended_s == START_S + 24
+    assert house.book.joins.unended() == []
 
 
 def test_what_bounds_joins_is_kept_for_a_start_without_the_node(house):
     """Redis can be rebuilt while the node is away."""
     limits = JoinLimits(120, 1_100_000, 8, 3600)
-    none = house.book.join_limits()
-    house.book.put_join_limits(limits)
-    house.book.put_join_limits(limits)
+    none = house.book.joins.limits()
+    house.book.joins.put_limits(limits)
+    house.book.joins.put_limits(limits)
 
     assert none is None
-    assert house.book.join_limits() == limits
+    assert house.book.joins.limits() == limits
 
 
 def test_funds_of_a_shard_name_every_viewer(house, blocks):
     """Who has nothing is there with nothing: recovery writes their purse too."""
-    record, _ = house.book.create_viewer("nora", NEW, 9)
+    record, _ = house.book.viewers.create("nora", NEW, 9)
     nothing = Planck(0)
 
-    assert house.book.funds_of_shard(shard_of(NEW))[record.account] == Funds(
+    assert house.book.escrow.funds_of_shard(shard_of(NEW))[record.account] == Funds(
         nothing, nothing, nothing
     )
-    assert house.book.frozen([NEW]) == {}
+    assert house.book.escrow.frozen([NEW]) == {}

@@ -22,7 +22,7 @@ from metering.escrow.call_client import ChainFacts, Draft, Reading, Verdict, Was
 from metering.escrow.call_sender import Clerk
 from metering.escrow.custodial_wallets import Custody
 from metering.units import AccountId, Planck
-from tests.support.book_fixture import OPERATOR, inline, make_house
+from tests.support.book_fixture import OPERATOR, InlineBook, make_house
 
 HASH = Hash(b"\x01" * 32)
 RICH = 10**15
@@ -106,8 +106,7 @@ def house():
 def make(house, chain: Counterfeit) -> Custody:
     return Custody(
         Clerk(chain, poll_s=0, wait_s=0.2),
-        house.book,
-        inline,
+        InlineBook(house.book),
         operator=OPERATOR,
         float_planck=100,
         now_ms=house.clock,
@@ -116,7 +115,7 @@ def make(house, chain: Counterfeit) -> Custody:
 
 @pytest.fixture
 def walletless(house):
-    record, _ = house.book.create_viewer("nora", None, 1)
+    record, _ = house.book.viewers.create("nora", None, 1)
     return record.account
 
 

@@ -28,7 +28,7 @@ from tests.support.block_tree import (
     requested,
     withdrawn,
 )
-from tests.support.book_fixture import House, inline, make_house
+from tests.support.book_fixture import House, InlineBook, make_house
 
 PAID = 10**12
 
@@ -40,8 +40,7 @@ class Follow:
         self.told: list[Changed] = []
         self.follower = Follower(
             blocks,
-            house.book,
-            inline,
+            InlineBook(house.book),
             operator=OPERATOR,
             cap=Planck(cap),
             from_block=from_block,
@@ -76,7 +75,7 @@ async def test_a_deposit_is_provisional_then_final_and_told_at_both_steps(house)
 
     assert provisional == {ann: 500}
     assert made.follower.overlay.provisional == {}
-    assert house.book.funds([ann])[1][ann] == Funds(PAID + 500, 0, 0)
+    assert house.book.escrow.funds([ann])[1][ann] == Funds(PAID + 500, 0, 0)
     assert [changed.accounts for changed in made.told] == [{ann}, {ann}]
     assert blocks.asked == [1, 2], "each block is read once"
 
@@ -94,8 +93,8 @@ async def test_a_long_absence_is_made_up_in_batches(house, monkeypatch):
     turns = [(await made.follower.turn(), made.follower.overlay is None) for _ in range(4)]
 
     assert turns == [(True, True), (True, True), (False, False), (False, False)]
-    assert house.book.chain_cursor().number == 24
-    assert house.book.funds([ann])[1][ann].deposited == PAID + 48
+    assert house.book.escrow.cursor().number == 24
+    assert house.book.escrow.funds([ann])[1][ann].deposited == PAID + 48
     assert made.follower.overlay.provisional == {ann: 2}
 
 
@@ -112,8 +111,8 @@ async def test_another_follower_goes_on_where_the_book_is(house):
     again = Follow(house, blocks)
     await again.follower.turn()
 
-    assert house.book.funds([ann])[1][ann].deposited == PAID + 507
-    assert len(house.book.escrow_history(ann)) == 2
+    assert house.book.escrow.funds([ann])[1][ann].deposited == PAID + 507
+    assert len(house.book.escrow.history(ann)) == 2
 
 
 async def test_the_first_block_is_the_one_that_the_operator_says(house):
@@ -126,7 +125,7 @@ async def test_the_first_block_is_the_one_that_the_operator_says(house):
 
     await Follow(house, blocks, from_block=2).follower.turn()
 
-    assert house.book.funds([ann])[1][ann].deposited == PAID + 7
+    assert house.book.escrow.funds([ann])[1][ann].deposited == PAID + 7
 
 
 async def test_a_node_that_is_away_or_behind_changes_nothing(house):
@@ -160,7 +159,7 @@ async def test_a_pruned_block_is_said(house):
     with pytest.raises(BlockPrunedError):
         await Follow(house, blocks).follower.turn()
 
-    assert house.book.chain_cursor().number == 0
+    assert house.book.escrow.cursor().number == 0
 
 
 async def test_a_chain_that_was_begun_anew_is_refused(house):
@@ -178,7 +177,7 @@ async def test_a_chain_that_was_begun_anew_is_refused(house):
     with pytest.raises(OtherChainError):
         await Follow(house, other).follower.turn()
 
-    assert house.book.funds([ann])[1][ann].deposited == PAID + 5
+    assert house.book.escrow.funds([ann])[1][ann].deposited == PAID + 5
 
 
 async def test_finality_that_stalls_too_long_stops_credit_and_not_the_rest(house, monkeypatch):
@@ -259,7 +258,7 @@ async def test_whatever_the_chain_does_the_book_ends_where_it_does(seed, moves):
             made = Follow(house, blocks, cap=1000)
         await made.follower.turn()
         overlay = made.follower.overlay
-        assert overlay.base.number == house.book.chain_cursor().number
+        assert overlay.base.number == house.book.escrow.cursor().number
         assert sum(overlay.provisional.values()) <= 1000
     blocks.finalise(10**9)
     await made.follower.turn()
@@ -275,7 +274,7 @@ async def test_whatever_the_chain_does_the_book_ends_where_it_does(seed, moves):
                 if event.name in sums:
                     sums[event.name] += event.fields["amount"]
         paid, out = sums.values()
-        assert house.book.funds([account])[1][account] == Funds(PAID + paid, out, asked)
-    assert sum(house.book.ledger().values()) == 0
+        assert house.book.escrow.funds([account])[1][account] == Funds(PAID + paid, out, asked)
+    assert sum(house.book.ledger.balances().values()) == 0
     assert made.follower.overlay.accounts == frozenset()
     house.book.close()

@@ -1,0 +1,98 @@
+"""What viewers paid in, where no chain holds escrows: each top-up is written once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from typing import Final
+
+from sqlalchemy import Connection, func, insert, select
+
+from metering.book import schema
+from metering.book.postings import post
+from metering.book.records import Deposit
+from metering.book.rows import Repository
+from metering.errors import IdempotencyConflictError, InvalidValueError, UnknownNameError
+from metering.model.ledger import deposit_postings
+from metering.model.price import UNITS_MAX
+from metering.units import AccountId, Planck, account_text
+
+_IDEMPOTENCY_KEY_MAX: Final = 200
+
+
+class DepositRepository(Repository):
+    """Reads and writes deposits."""
+
+    def add(
+        self, account: AccountId, planck: Planck, idempotency_key: str, memo: str, now_ms: int
+    ) -> Deposit:
+        """Book a top-up once: the same key with the same content again changes nothing.
+
+        Raises:
+            UnknownNameError: If there is no such viewer.
+            InvalidValueError: If the amount is 0, not whole units, or more than Redis can count.
+            IdempotencyConflictError: If the key was used with other content.
+        """
+        if not 0 < len(idempotency_key) <= _IDEMPOTENCY_KEY_MAX:
+            raise InvalidValueError(f"an idempotency key has 1 to {_IDEMPOTENCY_KEY_MAX} letters")
+        if planck <= 0:
+            raise InvalidValueError(f"deposit of {planck} planck: it must be above 0")
+        body = json.dumps([account_text(account), str(planck), memo]).encode()
+        body_hash = hashlib.sha256(body).digest()
+        deposits = schema.deposits.c
+        with self._writing() as connection:
+            known = connection.execute(
+                select(deposits.body_hash).where(deposits.idempotency_key == idempotency_key)
+            ).scalar_one_or_none()
+            if known is not None and known != body_hash:
+                raise IdempotencyConflictError(
+                    f"idempotency key {idempotency_key!r} was used for another deposit; use a new "
+                    "key for a new deposit"
+                )
+            before = deposited(connection, [account]).get(account)
+            if before is None:
+                raise UnknownNameError(f"there is no viewer {account_text(account)}")
+            if known is not None:
+                return Deposit(is_new=False, total_planck=before)
+            self._require_units(planck, "deposit", UNITS_MAX)
+            total = self._require_units(before + planck, "sum of deposits", UNITS_MAX)
+            connection.execute(
+                insert(schema.deposits).values(
+                    idempotency_key=idempotency_key,
+                    body_hash=body_hash,
+                    account=account,
+                    planck=planck,
+                    memo=memo,
+                    created_ms=now_ms,
+                )
+            )
+            post(connection, "deposit", idempotency_key, now_ms, deposit_postings(account, planck))
+        return Deposit(is_new=True, total_planck=total)
+
+    def total(self, account: AccountId) -> Planck:
+        """Return all that an account ever paid in; 0 for one that is not known."""
+        with self._reading() as connection:
+            return deposited(connection, [account]).get(account, Planck(0))
+
+    def accounts(self) -> list[AccountId]:
+        """Return who ever paid in, the newest deposit first."""
+        deposits = schema.deposits.c
+        with self._reading() as connection:
+            newest = func.max(deposits.created_ms)
+            found = select(deposits.account).group_by(deposits.account).order_by(newest.desc())
+            return [AccountId(account) for account in connection.execute(found).scalars()]
+
+
+def deposited(connection: Connection, accounts: Iterable[AccountId]) -> dict[AccountId, Planck]:
+    """Return what each of some viewers paid in; who is no viewer is left out."""
+    wanted = list(accounts)
+    viewers, deposits = schema.viewers.c, schema.deposits.c
+    sums = dict.fromkeys(
+        connection.execute(select(viewers.account).where(viewers.account.in_(wanted))).scalars(), 0
+    )
+    for row in connection.execute(
+        select(deposits.account, deposits.planck).where(deposits.account.in_(wanted))
+    ):
+        sums[row.account] += row.planck
+    return {account: Planck(planck) for account, planck in sums.items()}
