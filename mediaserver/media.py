@@ -28,7 +28,7 @@ class AccessUnit:
 
     Attributes:
         track: Video or audio.
-        payload: H.264: the NAL units in Annex B form, start codes included. Opus: one packet.
+        payload: H.264: its NAL units in order, without start codes or sizes. Opus: one packet.
         rtp_time: Unwrapped RTP timestamp in `clock_rate` units; may start anywhere.
         clock_rate: 90000 for video, 48000 for Opus.
         is_idr: True when a decoder can start here. Always True for audio.
@@ -37,7 +37,7 @@ class AccessUnit:
     """
 
     track: Track
-    payload: bytes
+    payload: tuple[bytes, ...]
     rtp_time: int
     clock_rate: int
     is_idr: bool
@@ -69,15 +69,15 @@ class Sample:
 
     Attributes:
         track: Video or audio.
-        payload: H.264: length-prefixed NAL units (4-byte sizes, AVCC), without parameter sets. AAC:
-        one raw frame.
-        time: Timeline position. Video: whole milliseconds of Unix time. Audio: 1/48000 s since the
-        Unix epoch.
+        payload: H.264: its NAL units without start codes, sizes or parameter sets. AAC: one raw
+            frame.
+        time: Timeline position. Video: whole milliseconds of Unix time. Audio: 1/48000 s since
+            the Unix epoch.
         is_idr: A decoder can start here. Always True for audio.
     """
 
     track: Track
-    payload: bytes
+    payload: tuple[bytes, ...]
     time: int
     is_idr: bool
 

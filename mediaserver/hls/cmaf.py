@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from mediaserver.errors import MediaFormatError
+from mediaserver.h264 import sample_format
 from mediaserver.media import AUDIO_TIMESCALE, VIDEO_TIMESCALE, AudioFormat, VideoFormat
 
 VIDEO_TRACK: Final = 1
@@ -25,10 +26,10 @@ INTER_FLAGS: Final = 0x01010000
 
 _MATRIX: Final = struct.pack(">9I", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
 _LANGUAGE_UNDEFINED: Final = 0x55C4
-_HIGH_PROFILES: Final = frozenset({100, 110, 122, 144, 244, 44, 83, 86, 118, 128, 138, 139, 134})
-"""Profiles whose SPS says chroma format and bit depth (14496-10, 7.3.2.1.1)."""
+_NAL_SIZE: Final = struct.Struct(">I")
+"""Sizes before NAL units are of 4 bytes, as avcC's lengthSizeMinusOne says (14496-15, 5.3.3.1)."""
 _EXTENDED_AVCC: Final = frozenset({100, 110, 122, 144})
-"""Profiles whose avcC repeats them (14496-15, 5.3.3.1.2)."""
+"""Profiles whose avcC repeats the SPS's chroma format and bit depths (14496-15, 5.3.3.1.2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +37,12 @@ class ChunkSample:
     """One sample as a chunk holds it.
 
     Attributes:
-        payload: Its bytes.
+        payload: H.264: its NAL units, which the chunk holds behind their sizes. AAC: one frame.
         duration: In units of the track's timescale.
         is_sync: A decoder can start here.
     """
 
-    payload: bytes
+    payload: tuple[bytes, ...]
     duration: int
     is_sync: bool
 
@@ -103,16 +104,31 @@ def make_chunk(sequence: int, runs: Sequence[TrackRun]) -> bytes:
         sequence: Number of the fragment, growing within a rendition.
         runs: One per track, each with at least one sample.
     """
-    trafs_size = sum(_traf_size(run) for run in runs)
-    moof_size = 8 + 16 + trafs_size
-    offset = moof_size + 8
+    moof_size = 8 + 16 + sum(_traf_size(run) for run in runs)
+    media_start = moof_size + 8
+    offset = media_start
     trafs: list[bytes] = []
+    pieces: list[bytes] = []
     for run in runs:
-        trafs.append(_traf(run, offset))
-        offset += sum(len(sample.payload) for sample in run.samples)
+        sizes = [_add_sample(pieces, run.track, sample) for sample in run.samples]
+        trafs.append(_traf(run, sizes, offset))
+        offset += sum(sizes)
     moof = _box(b"moof", _full_box(b"mfhd", 0, 0, struct.pack(">I", sequence)), *trafs)
-    mdat = [sample.payload for run in runs for sample in run.samples]
-    return b"".join([moof, struct.pack(">I4s", 8 + sum(map(len, mdat)), b"mdat"), *mdat])
+    mdat = struct.pack(">I4s", 8 + offset - media_start, b"mdat")
+    return b"".join([moof, mdat, *pieces])
+
+
+def _add_sample(pieces: list[bytes], track: int, sample: ChunkSample) -> int:
+    """Append what mdat holds of a sample; return its size."""
+    if track == AUDIO_TRACK:
+        pieces += sample.payload
+        return sum(map(len, sample.payload))
+    size = 0
+    for nal in sample.payload:
+        length = len(nal)
+        pieces += (_NAL_SIZE.pack(length), nal)
+        size += 4 + length
+    return size
 
 
 def _is_uniform(run: TrackRun) -> bool:
@@ -127,14 +143,14 @@ def _traf_size(run: TrackRun) -> int:
     return 8 + tfhd + 20 + 20 + per_sample * len(run.samples)
 
 
-def _traf(run: TrackRun, data_offset: int) -> bytes:
+def _traf(run: TrackRun, sizes: list[int], data_offset: int) -> bytes:
     count = len(run.samples)
     # 0x020000: default-base-is-moof, as 23000-19 asks; 0x28: default duration and flags follow.
     if _is_uniform(run):
         default = struct.pack(">III", run.track, run.samples[0].duration, SYNC_FLAGS)
         tfhd = _full_box(b"tfhd", 0, 0x020028, default)
         flags = 0x000201
-        body = struct.pack(f">{count}I", *(len(sample.payload) for sample in run.samples))
+        body = struct.pack(f">{count}I", *sizes)
     else:
         tfhd = _full_box(b"tfhd", 0, 0x020000, struct.pack(">I", run.track))
         flags = 0x000701
@@ -142,10 +158,10 @@ def _traf(run: TrackRun, data_offset: int) -> bytes:
             struct.pack(
                 ">III",
                 sample.duration,
-                len(sample.payload),
+                size,
                 SYNC_FLAGS if sample.is_sync else INTER_FLAGS,
             )
-            for sample in run.samples
+            for sample, size in zip(run.samples, sizes, strict=True)
         )
     tfdt = _full_box(b"tfdt", 1, 0, struct.pack(">Q", run.base_time))
     trun = _full_box(b"trun", 0, flags, struct.pack(">Ii", count, data_offset), body)
@@ -158,8 +174,9 @@ def _video_trak(video: VideoFormat) -> bytes:
     avcc = struct.pack(">B3sBBH", 1, video.sps[1:4], 0xFF, 0xE1, len(video.sps)) + video.sps
     avcc += struct.pack(">BH", 1, len(video.pps)) + video.pps
     if video.sps[1] in _EXTENDED_AVCC:
-        chroma, luma_depth, chroma_depth = _sample_format(video.sps)
-        avcc += bytes([0xFC | chroma, 0xF8 | luma_depth, 0xF8 | chroma_depth, 0])
+        form = sample_format(video.sps)
+        avcc += bytes([0xFC | form.chroma_format, 0xF8 | form.luma_depth])
+        avcc += bytes([0xF8 | form.chroma_depth, 0])
     entry = _box(
         b"avc1",
         struct.pack(">6xH16xHHIIIH", 1, video.width, video.height, 0x480000, 0x480000, 0, 1),
@@ -226,32 +243,6 @@ def _descriptor(tag: int, *body: bytes) -> bytes:
     """Return an MPEG-4 descriptor (14496-1, 8.3.3) with a length of four bytes."""
     content = b"".join(body)
     return bytes([tag, 0x80, 0x80, 0x80, len(content)]) + content
-
-
-def _sample_format(sps: bytes) -> tuple[int, int, int]:
-    """Return chroma_format_idc and both bit depths less 8, from an SPS of a high profile."""
-    if sps[1] not in _HIGH_PROFILES:
-        return 1, 0, 0
-    bits = "".join(f"{byte:08b}" for byte in sps[4:].replace(b"\0\0\3", b"\0\0")[:16])
-    position = 0
-
-    def golomb() -> int:
-        nonlocal position
-        one = bits.find("1", position)
-        zeros = one - position
-        if one < 0 or one + zeros >= len(bits):
-            raise MediaFormatError("the SPS ends before its bit depth")
-        position = one + zeros + 1
-        return int(bits[one:position], 2) - 1
-
-    golomb()  # seq_parameter_set_id
-    chroma = golomb()
-    if chroma == 3:
-        position += 1  # separate_colour_plane_flag
-    luma_depth, chroma_depth = golomb(), golomb()
-    if chroma > 3 or luma_depth > 6 or chroma_depth > 6:
-        raise MediaFormatError(f"chroma format {chroma}, bit depth {8 + luma_depth} in the SPS")
-    return chroma, luma_depth, chroma_depth
 
 
 def _box(kind: bytes, *body: bytes) -> bytes:

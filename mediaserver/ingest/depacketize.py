@@ -8,31 +8,35 @@ cannot use what refers to a missing picture.
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
-START_CODE: Final = b"\0\0\0\1"
+from mediaserver.h264 import IDR, SLICE, START_CODE, begins_picture, split_annex_b
+
 FRAME_BYTES_MAX: Final = 16 << 20
 """A lossless 4K picture; anything larger is an attack or an endless fragment."""
-_SLICE_TYPES: Final = range(1, 6)
-_IDR: Final = 5
+_HELD_BYTES_MAX: Final = 65_536
+"""Parameter sets and SEI that wait for their picture; real ones are some hundred bytes."""
+_SLICE_TYPES: Final = range(SLICE, IDR + 1)
+_INNER_START_CODE: Final = b"\0\0\1"
 _STAP_A: Final = 24
 _FU_A: Final = 28
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One access unit in Annex B form.
+    """One access unit.
 
     Attributes:
-        payload: NAL units, each behind a 4-byte start code.
+        nals: Its NAL units in order, without start codes.
         timestamp: Its 32-bit RTP timestamp.
         is_idr: It holds the first slice of an IDR picture.
         arrived_s: When its first packet came.
         follows_loss: What came before was lost and given up.
     """
 
-    payload: bytes
+    nals: tuple[bytes, ...]
     timestamp: int
     is_idr: bool
     arrived_s: float
@@ -54,22 +58,23 @@ class H264Assembler:
         self.wants_idr = False
         self.broken = 0
         self.dropped = 0
-        self._pieces: list[bytes] = []
+        self._nals: list[bytes] = []
+        self._fragments: list[bytes] = []  # of the NAL unit under way
         self._size = 0
         self._timestamp: int | None = None
         self._arrived_s = 0.0
         self._has_slice = False
         self._is_idr = False
         self._in_fragment = False
-        self._held = b""  # parameter sets that came as a frame of their own
+        self._held: deque[bytes] = deque()  # parameter sets that came as a frame of their own
         self._has_lost = False
 
     def lose(self) -> None:
         """Say that packets before the next one are gone for good."""
-        if self._pieces:
+        if self._nals or self._fragments:
             self.dropped += 1
         self._clear()
-        self._held = b""
+        self._held.clear()
         self.waits_for_idr = self.wants_idr = True
         self._has_lost = True
 
@@ -112,9 +117,9 @@ class H264Assembler:
         return False  # STAP-B, MTAP and FU-B need mode 2, which we never answer
 
     def _take_unit(self, unit: bytes) -> bool:
-        self._note(unit[0] & 31, unit[1:2])
-        self._pieces += (START_CODE, unit)
-        self._size += len(unit) + 4
+        self._note(unit)
+        self._add(unit)
+        self._size += len(unit)
         return True
 
     def _take_aggregate(self, payload: bytes) -> bool:
@@ -136,21 +141,34 @@ class H264Assembler:
             if self._in_fragment:
                 return False
             self._in_fragment = True
-            self._note(header & 31, payload[2:3])
-            self._pieces += (START_CODE, bytes((indicator & 0xE0 | header & 31,)))
-            self._size += 5
+            nal_header = bytes((indicator & 0xE0 | header & 31,))
+            self._note(nal_header + payload[2:3])
+            self._fragments.append(nal_header)
         elif not self._in_fragment:
             return False
+        self._fragments.append(payload[2:])
+        self._size += len(payload) - 2
         if header & 0x40:
             self._in_fragment = False
-        self._pieces.append(payload[2:])
-        self._size += len(payload) - 2
+            self._add(b"".join(self._fragments))
+            self._fragments = []
         return True
 
-    def _note(self, kind: int, slice_start: bytes) -> None:
-        # first_mb_in_slice is 0 when the slice header begins with bit 1 (H.264, 7.3.3 and 9.1).
+    def _add(self, nal: bytes) -> None:
+        if _INNER_START_CODE in nal:
+            # H.264, 7.4.1 forbids it, but senders that look for 4-byte start codes only leave
+            # what libx264 puts behind 3-byte ones in one NAL unit.
+            self._nals += split_annex_b(START_CODE + nal)
+            return
+        # Zeros at the end are the byte stream's, not the NAL unit's (H.264, B.1.1).
+        nal = nal.rstrip(b"\0")
+        if nal:
+            self._nals.append(nal)
+
+    def _note(self, nal_start: bytes) -> None:
+        kind = nal_start[0] & 31
         # Later slices of an IDR whose first one was lost are no place to start.
-        if kind == _IDR and slice_start >= b"\x80":
+        if kind == IDR and begins_picture(nal_start):
             self._is_idr = True
         if kind in _SLICE_TYPES:
             self._has_slice = True
@@ -161,24 +179,29 @@ class H264Assembler:
             self.broken += 1
             self.lose()
             return
-        data = b"".join(self._pieces)
-        has_slice, is_idr = self._has_slice, self._is_idr
+        nals, has_slice, is_idr = self._nals, self._has_slice, self._is_idr
         self._clear()
         if not has_slice:
             # Parameter sets, SEI or a delimiter alone: they belong to the picture that follows.
-            self._held = (self._held + data)[-65536:] if len(data) <= 65536 else b""
+            self._held += nals
+            held_bytes = sum(map(len, self._held))
+            while held_bytes > _HELD_BYTES_MAX:
+                held_bytes -= len(self._held.popleft())
             return
-        data, self._held = self._held + data, b""
+        if self._held:
+            nals = [*self._held, *nals]
+            self._held.clear()
         if self.waits_for_idr and not is_idr:
             self.dropped += 1
             self.wants_idr = True
             return
         self.waits_for_idr = self.wants_idr = False
-        frames.append(Frame(data, timestamp, is_idr, arrived_s, self._has_lost))
+        frames.append(Frame(tuple(nals), timestamp, is_idr, arrived_s, self._has_lost))
         self._has_lost = False
 
     def _clear(self) -> None:
-        self._pieces = []
+        self._nals = []
+        self._fragments = []
         self._size = 0
         self._timestamp = None
         self._has_slice = self._is_idr = self._in_fragment = False

@@ -89,15 +89,13 @@ class Source:
                 self._lose()
             if self.frames is None:
                 if packet.payload:
-                    units.append(self._unit(packet.payload, packet.timestamp, True, arrived_s))
+                    units.append(self._unit((packet.payload,), packet.timestamp, True, arrived_s))
                 continue
             for frame in self.frames.push(
                 packet.payload, packet.timestamp, packet.is_marker, arrived_s
             ):
                 self._has_lost = self._has_lost or frame.follows_loss
-                units.append(
-                    self._unit(frame.payload, frame.timestamp, frame.is_idr, frame.arrived_s)
-                )
+                units.append(self._unit(frame.nals, frame.timestamp, frame.is_idr, frame.arrived_s))
         if units and self._pending_report is not None:
             report, self._pending_report = self._pending_report, None
             units += self.report(report, None)
@@ -124,7 +122,9 @@ class Source:
         else:
             self._has_lost = True
 
-    def _unit(self, payload: bytes, timestamp: int, is_idr: bool, arrived_s: float) -> AccessUnit:
+    def _unit(
+        self, payload: tuple[bytes, ...], timestamp: int, is_idr: bool, arrived_s: float
+    ) -> AccessUnit:
         time = self._time.advance(timestamp)
         self.units += 1
         if is_idr and self.frames is not None:

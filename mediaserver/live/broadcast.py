@@ -15,6 +15,7 @@ from uuid import UUID
 
 from mediaserver import log
 from mediaserver.clock import Clock
+from mediaserver.h264 import PPS, SPS, nal_type
 from mediaserver.hls.segmenter import PartBegan, Segmenter, SegmenterEvent
 from mediaserver.ipc.link import Health, Message
 from mediaserver.live.health import ShowFacts, report
@@ -34,7 +35,6 @@ from mediaserver.media import (
     VideoFormat,
 )
 from mediaserver.settings.records import Settings
-from mediaserver.transcode.h264 import PPS, SPS, nal_type, split_annexb
 from mediaserver.transcode.pipeline import Outlet, Pipeline
 from mediaserver.transcode.settings import TranscodeSettings
 
@@ -395,8 +395,7 @@ class Broadcast:
         self._show.skip_video(start_ms)
 
     def _is_format_new(self, unit: AccessUnit) -> bool:
-        nals = split_annexb(unit.payload)
-        sets = tuple(nal for nal in nals if nal_type(nal) in {SPS, PPS})
+        sets = tuple(nal for nal in unit.payload if nal_type(nal) in {SPS, PPS})
         is_new = bool(sets) and sets != self._parameter_sets
         self._parameter_sets = sets or self._parameter_sets
         return is_new

@@ -144,7 +144,7 @@ class AacMaker:
                 if packet.pts >= 0:
                     position = self._base + packet.pts
                     self._made = position + AAC_FRAME_SAMPLES
-                    yield Sample(Track.AUDIO, bytes(packet), position, is_idr=True)
+                    yield Sample(Track.AUDIO, (bytes(packet),), position, is_idr=True)
 
 
 def _opus_decoder() -> Any:

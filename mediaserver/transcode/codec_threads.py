@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from queue import Full, Queue
 from typing import Any, Final, Protocol
 
+from mediaserver.h264 import NalUnits
 from mediaserver.media import AudioFormat, Sample, VideoFormat
 from mediaserver.transcode.audio import AacMaker
 from mediaserver.transcode.ladder import Step
@@ -90,13 +91,13 @@ class Unit:
     """An access unit to decode, and what to make of its picture.
 
     Attributes:
-        payload: Annex B.
+        payload: Its NAL units.
         time_ms: Its place on the timeline.
         is_idr_wanted: Every encoder makes an IDR of it.
         steps: The renditions to encode; from here on there are no others.
     """
 
-    payload: bytes
+    payload: NalUnits
     time_ms: int
     is_idr_wanted: bool
     steps: tuple[Step, ...]
@@ -106,7 +107,7 @@ class Unit:
 class Preroll:
     """Access units to decode only so that what follows can be decoded."""
 
-    units: tuple[tuple[bytes, int], ...]
+    units: tuple[tuple[NalUnits, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +240,7 @@ class DecodeWorker(_Worker):
         for encoder in self._encoders.values():
             encoder.stop()
 
-    def _decode(self, payload: bytes, time_ms: int) -> None:
+    def _decode(self, payload: NalUnits, time_ms: int) -> None:
         try:
             self._show(self._decoder.decode(payload, time_ms))
         except CODEC_ERRORS:

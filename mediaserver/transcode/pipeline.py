@@ -14,6 +14,7 @@ from typing import Final, Protocol
 
 from mediaserver import log
 from mediaserver.errors import MediaFormatError
+from mediaserver.h264 import NalUnits, is_b_slice
 from mediaserver.media import (
     AAC_FRAME_SAMPLES,
     AUDIO_TIMESCALE,
@@ -35,8 +36,8 @@ from mediaserver.transcode.codec_threads import (
     Sound,
     Unit,
 )
-from mediaserver.transcode.h264 import SampleMaker, is_b_slice, split_annexb
 from mediaserver.transcode.ladder import Step, ladder, top_step
+from mediaserver.transcode.samples import SampleMaker
 from mediaserver.transcode.settings import TranscodeSettings
 
 SOURCE: Final = "source"
@@ -125,24 +126,24 @@ class Pipeline:
             time_ms: Its place on the timeline, later than the last one.
             force_idr: A segment begins here: every transcoded rendition makes an IDR of it.
         """
-        nals = split_annexb(unit.payload)
+        nals = unit.payload
         try:
-            sample, is_idr, is_changed = self._maker.make(nals)
+            kept, is_idr, is_changed = self._maker.make(nals)
         except MediaFormatError as error:
             _log.warning("transcode.format.rejected", reason=str(error))
             self._outlet.dropped(SOURCE, 1)
             self._maker = SampleMaker()  # Nothing can be used before a good IDR.
             return
-        if not sample or self._maker.format is None:
+        if not kept or self._maker.format is None:
             return
         if is_changed:
             self._adopt_format()
         if not self._has_b_frames and any(is_b_slice(nal) for nal in nals):
             self._has_b_frames = True
         self._choose_top(is_idr, force_idr)
-        payload = self._maker.decodable(nals) if is_idr else unit.payload
+        payload = self._maker.decodable(nals) if is_idr else nals
         if self._top is None:
-            self._pass_through(Sample(Track.VIDEO, sample, time_ms, is_idr))
+            self._pass_through(Sample(Track.VIDEO, kept, time_ms, is_idr))
             self._keep(payload, time_ms, is_idr)
         self._feed(payload, time_ms, is_idr, force_idr)
         self._begin_audio(time_ms * AUDIO_TIMESCALE // 1000)
@@ -151,7 +152,7 @@ class Pipeline:
 
     def push_audio(self, unit: AccessUnit, time: int) -> None:
         """Take one Opus packet that sounds from `time` (1/48000 s) on."""
-        sound = Sound(unit.payload, time)
+        sound = Sound(unit.payload[0], time)
         if not self._has_video:
             self._begin_audio(time)
         if not self._is_audio_begun:
@@ -231,7 +232,7 @@ class Pipeline:
         self._has_b_frames = False
         self._top: Step | None = None
         self._held: deque[tuple[Sample, VideoFormat | None]] | None = None
-        self._gop: list[tuple[bytes, int]] = []
+        self._gop: list[tuple[NalUnits, int]] = []
         self._gop_bytes = 0
         self._decode: DecodeWorker | None = None
         self._is_dropping = False
@@ -313,7 +314,7 @@ class Pipeline:
         for sample, video_format in held or ():
             self.say_video(SOURCE, sample, video_format)
 
-    def _keep(self, payload: bytes, time_ms: int, is_idr: bool) -> None:
+    def _keep(self, payload: NalUnits, time_ms: int, is_idr: bool) -> None:
         """Keep the units since the last IDR, while no decoder runs that would know them."""
         if is_idr:
             self._gop = []
@@ -322,11 +323,11 @@ class Pipeline:
             self._gop = []
             return
         self._gop.append((payload, time_ms))
-        self._gop_bytes += len(payload)
+        self._gop_bytes += sum(map(len, payload))
         if len(self._gop) > GOP_UNITS_MAX or self._gop_bytes > GOP_BYTES_MAX:
             self._gop = []
 
-    def _feed(self, payload: bytes, time_ms: int, is_idr: bool, force_idr: bool) -> None:
+    def _feed(self, payload: NalUnits, time_ms: int, is_idr: bool, force_idr: bool) -> None:
         """Hand a unit to the decoder when anybody needs its picture."""
         steps = ((self._top,) if self._top else ()) + self._steps
         if not steps:

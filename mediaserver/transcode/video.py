@@ -16,9 +16,10 @@ import av
 from av.video.frame import PictureType
 from av.video.reformatter import VideoReformatter
 
+from mediaserver.h264 import NalUnits, join_annex_b, split_annex_b
 from mediaserver.media import Sample, Track, VideoFormat
-from mediaserver.transcode.h264 import SampleMaker, split_annexb
 from mediaserver.transcode.ladder import Step
+from mediaserver.transcode.samples import SampleMaker
 
 CODEC_ERRORS: Final = (av.FFmpegError, ValueError, MemoryError)
 """What PyAV raises for media that it cannot read or write."""
@@ -52,8 +53,8 @@ class Decoder:
         self._times: list[int] = []
         self._newest = -1
 
-    def decode(self, payload: bytes, time_ms: int) -> Iterator[Picture]:
-        """Yield what this Annex B access unit completes.
+    def decode(self, nals: NalUnits, time_ms: int) -> Iterator[Picture]:
+        """Yield what this access unit completes.
 
         Pictures of a publisher with B-frames get the times of the access units sorted, so the
         first picture shown has the first time, whatever the decoding order.
@@ -62,7 +63,7 @@ class Decoder:
             One of CODEC_ERRORS: The decoder is still usable.
         """
         heapq.heappush(self._times, time_ms)
-        packet = av.Packet(payload)
+        packet = av.Packet(join_annex_b(nals))
         packet.pts = packet.dts = time_ms
         packet.time_base = _MS
         yield from self._pictures(self._context.decode(packet))
@@ -134,8 +135,8 @@ class Encoder:
             yield self._encoded(bytes(packet), int(packet.pts))
 
     def _encoded(self, payload: bytes, time_ms: int) -> Encoded:
-        avcc, is_idr, _ = self._maker.make(split_annexb(payload))
-        sample = Sample(Track.VIDEO, avcc, time_ms, is_idr)
+        nals, is_idr, _ = self._maker.make(split_annex_b(payload))
+        sample = Sample(Track.VIDEO, nals, time_ms, is_idr)
         return Encoded(sample, self._maker.format if is_idr else None)
 
     def _open(self, source: Any) -> Any:

@@ -18,8 +18,10 @@ INIT = cmaf.make_init(VIDEO, AudioFormat(b"\x11\x90", 2))
 CHUNK = cmaf.make_chunk(
     7,
     [
-        TrackRun(1, 90, (ChunkSample(b"abcd", 3000, is_sync=True), ChunkSample(b"e", 9, False))),
-        TrackRun(2, 48, (ChunkSample(b"fg", 1024, is_sync=True),)),
+        TrackRun(
+            1, 90, (ChunkSample((b"ab", b"c"), 3000, is_sync=True), ChunkSample((b"e",), 9, False))
+        ),
+        TrackRun(2, 48, (ChunkSample((b"fg",), 1024, is_sync=True),)),
     ],
 )
 

@@ -12,6 +12,7 @@ import av
 import pytest
 
 from mediaserver.clock import SystemClock
+from mediaserver.h264 import split_annex_b
 from mediaserver.ipc.link import (
     InitMade,
     PartMade,
@@ -71,12 +72,12 @@ async def publish(broadcast, pictures, sounds):
     while seen < len(pictures):
         at = loop.time() - begin
         while heard < len(sounds) and heard * 0.02 <= at:
-            unit = AccessUnit(Track.AUDIO, sounds[heard], heard * 960, 48_000, True, at)
+            unit = AccessUnit(Track.AUDIO, (sounds[heard],), heard * 960, 48_000, True, at)
             broadcast.access_unit(unit)
             heard += 1
         while seen < len(pictures) and seen / 30 <= at:
             payload, is_idr = pictures[seen]
-            unit = AccessUnit(Track.VIDEO, payload, seen * 3000, 90_000, is_idr, at)
+            unit = AccessUnit(Track.VIDEO, split_annex_b(payload), seen * 3000, 90_000, is_idr, at)
             broadcast.access_unit(unit)
             seen += 1
         await asyncio.sleep(0.005)

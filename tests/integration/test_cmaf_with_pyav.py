@@ -48,13 +48,13 @@ def encoded_video():
     packets += encoder.encode(None)
     samples, sps, pps = [], b"", b""
     for packet in packets:
-        body = b""
+        body = []
         for unit in nal_units(bytes(packet)):
             kind = unit[0] & 31
             sps, pps = (unit if kind == 7 else sps), (unit if kind == 8 else pps)
             if kind not in {7, 8, 9}:
-                body += len(unit).to_bytes(4, "big") + unit
-        samples.append(Sample(Track.VIDEO, body, ORIGIN + packet.pts, packet.is_keyframe))
+                body.append(unit)
+        samples.append(Sample(Track.VIDEO, tuple(body), ORIGIN + packet.pts, packet.is_keyframe))
     return VideoFormat(sps, pps, 160, 90, "avc1." + sps[1:4].hex()), samples
 
 
@@ -72,7 +72,7 @@ def encoded_audio():
         frame.sample_rate, frame.pts = 48_000, number * 1024
         packets += encoder.encode(frame)
     samples = [
-        Sample(Track.AUDIO, bytes(packet), ORIGIN * 48 + number * 1024, is_idr=True)
+        Sample(Track.AUDIO, (bytes(packet),), ORIGIN * 48 + number * 1024, is_idr=True)
         for number, packet in enumerate(packets)
     ]
     return AudioFormat(bytes(encoder.extradata), 2), samples

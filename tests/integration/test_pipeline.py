@@ -207,10 +207,15 @@ async def test_a_broken_unit_never_ends_the_stream(heard: Heard, make: Make) -> 
     units = list(h264(90))
     for bad in (10, 30, 45):
         units[bad] = AccessUnit(
-            Track.VIDEO, units[bad].payload[:6] + b"\xff" * 400, 0, 90_000, units[bad].is_idr, 0.0
+            Track.VIDEO,
+            (units[bad].payload[0][:2] + b"\xff" * 400,),
+            0,
+            90_000,
+            units[bad].is_idr,
+            0.0,
         )
-    units[50] = AccessUnit(Track.VIDEO, b"", 0, 90_000, False, 0.0)
-    units[51] = AccessUnit(Track.VIDEO, b"\0\0\1\x67\xff\0\0\1\x65", 0, 90_000, True, 0.0)
+    units[50] = AccessUnit(Track.VIDEO, (), 0, 90_000, False, 0.0)
+    units[51] = AccessUnit(Track.VIDEO, (b"\x67\xff", b"\x65"), 0, 90_000, True, 0.0)
 
     push(pipeline, tuple(units))
 

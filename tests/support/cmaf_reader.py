@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from mediaserver.errors import MediaFormatError
-from mediaserver.hls.cmaf import ChunkSample, TrackRun
+from mediaserver.hls.cmaf import VIDEO_TRACK, ChunkSample, TrackRun
 
 _CONTAINERS: Final = frozenset(
     {b"moov", b"trak", b"mdia", b"minf", b"stbl", b"mvex", b"moof", b"traf", b"dinf"}
@@ -128,10 +128,10 @@ def read_chunk(data: bytes) -> Chunk:
     position = mdat.offset + 8
     runs = []
     for traf in moof.all(b"traf"):
-        run, offset = _run(traf, data)
+        run, offset, size = _run(traf, data)
         if offset != position:
             raise MediaFormatError(f"track {run.track} has data at {offset}, not {position}")
-        position += sum(len(sample.payload) for sample in run.samples)
+        position += size
         runs.append(run)
     if position != len(data):
         raise MediaFormatError(f"samples end at {position} of {len(data)} bytes")
@@ -170,7 +170,7 @@ def _track(trak: Box) -> TrackHeader:
     )
 
 
-def _run(traf: Box, data: bytes) -> tuple[TrackRun, int]:
+def _run(traf: Box, data: bytes) -> tuple[TrackRun, int, int]:
     tfhd = traf.one(b"tfhd").body
     flags, track = _unpack(">II", tfhd)
     if flags & ~0x28 != 0x020000:
@@ -198,10 +198,23 @@ def _run(traf: Box, data: bytes) -> tuple[TrackRun, int]:
             raise MediaFormatError(f"trun of track {track} leaves a sample undescribed")
         if position < 0 or position + size > len(data):
             raise MediaFormatError(f"a sample at {position} of {size} bytes is outside the chunk")
-        payload = data[position : position + size]
+        payload = (data[position : position + size],)
+        if track == VIDEO_TRACK:
+            payload = _nal_units(payload[0])
         samples.append(ChunkSample(payload, own_duration, not own_flags & _NON_SYNC))
         position += size
-    return TrackRun(track, base_time, tuple(samples)), offset
+    return TrackRun(track, base_time, tuple(samples)), offset, position - offset
+
+
+def _nal_units(payload: bytes) -> tuple[bytes, ...]:
+    nals = []
+    while payload:
+        size = int.from_bytes(payload[:4], "big")
+        if len(payload) < 4 + size:
+            raise MediaFormatError(f"a NAL unit of {size} bytes in {len(payload)} bytes of sample")
+        nals.append(payload[4 : 4 + size])
+        payload = payload[4 + size :]
+    return tuple(nals)
 
 
 def _unpack(layout: str, body: bytes) -> tuple[Any, ...]:

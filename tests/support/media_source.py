@@ -10,8 +10,8 @@ from typing import Any
 import av
 from av.video.frame import PictureType
 
+from mediaserver.h264 import join_annex_b, split_annex_b
 from mediaserver.media import AccessUnit, Sample, Track, VideoFormat
-from mediaserver.transcode.h264 import START_CODE
 
 
 @cache
@@ -54,7 +54,12 @@ def h264(
             frame.pts, frame.time_base, frame.pict_type = number, Fraction(1, 30), PictureType.NONE
         units += [
             AccessUnit(
-                Track.VIDEO, bytes(packet), packet.pts * 3000, 90_000, packet.is_keyframe, 0.0
+                Track.VIDEO,
+                split_annex_b(bytes(packet)),
+                packet.pts * 3000,
+                90_000,
+                packet.is_keyframe,
+                0.0,
             )
             for packet in encoder.encode(frame)
         ]
@@ -86,7 +91,7 @@ def opus(seconds: float, burst_at: float = -1.0, frame_ms: int = 20) -> Iterator
 
 def sound(payload: bytes) -> AccessUnit:
     """Return an Opus access unit."""
-    return AccessUnit(Track.AUDIO, payload, 0, 48_000, True, 0.0)
+    return AccessUnit(Track.AUDIO, (payload,), 0, 48_000, True, 0.0)
 
 
 def shown(samples: list[Sample], video_format: VideoFormat) -> list[Any]:
@@ -95,14 +100,8 @@ def shown(samples: list[Sample], video_format: VideoFormat) -> list[Any]:
     decoder.thread_count = 1
     frames = []
     for sample in samples:
-        raw, payload = sample.payload, b""
-        if sample.is_idr:
-            payload = START_CODE + video_format.sps + START_CODE + video_format.pps
-        while raw:
-            size = int.from_bytes(raw[:4], "big")
-            payload += START_CODE + raw[4 : 4 + size]
-            raw = raw[4 + size :]
-        packet = av.Packet(payload)
+        sets = (video_format.sps, video_format.pps) if sample.is_idr else ()
+        packet = av.Packet(join_annex_b(sets + sample.payload))
         packet.pts, packet.time_base = sample.time, Fraction(1, 1000)
         frames += decoder.decode(packet)
     return frames + decoder.decode(None)
@@ -122,7 +121,7 @@ def onset(samples: list[Sample], config: bytes) -> float:
     decoder: Any = av.CodecContext.create("aac", "r")
     decoder.extradata = config
     for sample in samples:
-        packet = av.Packet(sample.payload)
+        packet = av.Packet(sample.payload[0])
         packet.pts, packet.time_base = sample.time, Fraction(1, 48_000)
         for frame in decoder.decode(packet):
             values = array.array("f", bytes(frame.planes[0])[: frame.samples * 4])

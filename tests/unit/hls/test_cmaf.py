@@ -22,7 +22,9 @@ AUDIO = AudioFormat(b"\x11\x90", 2)
 def chunk_samples(is_sync_free):
     return st.builds(
         ChunkSample,
-        st.binary(max_size=40),
+        st.lists(st.binary(min_size=1, max_size=40), max_size=3).map(tuple)
+        if is_sync_free
+        else st.tuples(st.binary(max_size=40)),
         st.integers(1, 2**31) if is_sync_free else st.just(1024),
         st.booleans() if is_sync_free else st.just(True),
     )
@@ -101,19 +103,19 @@ def test_chunk_is_read_back_as_it_was_written(sequence, runs):
 
 def test_chunk_is_one_moof_and_one_mdat():
     """Players and caches see the smallest legal fragment."""
-    run = TrackRun(VIDEO_TRACK, 5, (ChunkSample(b"abc", 3000, is_sync=True),))
+    run = TrackRun(VIDEO_TRACK, 5, (ChunkSample((b"abc", b"d"), 3000, is_sync=True),))
 
     boxes = cmaf_reader.read_boxes(cmaf.make_chunk(1, [run]))
 
     assert [box.kind for box in boxes] == [b"moof", b"mdat"]
-    assert boxes[1].body == b"abc"
+    assert boxes[1].body == b"\0\0\0\3abc\0\0\0\1d"
 
 
 def test_chunk_whose_samples_do_not_fill_it_is_refused():
     """A byte too many is a fault, not padding."""
-    run = TrackRun(VIDEO_TRACK, 5, (ChunkSample(b"abc", 3000, is_sync=True),))
+    run = TrackRun(VIDEO_TRACK, 5, (ChunkSample((b"abc", b"d"), 3000, is_sync=True),))
     data = bytearray(cmaf.make_chunk(1, [run]) + b"x")
-    data[-12:-8] = struct.pack(">I", 12)
+    data[-21:-17] = struct.pack(">I", 21)
 
     with pytest.raises(MediaFormatError, match="samples end at"):
         cmaf_reader.read_chunk(bytes(data))

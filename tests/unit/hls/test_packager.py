@@ -22,12 +22,12 @@ ORIGIN = 1_700_000_000_000
 
 
 def video(offset_ms, is_idr=False):
-    return Sample(Track.VIDEO, b"v%d" % offset_ms, ORIGIN + offset_ms, is_idr)
+    return Sample(Track.VIDEO, (b"v%d" % offset_ms,), ORIGIN + offset_ms, is_idr)
 
 
 def audio(number):
     """Return the AAC frame that starts `number` frames after the origin."""
-    return Sample(Track.AUDIO, b"a%d" % number, ORIGIN * 48 + number * 1024, is_idr=True)
+    return Sample(Track.AUDIO, (b"a%d" % number,), ORIGIN * 48 + number * 1024, is_idr=True)
 
 
 def slot(part, start_ms, msn=0):
@@ -41,7 +41,9 @@ def runs_of(part):
         at = run.base_time
         for sample in run.samples:
             per_ms = 90 if run.track == 1 else 48
-            found.setdefault(run.track, []).append((sample.payload, at / per_ms, sample.duration))
+            found.setdefault(run.track, []).append(
+                (sample.payload[0], at / per_ms, sample.duration)
+            )
             at += sample.duration
     return found
 
@@ -228,12 +230,12 @@ def test_every_order_of_arrival_gives_the_same_parts(source, order):
     cuts = [e for frame in source for e in segmenter.frame(*frame)]
     cuts += segmenter.finish(segmenter.frame_end_ms)
     shown = [
-        Sample(Track.VIDEO, b"%d" % at, at, is_idr or n == 0)
+        Sample(Track.VIDEO, (b"%d" % at,), at, is_idr or n == 0)
         for n, (at, is_idr, _) in enumerate(source)
     ]
     heard_until = (source[-1][0] - origin) * 48 // 1024 + 4
     heard = [
-        Sample(Track.AUDIO, b"a%d" % n, origin * 48 + n * 1024, is_idr=True)
+        Sample(Track.AUDIO, (b"a%d" % n,), origin * 48 + n * 1024, is_idr=True)
         for n in range(min(heard_until, 3000))
     ]
 

@@ -4,15 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mediaserver.ingest.depacketize import START_CODE, H264Assembler
+from mediaserver.ingest.depacketize import H264Assembler
 
 SPS, PPS, SEI = b"\x67\x42\x00\x1f", b"\x68\xce\x38\x80", b"\x06\x05\x01"
 IDR, IDR_REST = b"\x65\x88picture", b"\x65\x10more"  # first_mb_in_slice 0, and not 0
 DELTA = b"\x41\x9adelta"
-
-
-def annex_b(*units):
-    return b"".join(START_CODE + unit for unit in units)
 
 
 def stap_a(*units):
@@ -37,11 +33,11 @@ def feed(assembler, timestamp, payloads, marker=True, at=0.0):
 
 
 def test_frame_is_put_together_from_all_three_packet_forms():
-    """STAP-A, single NAL units and FU-A fragments make one Annex B frame."""
+    """STAP-A, single NAL units and FU-A fragments make one frame of whole NAL units."""
     assembler = H264Assembler()
     (frame,) = feed(assembler, 9, [stap_a(SPS, PPS), SEI, *fu_a(IDR)], at=5.0)
 
-    assert frame.payload == annex_b(SPS, PPS, SEI, IDR)
+    assert frame.nals == (SPS, PPS, SEI, IDR)
     assert (frame.timestamp, frame.is_idr, frame.arrived_s) == (9, True, 5.0)
     assert not frame.follows_loss
 
@@ -53,7 +49,7 @@ def test_fragments_of_any_size_give_the_unit_back(body, size):
     feed(assembler, 0, [IDR])
     (frame,) = feed(assembler, 1, fu_a(b"\x41" + body, size))
 
-    assert frame.payload == annex_b(b"\x41" + body)
+    assert frame.nals == (b"\x41" + body,)
 
 
 def test_frame_leaves_at_its_marker_and_not_a_frame_later():
@@ -62,7 +58,7 @@ def test_frame_leaves_at_its_marker_and_not_a_frame_later():
 
     assert feed(assembler, 0, [IDR], marker=False) == []
     (frame,) = assembler.push(IDR_REST, 0, True, 0.0)
-    assert frame.payload == annex_b(IDR, IDR_REST)
+    assert frame.nals == (IDR, IDR_REST)
 
 
 def test_missing_marker_is_made_up_for_by_the_timestamp():
@@ -117,8 +113,36 @@ def test_parameter_sets_that_come_alone_join_the_next_picture():
 
     assert feed(assembler, 0, [SPS, PPS]) == []
     (frame,) = feed(assembler, 3000, [IDR])
-    assert frame.payload == annex_b(SPS, PPS, IDR)
+    assert frame.nals == (SPS, PPS, IDR)
     assert frame.timestamp == 3000
+
+
+@pytest.mark.parametrize("start_code", [b"\0\0\1", b"\0\0\0\1"])
+def test_units_that_a_sender_left_together_are_parted(start_code):
+    """A sender that packetizes libx264's short start codes along with SEI and IDR is understood."""
+    assembler = H264Assembler()
+    (frame,) = feed(assembler, 0, [SPS, PPS, *fu_a(IDR + start_code + IDR_REST)])
+
+    assert frame.nals == (SPS, PPS, IDR, IDR_REST)
+
+
+def test_zeros_after_a_unit_are_not_part_of_it():
+    """Padding of the byte stream that the sender cut does not reach players."""
+    assembler = H264Assembler()
+    (frame,) = feed(assembler, 0, [IDR + b"\0\0"])
+
+    assert frame.nals == (IDR,)
+
+
+def test_parameter_sets_that_no_picture_follows_are_bounded():
+    """A sender of nothing but SEI costs no more than a frame's worth of memory."""
+    assembler = H264Assembler()
+    for number in range(100):
+        assert feed(assembler, number, [SEI + b"\x80" * 1000]) == []
+    (frame,) = feed(assembler, 100, [SPS, PPS, IDR])
+
+    assert frame.nals[-3:] == (SPS, PPS, IDR)
+    assert sum(map(len, frame.nals)) < 66_000
 
 
 BAD = {

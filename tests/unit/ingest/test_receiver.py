@@ -59,9 +59,9 @@ def test_frames_and_sound_leave_with_unwrapped_time():
     )
 
     assert units == [
-        AccessUnit(Track.VIDEO, b"\0\0\0\1" + IDR, 0xFFFFFFF0, 90000, True, 0.0),
-        AccessUnit(Track.VIDEO, b"\0\0\0\1" + DELTA, 0x100000000 + 2984, 90000, False, 0.001),
-        AccessUnit(Track.AUDIO, b"opus", 960, 48000, True, 0.002),
+        AccessUnit(Track.VIDEO, (IDR,), 0xFFFFFFF0, 90000, True, 0.0),
+        AccessUnit(Track.VIDEO, (DELTA,), 0x100000000 + 2984, 90000, False, 0.001),
+        AccessUnit(Track.AUDIO, (b"opus",), 960, 48000, True, 0.002),
     ]
 
 

@@ -95,7 +95,7 @@ class FakePipeline:
             if is_idr and self.formats.get(name) != wanted:
                 self.formats[name] = wanted
                 self.outlet.video_format(name, wanted)
-            self.outlet.sample(name, Sample(Track.VIDEO, b"v" * 400, time_ms, is_idr))
+            self.outlet.sample(name, Sample(Track.VIDEO, (b"v" * 396,), time_ms, is_idr))
 
     def push_audio(self, unit, time):  # noqa: ARG002  the pipeline's signature
         if self.audio_next is None:
@@ -111,7 +111,7 @@ class FakePipeline:
             return
         self.audio_next = max(self.audio_next, until - 480_000)
         while self.audio_next + 1024 <= until + 1023:
-            self.outlet.sample("audio", Sample(Track.AUDIO, b"a" * 300, self.audio_next, True))
+            self.outlet.sample("audio", Sample(Track.AUDIO, (b"a" * 300,), self.audio_next, True))
             self.audio_next += 1024
 
     def reencode_source(self, is_on):
@@ -194,15 +194,15 @@ class Stage:
             now_s = self.clock.monotonic()
             if video and self.ms % 40 == 0:
                 is_idr = self.frame % gop == 0
-                head = b"\0\0\0\1" + sps + b"\0\0\0\1\x68\xce" if is_idr else b""
-                body = head + b"\0\0\0\1" + (b"\x65" if is_idr else b"\x41") + b"\x88" * 20
+                sets = (sps, b"\x68\xce") if is_idr else ()
+                body = (*sets, (b"\x65" if is_idr else b"\x41") + b"\x88" * 20)
                 self.broadcast.access_unit(
                     AccessUnit(Track.VIDEO, body, self.ms * 90, 90_000, is_idr, now_s)
                 )
                 self.frame += 1
             if audio:
                 self.broadcast.access_unit(
-                    AccessUnit(Track.AUDIO, b"o", self.ms * 48, 48_000, True, now_s)
+                    AccessUnit(Track.AUDIO, (b"o",), self.ms * 48, 48_000, True, now_s)
                 )
             self.broadcast.poll()
             self.ms += 20

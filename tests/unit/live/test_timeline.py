@@ -22,11 +22,11 @@ ANYWHERE = 4_000_000_000
 
 
 def video(rtp_time: int, follows_loss: bool = False) -> AccessUnit:
-    return AccessUnit(Track.VIDEO, b"", rtp_time, 90_000, True, 0.0, follows_loss)
+    return AccessUnit(Track.VIDEO, (), rtp_time, 90_000, True, 0.0, follows_loss)
 
 
 def audio(rtp_time: int) -> AccessUnit:
-    return AccessUnit(Track.AUDIO, b"", rtp_time, 48_000, True, 0.0)
+    return AccessUnit(Track.AUDIO, (), rtp_time, 48_000, True, 0.0)
 
 
 def test_the_first_picture_stands_at_the_servers_clock() -> None:

@@ -1,7 +1,7 @@
-"""H.264 bytes: NAL units, parameter sets, what they say about the picture.
+"""H.264 bytes (ISO/IEC 14496-10): NAL units, and what parameter sets and slices say.
 
-Annex B in, length-prefixed samples and formats out (ISO/IEC 14496-10 and 14496-15). Sizes and
-profiles are taken from the SPS, never from SDP.
+The only place that reads them. Between rooms an access unit is a tuple of NAL units without start
+codes or sizes; only a codec takes and gives Annex B byte streams. Pure.
 """
 
 from __future__ import annotations
@@ -10,16 +10,18 @@ from dataclasses import dataclass
 from typing import Final
 
 from mediaserver.errors import MediaFormatError
-from mediaserver.media import VideoFormat
 
+NalUnits = tuple[bytes, ...]
+"""NAL units in decoding order, without start codes or sizes, none of them empty."""
 START_CODE: Final = b"\x00\x00\x00\x01"
 SLICE: Final = 1
 IDR: Final = 5
 SPS: Final = 7
 PPS: Final = 8
-_UNWANTED: Final = frozenset({9, 10, 11, 12})
-"""Access unit delimiter, ends of sequence and stream, filler: no use in a sample."""
-_HIGH_PROFILES: Final = frozenset({100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135})
+_HIGH_PROFILES: Final = frozenset(
+    {100, 110, 122, 144, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135}
+)
+"""Profiles whose SPS says chroma format and bit depth (7.3.2.1.1)."""
 _NO_REORDER_PROFILES: Final = frozenset({66})
 """Baseline has no B-frames (H.264, A.2.1)."""
 _EXTENDED_SAR: Final = 255
@@ -47,15 +49,31 @@ class SpsFacts:
     codec: str
 
 
+@dataclass(frozen=True, slots=True)
+class SampleFormat:
+    """How an SPS says that the picture's samples are stored.
+
+    Attributes:
+        chroma_format: chroma_format_idc, 0 to 3; 1 is 4:2:0.
+        luma_depth: Bits of a luma sample less 8, 0 to 6.
+        chroma_depth: Likewise of a chroma sample.
+    """
+
+    chroma_format: int
+    luma_depth: int
+    chroma_depth: int
+
+
 def nal_type(nal: bytes) -> int:
     """Return nal_unit_type."""
     return nal[0] & 31
 
 
-def split_annexb(payload: bytes) -> tuple[bytes, ...]:
+def split_annex_b(payload: bytes) -> NalUnits:
     """Return the NAL units of an Annex B byte stream, without start codes; empty ones are left out.
 
-    Bytes before the first start code are dropped.
+    For what an encoder gives, and publishers that packetize a byte stream. Bytes before the first
+    start code are dropped.
     """
     nals: list[bytes] = []
     start = payload.find(b"\x00\x00\x01")
@@ -70,14 +88,19 @@ def split_annexb(payload: bytes) -> tuple[bytes, ...]:
     return tuple(nals)
 
 
-def join_annexb(nals: tuple[bytes, ...]) -> bytes:
-    """Return NAL units as one Annex B byte stream with 4-byte start codes."""
-    return b"".join([START_CODE + nal for nal in nals])
+def join_annex_b(nals: NalUnits) -> bytes:
+    """Return NAL units as one Annex B byte stream with 4-byte start codes, for a decoder."""
+    return b"".join([piece for nal in nals for piece in (START_CODE, nal)])
 
 
-def avcc(nals: tuple[bytes, ...]) -> bytes:
-    """Return NAL units with 4-byte big-endian sizes (ISO/IEC 14496-15, 5.3.2)."""
-    return b"".join([len(nal).to_bytes(4, "big") + nal for nal in nals])
+def begins_picture(nal_start: bytes) -> bool:
+    """Return whether a slice is the first of its picture.
+
+    Args:
+        nal_start: The slice's NAL unit, or its first two bytes.
+    """
+    # first_mb_in_slice is 0 when the slice header begins with bit 1 (7.3.3 and 9.1).
+    return nal_start[1:2] >= b"\x80"
 
 
 def is_b_slice(nal: bytes) -> bool:
@@ -109,11 +132,7 @@ def parse_sps(sps: bytes) -> SpsFacts:
     bits.golomb()
     chroma = 1
     if profile in _HIGH_PROFILES:
-        chroma = bits.golomb()
-        if chroma == 3:
-            bits.take(1)
-        bits.golomb()
-        bits.golomb()
+        chroma = _read_sample_format(bits).chroma_format
         bits.take(1)
         if bits.take(1):
             _skip_scaling_lists(bits, 8 if chroma != 3 else 12)
@@ -140,70 +159,17 @@ def parse_sps(sps: bytes) -> SpsFacts:
     return SpsFacts(width, height, rate, reorder, f"avc1.{sps[1:4].hex()}")
 
 
-class SampleMaker:
-    """Access units of one track -> samples without parameter sets, and the format they need.
+def sample_format(sps: bytes) -> SampleFormat:
+    """Return what an SPS says of chroma and bit depth: 4:2:0 in 8 bits where it says nothing.
 
-    Parameter sets may come with any access unit, again and again, or late: only their content
-    counts. A change takes effect at the next IDR.
+    Raises:
+        MediaFormatError: It is cut short or says something impossible.
     """
-
-    def __init__(self) -> None:
-        self._sps: bytes | None = None
-        self._pps: bytes | None = None
-        self.format: VideoFormat | None = None
-        self.facts: SpsFacts | None = None
-
-    def make(self, nals: tuple[bytes, ...]) -> tuple[bytes, bool, bool]:
-        """Take one access unit in.
-
-        Returns:
-            The sample's bytes (empty: no picture in it), whether it is an IDR, and whether
-            `format` became another with it.
-
-        Raises:
-            MediaFormatError: The parameter sets of this IDR cannot be used.
-        """
-        kept: list[bytes] = []
-        is_idr = False
-        has_picture = False
-        sps = pps = None
-        for nal in nals:
-            kind = nal_type(nal)
-            if kind == SPS:
-                sps = sps or nal
-            elif kind == PPS and pps is None:
-                pps = nal
-            elif kind not in _UNWANTED:
-                # A second PPS (another id) stays in the sample: the format has room for one.
-                kept.append(nal)
-                is_idr = is_idr or kind == IDR
-                has_picture = has_picture or SLICE <= kind <= IDR
-        self._sps = sps or self._sps
-        self._pps = pps or self._pps
-        is_changed = is_idr and self._adopt()
-        return (avcc(tuple(kept)) if has_picture else b""), is_idr, is_changed
-
-    def decodable(self, nals: tuple[bytes, ...]) -> bytes:
-        """Return an IDR access unit as Annex B that a fresh decoder can begin with."""
-        kinds = {nal_type(nal) for nal in nals}
-        ahead: tuple[bytes, ...] = ()
-        if SPS not in kinds and self._sps:
-            ahead += (self._sps,)
-        if PPS not in kinds and self._pps:
-            ahead += (self._pps,)
-        return join_annexb(ahead + nals)
-
-    def _adopt(self) -> bool:
-        if self._sps is None or self._pps is None:
-            return False
-        if self.format and (self.format.sps, self.format.pps) == (self._sps, self._pps):
-            return False
-        if self.facts is None or self.format is None or self.format.sps != self._sps:
-            self.facts = parse_sps(self._sps)
-        self.format = VideoFormat(
-            self._sps, self._pps, self.facts.width, self.facts.height, self.facts.codec
-        )
-        return True
+    if sps[1] not in _HIGH_PROFILES:
+        return SampleFormat(1, 0, 0)
+    bits = _Bits(_unescape(sps[4:24]))
+    bits.golomb()  # seq_parameter_set_id
+    return _read_sample_format(bits)
 
 
 class _Bits:
@@ -237,6 +203,16 @@ class _Bits:
 
 def _unescape(data: bytes) -> bytes:
     return data.replace(b"\x00\x00\x03", b"\x00\x00")
+
+
+def _read_sample_format(bits: _Bits) -> SampleFormat:
+    chroma = bits.golomb()
+    if chroma == 3:
+        bits.take(1)  # separate_colour_plane_flag
+    luma_depth, chroma_depth = bits.golomb(), bits.golomb()
+    if chroma > 3 or luma_depth > 6 or chroma_depth > 6:
+        raise MediaFormatError(f"chroma format {chroma}, bit depth {8 + luma_depth} in the SPS")
+    return SampleFormat(chroma, luma_depth, chroma_depth)
 
 
 def _skip_scaling_lists(bits: _Bits, count: int) -> None:
