@@ -14,7 +14,7 @@ from typing import Final, Protocol
 from mediaserver import log
 from mediaserver.clock import Clock
 from mediaserver.errors import CapacityError
-from mediaserver.ingest import sdp_offer
+from mediaserver.ingest import sdp, sdp_offer
 from mediaserver.ingest.dtls import Dtls, DtlsPath, certificate, sha256_of
 from mediaserver.ingest.ice import IceConnection
 from mediaserver.ingest.receiver import Media, Receiver
@@ -131,7 +131,7 @@ class Publisher:
         self._connecting = asyncio.create_task(self._connect())
         return build_answer(self.offer, self._local(self._ice, candidates))
 
-    async def restart(self, fragment: sdp_offer.Fragment) -> str:
+    async def restart(self, fragment: sdp.Fragment) -> str:
         """Begin an ICE restart and return its answer; media go on by the old pair meanwhile.
 
         Raises:

@@ -18,7 +18,7 @@ from mediaserver import log
 from mediaserver.clock import Clock
 from mediaserver.errors import CapacityError, OfferRejectedError
 from mediaserver.http.problem_response import problem_response
-from mediaserver.ingest import sdp_offer
+from mediaserver.ingest import sdp, sdp_offer
 from mediaserver.ingest.peer import Publisher
 from mediaserver.ingest.receiver import Media
 from mediaserver.ingest.session import EndReason, PatchKind, Stage, judge_patch
@@ -304,7 +304,7 @@ class WhipEndpoint:
         return web.Response(status=204, headers=CORS_HEADERS)
 
     async def _patch(self, request: web.Request, publisher: Publisher) -> web.Response:
-        fragment = sdp_offer.parse_fragment(await self._body(request, FRAGMENT_TYPE))
+        fragment = sdp.parse_fragment(await self._body(request, FRAGMENT_TYPE))
         kind = judge_patch(
             request.headers.get("If-Match"), publisher.etag, fragment.ufrag, publisher.remote_ufrag
         )

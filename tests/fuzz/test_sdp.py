@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mediaserver.errors import OfferRejectedError
-from mediaserver.ingest import sdp_answer, sdp_offer
+from mediaserver.ingest import sdp, sdp_answer, sdp_offer
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 OFFERS = [(GOLDEN / f"offer-{name}.sdp").read_text() for name in ("obs", "chromium")]
@@ -26,7 +26,7 @@ def judged(text):
         for track in offer.tracks:
             assert track.clock_rate > 0
     with contextlib.suppress(OfferRejectedError):
-        sdp_offer.parse_fragment(text)
+        sdp.parse_fragment(text)
 
 
 @given(st.text(max_size=200))

@@ -125,7 +125,7 @@ def test_lost_sound_is_told_and_not_waited_for_long():
     run(receiver, packet(0, b"a", kind=AUDIO, ssrc=8), packet(2, b"c", kind=AUDIO, ssrc=8))
     units, _ = receiver.tick(0.1)
 
-    assert [(unit.payload, unit.follows_loss) for unit in units] == [(b"c", True)]
+    assert [(unit.payload, unit.follows_loss) for unit in units] == [((b"c",), True)]
 
 
 def test_reports_go_out_each_second_with_a_constant_remb():

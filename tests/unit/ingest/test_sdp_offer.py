@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from mediaserver.errors import OfferRejectedError
-from mediaserver.ingest import sdp_answer, sdp_offer
+from mediaserver.ingest import sdp, sdp_answer, sdp_offer
 from mediaserver.media import Track
 
 GOLDEN = Path(__file__).parents[2] / "golden"
@@ -147,20 +147,20 @@ def test_refused_offer_says_what_to_change(text, status, words):
 
 def test_fragment_tells_trickle_from_restart():
     """W17, W19: candidates of any kind pass unread; credentials come whole."""
-    trickle = sdp_offer.parse_fragment(
+    trickle = sdp.parse_fragment(
         "a=ice-ufrag:8kXa\r\na=ice-pwd:2Rz1vJcWq0bT5oYdNfUeLs\r\nm=audio 9 RTP/AVP 0\r\na=mid:0\r\n"
         "a=candidate:1 1 udp 1 x.local 5 typ host\r\na=candidate:2 1 tcp 1 192.0.2.9 9 typ host\r\n"
     )
 
-    assert trickle == sdp_offer.Fragment("8kXa", "2Rz1vJcWq0bT5oYdNfUeLs", 2)
-    assert sdp_offer.parse_fragment("a=end-of-candidates\r\n").ufrag == ""
+    assert trickle == sdp.Fragment("8kXa", "2Rz1vJcWq0bT5oYdNfUeLs", 2)
+    assert sdp.parse_fragment("a=end-of-candidates\r\n").ufrag == ""
 
 
 @pytest.mark.parametrize("text", ["", "x", "a=ice-ufrag:8kXa\n", "a=ice-ufrag:!\na=ice-pwd:!\n"])
 def test_malformed_fragment_is_a_400(text):
     """W16: a body that says nothing, or half of the credentials, is refused."""
     with pytest.raises(OfferRejectedError) as refusal:
-        sdp_offer.parse_fragment(text)
+        sdp.parse_fragment(text)
 
     assert refusal.value.status == 400
 
@@ -169,5 +169,5 @@ def test_restart_answer_carries_our_new_credentials():
     """W19: the answer to a restart has ufrag, pwd and every candidate."""
     text = sdp_answer.build_fragment(sdp_offer.parse_offer(OBS), LOCAL)
 
-    assert sdp_offer.parse_fragment(text) == sdp_offer.Fragment("abcd1234", "p" * 24, 1)
+    assert sdp.parse_fragment(text) == sdp.Fragment("abcd1234", "p" * 24, 1)
     assert "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:0\r\n" in text
