@@ -1,7 +1,7 @@
-"""One stream's show in a worker: from the publisher's access units to link messages.
+"""One stream's show in a worker: from the publisher's access units to messages for HTTP processes.
 
-Composes timeline, segmenter, pipeline and show; decides nothing of theirs. Its own matter is what
-the publisher's comings, goings, breaks and silences mean for the show, and when it ends.
+Composes broadcast clock, pipeline and show; decides nothing of theirs. Its own matter is what the
+publisher's comings, goings, breaks and silences mean for the show, and when it ends.
 """
 
 from __future__ import annotations
@@ -10,20 +10,19 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 from uuid import UUID
 
 from mediaserver import log
 from mediaserver.clock import Clock
-from mediaserver.h264 import PPS, SPS, nal_type
-from mediaserver.hls.segmenter import PartBegan, Segmenter, SegmenterEvent
+from mediaserver.hls.segmenter import SegmenterEvent
 from mediaserver.ipc.link import Health, Message
+from mediaserver.live.broadcast_clock import BroadcastClock
 from mediaserver.live.health import ShowFacts, report
-from mediaserver.live.keyframe_policy import KeyframePolicy
+from mediaserver.live.media_pipeline import MediaPipeline, PipelineMaker
 from mediaserver.live.publication import StateFile
 from mediaserver.live.show_state import ShowFile
 from mediaserver.live.show_writer import Show
-from mediaserver.live.timeline import Timeline
 from mediaserver.media import (
     AAC_FRAME_SAMPLES,
     AUDIO_TIMESCALE,
@@ -35,60 +34,16 @@ from mediaserver.media import (
     VideoFormat,
 )
 from mediaserver.settings.records import Settings
-from mediaserver.transcode.pipeline import Outlet, Pipeline
-from mediaserver.transcode.settings import TranscodeSettings
+from mediaserver.transcode.pipeline import Pipeline
 
 POLL_S: Final = 0.05
 """Waits are judged this often: a third of the shortest, `audio_wait_ms`."""
 HEALTH_S: Final = 2.0
-STILL_MS: Final = 1300
-"""A picture that stands still this long no longer holds up the sound. The timeline takes it for a
-discontinuity when it comes back (GAP_MS), so that it comes back with an IDR."""
-MUTE_MS: Final = 1000
-"""Longest hole in a sound-only show that silence fills; a longer one is absent time."""
 DRAIN_S: Final = 1.0
 """What is under way when the publisher goes gets this long to come out of the codecs."""
 _PER_MS: Final = AUDIO_TIMESCALE // 1000
 
 _log = log.get("show")
-
-
-class MediaPipeline(Protocol):
-    """What is needed of transcode's `Pipeline`; its contract is there."""
-
-    @property
-    def has_b_frames(self) -> bool:
-        """True when the source cannot be passed through."""
-
-    def start(self, has_video: bool, has_audio: bool) -> None:
-        """Say which tracks come."""
-
-    def push_video(self, unit: AccessUnit, time_ms: int, force_idr: bool) -> None:
-        """Take one access unit."""
-
-    def push_audio(self, unit: AccessUnit, time: int) -> None:
-        """Take one Opus packet."""
-
-    def fill_audio(self, until: int) -> None:
-        """Make AAC up to here."""
-
-    def reencode_source(self, is_on: bool) -> None:
-        """Encode the source, or pass it through."""
-
-    def renditions(self) -> tuple[str, ...]:
-        """Names, best first."""
-
-    def restart(self) -> None:
-        """Begin afresh."""
-
-    def close(self) -> None:
-        """End the threads."""
-
-    async def drain(self, timeout_s: float) -> bool:
-        """Wait for what is under way."""
-
-
-PipelineMaker = Callable[[TranscodeSettings, asyncio.AbstractEventLoop, Outlet], MediaPipeline]
 
 
 class Broadcast:
@@ -133,18 +88,9 @@ class Broadcast:
 
         self._sessions = 0
         self._has_publisher = False
-        self._has_video = False
         self._is_video_ignored = False
         self._pipeline: MediaPipeline | None = None
-        self._timeline = Timeline(0)
-        self._segmenter = Segmenter(settings.hls, 0)
-        self._keyframes = KeyframePolicy()
-        self._parameter_sets: tuple[bytes, ...] = ()
-        self._owes_break = False
-        self._last_video_ms = 0
-        self._last_sound: tuple[int, float] | None = None
-        self._audio_end = 0
-        self._filled_ms = 0
+        self._media_clock = BroadcastClock(settings.hls, settings.transcode.audio_wait_ms)
         self._frames_dropped = 0
 
     async def start(self) -> None:
@@ -177,8 +123,8 @@ class Broadcast:
             renditions=len(self._show.told),
             frame_rate_milli=top.frame_rate_milli if top else 0,
             source_bps=top.newest_bps if top else 0,
-            gop_ms=self._keyframes.gop_ms,
-            is_reencoding=self._keyframes.is_reencoding,
+            gop_ms=self._media_clock.gop_ms,
+            is_reencoding=self._media_clock.is_reencoding,
             has_b_frames=self._pipeline is not None and self._pipeline.has_b_frames,
             frames_dropped=self._frames_dropped,
             is_video_ignored=self._is_video_ignored,
@@ -196,19 +142,16 @@ class Broadcast:
         self._close_timeline()
         first_msn = self._show.resume(self._settings.ingest.reconnect_wait_s)
         if first_msn is not None:
-            self._segmenter = Segmenter(self._settings.hls, first_msn)
-            self._owes_break = True
+            self._media_clock.continue_at(first_msn)
         self._is_video_ignored = Track.VIDEO in tracks and self._show.is_audio_only
-        self._has_video = Track.VIDEO in tracks and not self._is_video_ignored
-        self._timeline = Timeline(self._show.floor_ms)
-        self._keyframes.begin()
-        self._last_sound = None
+        has_video = Track.VIDEO in tracks and not self._is_video_ignored
+        self._media_clock.begin(self._show.floor_ms, has_video)
         if self._pipeline is None:
             loop = asyncio.get_running_loop()
             self._pipeline = self._make_pipeline(self._settings.transcode, loop, self)
         else:
             self._pipeline.restart()
-        self._pipeline.start(self._has_video, Track.AUDIO in tracks)
+        self._pipeline.start(has_video, Track.AUDIO in tracks)
         self._sessions += 1
         self._has_publisher = True
         self._ends_at_s = None
@@ -226,12 +169,12 @@ class Broadcast:
             return
         if unit.track is Track.AUDIO:
             self._take_sound(unit, self._pipeline)
-        elif self._has_video:
+        elif self._media_clock.has_video:
             self._take_picture(unit, self._pipeline)
 
     def sender_report(self, report: SenderReport) -> None:
         """Take the present publisher's clocks."""
-        self._timeline.report(report)
+        self._media_clock.report(report)
 
     def publisher_gone(self, session_id: str, reason: str) -> None:
         """End what is open; the show waits for the publisher to come back."""
@@ -239,8 +182,8 @@ class Broadcast:
             return
         self._has_publisher = False
         self._end_in(self._settings.ingest.reconnect_wait_s)
-        end_ms = self._segmenter.frame_end_ms
-        self._apply(self._segmenter.finish(end_ms))
+        end_ms = self._media_clock.frame_end_ms
+        self._apply(self._media_clock.finish())
         if self._pipeline is not None:
             if self._show.is_open:
                 self._pipeline.fill_audio(end_ms * _PER_MS)
@@ -252,7 +195,7 @@ class Broadcast:
             session_id=session_id,
             reason=reason,
             show=self.show,
-            msn=self._segmenter.msn,
+            msn=self._media_clock.msn,
         )
 
     # What the pipeline tells.
@@ -260,7 +203,7 @@ class Broadcast:
     def sample(self, rendition: str, sample: Sample) -> None:
         """Take one sample; audio goes into every rendition."""
         if sample.track is Track.AUDIO:
-            self._audio_end = sample.time + AAC_FRAME_SAMPLES
+            self._media_clock.audio_made(sample.time + AAC_FRAME_SAMPLES)
             self._cut_by_sound(sample.time // _PER_MS)
         self._show.add(rendition, sample)
         if not self._show.told:
@@ -344,76 +287,57 @@ class Broadcast:
     # Media.
 
     def _take_picture(self, unit: AccessUnit, pipeline: MediaPipeline) -> None:
-        placed = self._timeline.video(unit, self._clock.now_ms())
+        media_clock = self._media_clock
+        placed = media_clock.place(unit, self._clock.now_ms(), self._clock.monotonic())
         if placed.is_discontinuity:
             self._break(pipeline)
-        policy, segmenter, start_ms = self._keyframes, self._segmenter, placed.time
-        was_reencoding = policy.is_reencoding
-        decision = policy.decide(start_ms, unit.is_idr, segmenter, pipeline.has_b_frames)
-        if decision.is_asking:
+        cut = media_clock.cut_by_picture(unit, placed.time, pipeline.has_b_frames)
+        if cut.wants_keyframe:
             self._request_keyframe()
-        is_format_new = unit.is_idr and self._is_format_new(unit)
-        is_break = self._owes_break or decision.is_break
-        is_break = is_break or (is_format_new and segmenter.slot is not None)
-        self._owes_break = False
-        self._last_video_ms = start_ms
-        events = segmenter.frame(start_ms, decision.is_idr or is_format_new, is_break)
-        self._apply(events)
-        if policy.is_reencoding != was_reencoding:
-            pipeline.reencode_source(policy.is_reencoding)
+        self._apply(cut.events)
+        if cut.is_switched:
+            pipeline.reencode_source(media_clock.is_reencoding)
             _log.warning(
                 "show.source.switched",
                 stream_id=str(self._stream),
-                is_reencoding=policy.is_reencoding,
-                gop_ms=policy.gop_ms,
+                is_reencoding=media_clock.is_reencoding,
+                gop_ms=media_clock.gop_ms,
             )
-        begins_segment = any(_begins_segment(event, start_ms) for event in events)
-        pipeline.push_video(unit, start_ms, begins_segment)
-        if begins_segment and pipeline.has_b_frames:
-            policy.is_reencoding = True  # It has begun by itself, from this frame on.
+        pipeline.push_video(unit, placed.time, cut.begins_segment)
+        if cut.begins_segment and pipeline.has_b_frames:
+            media_clock.encoding_began()
         self._open_outputs(pipeline)
 
     def _take_sound(self, unit: AccessUnit, pipeline: MediaPipeline) -> None:
-        placed = self._timeline.audio(unit, self._clock.now_ms())
-        if placed.is_discontinuity and not self._has_video:
+        placed = self._media_clock.place(unit, self._clock.now_ms(), self._clock.monotonic())
+        if placed.is_discontinuity and not self._media_clock.has_video:
             self._break(pipeline)
-        self._last_sound = (placed.time, self._clock.monotonic())
         pipeline.push_audio(unit, placed.time)
 
     def _cut_by_sound(self, start_ms: int) -> None:
-        """Let sound drive the cuts where no picture does."""
         if self._pipeline is None or not self._has_publisher:
             return
-        if not self._has_video:
-            is_break, self._owes_break = self._owes_break, False
-            self._apply(self._segmenter.frame(start_ms, is_idr=True, is_discontinuity=is_break))
-            self._open_outputs(self._pipeline)
-        elif self._segmenter.slot is not None and start_ms - self._last_video_ms > STILL_MS:
-            self._apply(self._segmenter.pass_time(start_ms))
-        else:
+        events = self._media_clock.cut_by_sound(start_ms)
+        if events is None:
             return
+        self._apply(events)
+        if not self._media_clock.has_video:
+            self._open_outputs(self._pipeline)
         self._show.skip_video(start_ms)
-
-    def _is_format_new(self, unit: AccessUnit) -> bool:
-        sets = tuple(nal for nal in unit.payload if nal_type(nal) in {SPS, PPS})
-        is_new = bool(sets) and sets != self._parameter_sets
-        self._parameter_sets = sets or self._parameter_sets
-        return is_new
 
     def _break(self, pipeline: MediaPipeline) -> None:
         """Time leaps: end what is open, and begin afresh."""
         self._close_timeline()
         pipeline.restart()
-        self._keyframes.begin()
         _log.warning("hls.stream.discontinued", stream_id=str(self._stream), show=self.show)
 
     def _close_timeline(self) -> None:
-        self._apply(self._segmenter.finish(self._segmenter.frame_end_ms))
+        self._apply(self._media_clock.finish())
         self._show.finish_outputs()
-        self._owes_break = self._show.is_open
+        self._media_clock.break_time(self._show.is_open)
 
     def _apply(self, events: Sequence[SegmenterEvent]) -> None:
-        self._show.apply(events, self._segmenter.longest_ms, self._has_video)
+        self._show.apply(events, self._media_clock.longest_ms, self._media_clock.has_video)
 
     def _open_outputs(self, pipeline: MediaPipeline) -> None:
         if self._show.is_open:
@@ -425,17 +349,11 @@ class Broadcast:
     def _fill_silence(self, now_s: float) -> None:
         if self._pipeline is None or not self._show.is_open:
             return
-        wait_ms = self._settings.transcode.audio_wait_ms
-        if self._has_video:
-            for end_ms in self._show.ends_older_than(wait_ms):
-                if end_ms > self._filled_ms and self._audio_end < end_ms * _PER_MS:
-                    self._filled_ms = end_ms
-                    self._pipeline.fill_audio(end_ms * _PER_MS)
-        elif self._last_sound is not None and self._has_publisher:
-            time, at_s = self._last_sound
-            since_ms = min(round((now_s - at_s) * 1000), MUTE_MS)
-            if since_ms > wait_ms:
-                self._pipeline.fill_audio(time + (since_ms - wait_ms) * _PER_MS)
+        if not self._media_clock.has_video and not self._has_publisher:
+            return
+        ends_ms = self._show.ends_older_than(self._settings.transcode.audio_wait_ms)
+        for until in self._media_clock.silences(ends_ms, now_s):
+            self._pipeline.fill_audio(until)
 
     def _tell_renditions(self) -> None:
         if self._pipeline is not None:
@@ -450,7 +368,3 @@ class Broadcast:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def _begins_segment(event: SegmenterEvent, start_ms: int) -> bool:
-    return isinstance(event, PartBegan) and event.slot.part == 0 and event.slot.start_ms == start_ms

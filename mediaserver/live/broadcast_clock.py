@@ -1,0 +1,204 @@
+"""When things happen in a broadcast: where its frames are placed, and where they cut.
+
+Holds the timeline, the segmenter and the keyframe policy of one stream, and what they must know of
+each other. Gives values back; what is done with them is broadcast's. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from mediaserver.h264 import PPS, SPS, nal_type
+from mediaserver.hls.segmenter import PartBegan, Segmenter, SegmenterEvent
+from mediaserver.hls.settings import HlsSettings
+from mediaserver.live.keyframe_policy import KeyframePolicy
+from mediaserver.live.timeline import Placed, Timeline
+from mediaserver.media import AUDIO_TIMESCALE, AccessUnit, SenderReport, Track
+
+STILL_MS: Final = 1300
+"""A picture that stands still this long no longer holds up the sound. The timeline takes it for a
+discontinuity when it comes back (GAP_MS), so that it comes back with an IDR."""
+MUTE_MS: Final = 1000
+"""Longest hole in a sound-only show that silence fills; a longer one is absent time."""
+_PER_MS: Final = AUDIO_TIMESCALE // 1000
+
+
+@dataclass(frozen=True, slots=True)
+class PictureCut:
+    """What one frame of the publisher's video ends and begins.
+
+    Attributes:
+        events: Cuts, in order.
+        begins_segment: A segment begins with it: every transcoded rendition makes an IDR of it.
+        wants_keyframe: The publisher has to be asked for one.
+        is_switched: Whether the source is encoded again has changed with it.
+    """
+
+    events: tuple[SegmenterEvent, ...]
+    begins_segment: bool
+    wants_keyframe: bool
+    is_switched: bool
+
+
+class BroadcastClock:
+    """Timeline and cuts of one stream, over all sessions of its publisher.
+
+    Attributes:
+        has_video: The present publisher's pictures drive the cuts; else its sound does.
+    """
+
+    def __init__(self, settings: HlsSettings, audio_wait_ms: int) -> None:
+        self.has_video = False
+        self._settings = settings
+        self._audio_wait_ms = audio_wait_ms
+        self._timeline = Timeline(0)
+        self._segmenter = Segmenter(settings, 0)
+        self._keyframes = KeyframePolicy()
+        self._parameter_sets: tuple[bytes, ...] = ()
+        self._owes_break = False
+        self._last_video_ms = 0
+        self._last_sound: tuple[int, float] | None = None
+        self._audio_end = 0
+        self._filled_ms = 0
+
+    @property
+    def msn(self) -> int:
+        """Return the number of the newest segment, one less than the first before there is one."""
+        return self._segmenter.msn
+
+    @property
+    def longest_ms(self) -> int:
+        """Return how long a segment may be."""
+        return self._segmenter.longest_ms
+
+    @property
+    def frame_end_ms(self) -> int:
+        """Return where the newest frame ends if it is as long as the one before it."""
+        return self._segmenter.frame_end_ms
+
+    @property
+    def gop_ms(self) -> int:
+        """Return the newest distance of two keyframes of the publisher, 0 while unknown."""
+        return self._keyframes.gop_ms
+
+    @property
+    def is_reencoding(self) -> bool:
+        """True while the source is to be an encode."""
+        return self._keyframes.is_reencoding
+
+    def begin(self, floor_ms: int, has_video: bool) -> None:
+        """Begin a timeline for a publisher that has just connected, no earlier than `floor_ms`."""
+        self.has_video = has_video
+        self._timeline = Timeline(floor_ms)
+        self._keyframes.begin()
+        self._last_sound = None
+
+    def continue_at(self, first_msn: int) -> None:
+        """Number segments from here on: the show was begun by another worker. Time breaks."""
+        self._segmenter = Segmenter(self._settings, first_msn)
+        self._owes_break = True
+
+    def finish(self) -> tuple[SegmenterEvent, ...]:
+        """End part and segment where the newest frame ends."""
+        return self._segmenter.finish(self._segmenter.frame_end_ms)
+
+    def break_time(self, is_show_open: bool) -> None:
+        """Note that time has leapt: what comes next is a discontinuity if a show is open."""
+        self._owes_break = is_show_open
+        self._keyframes.begin()
+
+    def report(self, report: SenderReport) -> None:
+        """Take note of the publisher's clocks."""
+        self._timeline.report(report)
+
+    def place(self, unit: AccessUnit, now_ms: int, now_s: float) -> Placed:
+        """Place an access unit on the timeline.
+
+        Args:
+            unit: Units of one track come in decoding order.
+            now_ms: Unix time when it came.
+            now_s: Monotonic time of the same instant.
+        """
+        if unit.track is Track.VIDEO:
+            return self._timeline.video(unit, now_ms)
+        placed = self._timeline.audio(unit, now_ms)
+        self._last_sound = (placed.time, now_s)
+        return placed
+
+    def cut_by_picture(self, unit: AccessUnit, start_ms: int, must_encode: bool) -> PictureCut:
+        """Return what a frame of the publisher's video ends and begins.
+
+        Args:
+            unit: The frame.
+            start_ms: Where it was placed.
+            must_encode: The source cannot be passed through (B-frames).
+        """
+        policy, segmenter = self._keyframes, self._segmenter
+        was_reencoding = policy.is_reencoding
+        decision = policy.decide(start_ms, unit.is_idr, segmenter, must_encode)
+        is_format_new = unit.is_idr and self._is_format_new(unit)
+        is_break = self._owes_break or decision.is_break
+        is_break = is_break or (is_format_new and segmenter.slot is not None)
+        self._owes_break = False
+        self._last_video_ms = start_ms
+        events = segmenter.frame(start_ms, decision.is_idr or is_format_new, is_break)
+        return PictureCut(
+            events,
+            begins_segment=any(_begins_segment(event, start_ms) for event in events),
+            wants_keyframe=decision.is_asking,
+            is_switched=policy.is_reencoding != was_reencoding,
+        )
+
+    def encoding_began(self) -> None:
+        """Note that the pipeline encodes the source by itself, from the newest frame on."""
+        self._keyframes.is_reencoding = True
+
+    def cut_by_sound(self, start_ms: int) -> tuple[SegmenterEvent, ...] | None:
+        """Let sound drive the cuts where no picture does.
+
+        Args:
+            start_ms: Where an AAC frame starts.
+
+        Returns:
+            The cuts; None while the picture drives them.
+        """
+        if not self.has_video:
+            is_break, self._owes_break = self._owes_break, False
+            return self._segmenter.frame(start_ms, is_idr=True, is_discontinuity=is_break)
+        if self._segmenter.slot is not None and start_ms - self._last_video_ms > STILL_MS:
+            return self._segmenter.pass_time(start_ms)
+        return None
+
+    def audio_made(self, until: int) -> None:
+        """Note that there is AAC up to `until` (1/48000 s)."""
+        self._audio_end = until
+
+    def silences(self, part_ends_ms: Iterable[int], now_s: float) -> Iterator[int]:
+        """Yield up to where (1/48000 s) silence is due because no sound came.
+
+        Args:
+            part_ends_ms: Ends of parts that have waited for sound for `audio_wait_ms`, in order.
+            now_s: Monotonic time.
+        """
+        if self.has_video:
+            for end_ms in part_ends_ms:
+                if end_ms > self._filled_ms and self._audio_end < end_ms * _PER_MS:
+                    self._filled_ms = end_ms
+                    yield end_ms * _PER_MS
+        elif self._last_sound is not None:
+            time, at_s = self._last_sound
+            since_ms = min(round((now_s - at_s) * 1000), MUTE_MS)
+            if since_ms > self._audio_wait_ms:
+                yield time + (since_ms - self._audio_wait_ms) * _PER_MS
+
+    def _is_format_new(self, unit: AccessUnit) -> bool:
+        sets = tuple(nal for nal in unit.payload if nal_type(nal) in {SPS, PPS})
+        is_new = bool(sets) and sets != self._parameter_sets
+        self._parameter_sets = sets or self._parameter_sets
+        return is_new
+
+
+def _begins_segment(event: SegmenterEvent, start_ms: int) -> bool:
+    return isinstance(event, PartBegan) and event.slot.part == 0 and event.slot.start_ms == start_ms
