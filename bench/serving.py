@@ -30,7 +30,7 @@ from mediaserver.clock import SystemClock
 from mediaserver.hls import addresses
 from mediaserver.hls.live_store import Hub
 from mediaserver.ipc.client import LinkClients
-from mediaserver.ipc.link import (
+from mediaserver.ipc.messages import (
     Hello,
     InitMade,
     Message,

@@ -15,14 +15,14 @@ from uuid import UUID
 from prometheus_client import Gauge
 
 from mediaserver import log
+from mediaserver.accounting.remote_chain import RemoteEvents
+from mediaserver.accounting.remote_escrow import RemoteCallService
 from mediaserver.accounting.settlement_service import SUBSTRATE
+from mediaserver.ipc.client import CallClient
 from mediaserver.settings.records import Settings
 from metering.book.async_book import AsyncBook
 from metering.book.book import Book
 from metering.book.records import Funds, Standing
-from metering.chain.desk_wire import RemoteDesk
-from metering.chain.events_wire import RemoteEvents
-from metering.chain.link import Remote
 from metering.errors import BookError, MeteringError, StoreUnavailableError
 from metering.escrow.call_sender import Clerk
 from metering.escrow.custodial_wallets import Custody
@@ -65,7 +65,7 @@ class EscrowStore(Protocol):
 def open_escrow(
     settings: Settings,
     book: AsyncBook,
-    remote: Remote,
+    remote: CallClient,
     *,
     operator: KeyPair,
     now_ms: Callable[[], int],
@@ -75,14 +75,14 @@ def open_escrow(
     Args:
         settings: The whole tree.
         book: The book.
-        remote: The line to the settler process.
+        remote: Calls the settler process.
         operator: Whose escrows; pays for viewers whose key we hold.
         now_ms: Unix time.
     """
     if settings.chain.backend != SUBSTRATE:
         return None
     custody = Custody(
-        Clerk(RemoteDesk(remote)),
+        Clerk(RemoteCallService(remote)),
         book,
         operator=operator,
         float_planck=int(settings.chain.viewer_float_planck),

@@ -11,12 +11,12 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
+from mediaserver.accounting.remote_escrow import RemoteCallService
 from mediaserver.accounting.settlement_service import SUBSTRATE, Settlement
 from mediaserver.settings.records import Settings
 from metering import signing
 from metering.book.async_book import AsyncBook
 from metering.book.records import StreamRecord, ViewerRecord
-from metering.chain.desk_wire import RemoteDesk
 from metering.chain.node import storage
 from metering.errors import ExtrinsicRejectedError, InvalidValueError
 from metering.escrow import calls
@@ -63,7 +63,7 @@ class OnChain:
         self._book = book
         self._settlement = settlement
         self._operator = operator
-        self._clerk = Clerk(RemoteDesk(settlement.remote))
+        self._clerk = Clerk(RemoteCallService(settlement.remote))
         self.keeper = StreamKeeper(
             self._clerk, book, operator, int(settings.chain.creator_float_planck)
         )

@@ -14,11 +14,11 @@ from typing import Final
 
 from prometheus_client import Counter, Gauge
 
+from mediaserver.accounting.remote_chain import SOCKET, RemoteChain
 from mediaserver.clock import Clock
+from mediaserver.ipc.client import CallClient
 from mediaserver.settings.records import Settings
 from metering.book.async_book import AsyncBook
-from metering.chain.chain_wire import RemoteChain
-from metering.chain.link import SOCKET, Remote
 from metering.ports import Chain
 from metering.settlement.cutter import Cutter
 from metering.settlement.journal import Journal
@@ -67,7 +67,7 @@ class Settlement:
         self._book = book
         self._operator = operator
         self._clock = clock
-        self._remote = Remote(run_dir / SOCKET)
+        self._remote = CallClient(run_dir / SOCKET)
         self._lease: RedisLease | None = None
         self._settler: Settler | None = None
         self._told = Progress()
@@ -83,8 +83,8 @@ class Settlement:
         return Progress() if self._settler is None else self._settler.progress
 
     @property
-    def remote(self) -> Remote:
-        """Return the line to the settler process."""
+    def remote(self) -> CallClient:
+        """Return the client of the settler process."""
         return self._remote
 
     def settler(
@@ -133,5 +133,5 @@ class Settlement:
             await self._lease.give_back()
 
     async def close(self) -> None:
-        """End the line to the settler process."""
+        """End the connection to the settler process."""
         await self._remote.close()

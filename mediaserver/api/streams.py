@@ -20,11 +20,11 @@ from metering.errors import InvalidValueError
 from metering.units import Planck, PriceVersion, account_text, parse_account
 
 STREAMS_MAX: Final = 10_000
-"""What one policy message to the HTTP processes holds (mediaserver/ipc/link.py)."""
+"""What one policy message to the HTTP processes holds (mediaserver/ipc/framing.py)."""
 POLICY_BYTES_MAX: Final = 11 << 20
 """The same, when titles are long: 10,000 of 800 bytes each, or 1,700 of 500 emoji."""
-_STREAM_BYTES: Final = 192
-_PRICE_BYTES: Final = 80
+_STREAM_BYTES: Final = 168
+_PRICE_BYTES: Final = 104
 
 
 @dataclass(frozen=True, slots=True)

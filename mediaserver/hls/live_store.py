@@ -20,7 +20,7 @@ from mediaserver.hls import playlist
 from mediaserver.hls.addresses import playlist_uri
 from mediaserver.hls.rendition_window import Window
 from mediaserver.hls.show_view import Show
-from mediaserver.ipc.link import Health, Message, ShowEnded, ShowOpened
+from mediaserver.ipc.messages import Health, Message, ShowEnded, ShowOpened
 
 BYTES_MAX: Final = 2 << 30
 """Media held by one process: a minute of some 60 streams at 4 Mbit/s."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Final
 
-from mediaserver.ipc.link import (
+from mediaserver.ipc.messages import (
     Message,
     PartMade,
     RenditionsSet,

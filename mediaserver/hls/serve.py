@@ -35,7 +35,7 @@ from mediaserver.hls.rendition_window import Presence
 from mediaserver.hls.response import SEND_TIMEOUT_S, Answer
 from mediaserver.hls.responses import RefusedError, Replies
 from mediaserver.hls.show_view import MediaBytes, Show, Text, make_text
-from mediaserver.ipc.link import Policy
+from mediaserver.ipc.messages import Policy
 from mediaserver.playback_token import Grant, verify
 from metering.ports import Gate
 from metering.units import Fetch, Run, StreamPolicy, Verdict, session_text

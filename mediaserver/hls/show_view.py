@@ -16,7 +16,14 @@ from mediaserver.hls.addresses import Init, MediaObject, PartAddress, Segment
 from mediaserver.hls.cache_policy import Kind
 from mediaserver.hls.playlist import part_target_ms
 from mediaserver.hls.rendition_window import Edge, SegmentEntry, Window
-from mediaserver.ipc.link import InitMade, Message, PartMade, RenditionsSet, SegmentEnded, ShowEnded
+from mediaserver.ipc.messages import (
+    InitMade,
+    Message,
+    PartMade,
+    RenditionsSet,
+    SegmentEnded,
+    ShowEnded,
+)
 from metering.units import Medium, Run
 
 GZIP_LEVEL: Final = 6

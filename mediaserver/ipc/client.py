@@ -1,27 +1,49 @@
-"""The peer's end of the link: one connection to each HTTP process, kept up for as long as we live.
+"""The connecting ends of the wire: links to the HTTP processes, and calls to the settler.
 
-A worker and control both use it. Every connection begins with `Hello` and whatever the owner wants
-told again, so an HTTP process that restarts is refilled. Nothing is ever waited for: a peer that
-reads too slowly loses its connection and is told everything again.
+Workers and control hold one link to each HTTP process, reconnected until they end. It begins with
+`Hello` and what the owner replays, so an HTTP process that restarts is refilled. Nothing waits for
+a peer: one that reads too slowly loses its connection and receives everything again.
+
+Control calls the settler over one connection, made when it is needed and again after each failure.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable
+import itertools
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar, cast
 
 from mediaserver import log
-from mediaserver.ipc.link import Hello, Message, encode
+from mediaserver.errors import LinkError
+from mediaserver.ipc.framing import FRAME_BYTES_MAX
+from mediaserver.ipc.messages import (
+    Failure,
+    Hello,
+    Message,
+    MessageReader,
+    Request,
+    Result,
+    encode,
+)
+from mediaserver.ipc.operations import Operation, operation_of
+from metering import errors
+from metering.errors import BatchTooLargeError, ChainError, ChainUnavailableError
 
 RECONNECT_S: Final = 0.2
 """A restarted HTTP process is back in about a second: five tries in it cost nothing."""
 CONNECT_TIMEOUT_S: Final = 2.0
 BUFFER_BYTES_MAX: Final = 16 << 20
-"""About ten seconds of the largest stream: who is further behind is better off with a replay."""
+"""About ten seconds of the largest stream: a peer further behind is better off with a replay."""
+CALL_TIMEOUT_S: Final = 120.0
+"""Above the longest reply, a search through the blocks of an era, each bounded by itself."""
+READ_BYTES: Final = 256 << 10
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _log = log.get("link")
 
@@ -45,7 +67,7 @@ class LinkClients:
         Args:
             run_dir: Where the link sockets are.
             hello: First message of each connection.
-            on_connect: Returns what a new peer must be told after `hello`; called at each
+            on_connect: Returns what a new peer must receive after `hello`; called at each
                 connection, and never while `send` runs.
             buffer_bytes_max: Unsent bytes of one peer, beside its replay, before it is dropped.
         """
@@ -58,7 +80,7 @@ class LinkClients:
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        """Connect to whoever is there, and keep connecting."""
+        """Connect to every HTTP process that listens, and keep connecting."""
         await self._connect_missing()
         self._task = asyncio.create_task(self._keep_connected())
         return self
@@ -90,12 +112,13 @@ class LinkClients:
         return tuple(sorted(self._peers))
 
     def send(self, message: Message) -> None:
-        """Give `message` to every peer; a peer over its bound is dropped and told again later."""
+        """Send `message` to every peer; a peer over its bound is dropped and refilled later."""
         if not self._peers:
             return
-        frame = encode(message)
+        buffers = encode(message)
+        size_bytes = sum(map(len, buffers))
         for name, peer in list(self._peers.items()):
-            if peer.transport.get_write_buffer_size() + len(frame) > peer.bound_bytes:
+            if peer.transport.get_write_buffer_size() + size_bytes > peer.bound_bytes:
                 self.dropped += 1
                 _log.warning(
                     "link.peer.dropped",
@@ -105,7 +128,7 @@ class LinkClients:
                 del self._peers[name]
                 peer.transport.abort()
             else:
-                peer.transport.write(frame)
+                peer.transport.writelines(buffers)
 
     async def _keep_connected(self) -> None:
         while True:
@@ -123,11 +146,11 @@ class LinkClients:
     async def _connect(self, path: Path) -> None:
         loop = asyncio.get_running_loop()
         transport, peer = await loop.create_unix_connection(_Peer, str(path))
-        frames = [self._hello, *map(encode, self._on_connect())]
+        buffers = [*self._hello, *itertools.chain.from_iterable(map(encode, self._on_connect()))]
         peer.transport = transport
-        peer.bound_bytes = self._buffer_bytes_max + sum(map(len, frames))
+        peer.bound_bytes = self._buffer_bytes_max + sum(map(len, buffers))
         peer.on_lost = lambda: self._forget(path.name, peer)
-        transport.writelines(frames)
+        transport.writelines(buffers)
         if not peer.lost.is_set():
             self._peers[path.name] = peer
 
@@ -137,7 +160,7 @@ class LinkClients:
 
 
 class _Peer(asyncio.Protocol):
-    """One connection; the link has one direction, so what comes back is thrown away."""
+    """One connection; the link has one direction, so what comes back is discarded."""
 
     transport: asyncio.WriteTransport
     bound_bytes: int
@@ -147,6 +170,137 @@ class _Peer(asyncio.Protocol):
         self.on_lost: Callable[[], None] = lambda: None
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  asyncio's signature
-        """Tell the owner, once."""
+        """Report the loss to the owner, once."""
         self.lost.set()
         self.on_lost()
+
+
+class CallClient:
+    """Calls operations of a `mediaserver.ipc.server.CallServer`.
+
+    Args:
+        path: Of the server's socket.
+        timeout_s: Most that any call may take.
+    """
+
+    def __init__(self, path: Path, timeout_s: float = CALL_TIMEOUT_S) -> None:
+        self._path = path
+        self._timeout_s = timeout_s
+        self._numbers = itertools.count(1)
+        self._pending: dict[int, asyncio.Future[Result]] = {}
+        self._writer: asyncio.StreamWriter | None = None
+        self._reading: asyncio.Task[None] | None = None
+        self._connecting = asyncio.Lock()
+
+    async def close(self) -> None:
+        """End the connection; pending calls raise `ChainUnavailableError`."""
+        reading = self._reading
+        self._drop("the connection to the settler was closed")
+        if reading is not None:
+            await asyncio.gather(reading, return_exceptions=True)
+
+    async def call(
+        self,
+        method: Callable[Concatenate[Any, P], Awaitable[T]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """Return what a port's method returns at the server.
+
+        Raises:
+            ChainUnavailableError: The settler is away or too slow; it may have done it.
+            ChainError: As the operation raised it.
+        """
+        operation = operation_of(method)
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                result = await self._call(operation, args, kwargs)
+        except TimeoutError as error:
+            self._drop("the settler did not answer")
+            raise ChainUnavailableError(
+                f"the settler did not answer {operation.name} within {self._timeout_s:g} s"
+            ) from error
+        try:
+            return cast("T", operation.decode_result(result.value))
+        except LinkError as error:
+            self._drop(f"the settler broke the protocol: {error}")
+            raise ChainUnavailableError(f"the settler broke the protocol: {error}") from error
+
+    async def _call(
+        self, operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Result:
+        async with self._connecting:
+            if self._writer is None:
+                await self._connect()
+            writer = self._writer
+        assert writer is not None
+        number = next(self._numbers)
+        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self._pending[number] = future
+        try:
+            request = Request(number, operation.name, operation.encode(args, kwargs))
+            writer.writelines(encode(request))
+            await writer.drain()
+            return await future
+        except OSError as error:
+            raise ChainUnavailableError(f"the settler is away: {error}") from error
+        finally:
+            self._pending.pop(number, None)
+
+    async def _connect(self) -> None:
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                reader, self._writer = await asyncio.open_unix_connection(self._path)
+        except (OSError, TimeoutError) as error:
+            raise ChainUnavailableError(f"the settler is away: {error}") from error
+        self._reading = asyncio.create_task(self._read(reader, self._writer))
+
+    async def _read(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        messages = MessageReader(header_bytes_max=FRAME_BYTES_MAX)
+        reason = "the settler is away"
+        try:
+            while data := await reader.read(READ_BYTES):
+                for message in messages.feed(data):
+                    self._settle(message)
+        except OSError:
+            pass
+        except LinkError as error:
+            reason = f"the settler broke the protocol: {error}"
+        finally:
+            if self._writer is writer:
+                self._drop(reason)
+
+    def _settle(self, message: Message) -> None:
+        """Complete the call that a message is the reply to."""
+        if isinstance(message, Failure) and message.number == 0:
+            raise LinkError(message.text)
+        if not isinstance(message, Result | Failure):
+            raise LinkError(f"{type(message).__name__} is no reply")
+        future = self._pending.get(message.number)
+        if future is None or future.done():
+            return
+        if isinstance(message, Failure):
+            future.set_exception(_error(message))
+        else:
+            future.set_result(message)
+
+    def _drop(self, reason: str) -> None:
+        writer, self._writer = self._writer, None
+        reading, self._reading = self._reading, None
+        if writer is not None:
+            writer.close()
+        if reading is not None and reading is not asyncio.current_task():
+            reading.cancel()
+        pending, self._pending = self._pending, {}
+        for future in pending.values():
+            if not future.done():
+                future.set_exception(ChainUnavailableError(reason))
+
+
+def _error(failure: Failure) -> ChainError:
+    kind = getattr(errors, failure.error, None)
+    if kind is BatchTooLargeError:
+        return BatchTooLargeError(failure.text, failure.detail or 0)
+    if isinstance(kind, type) and issubclass(kind, ChainError):
+        return kind(failure.text)
+    return ChainUnavailableError(f"{failure.error}: {failure.text}")

@@ -16,7 +16,7 @@ from uuid import UUID
 from mediaserver import log
 from mediaserver.clock import Clock
 from mediaserver.hls.segmenter import SegmenterEvent
-from mediaserver.ipc.link import Health, Message
+from mediaserver.ipc.messages import Health, Message
 from mediaserver.live.broadcast_clock import BroadcastClock
 from mediaserver.live.health import ShowFacts, report
 from mediaserver.live.media_pipeline import MediaPipeline, PipelineMaker

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mediaserver.ipc.link import Health
+from mediaserver.ipc.messages import Health
 
 _FRAME_RATES_MILLI = (
     15_000,

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from mediaserver import log
-from mediaserver.ipc.link import Message
+from mediaserver.ipc.messages import Message
 from mediaserver.live.replay_buffer import Replay
 from mediaserver.live.show_state import ShowState
 from metering.log_throttle import Trouble

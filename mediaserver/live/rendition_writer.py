@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 from mediaserver.hls.packager import Packager
-from mediaserver.ipc.link import InitMade, Message, PartMade, SegmentEnded
+from mediaserver.ipc.messages import InitMade, Message, PartMade, SegmentEnded
 from mediaserver.live.health import frame_rate_milli
 from mediaserver.media import AudioFormat, Part, Rendition, Sample, Slot, Track, VideoFormat
 

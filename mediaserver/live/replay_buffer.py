@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import pairwise
 
-from mediaserver.ipc.link import (
+from msgspec.structs import replace
+
+from mediaserver.ipc.messages import (
     Health,
     InitMade,
     Message,

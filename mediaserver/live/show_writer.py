@@ -18,7 +18,14 @@ from mediaserver.clock import Clock
 from mediaserver.hls import slots
 from mediaserver.hls.segmenter import PartBegan, PartEnded, SegmentEnded, SegmenterEvent
 from mediaserver.hls.settings import HlsSettings
-from mediaserver.ipc.link import Health, Message, RenditionsSet, ShowEnded, ShowOpened, SlotOpened
+from mediaserver.ipc.messages import (
+    Health,
+    Message,
+    RenditionsSet,
+    ShowEnded,
+    ShowOpened,
+    SlotOpened,
+)
 from mediaserver.live.publication import Publishing, StateFile
 from mediaserver.live.rendition_writer import Output
 from mediaserver.live.replay_buffer import Replay

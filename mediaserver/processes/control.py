@@ -31,7 +31,7 @@ from mediaserver.clock import SystemClock
 from mediaserver.errors import ConfigError
 from mediaserver.http.problem import ApiError
 from mediaserver.ipc.client import LinkClients
-from mediaserver.ipc.link import Hello, Message, Policy
+from mediaserver.ipc.messages import Hello, Message, Policy
 from mediaserver.processes import bootstrap, placement, secret_files
 from mediaserver.processes.bootstrap import EXIT_OK, Start, StartRefusedError
 from mediaserver.processes.placement import StreamKey, WhipForward, Worker, Workers

@@ -29,7 +29,7 @@ from mediaserver.hls.serve import MediaHandler
 from mediaserver.http.problem_response import problem_response
 from mediaserver.http.unix_http import Proxy
 from mediaserver.ingest import whip
-from mediaserver.ipc.link import Policy
+from mediaserver.ipc.messages import Policy
 from mediaserver.ipc.server import LinkServer
 from mediaserver.playback_token import Grant, verify
 from mediaserver.processes import bootstrap

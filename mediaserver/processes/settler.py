@@ -16,14 +16,13 @@ from prometheus_client.core import REGISTRY, CounterMetricFamily, GaugeMetricFam
 from prometheus_client.registry import Collector
 
 from mediaserver import log, metrics
+from mediaserver.accounting.remote_chain import SOCKET, chain_handlers, event_handlers
+from mediaserver.accounting.remote_escrow import call_handlers
 from mediaserver.errors import ConfigError
+from mediaserver.ipc.server import CallServer
 from mediaserver.processes import bootstrap, secret_files
 from mediaserver.processes.bootstrap import EXIT_OK, Start, StartRefusedError
 from metering import key_file
-from metering.chain.chain_wire import chain_operations
-from metering.chain.desk_wire import desk_operations
-from metering.chain.events_wire import events_operations
-from metering.chain.link import SOCKET, RemoteServer
 from metering.chain.node.client import Node
 from metering.chain.pallet_chain import PalletChain
 from metering.errors import InvalidValueError
@@ -80,9 +79,9 @@ async def serve(start: Start, stop: asyncio.Event) -> int:
     collector = ChainCollector(chain)
     REGISTRY.register(collector)
     try:
-        operations = chain_operations(chain) | events_operations(NodeEvents(node))
-        operations |= desk_operations(Desk(node))
-        async with node, RemoteServer(start.run_dir / SOCKET, operations):
+        handlers = chain_handlers(chain) | event_handlers(NodeEvents(node))
+        handlers |= call_handlers(Desk(node))
+        async with node, CallServer(start.run_dir / SOCKET, handlers):
             runner = await _metrics_site(start)
             _log.info("settler.process.started", node=settings.url)
             try:

@@ -32,7 +32,7 @@ from mediaserver.http.problem_response import problem_response
 from mediaserver.ingest.dtls_warmup import rehearse
 from mediaserver.ingest.whip import WhipEndpoint
 from mediaserver.ipc.client import LinkClients
-from mediaserver.ipc.link import Hello, Message
+from mediaserver.ipc.messages import Hello, Message
 from mediaserver.live.broadcast import Broadcast
 from mediaserver.processes import bootstrap
 from mediaserver.processes.bootstrap import Start

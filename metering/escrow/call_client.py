@@ -98,7 +98,7 @@ class ChainFacts:
 
 
 class Counter(Protocol):
-    """What a desk does; `Desk` does it, `desk_wire.RemoteDesk` asks the process that has one."""
+    """What a desk does; `Desk` does it, a client of the settler asks the process that has one."""
 
     async def facts(self) -> ChainFacts:
         """Return where the chain is."""

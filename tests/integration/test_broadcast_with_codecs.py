@@ -13,7 +13,7 @@ import pytest
 
 from mediaserver.clock import SystemClock
 from mediaserver.h264 import split_annex_b
-from mediaserver.ipc.link import (
+from mediaserver.ipc.messages import (
     InitMade,
     PartMade,
     RenditionsSet,

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from mediaserver import playback_token
-from mediaserver.ipc.link import FrameReader, Policy
+from mediaserver.ipc.messages import MessageReader, Policy
 from mediaserver.metrics import own_text
 from mediaserver.processes import metrics_endpoint, secret_files
 from mediaserver.processes.bootstrap import Start
@@ -99,7 +99,7 @@ class Server:
                 await asyncio.sleep(0.02)
 
     async def _hear(self, reader, writer):
-        frames = FrameReader()
+        frames = MessageReader()
         while data := await reader.read(65536):
             for message in frames.feed(data):
                 if isinstance(message, Policy):

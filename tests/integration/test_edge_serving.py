@@ -25,7 +25,7 @@ from cdn.nginx import EDGE_HEADER
 from mediaserver.cli.edge import write_standalone
 from mediaserver.hls.addresses import part_name, segment_name
 from mediaserver.hls.live_store import Feed
-from mediaserver.ipc.link import Policy
+from mediaserver.ipc.messages import Policy
 from mediaserver.playback_token import Grant, mint
 from mediaserver.processes.bootstrap import Start
 from mediaserver.processes.http import HttpProcess

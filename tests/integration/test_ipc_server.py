@@ -6,18 +6,20 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from msgspec import Raw
 
 from mediaserver.clock import SystemClock
 from mediaserver.hls.live_store import Hub
-from mediaserver.ipc.link import Hello, Message, Policy, SegmentEnded, encode
+from mediaserver.ipc.messages import Hello, Message, Policy, Request, SegmentEnded
 from mediaserver.ipc.server import LinkServer
 from metering.units import Asset
 from tests.support.builders import OPENED, Show
+from tests.support.wire import wire
 
 POLICY = Policy((), ((1, b"k"),), Asset(), "e", "r", "", is_top_up_open=False, replay_from_ms=0)
 
 
-class Rig:
+class LinkFixture:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.hub = Hub(SystemClock(), reconnect_wait_s=60, waiters_max=10)
@@ -32,7 +34,7 @@ class Rig:
 
     async def say(self, *messages: Message) -> asyncio.StreamWriter:
         _, writer = await self.connect()
-        writer.write(b"".join(map(encode, messages)))
+        writer.write(wire(*messages))
         await writer.drain()
         return writer
 
@@ -49,44 +51,45 @@ class Rig:
 
 
 @pytest.fixture
-async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
-    rig = Rig(tmp_path / "http-0.link")
+async def rig(tmp_path: Path) -> AsyncIterator[LinkFixture]:
+    rig = LinkFixture(tmp_path / "http-0.link")
     async with rig.server, asyncio.timeout(10):
         yield rig
         await rig.close()
 
 
-async def test_a_workers_words_become_a_live_stream(rig: Rig) -> None:
+async def test_a_workers_messages_become_a_live_stream(rig: LinkFixture) -> None:
     """From the worker's socket to the playlist."""
     show = Show()
     writer = await rig.say(Hello("worker", "w1", 1), *show.open(), *show.segments(3))
     await rig.say(Hello("control", "control", 1), POLICY)
     await rig.heard.wait()
-    while rig.hub.state("cam") != "live":  # noqa: ASYNC110 - the hub tells nobody
+    while rig.hub.state("cam") != "live":  # noqa: ASYNC110 - the hub signals nobody
         await asyncio.sleep(0)
 
     assert rig.policies == [POLICY]
     writer.close()
-    while rig.hub.state("cam") == "live":  # noqa: ASYNC110 - the hub tells nobody
+    while rig.hub.state("cam") == "live":  # noqa: ASYNC110 - the hub signals nobody
         await asyncio.sleep(0)
     assert rig.hub.state("cam") == "waiting"
 
 
 @pytest.mark.parametrize(
-    "wire",
+    "sent",
     [
-        encode(OPENED),
-        encode(Hello("viewer", "x", 1)),
-        encode(Hello("control", "c", 1)) + encode(OPENED),
-        encode(Hello("worker", "w", 1)) + encode(POLICY),
-        encode(Hello("worker", "w", 1)) + encode(SegmentEnded("source", 1, 1, 1)),
+        wire(OPENED),
+        wire(Hello("viewer", "x", 1)),
+        wire(Hello("control", "c", 1), OPENED),
+        wire(Hello("control", "c", 1), Request(1, "Chain.limits", Raw(b"[]"))),
+        wire(Hello("worker", "w", 1), POLICY),
+        wire(Hello("worker", "w", 1), SegmentEnded("source", 1, 1, 1)),
         b"\xff" * 64,
     ],
 )
-async def test_a_mad_peer_is_dropped_and_others_go_on(rig: Rig, wire: bytes) -> None:
+async def test_a_faulty_peer_is_dropped_and_others_go_on(rig: LinkFixture, sent: bytes) -> None:
     """One connection is closed; the next peer is heard."""
     reader, writer = await rig.connect()
-    writer.write(wire)
+    writer.write(sent)
 
     assert await reader.read() == b""
     assert rig.server.dropped["broken"] == 1
@@ -98,7 +101,7 @@ async def test_the_socket_is_ours_alone_and_goes_when_we_go(tmp_path: Path) -> N
     """No other user may speak as a worker; a stale file does not stop a start."""
     path = tmp_path / "http-0.link"
     path.touch()
-    rig = Rig(path)
+    rig = LinkFixture(path)
     async with rig.server:
         assert path.stat().st_mode & 0o777 == 0o600
     assert not path.exists()

@@ -11,12 +11,13 @@ from uuid import UUID
 import aiohttp
 import pytest
 from aiohttp import web
+from msgspec.structs import replace as replaced
 
 from mediaserver.errors import AddressError
 from mediaserver.hls.addresses import parse, part_name
 from mediaserver.hls.live_store import Feed, Hub
 from mediaserver.hls.serve import EDGE_HEADER, METHOD_HEADER, MediaHandler
-from mediaserver.ipc.link import Policy, SegmentEnded, ShowEnded, SlotOpened
+from mediaserver.ipc.messages import Policy, SegmentEnded, ShowEnded, SlotOpened
 from mediaserver.playback_token import Grant, mint
 from metering.units import (
     AccountId,
@@ -402,7 +403,7 @@ async def test_an_ended_show_is_a_list_with_an_end(rig: Rig) -> None:
 
 async def test_the_multivariant_waits_for_a_show_that_begins(rig: Rig) -> None:
     """Who opens the page too early gets the stream, not an error."""
-    show = Show(opened=replace(OPENED, show=6))
+    show = Show(opened=replaced(OPENED, show=6))
     rig.tell(*show.open())
     asked = asyncio.ensure_future(rig.get("/cam/index.m3u8"))
     await rig.waiting()
@@ -436,7 +437,7 @@ async def test_a_slow_reader_is_cut_off(rig: Rig) -> None:
     """One that does not read holds one object for a bounded time."""
     slot = rig.show.slot(2)
     part = rig.show.part("source", slot)
-    rig.tell(replace(part, part=replace(part.part, payload=bytes(24 << 20))))
+    rig.tell(replaced(part, part=replace(part.part, payload=bytes(24 << 20))))
     reader, writer = await asyncio.open_connection("127.0.0.1", rig.port, limit=1 << 16)
     writer.write(f"GET {rig.part(20, 2)} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
     await reader.readuntil(b"\r\n\r\n")
@@ -587,7 +588,7 @@ async def test_a_token_that_ends_while_waiting_is_refused(rig: Rig) -> None:
 async def test_a_stream_without_a_known_price_is_not_served(rig: Rig) -> None:
     """A worker heard before control must not give media away."""
     feed = rig.hub.feed("worker-2")
-    show = Show(opened=replace(OPENED, slug="new"))
+    show = Show(opened=replaced(OPENED, slug="new"))
     for message in [*show.open(), *show.begin(1)]:
         feed.apply(message)
 

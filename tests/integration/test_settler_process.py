@@ -14,10 +14,10 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from mediaserver.accounting.remote_chain import SOCKET, RemoteChain
+from mediaserver.ipc.client import CallClient
 from mediaserver.processes.bootstrap import EXIT_CONFIG, EXIT_OK
 from metering.chain import attempt
-from metering.chain.chain_wire import RemoteChain
-from metering.chain.link import SOCKET, Remote
 from metering.chain.node.metadata import Metadata
 from metering.chain.node.runtime_info import Extension
 from metering.errors import ChainUnavailableError, RuntimeUnsupportedError
@@ -74,12 +74,12 @@ class Process:
 @contextlib.asynccontextmanager
 async def running(data_dir: Path, url: str) -> AsyncIterator[tuple[Process, RemoteChain]]:
     process = Process(data_dir, url)
-    remote = Remote(data_dir / "run" / SOCKET, timeout_s=20)
+    calls = CallClient(data_dir / "run" / SOCKET, timeout_s=20)
     await process.start()
     try:
-        yield process, RemoteChain(remote)
+        yield process, RemoteChain(calls)
     finally:
-        await remote.close()
+        await calls.close()
         await process.end()
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from mediaserver.hls.rendition_window import Window
-from mediaserver.ipc.link import (
+from mediaserver.ipc.messages import (
     InitMade,
     Message,
     PartMade,

@@ -6,8 +6,10 @@ from uuid import UUID
 
 from mediaserver.api import streams
 from mediaserver.http.problem import problem
-from mediaserver.ipc.link import HEADER_BYTES_MAX, FrameReader, Policy, encode
+from mediaserver.ipc.framing import HEADER_BYTES_MAX
+from mediaserver.ipc.messages import MessageReader, Policy
 from metering.units import Asset, Planck, PriceVersion, StreamPolicy
+from tests.support.wire import wire
 
 
 def test_a_problem_can_quote_whatever_came() -> None:
@@ -32,8 +34,8 @@ def test_every_stream_that_may_be_made_fits_the_policy() -> None:
         tuple(made), ((1, bytes(32)),), Asset(), "e" * 16, "r" * 40, "u" * 500, False, 1
     )
 
-    (heard,) = FrameReader().feed(encode(policy))
+    (received,) = MessageReader().feed(wire(policy))
 
-    assert heard == policy
+    assert received == policy
     assert len(made) > 1000
     assert HEADER_BYTES_MAX > streams.POLICY_BYTES_MAX

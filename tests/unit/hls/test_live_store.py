@@ -1,13 +1,12 @@
 """The hub: what is held, for how long, and who is listened to."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from mediaserver.errors import LinkError
 from mediaserver.hls.addresses import Init, PartAddress, Segment
 from mediaserver.hls.live_store import Hub
-from mediaserver.ipc.link import Health, InitMade, SegmentEnded, ShowEnded
+from mediaserver.ipc.messages import Health, InitMade, SegmentEnded, ShowEnded
 from tests.support.builders import INIT, OPENED, START_MS, Show
 
 

@@ -1,6 +1,6 @@
 """Playlists: the golden texts, and that a list parsed back is the window it came from."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from fractions import Fraction
 from itertools import pairwise
@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace as replaced
 
 from mediaserver.hls import playlist
 from mediaserver.hls.addresses import part_name, segment_name
 from mediaserver.hls.rendition_window import Window
-from mediaserver.ipc.link import ShowEnded
+from mediaserver.ipc.messages import ShowEnded
 from tests.support.builders import AUDIO, OPENED, Show, heard, live
 
 GOLDEN = Path(__file__).parents[2] / "golden"
@@ -204,7 +205,7 @@ def golden(name: str) -> str:
     show.parts_per_segment = 3
     window = heard(window, show.segments(2))
     window = heard(window, show.begin(2))
-    _, low_window = live(16, parts=1, opened=replace(OPENED, window_ms=24_000))
+    _, low_window = live(16, parts=1, opened=replaced(OPENED, window_ms=24_000))
     texts = {
         "multivariant.m3u8": lambda: playlist.multivariant(window),
         "live.m3u8": lambda: playlist.media(window, "source"),

@@ -1,13 +1,12 @@
 """The live window: what is listed, kept and hinted after what a worker said."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from mediaserver.hls.rendition_window import Edge, Presence, Window
-from mediaserver.ipc.link import (
+from mediaserver.ipc.messages import (
     PartMade,
     RenditionsSet,
     SegmentEnded,

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mediaserver.ipc.client import LinkClients
-from mediaserver.ipc.link import FrameReader, Health, Hello, Message, ShowEnded
+from mediaserver.ipc.messages import Health, Hello, Message, MessageReader, ShowEnded
 
 HELLO = Hello("worker", "w1", 1)
 
@@ -31,7 +31,7 @@ class Listener:
 
     async def _serve(self, reader, writer):
         self.writers = [*getattr(self, "writers", []), writer]
-        frames = FrameReader()
+        frames = MessageReader()
         while self.is_reading and (data := await reader.read(65536)):
             for message in frames.feed(data):
                 self.heard.put_nowait(message)

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from mediaserver.ipc.link import (
+from mediaserver.ipc.messages import (
     Health,
     InitMade,
     PartMade,

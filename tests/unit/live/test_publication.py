@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from mediaserver.ipc.link import Health
+from mediaserver.ipc.messages import Health
 from mediaserver.live.publication import Publishing
 from mediaserver.live.replay_buffer import Replay
 from mediaserver.live.show_state import ShowState
