@@ -21,8 +21,6 @@ from metering.chain.node.client import Head, Node, Runtime
 from metering.chain.node.extrinsic import ERA_BLOCKS_MIN, Terms, era_at
 from metering.chain.node.scale import U32, Hash, Reader
 from metering.chain.node.substrate import RpcError
-from metering.chain.steps import Step
-from metering.chain.steps import at as step
 from metering.errors import (
     BatchTooLargeError,
     ChainUnavailableError,
@@ -104,8 +102,8 @@ class PalletChain:
             ChainUnavailableError: Try again.
             RuntimeUnsupportedError: An operator must act; nothing is lost.
         """
-        best = await step(Step.CHAIN_BEST, self._node.best())
-        runtime = await step(Step.CHAIN_RUNTIME, self._node.runtime(best.hash))
+        best = await self._node.best()
+        runtime = await self._node.runtime(best.hash)
         return ChainLimits(runtime.facts.entries_max, self._in_flight_max)
 
     async def sign(
@@ -120,10 +118,10 @@ class PalletChain:
             RuntimeUnsupportedError: The runtime has what we cannot sign for.
         """
         taken = frozenset(_decoded(one).terms.nonce for one in alive)
-        final = await step(Step.CHAIN_FINALIZED, self._node.finalized())
-        best = await step(Step.CHAIN_BEST, self._node.best())
+        final = await self._node.finalized()
+        best = await self._node.best()
         # The next block is made with what the best head says; an era is born where nothing moves.
-        runtime = await step(Step.CHAIN_RUNTIME, self._node.runtime(best.hash))
+        runtime = await self._node.runtime(best.hash)
         facts = runtime.facts
         count = Reader(entries).compact()
         if count > facts.entries_max:
@@ -136,7 +134,7 @@ class PalletChain:
         era = era_at(final.number, _period(self._era_blocks, facts.block_hash_count))
         birth = final.hash
         if era.birth != final.number:
-            found = await step(Step.CHAIN_BIRTH, self._node.block_hash(era.birth))
+            found = await self._node.block_hash(era.birth)
             if found is None:
                 raise ChainUnavailableError(f"the node does not have block {era.birth}")
             birth = found
@@ -164,7 +162,7 @@ class PalletChain:
         until, rest = self._rests.get(attempt.hash, (0, 0))
         if self._best < until:
             return  # once for each new head is enough
-        code = await step(Step.CHAIN_SUBMIT, self._node.submit(attempt.extrinsic))
+        code = await self._node.submit(attempt.extrinsic)
         said = POOL_CODES.get(code, str(code)) if code else "taken"
         self.answers[said] = self.answers.get(said, 0) + 1
         rest = 0 if code in _TAKEN else min(max(1, rest * 2), _REST_BLOCKS_MAX)
@@ -202,7 +200,7 @@ class PalletChain:
         Raises:
             ChainUnavailableError: Try again.
         """
-        final = await step(Step.CHAIN_FINALIZED, self._node.finalized())
+        final = await self._node.finalized()
         operator = await self._read_operator(final)
         return operator.last_seq if operator else 0
 
@@ -215,17 +213,17 @@ class PalletChain:
             ChainUnavailableError: Try again.
         """
         if at is None:
-            block = await step(Step.CHAIN_FINALIZED, self._node.finalized())
+            block = await self._node.finalized()
         else:
-            block = await step(Step.CHAIN_FINALIZED, self._node.head(Hash(at)))
+            block = await self._node.head(Hash(at))
         operator = await self._read_operator(block)
         joins = sorted({(one.stream, one.account, one.join) for one in keys}, key=str)
         asked = [storage.session_key(*one) for one in joins]
-        sessions = self._node.values(storage.SESSION, asked, block.hash)
-        found = dict(zip(joins, await step(Step.CHAIN_SESSIONS, sessions), strict=True))
+        sessions = await self._node.values(storage.SESSION, asked, block.hash)
+        session_of = dict(zip(joins, sessions, strict=True))
         ticks: dict[EntryKey, int] = {}
         for key in keys:
-            session = found[key.stream, key.account, key.join]
+            session = session_of[key.stream, key.account, key.join]
             if session is not None:
                 ticks[key] = dict(session.by_price).get(key.version, 0)
         number = operator.last_seq if operator else 0
@@ -233,14 +231,14 @@ class PalletChain:
         return ChainSettled(block.hash, number, held)
 
     async def _read(self) -> _Reading:
-        final = await step(Step.CHAIN_FINALIZED, self._node.finalized())
+        final = await self._node.finalized()
         operator = await self._read_operator(final)
-        genesis = await step(Step.CHAIN_GENESIS, self._node.genesis())
+        genesis = await self._node.genesis()
         nonce = await self._nonce(final)
-        best = await step(Step.CHAIN_BEST, self._node.best())
+        best = await self._node.best()
         best_nonce = await self._nonce(best)
         # Whether the runtime's storage is what we read it as: it raises when it is not.
-        await step(Step.CHAIN_RUNTIME, self._node.runtime(final.hash))
+        await self._node.runtime(final.hash)
         state = FinalState(final.number, genesis, nonce, operator.last_seq if operator else 0)
         return _Reading(final, best, state, best_nonce)
 
@@ -278,8 +276,7 @@ class PalletChain:
     async def _outcome(self, flight: InFlight, final: Head) -> Finding:
         """Return how a batch was settled; it is, as the sequence has passed it."""
         key = storage.outcome_key(self._operator.account, flight.seq)
-        read = self._node.value(storage.OUTCOME, key, final.hash)
-        outcome = await step(Step.CHAIN_OUTCOME, read)
+        outcome = await self._node.value(storage.OUTCOME, key, final.hash)
         if outcome is None:
             # More than OutcomesKept batches ago: not one of ours, or a very old book. Its entries
             # are still in the sessions.
@@ -289,7 +286,7 @@ class PalletChain:
                 None,
                 f"the chain has passed batch {flight.seq} and keeps nothing of it any more",
             )
-        runtime = await step(Step.CHAIN_RUNTIME, self._node.runtime(final.hash))
+        runtime = await self._node.runtime(final.hash)
         refused = tuple((index, runtime.facts.refusal(reason)) for index, reason in outcome.refused)
         said = BatchOutcome(flight.seq, outcome.hash, refused, outcome.block)
         if outcome.hash != flight.hash:
@@ -306,35 +303,34 @@ class PalletChain:
         wanted = attempt.hash
         era = attempt.terms.era
         for number in range(era.birth, min(final.number, era.death - 1) + 1):
-            block = await step(Step.CHAIN_SCAN, self._node.block_hash(number))
+            block = await self._node.block_hash(number)
             inside = None
             if block is not None:
-                inside = await step(Step.CHAIN_SCAN, self._node.extrinsics(block))
+                inside = await self._node.extrinsics(block)
             if block is None or inside is None:
                 return Found.PRUNED, f"its nonce is used, and the node dropped block {number}"
             for index, one in enumerate(inside):
                 if extrinsic.extrinsic_hash(one) == wanted:
-                    head = await step(Step.CHAIN_SCAN, self._node.head(block))
+                    head = await self._node.head(block)
                     return Found.FAILED, await self._failure(head, index)
         return Found.ABSENT, f"another transaction of the key took nonce {attempt.terms.nonce}"
 
     async def _failure(self, block: Head, index: int) -> str:
         """Return why an extrinsic of a block failed."""
-        events = await step(Step.CHAIN_EVENTS, self._node.events(block))
+        events = await self._node.events(block)
         for event in events:
             if event.extrinsic == index and (event.pallet, event.name) == (
                 "System",
                 "ExtrinsicFailed",
             ):
-                parent = await step(Step.CHAIN_RUNTIME, self._node.runtime(block.parent))
+                parent = await self._node.runtime(block.parent)
                 error = parent.metadata.error(event.fields["dispatch_error"])
                 return f"failed in block {block.number}: {error}"
         return f"is in block {block.number} and settled nothing"
 
     async def _read_operator(self, head: Head) -> storage.Operator | None:
         key = storage.operator_key(self._operator.account)
-        read = self._node.value(storage.OPERATOR, key, head.hash)
-        return await step(Step.CHAIN_OPERATOR, read)
+        return await self._node.value(storage.OPERATOR, key, head.hash)
 
     async def _require_operator(self, head: Head) -> None:
         operator = await self._read_operator(head)
@@ -348,8 +344,7 @@ class PalletChain:
 
     async def _nonce(self, head: Head) -> int:
         key = storage.account_key(self._operator.account)
-        read = self._node.value(storage.SYSTEM_ACCOUNT, key, head.hash)
-        account = await step(Step.CHAIN_NONCE, read)
+        account = await self._node.value(storage.SYSTEM_ACCOUNT, key, head.hash)
         self.free_planck = account.free if account else 0
         return account.nonce if account else 0
 
@@ -367,12 +362,9 @@ class PalletChain:
             return
         data = signed + U32.encode(len(signed))
         try:
-            answer = await step(
-                Step.CHAIN_WEIGHT,
-                self._node.request(
-                    "state_call",
-                    ["TransactionPaymentApi_query_info", f"0x{data.hex()}", f"0x{best.hash.hex()}"],
-                ),
+            answer = await self._node.request(
+                "state_call",
+                ["TransactionPaymentApi_query_info", f"0x{data.hex()}", f"0x{best.hash.hex()}"],
             )
             reader = Reader(bytes.fromhex(answer[2:]))
             weight = (reader.compact(), reader.compact())

@@ -7,7 +7,6 @@ from typing import Final
 import structlog
 
 from metering.book.async_book import AsyncBook
-from metering.chain.steps import Step, at
 from metering.units import Planck
 
 PERIOD_MS: Final = 10_000
@@ -43,9 +42,7 @@ class Exposure:
         if 0 <= now_ms - self._looked_ms < PERIOD_MS:
             return
         self._looked_ms = now_ms
-        _, self.planck = await at(
-            Step.EXPOSURE, self._book.run(lambda book: book.settlements.exposure())
-        )
+        _, self.planck = await self._book.run(lambda book: book.settlements.exposure())
         is_high = 0 < self._alarm <= self.planck
         if is_high and not self._is_high:
             _log.error("settlement.exposure.high", **self._said())

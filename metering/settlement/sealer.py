@@ -7,7 +7,6 @@ from collections.abc import Callable
 import structlog
 
 from metering.book.async_book import AsyncBook
-from metering.chain.steps import Step, at
 from metering.errors import BatchTooLargeError
 from metering.ports import Chain, ChainLimits
 from metering.settings import ChainSettings
@@ -48,7 +47,7 @@ class Sealer:
         Raises:
             ChainError: It is away, or cannot be used.
         """
-        self.limits = await at(Step.READ_LIMITS, self._chain.limits())
+        self.limits = await self._chain.limits()
 
     async def seal(self, *, is_due: bool | None) -> bool:
         """Seal what waits, if it is time; return True when anything was.
@@ -61,16 +60,12 @@ class Sealer:
         """
         now_ms = self._now_ms()
         if is_due is None:
-            last_ms = await at(
-                Step.READ_CLOCK, self._book.run(lambda book: book.settlements.last_sealed_ms())
-            )
+            last_ms = await self._book.run(lambda book: book.settlements.last_sealed_ms())
             is_due = now_ms - last_ms >= self._settings.batch_period_s * 1000
         if not is_due:
             return False
         bound = self._bound()
-        sealed = await at(
-            Step.SEAL, self._book.run(lambda book: book.settlements.seal(now_ms, bound))
-        )
+        sealed = await self._book.run(lambda book: book.settlements.seal(now_ms, bound))
         for batch in sealed:
             _log.info("settlement.batch.sealed", batch_id=batch.seq, entries=batch.entry_count)
         return bool(sealed)
@@ -92,10 +87,7 @@ class Sealer:
             SubmitterLostError: Another settler holds the operator's key.
         """
         bound, now_ms = self._bound(), self._now_ms()
-        new = await at(
-            Step.SPLIT,
-            self._book.run(lambda book: book.outbox.split(first, bound, now_ms, token)),
-        )
+        new = await self._book.run(lambda book: book.outbox.split(first, bound, now_ms, token))
         _log.warning(
             "settlement.batch.split",
             batch_id=first,

@@ -6,7 +6,8 @@ Every act may be cut off by a crash; the next turn looks at finalized state firs
 Order: sealed bytes are written, then signed bytes are written, then they are sent; the outcome is
 written with its ledger postings in one transaction; only then is Redis told to forget.
 
-Every await between book and chain is a `Step` (chain/steps.py): the soak kills us at each.
+The soak (tests/simulate/settlement_soak.py) kills this process before and after each operation of
+the book, the chain and the node that is awaited here.
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ import structlog
 
 from metering.book.async_book import AsyncBook
 from metering.book.records import BatchRecord
-from metering.chain.steps import Step, at
 from metering.errors import (
     BatchTooLargeError,
     ChainUnavailableError,
@@ -151,11 +151,11 @@ class Settler:
         self.progress.exposure_planck = self._exposure.planck
         await self._ask_limits()
         room = self._sealer.limits.in_flight_max
-        batches = await at(Step.READ_OPEN, self._book.run(lambda book: book.outbox.open(room)))
+        batches = await self._book.run(lambda book: book.outbox.open(room))
         if not batches:
             await self._tidy()
         if len(batches) < room and await self._sealer.seal(is_due=is_due):
-            batches = await at(Step.READ_OPEN, self._book.run(lambda book: book.outbox.open(room)))
+            batches = await self._book.run(lambda book: book.outbox.open(room))
         self.progress.lag_ms = self._now_ms() - batches[0].sealed_ms if batches else 0
         if not batches:
             await self._idle()
@@ -175,9 +175,9 @@ class Settler:
 
     async def _hold(self) -> None:
         """Hold the lease; a new token goes into the book before anything else is done with it."""
-        token = await at(Step.LEASE, self._lease.hold())
+        token = await self._lease.hold()
         if token != self._token:
-            await at(Step.LEASE, self._book.run(lambda book: book.outbox.fence(token)))
+            await self._book.run(lambda book: book.outbox.fence(token))
             self._token = token
 
     async def _ask_limits(self) -> None:
@@ -188,9 +188,7 @@ class Settler:
 
     async def _flight(self, batch: BatchRecord) -> _Flight:
         """Return a batch with the signed bytes that may still take effect."""
-        attempts = await at(
-            Step.READ_ATTEMPTS, self._book.run(lambda book: book.outbox.attempts(batch.seq))
-        )
+        attempts = await self._book.run(lambda book: book.outbox.attempts(batch.seq))
         is_alive = bool(attempts) and batch.state is not BatchState.SEALED
         return _Flight(
             batch,
@@ -205,7 +203,7 @@ class Settler:
         if not 0 <= now_ms - self._looked_ms < IDLE_LOOK_MS:
             self._looked_ms = now_ms
             look = await self._look(())
-            given = await at(Step.READ_OPEN, self._book.run(lambda book: book.outbox.last_seq()))
+            given = await self._book.run(lambda book: book.outbox.last_seq())
             if look is not None and look.last_settled > given:
                 # This book is older than the chain: the next batch need not find that out.
                 await self._adopt()
@@ -214,10 +212,8 @@ class Settler:
         """Read finalized state: it alone decides. None when the chain is away."""
         asked = [InFlight(one.batch.seq, one.batch.hash, one.signed) for one in flights]
         try:
-            look = await at(Step.LOOK, self._chain.look(asked))
-            last = await at(
-                Step.READ_OPEN, self._book.run(lambda book: book.outbox.last_final_seq())
-            )
+            look = await self._chain.look(asked)
+            last = await self._book.run(lambda book: book.outbox.last_final_seq())
             if look.last_settled < last:
                 raise OutcomeUnknownError(
                     f"the chain has settled up to batch {look.last_settled} and the book up to "
@@ -269,18 +265,15 @@ class Settler:
         """
         try:
             # At the block up to which the book has read events, it knows every join there is.
-            cursor = await at(Step.READ_OPEN, self._book.run(lambda book: book.escrow.cursor()))
-            keys = await at(Step.READ_OPEN, self._book.run(lambda book: book.adoption.candidates()))
+            cursor = await self._book.run(lambda book: book.escrow.cursor())
+            keys = await self._book.run(lambda book: book.adoption.candidates())
             block = cursor.hash if cursor else None
-            found = await at(Step.COMPARE, read_settled(self._chain, keys, block))
+            found = await read_settled(self._chain, keys, block)
             if found is None:
                 return False
             now_ms, token = self._now_ms(), self._token
-            done = await at(
-                Step.ADOPT,
-                self._book.run(
-                    lambda book: book.adoption.adopt(found.ticks, found.last_seq, now_ms, token)
-                ),
+            done = await self._book.run(
+                lambda book: book.adoption.adopt(found.ticks, found.last_seq, now_ms, token)
             )
         except (*_UNFIT, InvalidValueError) as error:
             self._tell_away(error, None)
@@ -327,12 +320,9 @@ class Settler:
     async def _sign(self, flight: _Flight, alive: Sequence[bytes]) -> None:
         """Sign, and keep the bytes before anybody sees them."""
         batch = flight.batch
-        signed = await at(Step.SIGN, self._chain.sign(batch.seq, batch.hash, batch.entries, alive))
+        signed = await self._chain.sign(batch.seq, batch.hash, batch.entries, alive)
         now_ms, token = self._now_ms(), self._token
-        await at(
-            Step.KEEP,
-            self._book.run(lambda book: book.outbox.add_attempt(batch.seq, signed, now_ms, token)),
-        )
+        await self._book.run(lambda book: book.outbox.add_attempt(batch.seq, signed, now_ms, token))
         flight.said = Said.SIGNED
         flight.state = advance(flight.state, Said.SIGNED)
         flight.signed = signed
@@ -343,7 +333,7 @@ class Settler:
     async def _submit(self, flight: _Flight) -> None:
         """Send the bytes that were kept, the same each time."""
         assert flight.signed is not None
-        await at(Step.SUBMIT, self._chain.submit(flight.signed))
+        await self._chain.submit(flight.signed)
         flight.said = Said.ACCEPTED
         if not flight.is_sent:
             await self._note(flight, advance(flight.state, Said.ACCEPTED))
@@ -363,10 +353,7 @@ class Settler:
 
     async def _note(self, flight: _Flight, state: BatchState) -> None:
         seq, now_ms, trouble, token = flight.batch.seq, self._now_ms(), flight.trouble, self._token
-        await at(
-            Step.NOTE,
-            self._book.run(lambda book: book.outbox.set_state(seq, state, now_ms, trouble, token)),
-        )
+        await self._book.run(lambda book: book.outbox.set_state(seq, state, now_ms, trouble, token))
         flight.state = state
 
     async def _close(self, flight: _Flight, finding: Finding) -> None:
@@ -374,10 +361,7 @@ class Settler:
         outcome, batch = finding.outcome, flight.batch
         assert outcome is not None
         now_ms, token = self._now_ms(), self._token
-        await at(
-            Step.FINALIZE,
-            self._book.run(lambda book: book.settlements.finalize(outcome, now_ms, token)),
-        )
+        await self._book.run(lambda book: book.settlements.finalize(outcome, now_ms, token))
         self._failing.over()
         self.progress.settled += 1
         self.progress.refused += len(outcome.refused)
@@ -392,16 +376,11 @@ class Settler:
     async def _tidy(self) -> None:
         """Make receipts, let Redis forget, merge what is final into history: all repeatable."""
         now_ms = self._now_ms()
-        await at(
-            Step.RECEIPTS,
-            self._book.run(
-                lambda book: book.receipts.make(
-                    self._operator, now_ms, waited_ms=self._receipt_wait_ms
-                )
-            ),
+        await self._book.run(
+            lambda book: book.receipts.make(self._operator, now_ms, waited_ms=self._receipt_wait_ms)
         )
-        await at(Step.FORGET, self._forget())
-        await at(Step.COMPACT, self._book.run(lambda book: book.cuts.compact()))
+        await self._forget()
+        await self._book.run(lambda book: book.cuts.compact())
 
     def _tell_away(self, error: Exception, seq: int | None) -> None:
         """Log that the chain cannot be asked or used now, not each second."""

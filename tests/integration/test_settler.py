@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 import pytest
@@ -11,7 +10,6 @@ from hypothesis import strategies as st
 
 from metering.book.async_book import AsyncBook
 from metering.book.book import Book
-from metering.book.rows import Repository
 from metering.errors import StoreUnavailableError
 from metering.model import receipt
 from metering.model.batch_state import Action, BatchState
@@ -25,59 +23,12 @@ from metering.settlement.journal import Journal
 from metering.settlement.settler import Settler
 from metering.units import Asset, Run, shard_of
 from tests.support.book_fixture import OPERATOR, PRICE, House, InlineBook, make_house
+from tests.support.crash_proxy import CrashError, CrashProxy, Steps
 from tests.support.memory_chain import MemoryChain
 from tests.support.memory_store import MemoryStore
 
 POLICY = RecoveryPolicy(watched_hours=24, cut_period_s=10)
 SETTINGS = ChainSettings(batch_period_s=30, batch_entries_max=2)
-
-
-class CrashError(BaseException):
-    """The process ends here: not an error that anything may catch and cope with."""
-
-
-class Crashing:
-    """A proxy that counts every call from the code under test and ends one of them.
-
-    The steps are thus read from the code: whatever it calls, in the order it calls it.
-    """
-
-    def __init__(self, target: Any, steps: Steps, name: str) -> None:
-        self._target, self._steps, self._name = target, steps, name
-
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self._target, name)
-        steps, step = self._steps, f"{self._name}.{name}"
-        if isinstance(found, Repository):
-            return Crashing(found, steps, step)
-        if not callable(found):
-            return found
-        if inspect.iscoroutinefunction(found):
-
-            async def call(*args: Any, **kwargs: Any) -> Any:
-                steps.before(step)
-                return await found(*args, **kwargs)
-
-            return call
-
-        def blocking(*args: Any, **kwargs: Any) -> Any:
-            steps.before(step)
-            return found(*args, **kwargs)
-
-        return blocking
-
-
-class Steps:
-    """Numbers calls; crashes before the chosen one, which is after the one before it."""
-
-    def __init__(self, crash_at: int = -1) -> None:
-        self.made: list[str] = []
-        self._crash_at = crash_at
-
-    def before(self, step: str) -> None:
-        self.made.append(step)
-        if len(self.made) - 1 == self._crash_at:
-            raise CrashError(step)
 
 
 class World:
@@ -89,9 +40,9 @@ class World:
         self.chain = chain or Journal(InlineBook(self.house.book), OPERATOR, self.house.clock, 1000)
 
     def processes(self, steps: Steps) -> tuple[Cutter, Settler]:
-        book: Any = Crashing(self.house.book, steps, "book")
-        store: Any = Crashing(self.store, steps, "store")
-        chain: Any = Crashing(self.chain, steps, "chain")
+        book: Any = CrashProxy(self.house.book, "book", steps)
+        store: Any = CrashProxy(self.store, "store", steps)
+        chain: Any = CrashProxy(self.chain, "chain", steps)
         cutter = Cutter(store, InlineBook(book), self.house.clock, 10)
         settler = Settler(
             InlineBook(book),

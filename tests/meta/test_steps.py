@@ -1,91 +1,86 @@
-"""Every await between book and chain is a named step, so that the soak can cut off at each."""
+"""Every await between book and chain is an operation at which the soak kills."""
 
 import ast
-from pathlib import Path
 
 import pytest
 
-from metering.chain.steps import Step, at, set_hook
+from tests.simulate.settlement_cells import FILES, ROOT, calls_in, cells, operations
+from tests.support.crash_proxy import CrashError, CrashProxy, Steps
 
-ROOT = Path(__file__).resolve().parents[2]
-MADE = ("at(Step.", "step(Step.")
-FILES = (
-    "metering/settlement/settler.py",
-    "metering/settlement/sealer.py",
-    "metering/settlement/exposure.py",
-    "metering/chain/pallet_chain.py",
-)
-PARTS = ("self._sealer.", "self._exposure.")
-"""Of the settler: their files are looked at too."""
-
-
-def awaited(path: Path) -> list[ast.expr]:
-    return [
-        one.value for one in ast.walk(ast.parse(path.read_text())) if isinstance(one, ast.Await)
-    ]
+OWN = ("self._sealer.", "self._exposure.", "read_settled(", "self.turn(", "asyncio.sleep(")
+"""Their files are read too, or they leave nothing half done."""
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_an_await_that_leaves_the_process_is_a_step(name) -> None:
-    """What is not under `at` is a method of the same object, whose awaits are looked at too."""
-    silent = []
-    for value in awaited(ROOT / name):
-        text = ast.unparse(value)
+def test_an_await_that_leaves_the_process_is_an_operation(name) -> None:
+    """What is none is a method of the same object, whose awaits are read too."""
+    unknown = []
+    for node in ast.walk(ast.parse((ROOT / name).read_text())):
+        if not isinstance(node, ast.Await):
+            continue
+        text = ast.unparse(node.value)
         is_own = text.startswith("self._") and text.partition("(")[0].count(".") == 1
-        if not is_own and not text.startswith((*MADE, *PARTS, "self.turn(", "asyncio.sleep(")):
-            silent.append(text)
-        # A port's method is no method of ours, though it hangs on self.
-        if is_own and text.startswith(("self._chain(", "self._node(", "self._book.run(")):
-            silent.append(text)
+        if not list(calls_in(node, "")) and not is_own and not text.startswith(OWN):
+            unknown.append(text)
 
-    assert silent == []
+    assert unknown == []
 
 
-def test_every_step_is_made_somewhere() -> None:
-    """An empty cell of the soak's table would otherwise be a step that nobody makes."""
-    made = {
-        value.args[0].attr
-        for name in FILES
-        for value in awaited(ROOT / name)
-        if ast.unparse(value).startswith(MADE)
-    }
-
-    assert made == {one.name for one in Step}
-
-
-async def test_a_hook_hears_of_a_step_before_and_after_it() -> None:
-    """In that order; what ends it in between has not made the step."""
-    heard: list[str] = []
-
-    async def work() -> int:
-        heard.append("work")
-        return 7
-
-    set_hook(lambda step, when: heard.append(f"{when} {step.name}"))
-    try:
-        assert await at(Step.SIGN, work()) == 7
-    finally:
-        set_hook(None)
-
-    assert heard == ["before SIGN", "work", "after SIGN"]
+def test_the_operations_are_those_of_the_order_of_acts() -> None:
+    """Sealed, signed, kept, sent, looked at, closed, forgotten; and what the chain is asked."""
+    assert {
+        "book.settlements.seal",
+        "chain.sign",
+        "node.value SYSTEM_ACCOUNT",
+        "book.outbox.add_attempt",
+        "chain.submit",
+        "node.submit",
+        "chain.look",
+        "node.value OUTCOME",
+        "book.settlements.finalize",
+        "forget",
+        "book.cuts.compact",
+        "node.block_hash in sign",
+        "node.block_hash in look_back",
+    } <= set(operations())
+    assert len(cells()) == 2 * len(set(operations())) >= 64
 
 
-async def test_a_crash_before_a_step_is_before_it() -> None:
+async def test_a_call_is_reported_before_and_after_it() -> None:
+    """In that order; a call that raises has no after."""
+    reports = []
+
+    class Node:
+        async def head(self) -> int:
+            reports.append("work")
+            return 7
+
+        def fail(self) -> None:
+            raise LookupError
+
+    node = CrashProxy(Node(), "node", lambda call, when: reports.append(f"{when.value} {call}"))
+
+    assert await node.head() == 7
+    with pytest.raises(LookupError):
+        node.fail()
+
+    assert reports == ["before node.head", "work", "after node.head", "before node.fail"]
+
+
+async def test_a_crash_before_a_call_is_before_it() -> None:
     """Nothing of it has happened."""
-    ran = False
+    made = []
 
-    async def work() -> None:
-        nonlocal ran
-        ran = True
+    class Node:
+        async def submit(self) -> None:
+            made.append("submit")
 
-    def crash(step: Step, when: str) -> None:
-        raise KeyboardInterrupt
+    steps = Steps(crash_at=1)
+    node = CrashProxy(Node(), "node", steps)
+    await node.submit()
 
-    set_hook(crash)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            await at(Step.SUBMIT, work())
-    finally:
-        set_hook(None)
+    with pytest.raises(CrashError):
+        await node.submit()
 
-    assert not ran
+    assert made == ["submit"]
+    assert steps.made == ["node.submit", "node.submit"]

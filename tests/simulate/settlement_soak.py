@@ -3,7 +3,8 @@
     make soak ROUNDS=1000 SEED=1
     python tests/simulate/settlement_soak.py --rounds 60 --seed 2
 
-The steps are those of metering/chain/steps.py, before and after each. A round books some more
+The steps are the operations between book and chain (settlement_cells.py), before and after each,
+cut off by a crash proxy around each collaborator. A round books some more
 watched seconds, starts a settler in a process of its own, and lets it kill itself at the step that
 has had the fewest kills. Now and then another process of the same key takes its nonce, the operator
 is switched off while a batch waits, or an older book is put back. Every so often all is settled
@@ -27,8 +28,9 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
@@ -37,24 +39,43 @@ from metering.chain.node import client
 from metering.chain.node.client import Node
 from metering.chain.node.substrate import read_metadata
 from metering.chain.pallet_chain import PalletChain
-from metering.chain.steps import Step, set_hook
 from metering.errors import MeteringError
 from metering.settings import ChainSettings
 from metering.settlement.settler import Settler
+from tests.simulate.settlement_cells import Cell, cells, name_at_runtime, operations
 from tests.simulate.settlement_chains import ChainProcess, start_chopsticks, start_fake
 from tests.simulate.settlement_scenario import SoakTown
 from tests.support.book_fixture import OPERATOR
 from tests.support.chain_scenario import forget, open_book
+from tests.support.crash_proxy import CrashProxy, When, reported
 
-Cell = tuple[Step, str]
-CELLS: list[Cell] = [(step, when) for step in Step for when in ("before", "after")]
+CELLS = cells()
 CHECK_EVERY = 50
 ROUND_S = 4.0
 SETTLE_S = 120.0
 SETTLED, TIRED = 0, 3
 LONG_ERA = 65536
-RESTORED = (Step.COMPARE, Step.ADOPT, Step.CHAIN_SESSIONS)
-"""Steps that come when the book is older than the chain."""
+RESTORED = {
+    "book.escrow.cursor",
+    "book.adoption.candidates",
+    "book.adoption.adopt",
+    "chain.settled",
+    "node.values",
+    "adopted",
+}
+"""Operations of a book that is older than the chain."""
+PERIOD = {"book.settlements.last_sealed_ms"}
+"""Of a settler that seals when its period is over."""
+SPLIT = {"book.outbox.split"}
+"""Of a batch that no block takes."""
+BIRTH = {"node.block_hash in sign"}
+"""Only eras above 4096 blocks are born before the finalized block."""
+IDLE = {"book.outbox.last_seq"}
+"""With nothing to settle."""
+SCAN = {"node.block_hash in look_back", "node.extrinsics"}
+"""Of a nonce that is used, though the batch has not settled."""
+FAILED = {"node.head", "node.events"}
+"""Of a batch whose extrinsic failed in a block."""
 ERA = 64
 
 
@@ -91,23 +112,27 @@ class Soak:
 
     def round(self, cell: Cell) -> None:
         """Feed, get into the situation in which the step comes, and kill there."""
-        self.town.feed(self.chance)
+        operation = cell[0]
         plan = Plan(cell, nth=self.chance.choice([1, 1, 1, 2, 3]))
-        if cell[0] is Step.READ_CLOCK:
+        if operation in IDLE:
+            self._settle_all()
+            self._live(replace(plan, nth=1))
+            return
+        self.town.feed(self.chance)
+        if operation in PERIOD:
             plan.is_due = None
-        if cell[0] is Step.SPLIT and self.chain.has_faults:
+        if operation in SPLIT and self.chain.has_faults:
             self.chain.call("fake_faults", {"heavy": 1})
             plan.nth = 1
-        if cell[0] is Step.CHAIN_BIRTH:
-            # Only eras above 4096 blocks are born before the finalized block.
+        if operation in BIRTH:
             plan.era_blocks, plan.nth = LONG_ERA, 1
             if self.chain.has_faults:
                 self.chain.call("fake_faults", {})
-        if cell[0] in RESTORED:
+        if operation in RESTORED:
             self._go_back()
             plan.nth = 1
-        elif cell[0] in (Step.CHAIN_SCAN, Step.CHAIN_EVENTS):
-            self._get_failed(is_ours=cell[0] is Step.CHAIN_EVENTS or self.chance.random() < 0.3)
+        elif operation in SCAN | FAILED:
+            self._get_failed(is_ours=operation in FAILED or self.chance.random() < 0.3)
             plan.nth = 1
         elif self.chain.has_faults and self.chance.random() < 0.03:
             self._get_failed(is_ours=self.chance.random() < 0.5)
@@ -131,15 +156,18 @@ class Soak:
 
     def _go_back(self) -> None:
         """Put an older book back, of before the newest batches; its seconds come in again."""
-        self._calm()
         for _ in range(2):
-            if self._live(Plan(None, for_s=SETTLE_S)) != SETTLED:
-                raise SystemExit(f"not all was settled within {SETTLE_S} s")
+            self._settle_all()
             if self.town.backup is not None:
                 break
             self.town.back_up()
             self.town.feed(self.chance, at_least=1)
         self.town.put_back(self.chance)
+
+    def _settle_all(self) -> None:
+        self._calm()
+        if self._live(Plan(None, for_s=SETTLE_S)) != SETTLED:
+            raise SystemExit(f"not all was settled within {SETTLE_S} s")
 
     def _calm(self) -> None:
         """Let nothing go wrong."""
@@ -150,7 +178,7 @@ class Soak:
     def _get_failed(self, *, is_ours: bool) -> None:
         """Have a batch signed and kept, then let its nonce be used up without settling it."""
         self._calm()
-        self._live(Plan((Step.KEEP, "after")))
+        self._live(Plan(("book.outbox.add_attempt", When.AFTER)))
         if is_ours:
             self.town.fail_what_waits()
         else:
@@ -192,31 +220,55 @@ def wait(child: int, for_s: float) -> int:
     raise SystemExit(f"a settler hung for {for_s:.0f} s: no step and no end")
 
 
+class FixedLease:
+    """The lease of a process that has it for its life, with a token above its predecessors'."""
+
+    def __init__(self, token: int) -> None:
+        self._token = token
+
+    async def hold(self) -> int:
+        """Return the token."""
+        return self._token
+
+
 async def settler_life(path: Path, url: str, plan: Plan) -> int:
     """Be a settler, until killed at the planned step, done, or out of time."""
     left = plan.nth
 
-    def hook(step: Step, when: str) -> None:
+    def kill(operation: str, when: When) -> None:
         nonlocal left
-        if (step, when) == plan.cell:
+        if (operation, when) == plan.cell:
             left -= 1
             if left == 0:
                 os.kill(os.getpid(), signal.SIGKILL)
 
+    def watched(target: Any, name: str) -> Any:
+        return CrashProxy(target, name, kill, name_at_runtime)
+
+    async def forgetting() -> int:
+        return await forget(book)
+
+    async def adopted() -> None:
+        """Stand for the balances that the server would read again."""
+
     book = open_book(path)
+    lease = FixedLease(book.outbox.submitter_token() + 1)
     deadline = time.monotonic() + plan.for_s
     async with Node(url, 1.0) as line:
-        chain = PalletChain(line, OPERATOR, era_blocks=plan.era_blocks, in_flight_max=3)
+        chain = PalletChain(
+            watched(line, "node"), OPERATOR, era_blocks=plan.era_blocks, in_flight_max=3
+        )
         settler = Settler(
-            AsyncBook(book),
-            chain,
+            AsyncBook(watched(book, "book")),
+            watched(chain, "chain"),
             settings=ChainSettings(batch_period_s=1, batch_entries_max=3),
             now_ms=lambda: int(time.time() * 50_000),
             operator=OPERATOR,
-            forget=lambda: forget(book),
+            forget=reported(forgetting, "forget", kill),
+            lease=watched(lease, "lease"),
+            adopted=reported(adopted, "adopted", kill),
             receipt_wait_ms=0,
         )
-        set_hook(hook)
         while time.monotonic() < deadline:
             try:
                 await settler.turn(is_due=plan.is_due)
@@ -242,7 +294,9 @@ def choose(
 def table(kills: dict[Cell, int]) -> str:
     """Return the table step x kills."""
     lines = [f"{'step':54}{'before':>8}{'after':>8}"]
-    lines += [f"{step.value:54}{kills[step, 'before']:8}{kills[step, 'after']:8}" for step in Step]
+    lines += [
+        f"{name:54}{kills[name, When.BEFORE]:8}{kills[name, When.AFTER]:8}" for name in operations()
+    ]
     return "\n".join(lines)
 
 
@@ -251,7 +305,7 @@ def run(
     seed: int,
     start: Callable[[int, Path], ChainProcess],
     *,
-    cells: list[Cell] | None = None,
+    wanted: list[Cell] | None = None,
     may_be_empty: bool = False,
 ) -> int:
     """Run the rounds, print the table, return the exit code."""
@@ -268,7 +322,7 @@ def run(
         path = Path(folder) / "book.sqlite3"
         town = SoakTown.found(path, chain)
         soak = Soak(seed, path, chain, town, chance)
-        wanted = cells or CELLS
+        wanted = wanted or CELLS
         tries: dict[Cell, int] = dict.fromkeys(CELLS, 0)
         for number in range(1, rounds + 1):
             cell = choose(soak.kills, tries, wanted, chance)
@@ -292,7 +346,7 @@ def run(
         print(f"WRONG: {one}")
     if empty and not may_be_empty:
         for step, when in empty:
-            print(f"EMPTY: {when} {step.value}")
+            print(f"EMPTY: {when.value} {step}")
     return int(bool(wrong) or (bool(empty) and not may_be_empty))
 
 
@@ -307,8 +361,8 @@ def main() -> int:
     if chosen.chain == "fake":
         return run(chosen.rounds, chosen.seed, start_fake, may_be_empty=chosen.may_be_empty)
     # Nothing is too heavy there, and no era so long that it begins in the past.
-    cells = [one for one in CELLS if one[0] not in (Step.SPLIT, Step.CHAIN_BIRTH)]
-    return run(chosen.rounds, chosen.seed, start_chopsticks, cells=cells, may_be_empty=True)
+    chosen_cells = [cell for cell in CELLS if cell[0] not in SPLIT | BIRTH]
+    return run(chosen.rounds, chosen.seed, start_chopsticks, wanted=chosen_cells, may_be_empty=True)
 
 
 if __name__ == "__main__":
