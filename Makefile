@@ -12,7 +12,7 @@ DEMO_ARGS ?=
 PORT ?= 8080
 PYTEST_ARGS ?=
 
-.PHONY: help setup demo test lint fmt bench chaos soak unit clean page chain chain-tools chain-verify chain-test chain-bench
+.PHONY: help setup demo check test lint fmt bench chaos soak unit clean page chain chain-tools chain-verify chain-test chain-bench
 
 help:  ## What can be done here
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -23,20 +23,29 @@ page: mediaserver/api/static/index.html
 demo: setup $(if $(CHAIN),chain-tools)  ## Everything embedded: a test picture published over WHIP, the watch page's URL printed (PORT=, EDGE=1, CHAIN=1)
 	@$(if $(EDGE),scripts/need nginx;) exec $(BIN)/vilokanam demo --port $(PORT) $(if $(EDGE),--edge) $(if $(CHAIN),--chain) $(DEMO_ARGS)
 
+check: lint  ## The quick loop: lint, types, unit, contract, Redis; under 3 minutes on two cores
+	@scripts/need redis-server
+	@VILOKANAM_SEQUENCES=200 $(BIN)/python -m pytest -q -n 2 tests/unit tests/meta tests/contract tests/fuzz -m "not chain and not slow" $(PYTEST_ARGS)
+	@VILOKANAM_SEQUENCES=200 $(BIN)/python -m pytest -q -n 2 tests/integration -m "redis and not chain and not slow" $(PYTEST_ARGS)
+
 test: setup $(VENV)/.dev chain-tools  ## All tests: unit, contract, integration, e2e
-	@scripts/need redis-server nginx chromium
-	@VILOKANAM_SEQUENCES=100000 $(BIN)/python -m pytest $(PYTEST_ARGS)
+	@scripts/need redis-server nginx chromium systemd-analyze
+	@VILOKANAM_SEQUENCES=2000 $(BIN)/python -m pytest $(PYTEST_ARGS)
 	@cd web && npm test --silent
 	@chain/scripts/check.sh test
 
 unit: $(VENV)/.dev  ## The tests that need no server, in seconds
-	@$(BIN)/python -m pytest tests/unit tests/meta tests/fuzz $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n 2 tests/unit tests/meta tests/fuzz $(PYTEST_ARGS)
 
-lint: $(VENV)/.dev web/node_modules/.installed  ## ruff, mypy strict, import contracts, tsc; clippy when chain/ changed
+lint: $(VENV)/.dev web/node_modules/.installed  ## ruff, mypy, import contracts, vulture, luacheck, shellcheck, tsc; clippy when chain/ changed
+	@scripts/need luacheck shellcheck
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/vulture
+	@scripts/lint-lua
+	@shellcheck scripts/* .ci/run
 	@cd web && npm run check --silent
 	@chain/scripts/check.sh lint
 
@@ -54,9 +63,13 @@ chaos: setup $(VENV)/.dev  ## kill -9 of every process and of Redis while a stre
 
 chain-tools: chain/npm/node_modules/.installed  ## Install chopsticks, which runs the local chain
 
-soak: setup $(VENV)/.dev chain-tools  ## kill -9 of the settler at every step against the fake node; exit 1 on a loss (ROUNDS=, SEED=)
+soak: setup $(VENV)/.dev chain-tools  ## What takes an hour: 100,000 sequences of claims, kill -9 at every step of a settlement, chaos, many players (ROUNDS=, SEED=)
+	@scripts/need redis-server chromium
+	@VILOKANAM_SEQUENCES=100000 $(BIN)/python -m pytest tests/integration/test_claims_property.py $(PYTEST_ARGS)
 	@$(BIN)/python tests/simulate/settlement_soak.py --rounds $(or $(ROUNDS),1000) --seed $(or $(SEED),1)
 	@$(BIN)/python tests/simulate/settlement_soak.py --chain chopsticks --rounds 20 --seed $(or $(SEED),1)
+	@$(BIN)/python tests/simulate/chaos.py
+	@$(BIN)/python tests/simulate/soak.py --seconds 600
 
 chain:  ## Build the runtime's wasm, genesis and metadata from source into chain/artefacts (minutes; needs Debian and the crates)
 	@chain/scripts/build.sh

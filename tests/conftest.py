@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,59 @@ settings.register_profile(
     "ci", max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("ci" if os.environ.get("CI") else "desk")
+
+
+REDIS_FIXTURES = {"redis_server", "redis_any", "redis_one", "redis_each", "redis_programs"}
+BROWSER_FILES = {
+    "test_demo_plays.py",
+    "test_operator.py",
+    "test_purse.py",
+    "test_watch_and_pay.py",
+    "test_watch_on_chain.py",
+    "test_whip_chromium.py",
+}
+CHAIN_FILES = {
+    "test_chopsticks.py",
+    "test_control_on_chain.py",
+    "test_fake_is_the_runtime.py",
+    "test_onchain_api.py",
+    "test_watch_on_chain.py",
+}
+SLOW_FILES = {
+    "test_broadcast_with_codecs.py",
+    "test_demo.py",
+    "test_edge_serving.py",
+    "test_opens_the_version_before.py",
+    "test_pipeline.py",
+    "test_publisher.py",
+    "test_server.py",
+    "test_settlement_soak.py",
+    "test_whip_ffmpeg.py",
+}
+
+
+# One seed for a run, whatever files draw from it; a run that failed is repeated with it.
+os.environ.setdefault("VILOKANAM_SEED", str(time.time_ns() % 10**6))
+
+
+def pytest_report_header() -> str:
+    """Print the seed of the sequences of claims."""
+    return f"sequences: VILOKANAM_SEED={os.environ['VILOKANAM_SEED']}"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the markers on: by the fixtures that a test asks for, its folder, or its file."""
+    for item in items:
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if fixtures & REDIS_FIXTURES:
+            item.add_marker("redis")
+        if item.path.name in BROWSER_FILES:
+            item.add_marker("browser")
+        params = getattr(getattr(item, "callspec", None), "params", {})
+        if item.path.name in CHAIN_FILES or "chopsticks" in params.values():
+            item.add_marker("chain")
+        if item.path.name in SLOW_FILES or item.path.parent.name == "e2e":
+            item.add_marker("slow")
 
 
 @pytest.hookimpl(wrapper=True)

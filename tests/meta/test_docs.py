@@ -2,6 +2,7 @@
 
 import ast
 import doctest
+import functools
 import os
 import re
 import shlex
@@ -340,6 +341,7 @@ def is_verb(words: list[str]) -> bool:
     return True
 
 
+@functools.cache
 def logged() -> set[tuple[str, str]]:
     """Return every event that the code logs, with its level."""
     found = set()
