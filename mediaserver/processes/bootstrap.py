@@ -29,6 +29,8 @@ EXIT_OK: Final = 0
 EXIT_FAILED: Final = 1
 EXIT_CONFIG: Final = 78
 """sysexits.h, EX_CONFIG."""
+EXIT_UNSAFE: Final = 69
+"""The fork server must not fork here. sysexits.h, EX_UNAVAILABLE."""
 
 
 class StartRefusedError(Exception):

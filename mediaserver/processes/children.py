@@ -8,12 +8,33 @@ import ctypes
 import os
 import signal
 import sys
-from asyncio.subprocess import DEVNULL, Process
+from asyncio.subprocess import DEVNULL
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 _PR_SET_PDEATHSIG: Final = 1
+
+
+class Process(Protocol):
+    """A process of ours, spawned (`asyncio.subprocess.Process`) or forked (`ForkedProcess`)."""
+
+    @property
+    def pid(self) -> int:
+        """Return its process id."""
+
+    @property
+    def returncode(self) -> int | None:
+        """Return its exit code, negative when a signal ended it, None before it was waited for."""
+
+    async def wait(self) -> int:
+        """Wait for its end and return its exit code."""
+
+    def send_signal(self, signal: int) -> None:
+        """Send a signal to it."""
+
+    def kill(self) -> None:
+        """Send SIGKILL to it."""
 
 
 class Child:

@@ -291,12 +291,12 @@ class HttpProcess:
         return web.Response(body=text.encode(), headers={"Content-Type": metrics.CONTENT_TYPE})
 
 
-def main() -> int:
+def main(argv: list[str] | None = None) -> int:
     """Run one HTTP process: ``python -m mediaserver.processes.http --config FILE --index 0``."""
     parser = bootstrap.parser("one HTTP process of a Vilokanam server")
     parser.add_argument("--index", type=int, default=0)
     try:
-        start = bootstrap.begin(parser.parse_args())
+        start = bootstrap.begin(parser.parse_args(argv))
     except ConfigError as error:
         return bootstrap.refuse(error)
     index = start.arguments.index

@@ -2,11 +2,12 @@
 
 It holds no media, no money and no connection of a client.
 
-Order of the start: embedded Redis (unless ``metering.redis_url`` names one), the settler (only with
-a chain), control, the HTTP processes, spare workers. Order of the end, within
-``server.drain_timeout_s``: workers, so that publishers are told and windows end properly; HTTP, so
-that answers under way are finished; control, so that what is pending is cut and booked, and the
-settler; Redis last.
+Children are forked from one process that has imported the codecs (fork_server.py), or spawned where
+that is not safe. Order of the start: the fork server, embedded Redis (unless ``metering.redis_url``
+names one), the settler (only with a chain), control, the HTTP processes, spare workers. Order of
+the end, within ``server.drain_timeout_s``: workers, so that publishers hear of it and windows end
+properly; HTTP, so that responses under way are finished; control, so that what is pending is cut
+and booked, and the settler; Redis last.
 """
 
 from __future__ import annotations
@@ -22,9 +23,17 @@ from typing import Any, Final
 from mediaserver import log
 from mediaserver.errors import ConfigError
 from mediaserver.processes import bootstrap, children, secret_files
-from mediaserver.processes.bootstrap import EXIT_CONFIG, EXIT_OK, Start, StartRefusedError
+from mediaserver.processes.bootstrap import (
+    EXIT_CONFIG,
+    EXIT_OK,
+    EXIT_UNSAFE,
+    Start,
+    StartRefusedError,
+)
 from mediaserver.processes.children import Child
 from mediaserver.processes.data_dir import DataDir, check_port
+from mediaserver.processes.starter import NAME as FORK_SERVER
+from mediaserver.processes.starter import Starter
 from metering.errors import MeteringError, StoreRefusedError, StoreUnavailableError
 from metering.store.embedded import EmbeddedRedis
 
@@ -36,6 +45,8 @@ STEADY_S: Final = 10.0
 _DRAIN_UNTIL: Final = (0.4, 0.7, 0.9)
 """Of the drain time-out, until when workers, HTTP and control end; what is left is Redis's."""
 _BUSY: Final = b"busy\n"
+_IMPORTED: Final = ("http", "worker")
+"""By the fork server, for all its forks; the settler alone loads the chain's library."""
 
 _log = log.get("server")
 
@@ -57,6 +68,9 @@ class Server:
         self._settings = start.settings
         self._start = start
         self._prefix = module_prefix
+        modules = tuple(f"{module_prefix}.{name}" for name in _IMPORTED)
+        self._starter = Starter(modules, self._options())
+        self._fork_server: Child | None = None
         self._stop = asyncio.Event()
         self._exit_code = EXIT_OK
         self._backoffs: dict[str, float] = {}
@@ -79,6 +93,9 @@ class Server:
         with DataDir(self._start.data_dir):
             secret_files.make_missing(self._settings, self._start.data_dir)
             check_port(settings.host, settings.port)
+            if self._starter.can_fork:
+                # First: its imports take longest, and Redis comes up beside them.
+                self._spawn(self._keep_fork_server())
             async with self._redis():
                 try:
                     if self._settings.chain.backend == "substrate":
@@ -142,6 +159,19 @@ class Server:
                 _log.warning("server.redis.unavailable", reason=str(error))
                 wait_s = min(wait_s * 2, BACKOFF_MAX_S)
 
+    async def _keep_fork_server(self) -> None:
+        """Start it again whenever it ends; the children it forked are ours and go on."""
+        while not self._stop.is_set():
+            child = await self._starter.start_fork_server()
+            self._fork_server = child
+            if self._stop.is_set():
+                child.kill()
+            code = await child.wait()
+            if self._stop.is_set() or code == EXIT_UNSAFE:
+                return
+            self._report(child, code)
+            await self._back_off(child, FORK_SERVER)
+
     def _keep(self, name: str, *extra: str) -> None:
         """Start a process and start it again whenever it ends, until the server stops."""
         self._spawn(self._keep_running(name, extra))
@@ -149,7 +179,7 @@ class Server:
     async def _keep_running(self, name: str, extra: tuple[str, ...]) -> None:
         module = name.partition("-")[0]
         while not self._stop.is_set():
-            child = await children.start(name, self._command(module, *extra))
+            child = await self._starter.start(name, self._command(module, *extra))
             self._kept[name] = child
             if self._stop.is_set():
                 child.kill()
@@ -175,7 +205,7 @@ class Server:
     async def _run_worker(self, name: str, read_fd: int, write_fd: int) -> None:
         command = self._command("worker", "--name", name, "--notify-fd", str(write_fd))
         try:
-            child = await children.start(name, command, pass_fds=(write_fd,))
+            child = await self._starter.start(name, command, pass_fds=(write_fd,))
         finally:
             os.close(write_fd)
         self._workers[name] = child
@@ -228,6 +258,8 @@ class Server:
         http = [child for name, child in self._kept.items() if name not in last]
         control = [child for name, child in self._kept.items() if name in last]
         workers = [child for child in self._workers.values() if child is not None]
+        if self._fork_server is not None:
+            self._fork_server.kill()
         stages = (workers, http, control)
         began_s = asyncio.get_running_loop().time()
         for members, until in zip(stages, _DRAIN_UNTIL, strict=True):
@@ -240,9 +272,11 @@ class Server:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _command(self, module: str, *extra: str) -> tuple[str, ...]:
+        return (f"{self._prefix}.{module}", *self._options(), *extra)
+
+    def _options(self) -> tuple[str, ...]:
         config = ("--config", str(self._start.config)) if self._start.config else ()
-        data_dir = ("--data-dir", str(self._start.data_dir))
-        return (f"{self._prefix}.{module}", *config, *data_dir, *extra)
+        return (*config, "--data-dir", str(self._start.data_dir))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

@@ -210,13 +210,18 @@ class Worker:
         }
 
 
-def main() -> int:
+def warm_up() -> None:
+    """Do in the fork server what each worker forked there would do for its first time."""
+    asyncio.run(rehearse(SystemClock()))
+
+
+def main(argv: list[str] | None = None) -> int:
     """Run one worker: ``python -m mediaserver.processes.worker --config FILE --name w1``."""
     parser = bootstrap.parser("one live stream of a Vilokanam server")
     parser.add_argument("--name", required=True)
     parser.add_argument("--notify-fd", type=int, default=None)
     try:
-        start = bootstrap.begin(parser.parse_args())
+        start = bootstrap.begin(parser.parse_args(argv))
     except ConfigError as error:
         return bootstrap.refuse(error)
     arguments = start.arguments

@@ -22,7 +22,13 @@ import aiohttp
 from tests.support.servers.vilokanam import Publisher, Server, running, until
 
 PLAYERS = 12
-PROCESSES = ("processes.server", "processes.control", "processes.http", "processes.worker")
+PROCESSES = (
+    "processes.server",
+    "processes.fork_server",
+    "processes.control",
+    "processes.http",
+    "processes.worker",
+)
 
 
 def standing(server: Server) -> dict[str, tuple[int, int]]:
