@@ -1,8 +1,17 @@
 """The settler: the one process that speaks to a chain's node, whose library blocks.
 
-It serves the chain's port on ``run/chain.sock`` to control, which keeps the book and decides; and
+It serves the chain's ports on ``run/chain.sock`` to control, which keeps the book and decides; and
 its metrics on ``run/settler.sock``. It keeps nothing: killed at any time it is started again, and
-control looks at finalized state before it does anything more.
+control reads finalized state before it does anything more.
+
+It is a process and not a thread of control because the library holds the interpreter's lock.
+Measured on two busy cores, a timer of 1 ms in the loop beside the library's thread (idle: 16 ms
+late at worst): decoding the metadata of chain/artefacts takes 1.9 s, at each connection and each
+runtime upgrade, and makes the loop 603 ms late; importing the library, 64 ms; signing batches of
+512 entries and reading 200 blocks, 6 ms. The same reads over the wire: 11 ms. Memory does not speak
+for a thread: library and node add 68 MiB (PSS) to control, while the process is 93 MiB spawned and
+60 MiB forked from a parent that has imported the library. With ``chain.backend = "journal"`` there
+is neither.
 """
 
 from __future__ import annotations
@@ -33,11 +42,7 @@ _log = log.get("settler")
 
 
 class ChainCollector(Collector):
-    """What only this process hears of the node: its pool's words, the operator's money.
-
-    Args:
-        chain: Counts and remembers them.
-    """
+    """What only this process knows of the node: its pool's answers, the operator's money."""
 
     def __init__(self, chain: PalletChain) -> None:
         self._chain = chain
@@ -61,7 +66,7 @@ class ChainCollector(Collector):
 
 
 async def serve(start: Start, stop: asyncio.Event) -> int:
-    """Serve the port until `stop`; return the exit code.
+    """Serve the ports until `stop`; return the exit code.
 
     Raises:
         StartRefusedError: The operator's key cannot be read.

@@ -1,4 +1,4 @@
-"""The peer's end of the link: everyone hears everything, from the beginning."""
+"""The sending end of the link: every HTTP process receives everything, from the beginning."""
 
 import asyncio
 from pathlib import Path
@@ -12,11 +12,11 @@ HELLO = Hello("worker", "w1", 1)
 
 
 class Listener:
-    """An HTTP process's end: collects what it hears; may stop reading."""
+    """An HTTP process's end: collects what it receives; may stop reading."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.heard: asyncio.Queue[Message | None] = asyncio.Queue()
+        self.received: asyncio.Queue[Message | None] = asyncio.Queue()
         self.readers: list[asyncio.StreamReader] = []
         self.is_reading = True
 
@@ -34,14 +34,14 @@ class Listener:
         frames = MessageReader()
         while self.is_reading and (data := await reader.read(65536)):
             for message in frames.feed(data):
-                self.heard.put_nowait(message)
+                self.received.put_nowait(message)
         if not self.is_reading:
             await asyncio.Event().wait()
-        self.heard.put_nowait(None)
+        self.received.put_nowait(None)
         writer.close()
 
     async def take(self, count):
-        return [await asyncio.wait_for(self.heard.get(), 5) for _ in range(count)]
+        return [await asyncio.wait_for(self.received.get(), 5) for _ in range(count)]
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def run_dir(tmp_path):
     return tmp_path
 
 
-async def test_each_http_process_hears_hello_then_the_replay_then_what_is_sent(run_dir) -> None:
+async def test_each_http_process_receives_hello_then_the_replay_then_what_is_sent(run_dir) -> None:
     """A message reaches every HTTP process, after what it must know first."""
     replay = [Health("live", {}, ())]
     async with Listener(run_dir / "http-0.link") as a, Listener(run_dir / "http-1.link") as b:
@@ -62,7 +62,7 @@ async def test_each_http_process_hears_hello_then_the_replay_then_what_is_sent(r
         assert await a.take(1) == [None]
 
 
-async def test_an_http_process_that_comes_back_is_told_everything_again(run_dir) -> None:
+async def test_an_http_process_that_comes_back_receives_everything_again(run_dir) -> None:
     """A restarted HTTP process is refilled without anyone asking."""
     async with LinkClients(run_dir, HELLO, lambda: [ShowEnded()]):
         async with Listener(run_dir / "http-0.link") as first:
