@@ -26,12 +26,12 @@ from metering.chain.node.scale import Hash, compact
 from metering.chain.node.substrate import read_metadata
 from metering.chain.pallet_chain import PalletChain
 from metering.escrow import calls
-from metering.escrow.call_sender import Clerk
-from metering.escrow.call_service import Desk
+from metering.escrow.call_sender import CallSender
+from metering.escrow.call_service import CallService
 from metering.escrow.calls import Call
 from metering.model.batch import Batch, seal
 from metering.model.entries import encode
-from metering.ports import Entry, Fate, InFlight
+from metering.ports import BatchStatus, Entry, InFlight
 from metering.testing.chopsticks import Chopsticks
 from metering.testing.fake_node.node import FakeNode
 from metering.testing.fake_node.world import World
@@ -147,26 +147,26 @@ def joined(count: int) -> list[Call]:
     return [calls.join_with_caps(STREAM, 2**100, UNIT, 30 * 86400) for _ in range(count)]
 
 
-async def set_up(node: Node, funder: keys.KeyPair, joins: int, *, has_batches: bool) -> Clerk:
+async def set_up(node: Node, funder: keys.KeyPair, joins: int, *, has_batches: bool) -> CallSender:
     """Make all that a batch of `joins` entries of one viewer needs."""
-    clerk = Clerk(Desk(node), wait_s=60, poll_s=POLL_S)
+    sender = CallSender(CallService(node), wait_s=60, poll_s=POLL_S)
     for who in (OPERATOR, CREATOR, VIEWER):
-        await clerk.do(funder, calls.transfer(who.account, 1000 * UNIT))
-    await clerk.do(OPERATOR, calls.register_operator())
-    await clerk.do(CREATOR, calls.create_stream(STREAM, OPERATOR.account, "B", 10**6, 100_000))
-    await clerk.do(VIEWER, calls.deposit(OPERATOR.account, 500 * UNIT))
+        await sender.do(funder, calls.transfer(who.account, 1000 * UNIT))
+    await sender.do(OPERATOR, calls.register_operator())
+    await sender.do(CREATOR, calls.create_stream(STREAM, OPERATOR.account, "B", 10**6, 100_000))
+    await sender.do(VIEWER, calls.deposit(OPERATOR.account, 500 * UNIT))
     runtime = await node.runtime((await node.best()).hash)
     for start in range(0, joins, 128):
         some = joined(min(128, joins - start))
         if not has_batches:
             for one in some:
-                await clerk.do(VIEWER, one)
+                await sender.do(VIEWER, one)
             continue
         packed = b"".join(
             bytes((runtime.facts.pallet, runtime.facts.call(one.name))) + one.data for one in some
         )
-        await clerk.do(VIEWER, Call("Utility", "batch_all", compact(len(some)) + packed))
-    return clerk
+        await sender.do(VIEWER, Call("Utility", "batch_all", compact(len(some)) + packed))
+    return sender
 
 
 async def settled(chain: PalletChain, batch: Batch) -> float:
@@ -176,17 +176,19 @@ async def settled(chain: PalletChain, batch: Batch) -> float:
     while True:
         look = await chain.look([InFlight(batch.seq, batch.hash, signed)])
         found = look.findings[0]
-        if found.fate is Fate.FINAL:
+        if found.status is BatchStatus.FINAL:
             assert found.outcome is not None
             if found.outcome.refused:
                 raise SystemExit(f"refused: {found.outcome.refused[:3]}")
             return time.perf_counter()
-        if found.fate is not Fate.WAITING:
+        if found.status is not BatchStatus.WAITING:
             raise SystemExit(f"batch {batch.seq}: {found}")
         await asyncio.sleep(POLL_S)
 
 
-async def finality(node: Node, clerk: Clerk, sizes: Sequence[int], rounds: int) -> dict[str, Any]:
+async def finality(
+    node: Node, sender: CallSender, sizes: Sequence[int], rounds: int
+) -> dict[str, Any]:
     """Return how long batches of some sizes take, and a transfer beside them, in milliseconds."""
     chain = PalletChain(node, OPERATOR, era_blocks=64, in_flight_max=1)
     facts: dict[str, Any] = {}
@@ -201,7 +203,7 @@ async def finality(node: Node, clerk: Clerk, sizes: Sequence[int], rounds: int) 
             (batch,) = seal(lines, seq, size)
             took.append(1000 * (await settled(chain, batch) - began))
             began = time.perf_counter()
-            await clerk.do(CREATOR, calls.transfer(VIEWER.account, UNIT))
+            await sender.do(CREATOR, calls.transfer(VIEWER.account, UNIT))
             plain.append(1000 * (time.perf_counter() - began))
         facts[str(size)] = {
             "ms": spread(took),
@@ -216,8 +218,8 @@ async def in_chopsticks(rounds: int) -> dict[str, Any]:
     genesis = ROOT / "chain" / "artefacts" / "genesis.raw.json"
     with Chopsticks(ROOT / "chain" / "npm", genesis, mode="Instant") as local:
         async with Node(local.url, 60) as node:
-            clerk = await set_up(node, ALICE, BATCH_MAX, has_batches=True)
-            return await finality(node, clerk, (1, 64, BATCH_MAX), rounds)
+            sender = await set_up(node, ALICE, BATCH_MAX, has_batches=True)
+            return await finality(node, sender, (1, 64, BATCH_MAX), rounds)
 
 
 async def on_fake(rounds: int) -> dict[str, Any]:
@@ -232,8 +234,8 @@ async def on_fake(rounds: int) -> dict[str, Any]:
         FakeNode(world, METADATA, block_ms=BLOCK_MS) as fake,
         Node(fake.url, 10) as node,
     ):
-        clerk = await set_up(node, ALICE, 4, has_batches=False)
-        found = await finality(node, clerk, (1, 4), rounds)
+        sender = await set_up(node, ALICE, 4, has_batches=False)
+        found = await finality(node, sender, (1, 4), rounds)
     return {"block_ms": BLOCK_MS, "finality_blocks": FINALITY_BLOCKS, **found}
 
 

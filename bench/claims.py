@@ -20,7 +20,7 @@ from metering.store import resp
 from metering.store.claim_client import RawClaims
 from metering.store.client import Store
 from metering.store.embedded import EmbeddedRedis
-from metering.store.records import PurseState, SessionGrant, ShardState
+from metering.store.records import BalanceState, SessionGrant, ShardState
 from metering.units import SHARDS, AccountId, PricedRun, Run, SessionId, Units, Verdict, shard_of
 
 STREAM = bytes(15) + b"\x07"
@@ -61,7 +61,7 @@ async def fill(store: Store, accounts: list[AccountId]) -> None:
         by_shard[shard_of(who)].append(who)
     for shard, some in by_shard.items():
         state = ShardState(
-            purses=tuple(PurseState(who, Units(10**12), Units(0)) for who in some),
+            balances=tuple(BalanceState(who, Units(10**12), Units(0)) for who in some),
             sessions=tuple(
                 SessionGrant(who, STREAM, SessionId(1), 1, Units(0), 1 << 45) for who in some
             ),

@@ -45,7 +45,7 @@ from mediaserver.media import Part, Rendition, Slot
 from mediaserver.playback_token import Grant, mint
 from metering.store.client import Store
 from metering.store.embedded import EmbeddedRedis
-from metering.store.records import PurseState, SessionGrant, ShardState
+from metering.store.records import BalanceState, SessionGrant, ShardState
 from metering.units import (
     SHARDS,
     AccountId,
@@ -158,7 +158,7 @@ async def fill(store: Store) -> None:
     stream = PAID.stream.bytes
     for shard, some in by_shard.items():
         state = ShardState(
-            purses=tuple(PurseState(who, Units(10**12), Units(0)) for who in some),
+            balances=tuple(BalanceState(who, Units(10**12), Units(0)) for who in some),
             sessions=tuple(
                 SessionGrant(who, stream, SessionId(1), 1, Units(0), 1 << 45) for who in some
             ),

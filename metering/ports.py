@@ -147,7 +147,7 @@ class InFlight:
     signed: bytes | None
 
 
-class Fate(Enum):
+class BatchStatus(Enum):
     """What finalized state says of a batch that was in flight."""
 
     WAITING = "waiting"
@@ -170,21 +170,21 @@ class Finding:
 
     Attributes:
         seq: Which.
-        fate: What became of it.
+        status: What became of it.
         outcome: With FINAL and OTHER_CONTENT.
         reason: Why, for people; empty for WAITING and FINAL.
         is_in_block: True when the best chain holds it, though it is not final.
     """
 
     seq: int
-    fate: Fate
+    status: BatchStatus
     outcome: BatchOutcome | None = None
     reason: str = ""
     is_in_block: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class ChainSnapshot:
     """One consistent reading of a chain.
 
     Attributes:
@@ -274,7 +274,7 @@ class Chain(Protocol):
             ExtrinsicRejectedError: They are not this operator's, or not whole.
         """
 
-    async def look(self, flights: Sequence[InFlight]) -> Look:
+    async def look(self, flights: Sequence[InFlight]) -> ChainSnapshot:
         """Return what finalized state says of batches, all read at one finalized block.
 
         Raises:

@@ -22,11 +22,11 @@ from mediaserver.ipc.client import CallClient
 from mediaserver.settings.records import Settings
 from metering.book.async_book import AsyncBook
 from metering.book.book import Book
-from metering.book.records import Funds, Standing
+from metering.book.records import Funds, ViewerStatus
 from metering.errors import BookError, MeteringError, StoreUnavailableError
-from metering.escrow.call_sender import Clerk
-from metering.escrow.custodial_wallets import Custody
-from metering.escrow.event_follower import Changed, Follower
+from metering.escrow.call_sender import CallSender
+from metering.escrow.custodial_wallets import CustodialWallets
+from metering.escrow.event_follower import Changed, EventFollower
 from metering.model.escrow_events import JoinKey, Overlay, concerns, joins_after, newest
 from metering.model.join_caps import Join, JoinCaps, caps_of, is_open
 from metering.recovery.derive import frozen_units, whole_units
@@ -81,8 +81,8 @@ def open_escrow(
     """
     if settings.chain.backend != SUBSTRATE:
         return None
-    custody = Custody(
-        Clerk(RemoteCallService(remote)),
+    wallets = CustodialWallets(
+        CallSender(RemoteCallService(remote)),
         book,
         operator=operator,
         float_planck=int(settings.chain.viewer_float_planck),
@@ -94,7 +94,7 @@ def open_escrow(
         RemoteEvents(remote),
         operator=operator.account,
         now_ms=now_ms,
-        custody=custody,
+        wallets=wallets,
     )
 
 
@@ -107,7 +107,7 @@ class Escrow:
         chain: What is followed, and read for reconciling.
         operator: Whose escrows.
         now_ms: Unix time.
-        custody: Signs for viewers whose key we hold.
+        wallets: Signs for viewers whose key we hold.
     """
 
     def __init__(
@@ -118,15 +118,15 @@ class Escrow:
         *,
         operator: AccountId,
         now_ms: Callable[[], int],
-        custody: Custody,
+        wallets: CustodialWallets,
     ) -> None:
         self.reads = chain
         self.operator = operator
-        self._custody = custody
+        self._wallets = wallets
         self._book = book
         self._now_ms = now_ms
         self._quantum = settings.asset.quantum
-        self.follower = Follower(
+        self.follower = EventFollower(
             chain,
             book,
             operator=operator,
@@ -252,7 +252,7 @@ class Escrow:
             if not is_open(join, chain_s):
                 await self._end_sessions(store, stream, account, join.number)
 
-    async def standing(self, account: AccountId, stream: UUID) -> Standing:
+    async def viewer_status(self, account: AccountId, stream: UUID) -> ViewerStatus:
         """Return how a viewer stands with a stream.
 
         Raises:
@@ -263,7 +263,7 @@ class Escrow:
         joins = await self._joins((stream, account))
         overlay, join = self.follower.overlay, newest(joins)
         skew_s = overlay.skew_s if overlay else 0
-        return Standing(
+        return ViewerStatus(
             funds.get(account, Funds(none, none, none)),
             overlay.provisional.get(account, none) if overlay else none,
             join,
@@ -273,25 +273,25 @@ class Escrow:
 
     async def holds(self, account: AccountId) -> bool:
         """Return whether we hold a viewer's key."""
-        return await self._custody.holds(account)
+        return await self._wallets.holds(account)
 
     async def deposit(self, account: AccountId, planck: Planck, key: str) -> bool:
-        """Put planck in the escrow of a viewer whose key we hold; see `Custody.deposit`."""
-        return await self._custody.deposit(account, planck, key)
+        """Put planck in the escrow of a viewer whose key we hold, once."""
+        return await self._wallets.deposit(account, planck, key)
 
     def join(
         self, account: AccountId, stream: UUID, price: Planck, max_spend: int
     ) -> asyncio.Task[None]:
-        """Begin to join a stream for a viewer whose key we hold; see `Custody.join`.
+        """Begin to join a stream for a viewer whose key we hold; see `CustodialWallets.join`.
 
-        The task ends when the join is final. The viewer need not wait for that: `standing` knows
+        The task ends when the join is final. The viewer need not wait for that: `viewer_status` has
         it as soon as it is in a block. Asked again meanwhile, the same task is returned: a second
         join would end the first.
         """
         key = stream, account
         task = self._joining.get(key)
         if task is None:
-            work = self._custody.join(account, stream, price, max_spend)
+            work = self._wallets.join(account, stream, price, max_spend)
             task = self._joining[key] = asyncio.create_task(self._join(key, work))
             # Its error is logged: nobody may be left who asks for it.
             task.add_done_callback(lambda done: done.cancelled() or done.exception())
@@ -306,7 +306,7 @@ class Escrow:
 
     @property
     def moves(self) -> int:
-        """Return how often anything that `standing` says may have changed."""
+        """Return how often anything that `viewer_status` says may have changed."""
         return self._moves
 
     async def wait_moved(self, moves: int, timeout_s: float) -> bool:

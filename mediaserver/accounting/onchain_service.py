@@ -20,8 +20,8 @@ from metering.book.records import StreamRecord, ViewerRecord
 from metering.chain.node import storage
 from metering.errors import ExtrinsicRejectedError, InvalidValueError
 from metering.escrow import calls
-from metering.escrow.call_sender import Clerk, decoded
-from metering.escrow.stream_registrar import Standing, StreamKeeper
+from metering.escrow.call_sender import CallSender, decoded
+from metering.escrow.stream_registrar import StreamRegistrar, StreamStatus
 from metering.model.credits import Payout, rolled
 from metering.signing import KeyPair
 from metering.units import AccountId, Planck, account_text
@@ -49,7 +49,7 @@ class OnChain:
         operator: Signs for the operator, and is the platform's account on the chain.
 
     Attributes:
-        keeper: Keeps the streams on the chain; whoever made this runs it.
+        registrar: Registers the streams on the chain; the owner of this runs it.
     """
 
     def __init__(
@@ -63,9 +63,9 @@ class OnChain:
         self._book = book
         self._settlement = settlement
         self._operator = operator
-        self._clerk = Clerk(RemoteCallService(settlement.remote))
-        self.keeper = StreamKeeper(
-            self._clerk, book, operator, int(settings.chain.creator_float_planck)
+        self._sender = CallSender(RemoteCallService(settlement.remote))
+        self.registrar = StreamRegistrar(
+            self._sender, book, operator, int(settings.chain.creator_float_planck)
         )
 
     async def status(self) -> dict[str, Any]:
@@ -75,8 +75,8 @@ class OnChain:
             ChainError: The node or the settler is away, or cannot be used.
         """
         account = self._operator.account
-        facts = await self._clerk.desk.facts()
-        reading = await self._clerk.desk.read(
+        facts = await self._sender.service.facts()
+        reading = await self._sender.service.read(
             [storage.operator_key(account), storage.account_key(account)]
         )
         ours = decoded(storage.OPERATOR, reading.values[0])
@@ -114,24 +114,24 @@ class OnChain:
             ChainError: The node or the settler is away, or cannot be used.
         """
         account = self._operator.account
-        facts = await self._clerk.desk.facts()
+        facts = await self._sender.service.facts()
         bond = facts.constants.get("OperatorBond", 0)
         key = storage.operator_key(account)
-        ours = await self._clerk.value(storage.OPERATOR, key)
-        free = await self._clerk.free(account)
+        ours = await self._sender.value(storage.OPERATOR, key)
+        free = await self._sender.free(account)
         if (ours is None or not ours.bond) and free <= bond:
             raise ExtrinsicRejectedError(
                 f"the operator {account_text(account)} has {free} planck on the chain and its "
                 f"bond alone is {bond}: send it more (`vilokanam chain fund` on a development "
                 "chain), then repeat this"
             )
-        block = await self._clerk.do(
+        block = await self._sender.do(
             self._operator,
             calls.register_operator(),
             depends=(key,),
             unless=lambda read: _has_bond(read.values[0]),
         )
-        self.keeper.wake()
+        self.registrar.wake()
         return {
             "account": account_text(account),
             "bond": str(bond),
@@ -139,9 +139,9 @@ class OnChain:
             "block": block,
         }
 
-    def stream_standing(self, record: StreamRecord) -> dict[str, Any]:
+    def stream_status(self, record: StreamRecord) -> dict[str, Any]:
         """Return how a stream stood on the chain when it was last looked at."""
-        return _standing(record, self.keeper.standing(record.id))
+        return _status(record, self.registrar.status(record.id))
 
     async def register_stream(self, record: StreamRecord) -> dict[str, Any]:
         """Do for a stream now what is to be done, and return how it stands then.
@@ -150,7 +150,7 @@ class OnChain:
             ExtrinsicRejectedError: The chain refuses it, and why.
             ChainError: The node or the settler is away, or cannot be used.
         """
-        return _standing(record, await self.keeper.look(record))
+        return _status(record, await self.registrar.look(record))
 
     async def payouts(self) -> list[dict[str, Any]]:
         """Return what each creator and the platform earned and may take.
@@ -198,7 +198,7 @@ class OnChain:
                 f"{2 * payout.notice_s} s"
             )
         key = storage.credit_key(signer.account)
-        block = await self._clerk.do(signer, calls.withdraw_credit(), depends=(key,))
+        block = await self._sender.do(signer, calls.withdraw_credit(), depends=(key,))
         return {
             "account": account_text(signer.account),
             "planck": str(payout.available),
@@ -212,13 +212,13 @@ class OnChain:
             ChainError: The node or the settler is away, or cannot be used.
         """
         key = storage.escrow_key(self._operator.account, viewer.account)
-        found = await self._clerk.value(storage.ESCROW, key)
+        found = await self._sender.value(storage.ESCROW, key)
         asked = found.withdrawal if found else None
         return {
             "account": account_text(viewer.account),
             "operator": account_text(self._operator.account),
             "held": str(found.held if found else 0),
-            "free": str(await self._clerk.free(viewer.account)),
+            "free": str(await self._sender.free(viewer.account)),
             "asked_back": str(asked.amount) if asked else None,
             "ready_at": asked.ready_at if asked else None,
         }
@@ -265,7 +265,7 @@ class OnChain:
             found = decoded(storage.ESCROW, raw)
             return found is not None and is_done(found)
 
-        block = await self._clerk.do(
+        block = await self._sender.do(
             signing.from_seed(seed),
             call,
             depends=(key,),
@@ -274,12 +274,12 @@ class OnChain:
         return {**await self.escrow(viewer), "block": block}
 
     async def _credits(self, accounts: list[AccountId]) -> dict[AccountId, Payout]:
-        facts = await self._clerk.desk.facts()
+        facts = await self._sender.service.facts()
         notice_s = facts.constants.get("CreditNotice", 1)
         found = {}
         for start in range(0, len(accounts), 200):
             some = accounts[start : start + 200]
-            reading = await self._clerk.desk.read([storage.credit_key(one) for one in some])
+            reading = await self._sender.service.read([storage.credit_key(one) for one in some])
             for account, raw in zip(some, reading.values, strict=True):
                 found[account] = rolled(decoded(storage.CREDIT, raw), facts.time_s, notice_s)
         return found
@@ -290,13 +290,13 @@ def _has_bond(raw: bytes | None) -> bool:
     return found is not None and found.bond > 0
 
 
-def _standing(record: StreamRecord, standing: Standing) -> dict[str, Any]:
+def _status(record: StreamRecord, status: StreamStatus) -> dict[str, Any]:
     return {
-        "state": standing.state.value,
-        "reason": standing.reason or None,
+        "state": status.state.value,
+        "reason": status.reason or None,
         "stream_id": str(record.id.int),
-        "price": standing.price,
-        "call": f"0x{standing.call.hex()}" if standing.call else None,
+        "price": status.price,
+        "call": f"0x{status.call.hex()}" if status.call else None,
     }
 
 

@@ -18,7 +18,7 @@ from metering.escrow.chain_audit import ChainReads
 from metering.escrow.event_follower import ChainEvents, Heads
 from metering.model.escrow_events import EventBlock, PalletEvent
 from metering.model.join_caps import JoinLimits
-from metering.ports import Chain, ChainLimits, ChainSettled, InFlight, Look
+from metering.ports import Chain, ChainLimits, ChainSettled, ChainSnapshot, InFlight
 from metering.units import EntryKey
 
 SOCKET: Final = "chain.sock"
@@ -66,7 +66,7 @@ class RemoteChain:
         """Hand the bytes over."""
         await self._calls.call(Chain.submit, signed)
 
-    async def look(self, flights: Sequence[InFlight]) -> Look:
+    async def look(self, flights: Sequence[InFlight]) -> ChainSnapshot:
         """Return what finalized state says of batches, all read at one finalized block."""
         return await self._calls.call(Chain.look, flights)
 

@@ -24,7 +24,7 @@ from metering.settlement.cutter import Cutter
 from metering.settlement.journal import Journal
 from metering.settlement.progress import Progress
 from metering.settlement.settler import Settler
-from metering.settlement.submitter_lease import RedisLease
+from metering.settlement.submitter_lease import RedisSubmitterLease
 from metering.signing import KeyPair
 from metering.store.client import Store
 
@@ -68,7 +68,7 @@ class Settlement:
         self._operator = operator
         self._clock = clock
         self._remote = CallClient(run_dir / SOCKET)
-        self._lease: RedisLease | None = None
+        self._lease: RedisSubmitterLease | None = None
         self._settler: Settler | None = None
         self._told = Progress()
 
@@ -98,7 +98,7 @@ class Settlement:
             self._lease = None
         else:
             chain = RemoteChain(self._remote)
-            self._lease = RedisLease(store, self._book, self._operator.account)
+            self._lease = RedisSubmitterLease(store, self._book, self._operator.account)
         self._told = Progress()
         self._settler = Settler(
             self._book,

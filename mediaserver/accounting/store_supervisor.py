@@ -24,7 +24,7 @@ from mediaserver.clock import Clock
 from mediaserver.settings.records import Settings
 from metering.book.async_book import AsyncBook
 from metering.errors import BookError, MeteringError, StoreRefusedError, StoreUnavailableError
-from metering.log_throttle import Trouble
+from metering.log_throttle import LogThrottle
 from metering.model.ledger import NOBODY
 from metering.recovery.reconcile import reconcile
 from metering.recovery.recovery import Recovery, RecoveryPolicy, recover
@@ -50,7 +50,7 @@ _UNBILLED: Final = Gauge(
 _log = log.get("money")
 
 
-class Money:
+class StoreSupervisor:
     """Keeps store and book in step for as long as it runs.
 
     Attributes:
@@ -101,7 +101,7 @@ class Money:
         self._apply_later: dict[AccountId, None] = {}
         self._applying = asyncio.Lock()
         self._has_looked_back = False
-        self._trouble = Trouble()
+        self._throttle = LogThrottle()
         self.refused = asyncio.Event()
         self.refusal = ""
 
@@ -201,19 +201,19 @@ class Money:
             if self.recovery is None:
                 raise
             # Once it has served, a Redis set up otherwise does not take the free streams with it.
-            if count := self._trouble.met(str(error)):
+            if count := self._throttle.failed(str(error)):
                 _log.error("money.store.refused", reason=str(error), times=count)
             await self._stopped_within(WATCH_S)
             return
         except MeteringError as error:
-            count = self._trouble.met(str(error))
+            count = self._throttle.failed(str(error))
             if count == 1:
                 _log.warning("money.store.unavailable", reason=str(error))
             elif count:
                 _log.error("money.store.missing", reason=str(error), times=count)
             await self._stopped_within(WATCH_S)
             return
-        self._trouble.over()
+        self._throttle.succeeded()
         self.run_id = store.run_id
         _RECOVERIES.inc(self.recovery.is_new)
         _RESTORES.inc(bool(self.recovery.floors))

@@ -9,7 +9,7 @@ from typing import Any
 from aiohttp import web
 
 from mediaserver.api import context
-from mediaserver.api.context import ChainDoor, Context
+from mediaserver.api.context import ChainPort, Context
 from mediaserver.http import request_records
 from mediaserver.http.problem import ApiError
 from metering.units import Planck
@@ -99,7 +99,7 @@ async def _take_back(request: web.Request) -> web.Response:
     return web.json_response(await door.take_back(record))
 
 
-def _door(shared: Context) -> ChainDoor:
+def _door(shared: Context) -> ChainPort:
     if shared.chain is None:
         raise ApiError(
             409,

@@ -14,16 +14,16 @@ from aiohttp import web
 from mediaserver.clock import Clock
 from mediaserver.settings.records import Settings
 from metering.book.async_book import AsyncBook
-from metering.book.records import Standing, StreamRecord, ViewerRecord
+from metering.book.records import StreamRecord, ViewerRecord, ViewerStatus
 from metering.signing import KeyPair
 from metering.store.client import Store
 from metering.units import AccountId, Planck
 
 
-class EscrowDoor(Protocol):
+class EscrowPort(Protocol):
     """Money and joins of the chain, where there is one: `accounting.escrow_service.Escrow`."""
 
-    async def standing(self, account: AccountId, stream: UUID) -> Standing:
+    async def viewer_status(self, account: AccountId, stream: UUID) -> ViewerStatus:
         """Return how a viewer stands with a stream, as of the newest block."""
 
     async def holds(self, account: AccountId) -> bool:
@@ -39,13 +39,13 @@ class EscrowDoor(Protocol):
 
     @property
     def moves(self) -> int:
-        """Return how often anything that `standing` says may have changed."""
+        """Return how often anything that `viewer_status` says may have changed."""
 
     async def wait_moved(self, moves: int, timeout_s: float) -> bool:
         """Wait until `moves` is not what it was; False when it still is after `timeout_s`."""
 
 
-class ChainDoor(Protocol):
+class ChainPort(Protocol):
     """Dealings with the chain, where there is one: `accounting.onchain_service.OnChain`."""
 
     async def status(self) -> dict[str, Any]:
@@ -54,7 +54,7 @@ class ChainDoor(Protocol):
     async def register_operator(self) -> dict[str, Any]:
         """Put up the operator's bond, unless it is up."""
 
-    def stream_standing(self, record: StreamRecord) -> dict[str, Any]:
+    def stream_status(self, record: StreamRecord) -> dict[str, Any]:
         """Return how a stream stood on the chain when it was last looked at."""
 
     async def register_stream(self, record: StreamRecord) -> dict[str, Any]:
@@ -114,8 +114,8 @@ class Context:
     workers: Callable[[], list[dict[str, Any]]]
     changed: Callable[[], None]
     reconcile: Callable[[], Awaitable[dict[str, Any]]]
-    escrow: EscrowDoor | None = None
-    chain: ChainDoor | None = None
+    escrow: EscrowPort | None = None
+    chain: ChainPort | None = None
 
 
 CONTEXT: Final = web.AppKey("context", Context)

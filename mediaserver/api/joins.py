@@ -10,10 +10,10 @@ import asyncio
 from dataclasses import dataclass
 from typing import Final
 
-from mediaserver.api.context import Context, EscrowDoor
+from mediaserver.api.context import Context, EscrowPort
 from mediaserver.http.problem import ApiError
 from mediaserver.playback_token import JOIN_FIRST
-from metering.book.records import Standing, StreamRecord
+from metering.book.records import StreamRecord, ViewerStatus
 from metering.errors import ChainUnavailableError, ExtrinsicRejectedError
 from metering.model import price
 from metering.units import AccountId, Planck, account_text
@@ -49,39 +49,39 @@ async def join_for(shared: Context, account: AccountId, stream: StreamRecord) ->
         return OpenJoin()
     in_force = price.in_force(stream.prices, shared.clock.now_ms() // 1000)
     planck = Planck(0) if in_force is None else in_force.planck_per_tick
-    standing = await escrow.standing(account, stream.id)
-    if not planck and not standing.is_open:
+    viewer = await escrow.viewer_status(account, stream.id)
+    if not planck and not viewer.is_open:
         # Free media asks nobody; when it begins to cost, they must have joined.
-        return OpenJoin(standing.join.number if standing.join else JOIN_FIRST, is_capped=True)
-    if missing(standing, planck) and await escrow.holds(account):
-        standing = await _joined(shared, escrow, account, stream, planck)
-    lacks = missing(standing, planck)
+        return OpenJoin(viewer.join.number if viewer.join else JOIN_FIRST, is_capped=True)
+    if missing(viewer, planck) and await escrow.holds(account):
+        viewer = await _joined(shared, escrow, account, stream, planck)
+    lacks = missing(viewer, planck)
     if lacks:
-        raise _problem(shared, account, stream, planck, standing, lacks)
-    join = standing.join
+        raise _problem(shared, account, stream, planck, viewer, lacks)
+    join = viewer.join
     assert join is not None
-    return OpenJoin(join.number, is_capped=True, till_ms=(join.till_s + standing.skew_s) * 1000)
+    return OpenJoin(join.number, is_capped=True, till_ms=(join.till_s + viewer.skew_s) * 1000)
 
 
-def missing(standing: Standing, planck: Planck) -> tuple[str, ...]:
+def missing(viewer: ViewerStatus, planck: Planck) -> tuple[str, ...]:
     """Return what a viewer lacks to watch at a price: ``escrow``, ``join``, ``price``.
 
     An escrow that is spent is no reason while they have joined: claims say so, and a top-up heals
     it without another token.
     """
-    if standing.join is None or not standing.is_open:
-        money = standing.funds.net + standing.provisional - standing.funds.frozen
+    if viewer.join is None or not viewer.is_open:
+        money = viewer.funds.net + viewer.provisional - viewer.funds.frozen
         return ("escrow", "join") if money <= 0 else ("join",)
-    return ("price",) if standing.join.max_price < planck else ()
+    return ("price",) if viewer.join.max_price < planck else ()
 
 
 async def _joined(
     shared: Context,
-    escrow: EscrowDoor,
+    escrow: EscrowPort,
     account: AccountId,
     stream: StreamRecord,
     planck: Planck,
-) -> Standing:
+) -> ViewerStatus:
     """Join for a viewer whose key we hold; return how they stand once a block has it."""
     limit = int(shared.settings.price.stream_limit_planck)
     joining = escrow.join(account, stream.id, planck, limit)
@@ -89,9 +89,9 @@ async def _joined(
         async with asyncio.timeout(JOINED_S):
             while True:
                 moves = escrow.moves
-                standing = await escrow.standing(account, stream.id)
-                if not missing(standing, planck):
-                    return standing
+                viewer = await escrow.viewer_status(account, stream.id)
+                if not missing(viewer, planck):
+                    return viewer
                 if joining.done():
                     joining.result()
                 await escrow.wait_moved(moves, JOINED_S)
@@ -112,11 +112,11 @@ def _problem(  # noqa: PLR0917 -- all that its words name
     account: AccountId,
     stream: StreamRecord,
     planck: Planck,
-    standing: Standing,
+    viewer: ViewerStatus,
     lacks: tuple[str, ...],
 ) -> ApiError:
     operator = account_text(shared.operator.account)
-    join = standing.join
+    join = viewer.join
     if "price" in lacks and join is not None:
         status, title = 402, "Caps too low"
         detail = (

@@ -196,5 +196,5 @@ def _shown(shared: Context, record: StreamRecord) -> dict[str, Any]:
         "whip_url": f"{shared.settings.public_url}/{record.slug}/whip",
         "watch_url": f"{shared.settings.public_url}/{record.slug}/",
         "health": shared.health(stream),
-        "chain": None if shared.chain is None else shared.chain.stream_standing(record),
+        "chain": None if shared.chain is None else shared.chain.stream_status(record),
     }

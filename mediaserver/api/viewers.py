@@ -9,7 +9,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from mediaserver.api import context, streams
-from mediaserver.api.context import Context, EscrowDoor
+from mediaserver.api.context import Context, EscrowPort
 from mediaserver.http import request_records
 from mediaserver.http.problem import ApiError
 from metering.book.book import Book
@@ -143,7 +143,7 @@ async def deposit(
 
 
 async def _deposit_on_chain(
-    shared: Context, escrow: EscrowDoor, account: AccountId, planck: Planck, key: str
+    shared: Context, escrow: EscrowPort, account: AccountId, planck: Planck, key: str
 ) -> tuple[Deposit, bool]:
     if not await escrow.holds(account):
         raise ApiError(

@@ -21,8 +21,8 @@ from metering.chain.node import storage
 from metering.chain.node.client import Node
 from metering.errors import ChainError, ExtrinsicRejectedError
 from metering.escrow import calls
-from metering.escrow.call_sender import Clerk, decoded
-from metering.escrow.call_service import Desk
+from metering.escrow.call_sender import CallSender, decoded
+from metering.escrow.call_service import CallService
 from metering.model.credits import rolled
 from metering.signing import KeyPair
 from metering.units import AccountId, parse_account
@@ -56,7 +56,7 @@ async def fund(url: str, account: AccountId, planck: int) -> tuple[int, int]:
     """
     signer = alice()
     async with Node(url, FUND_REQUEST_S) as node:
-        sender = Clerk(Desk(node))
+        sender = CallSender(CallService(node))
         if await sender.free(signer.account) <= planck:
             raise ExtrinsicRejectedError(
                 f"//Alice has no {planck} planck at {url}: is it a development chain?"
@@ -113,7 +113,7 @@ class DemoChain:
 
     def __init__(self, url: str, report: Callable[[str], None]) -> None:
         self._node = Node(url, REQUEST_S)
-        self._sender = Clerk(Desk(self._node))
+        self._sender = CallSender(CallService(self._node))
         self._report = report
 
     async def close(self) -> None:
@@ -123,7 +123,7 @@ class DemoChain:
     async def answers(self) -> bool:
         """Return True once the chain answers."""
         try:
-            await self._sender.desk.facts()
+            await self._sender.service.facts()
         except ChainError:
             return False
         return True
@@ -158,7 +158,7 @@ class DemoChain:
         ours = await self._sender.value(storage.OPERATOR, storage.operator_key(operator))
         last = ours.last_seq if ours else 0
         for seq in range(reported + 1, last + 1):
-            reading = await self._sender.desk.read(
+            reading = await self._sender.service.read(
                 [
                     storage.outcome_key(operator, seq),
                     storage.credit_key(creator),

@@ -15,7 +15,7 @@ from mediaserver import log
 from mediaserver.ipc.messages import Message
 from mediaserver.live.replay_buffer import Replay
 from mediaserver.live.show_state import ShowState
-from metering.log_throttle import Trouble
+from metering.log_throttle import LogThrottle
 
 SAVE_TIMEOUT_S: Final = 3.0
 """A disk that takes longer is broken. The show goes on without: what is lost is only that another
@@ -51,7 +51,7 @@ class Publishing:
         self._save_timeout_s = save_timeout_s
         self._stuck: asyncio.Task[None] | None = None
         self._saving: asyncio.Task[None] | None = None
-        self._trouble = Trouble()
+        self._throttle = LogThrottle()
 
     def save_before(self, state: ShowState) -> None:
         """Keep `state` before anything that is sent from now on."""
@@ -96,10 +96,10 @@ class Publishing:
                 raise error
             self._lost(state, str(error))
         else:
-            self._trouble.over()
+            self._throttle.succeeded()
 
     def _lost(self, state: ShowState, reason: str) -> None:
-        if count := self._trouble.met(reason):
+        if count := self._throttle.failed(reason):
             _log.error(
                 "show.state.lost", show=state.show, msn=state.msn, reason=reason, times=count
             )

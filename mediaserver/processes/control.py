@@ -24,7 +24,7 @@ from mediaserver import log, metrics
 from mediaserver.accounting.escrow_service import open_escrow
 from mediaserver.accounting.onchain_service import OnChain, open_on_chain
 from mediaserver.accounting.settlement_service import Settlement
-from mediaserver.accounting.store_supervisor import Money, end_tasks
+from mediaserver.accounting.store_supervisor import StoreSupervisor, end_tasks
 from mediaserver.api.admin import application
 from mediaserver.api.context import Context
 from mediaserver.clock import SystemClock
@@ -39,7 +39,7 @@ from metering import key_file
 from metering.book.async_book import AsyncBook
 from metering.book.records import StreamRecord
 from metering.errors import BookError, InvalidValueError
-from metering.log_throttle import Trouble
+from metering.log_throttle import LogThrottle
 from metering.units import PriceVersion, StreamPolicy
 
 PUSH_PERIOD_S: Final = 5.0
@@ -93,7 +93,7 @@ class Control:
             now_ms=self._clock.now_ms,
         )
         on_chain = open_on_chain(self._settings, book, settlement, operator)
-        money = Money(
+        money = StoreSupervisor(
             self._settings,
             redis_url,
             book,
@@ -136,12 +136,12 @@ class Control:
 
         def changed() -> None:
             self._push.set()
-            on_chain.keeper.wake()
+            on_chain.registrar.wake()
 
         return changed
 
     async def _serve(
-        self, shared: Context, money: Money, on_chain: OnChain | None, stop: asyncio.Event
+        self, shared: Context, money: StoreSupervisor, on_chain: OnChain | None, stop: asyncio.Event
     ) -> None:
         runner = web.AppRunner(
             self._application(shared, money),
@@ -159,7 +159,7 @@ class Control:
             pushing = asyncio.create_task(self._push_policies(shared, money, links))
             tasks = [keeping, pushing]
             if on_chain is not None:
-                tasks.append(asyncio.create_task(on_chain.keeper.run()))
+                tasks.append(asyncio.create_task(on_chain.registrar.run()))
             _log.info("control.process.started", socket=str(socket))
             waits = [asyncio.create_task(one.wait()) for one in (stop, money.refused)]
             await asyncio.wait({*waits, *tasks}, return_when=asyncio.FIRST_COMPLETED)
@@ -171,7 +171,7 @@ class Control:
             if not task.cancelled() and (failure := task.exception()) is not None:
                 raise failure
 
-    def _application(self, shared: Context, money: Money) -> web.Application:
+    def _application(self, shared: Context, money: StoreSupervisor) -> web.Application:
         app = application(shared)
         forward = WhipForward(
             self._start.run_dir, self._workers, lambda slug, key: _check_key(shared, slug, key)
@@ -211,26 +211,28 @@ class Control:
     def _replay(self) -> Iterable[Message]:
         return () if self._policy is None else (self._policy,)
 
-    async def _push_policies(self, shared: Context, money: Money, links: LinkClients) -> None:
+    async def _push_policies(
+        self, shared: Context, money: StoreSupervisor, links: LinkClients
+    ) -> None:
         """Tell HTTP processes at each change and each `PUSH_PERIOD_S`."""
-        trouble = Trouble()
+        throttle = LogThrottle()
         while True:
             self._push.clear()
             try:
                 streams = await shared.book.run(lambda book: book.streams.all())
             except BookError as error:
                 # Untold for policy_lost_s, HTTP processes refuse priced media by themselves.
-                if count := trouble.met(str(error)):
+                if count := throttle.failed(str(error)):
                     _log.error("control.policy.failed", reason=str(error), times=count)
             else:
-                trouble.over()
+                throttle.succeeded()
                 self._policy = self._make_policy(streams, money)
                 links.send(self._policy)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(PUSH_PERIOD_S):
                     await self._push.wait()
 
-    def _make_policy(self, streams: list[StreamRecord], money: Money) -> Policy:
+    def _make_policy(self, streams: list[StreamRecord], money: StoreSupervisor) -> Policy:
         recovery, price = money.recovery, self._settings.price
         oldest = self._clock.now_ms() // 1000 - self._settings.metering.watched_hours * 3600
         return Policy(

@@ -35,7 +35,7 @@ from metering import key_file
 from metering.chain.node.client import Node
 from metering.chain.pallet_chain import PalletChain
 from metering.errors import InvalidValueError
-from metering.escrow.call_service import Desk
+from metering.escrow.call_service import CallService
 from metering.escrow.node_events import NodeEvents
 
 _log = log.get("settler")
@@ -85,7 +85,7 @@ async def serve(start: Start, stop: asyncio.Event) -> int:
     REGISTRY.register(collector)
     try:
         handlers = chain_handlers(chain) | event_handlers(NodeEvents(node))
-        handlers |= call_handlers(Desk(node))
+        handlers |= call_handlers(CallService(node))
         async with node, CallServer(start.run_dir / SOCKET, handlers):
             runner = await _metrics_site(start)
             _log.info("settler.process.started", node=settings.url)

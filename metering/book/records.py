@@ -97,7 +97,7 @@ class Funds:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ViewerStatus:
     """How a viewer stands with a stream, as of the newest block.
 
     Attributes:

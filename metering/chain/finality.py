@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from metering.chain.node.extrinsic import Terms
-from metering.ports import Fate
+from metering.ports import BatchStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +69,15 @@ class Decision(Enum):
     """The node is not on the chain that the bytes were signed for: nothing follows."""
 
     @property
-    def fate(self) -> Fate:
-        """Return the fate that the port tells for it."""
-        return _FATE.get(self, Fate.WAITING)
+    def status(self) -> BatchStatus:
+        """Return the status that the port tells for it."""
+        return _FATE.get(self, BatchStatus.WAITING)
 
 
 _FATE = {
-    Decision.EXPIRED: Fate.EXPIRED,
-    Decision.FAILED: Fate.FAILED,
-    Decision.USURPED: Fate.USURPED,
+    Decision.EXPIRED: BatchStatus.EXPIRED,
+    Decision.FAILED: BatchStatus.FAILED,
+    Decision.USURPED: BatchStatus.USURPED,
 }
 
 

@@ -29,8 +29,16 @@ from metering.errors import (
     OperatorNotReadyError,
     OutcomeUnknownError,
 )
-from metering.log_throttle import Trouble
-from metering.ports import BatchOutcome, ChainLimits, ChainSettled, Fate, Finding, InFlight, Look
+from metering.log_throttle import LogThrottle
+from metering.ports import (
+    BatchOutcome,
+    BatchStatus,
+    ChainLimits,
+    ChainSettled,
+    ChainSnapshot,
+    Finding,
+    InFlight,
+)
 from metering.signing import KeyPair
 from metering.units import EntryKey, account_text
 
@@ -91,7 +99,7 @@ class PalletChain:
         self._rests: dict[bytes, tuple[int, int]] = {}
         self._best = 0
         self._weighed: dict[int, int] = {}
-        self._pool = Trouble()
+        self._pool = LogThrottle()
         self.answers: dict[str, int] = {}
         self.free_planck: int | None = None
 
@@ -170,8 +178,8 @@ class PalletChain:
         while len(self._rests) > 4 * self._in_flight_max:
             self._rests.pop(next(iter(self._rests)))
         if code in _TAKEN:
-            self._pool.over()
-        elif count := self._pool.met(said):
+            self._pool.succeeded()
+        elif count := self._pool.failed(said):
             _log.warning(
                 "settlement.pool.refused",
                 batch_id=attempt.seq,
@@ -180,7 +188,7 @@ class PalletChain:
                 times=count,
             )
 
-    async def look(self, flights: Sequence[InFlight]) -> Look:
+    async def look(self, flights: Sequence[InFlight]) -> ChainSnapshot:
         """Return what finalized state says of batches, all read at one finalized block.
 
         Raises:
@@ -190,7 +198,7 @@ class PalletChain:
         reading = await self._read()
         self._best = reading.best.number
         findings = [await self._find(flight, reading) for flight in flights]
-        return Look(
+        return ChainSnapshot(
             reading.state.number, reading.best.number, reading.state.last_seq, tuple(findings)
         )
 
@@ -267,7 +275,7 @@ class PalletChain:
         is_in_block = terms is not None and reading.best_nonce > terms.nonce
         return Finding(
             flight.seq,
-            decision.fate,
+            decision.status,
             None,
             reason,
             is_in_block and decision is Decision.WAIT,
@@ -282,7 +290,7 @@ class PalletChain:
             # are still in the sessions.
             return Finding(
                 flight.seq,
-                Fate.OTHER_CONTENT,
+                BatchStatus.OTHER_CONTENT,
                 None,
                 f"the chain has passed batch {flight.seq} and keeps nothing of it any more",
             )
@@ -292,11 +300,11 @@ class PalletChain:
         if outcome.hash != flight.hash:
             return Finding(
                 flight.seq,
-                Fate.OTHER_CONTENT,
+                BatchStatus.OTHER_CONTENT,
                 said,
                 f"batch {flight.seq} is final with other content, in block {outcome.block}",
             )
-        return Finding(flight.seq, Fate.FINAL, said)
+        return Finding(flight.seq, BatchStatus.FINAL, said)
 
     async def _look_back(self, attempt: Attempt, final: Head) -> tuple[Found, str]:
         """Look for an attempt in the finalized blocks of its life, and say why it failed."""

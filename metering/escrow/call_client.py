@@ -1,6 +1,6 @@
-"""What is said over the counter of a desk: values, and the contract. Nothing here knows a node.
+"""What a client of the call service sees: values, and the contract. Nothing here knows a node.
 
-Control imports this and never `desk.py`, which brings the chain's library, and that blocks.
+Control imports this and never `call_service.py`, which brings the chain's library, and that blocks.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from metering.chain.node.scale import Hash
 from metering.units import AccountId
 
 
-class Was(Enum):
+class CallOutcome(Enum):
     """What finalized state says of a call."""
 
     WAITING = "waiting"
@@ -33,7 +33,7 @@ class Reading:
         number: Of the block.
         hash: Of the block.
         nonce: Of the account that was asked for, 0 when none was.
-        values: What lies under each key; None where nothing does.
+        values: The value under each key; None where there is none.
     """
 
     number: int
@@ -64,12 +64,12 @@ class Verdict:
     """What became of a call.
 
     Attributes:
-        was: Which.
+        outcome: Whether it is done, failed or expired.
         block: Number of the finalized block that holds it, 0 when none does.
         reason: Why it failed, such as ``TickStream.StreamExists``; empty when it did not.
     """
 
-    was: Was
+    outcome: CallOutcome
     block: int = 0
     reason: str = ""
 
@@ -97,8 +97,8 @@ class ChainFacts:
     constants: dict[str, int]
 
 
-class Counter(Protocol):
-    """What a desk does; `Desk` does it, a client of the settler asks the process that has one."""
+class ChainCalls(Protocol):
+    """Reads and single calls: by `CallService`, or by asking the settler process."""
 
     async def facts(self) -> ChainFacts:
         """Return where the chain is."""

@@ -1,4 +1,4 @@
-"""Makes single calls for whoever has the key: read, sign, send, wait until it is final."""
+"""Makes single calls for the holder of a key: read, sign, send, wait until it is final."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 from metering.chain.node import storage
 from metering.chain.node.scale import Codec
 from metering.errors import ChainUnavailableError, ExtrinsicRejectedError
-from metering.escrow.call_client import Counter, Reading, Was
+from metering.escrow.call_client import CallOutcome, ChainCalls, Reading
 from metering.escrow.calls import Call
 from metering.signing import KeyPair
 from metering.units import AccountId
@@ -20,17 +20,19 @@ WAIT_S: Final = 25.0
 """A chain with 6 s blocks is final after some 12 to 18 s; a client of the API waits 30 s."""
 
 
-class Clerk:
-    """Makes calls at a desk.
+class CallSender:
+    """Makes calls through a call service.
 
     Args:
-        desk: A desk, or the way to one.
+        service: Reads, prepares and sends; in this process or over a socket.
         wait_s: How long to wait for finality.
         poll_s: Between two questions.
     """
 
-    def __init__(self, desk: Counter, *, wait_s: float = WAIT_S, poll_s: float = POLL_S) -> None:
-        self.desk = desk
+    def __init__(
+        self, service: ChainCalls, *, wait_s: float = WAIT_S, poll_s: float = POLL_S
+    ) -> None:
+        self.service = service
         self._wait_s = wait_s
         self._poll_s = poll_s
 
@@ -40,7 +42,7 @@ class Clerk:
         Raises:
             ChainUnavailableError: Try again.
         """
-        return decoded(codec, (await self.desk.read([key])).values[0])
+        return decoded(codec, (await self.service.read([key])).values[0])
 
     async def free(self, account: AccountId) -> int:
         """Return what an account may spend, planck, at the finalized head."""
@@ -70,22 +72,22 @@ class Clerk:
             ChainUnavailableError: Not final in time, or no node: look again before it is repeated,
                 which never does it twice when `unless` says when it is done.
         """
-        reading = await self.desk.read(depends, key.account, best=True)
+        reading = await self.service.read(depends, key.account, best=True)
         if unless is not None and unless(reading):
             return 0
-        draft = await self.desk.prepare(
+        draft = await self.service.prepare(
             key.account, call.pallet, call.name, call.data, reading.hash
         )
-        sent = await self.desk.send(draft, key.sign(draft.payload))
+        sent = await self.service.send(draft, key.sign(draft.payload))
         try:
             async with asyncio.timeout(self._wait_s):
                 while True:
                     if not must_be_final and unless is not None:
-                        seen = await self.desk.read(depends, key.account, best=True)
+                        seen = await self.service.read(depends, key.account, best=True)
                         if unless(seen):
                             return 0
-                    verdict = await self.desk.verdict(draft, sent)
-                    if verdict.was is not Was.WAITING:
+                    verdict = await self.service.verdict(draft, sent)
+                    if verdict.outcome is not CallOutcome.WAITING:
                         break
                     await asyncio.sleep(self._poll_s)
         except TimeoutError as error:
@@ -93,11 +95,11 @@ class Clerk:
                 f"{call} was sent as 0x{sent.hex()} and is not final after {self._wait_s:.0f} s: "
                 "look again in a minute"
             ) from error
-        if verdict.was is Was.FAILED:
+        if verdict.outcome is CallOutcome.FAILED:
             raise ExtrinsicRejectedError(
                 f"the chain refuses {call}: {verdict.reason} (block {verdict.block})"
             )
-        if verdict.was is Was.EXPIRED:
+        if verdict.outcome is CallOutcome.EXPIRED:
             raise ChainUnavailableError(
                 f"{call} can not come into a block any more "
                 f"({verdict.reason or 'its time is over'}): repeat it"

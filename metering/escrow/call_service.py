@@ -5,8 +5,8 @@ account's nonce, and exactly that nonce is signed. Whatever was sent before unde
 excludes ours and is excluded by it, so a call that is repeated never acts twice.
 A batch of the operator's that loses its nonce this way is found usurped and signed again.
 
-Who keeps the keys is another matter: `Desk.prepare` says what to sign, `Desk.send` takes the
-signature. `clerk.py` does both for whoever has the key.
+Who keeps the keys is another matter: `prepare` says what to sign, `send` takes the signature.
+`CallSender` does both for the holder of a key.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from metering.chain.node.runtime_info import PALLET
 from metering.chain.node.scale import Hash
 from metering.chain.node.substrate import RpcError
 from metering.errors import ChainUnavailableError, ExtrinsicRejectedError
-from metering.escrow.call_client import ChainFacts, Draft, Reading, Verdict, Was
+from metering.escrow.call_client import CallOutcome, ChainFacts, Draft, Reading, Verdict
 from metering.units import AccountId, account_text
 
 ERA_BLOCKS: Final = 64
@@ -31,11 +31,11 @@ _REFUSED_FOR_NOW: Final = frozenset({1012, 1014, 1016, 1018})
 """Banned, priority too low, pool full, unactionable: the same may be taken in a moment."""
 
 
-class Desk:
-    """A `Counter` at a node.
+class CallService:
+    """A `ChainCalls` at a node.
 
     Args:
-        node: The node; whoever made it closes it.
+        node: The node; its owner closes it.
     """
 
     def __init__(self, node: Node) -> None:
@@ -154,7 +154,9 @@ class Desk:
         final = await self._node.finalized()
         era = draft.terms.era
         if await self._nonce(draft.account, final) <= draft.terms.nonce:
-            return Verdict(Was.EXPIRED if final.number >= era.death else Was.WAITING)
+            return Verdict(
+                CallOutcome.EXPIRED if final.number >= era.death else CallOutcome.WAITING
+            )
         for number in range(era.birth, min(final.number, era.death - 1) + 1):
             found = await self._node.block_hash(number)
             inside = None if found is None else await self._node.extrinsics(found)
@@ -163,18 +165,18 @@ class Desk:
             for index, one in enumerate(inside):
                 if extrinsic.extrinsic_hash(one) == sent:
                     return await self._judge(await self._node.head(found), index)
-        return Verdict(Was.EXPIRED, reason="another transaction of the key took its nonce")
+        return Verdict(CallOutcome.EXPIRED, reason="another transaction of the key took its nonce")
 
     async def _judge(self, block: Head, index: int) -> Verdict:
         for event in await self._node.events(block):
             if event.extrinsic == index and event.pallet == "System":
                 if event.name == "ExtrinsicSuccess":
-                    return Verdict(Was.DONE, block.number)
+                    return Verdict(CallOutcome.DONE, block.number)
                 if event.name == "ExtrinsicFailed":
                     runtime = await self._node.runtime(block.parent)
                     reason = runtime.metadata.error(event.fields["dispatch_error"])
-                    return Verdict(Was.FAILED, block.number, reason)
-        return Verdict(Was.FAILED, block.number, "the block does not say why")
+                    return Verdict(CallOutcome.FAILED, block.number, reason)
+        return Verdict(CallOutcome.FAILED, block.number, "the block does not say why")
 
     async def _nonce(self, account: AccountId, head: Head) -> int:
         found = await self._node.value(

@@ -32,7 +32,7 @@ class ChainReads(Protocol):
         """
 
 
-async def witness(
+async def read_chain_state(
     chain: ChainReads, records: Records, at: bytes, operator: AccountId
 ) -> ChainState:
     """Return what the chain says of the streams, viewers and entries of the book.

@@ -24,7 +24,7 @@ from metering.chain.node import storage
 from metering.chain.node.runtime_info import PALLET
 from metering.errors import ChainUnavailableError, ExtrinsicRejectedError, InvalidValueError
 from metering.escrow import calls
-from metering.escrow.call_sender import Clerk
+from metering.escrow.call_sender import CallSender
 from metering.signing import KeyPair
 from metering.units import AccountId, Planck, account_text
 
@@ -39,11 +39,11 @@ _FINAL_POLLS: Final = 50
 _POLL_S: Final = 0.5
 
 
-class Custody:
+class CustodialWallets:
     """Signs for viewers whose seeds are in the book.
 
     Args:
-        clerk: Makes calls and waits for them.
+        sender: Makes calls and waits for them.
         book: The book.
         operator: Pays what an account lacks, and is the escrow's.
         float_planck: What an account is given for its fees and its existence; half of it must do
@@ -53,14 +53,14 @@ class Custody:
 
     def __init__(
         self,
-        clerk: Clerk,
+        sender: CallSender,
         book: AsyncBook,
         *,
         operator: KeyPair,
         float_planck: int,
         now_ms: Callable[[], int],
     ) -> None:
-        self._clerk = clerk
+        self._sender = sender
         self._book = book
         self._operator = operator
         self._float = float_planck
@@ -138,12 +138,12 @@ class Custody:
         """Make one call, and write that it is done."""
         nonce = call.nonce
         if nonce is None:
-            nonce = (await self._clerk.desk.read((), signer.account)).nonce
+            nonce = (await self._sender.service.read((), signer.account)).nonce
             await self._book.run(lambda book: book.calls.set_nonce(call.key, nonce))
         try:
             if not await self._is_used(signer.account, nonce):
                 await self._fund_patiently(signer.account, call.planck)
-                await self._clerk.do(
+                await self._sender.do(
                     signer,
                     calls.Call(PALLET, call.name, call.data),
                     unless=lambda reading: reading.nonce != nonce,
@@ -179,12 +179,12 @@ class Custody:
         it is filled up only when half of its float is gone.
         """
         key = storage.account_key(account)
-        reading = await self._clerk.desk.read([key], best=True)
+        reading = await self._sender.service.read([key], best=True)
         free = _free(reading.values[0])
         if free >= planck + self._float // 2:
             return
         need = planck + self._float
-        await self._clerk.do(
+        await self._sender.do(
             self._operator,
             calls.transfer(account, need - free),
             depends=(key,),
@@ -193,7 +193,7 @@ class Custody:
         )
 
     async def _is_used(self, account: AccountId, nonce: int) -> bool:
-        return (await self._clerk.desk.read((), account)).nonce > nonce
+        return (await self._sender.service.read((), account)).nonce > nonce
 
     async def _until_used(self, account: AccountId, nonce: int) -> None:
         for _ in range(_FINAL_POLLS):

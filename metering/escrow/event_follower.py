@@ -29,7 +29,7 @@ from metering.errors import (
     OtherChainError,
     RuntimeUnsupportedError,
 )
-from metering.log_throttle import Trouble
+from metering.log_throttle import LogThrottle
 from metering.model.escrow_events import (
     BlockRef,
     EventBlock,
@@ -123,7 +123,7 @@ class ChainEvents(Protocol):
         """
 
 
-class Follower:
+class EventFollower:
     """Follows one chain for one book.
 
     Args:
@@ -168,18 +168,18 @@ class Follower:
         self._blocks: dict[bytes, EventBlock] = {}
         self._skew_s = 0
         self._turns = 0
-        self._stall = Trouble()
+        self._stall = LogThrottle()
 
     async def run(self) -> None:
         """Make turns until cancelled. Trouble is logged and the turn repeated later."""
-        trouble = Trouble()
+        throttle = LogThrottle()
         while True:
             is_behind = False
             try:
                 is_behind = await self.turn()
-                trouble.over()
+                throttle.succeeded()
             except MeteringError as error:
-                count = trouble.met(str(error))
+                count = throttle.failed(str(error))
                 if count and (isinstance(error, _STOPPED) or count > 1):
                     _log.error("metering.escrow.stopped", error=str(error), times=count)
                 elif count:
@@ -303,11 +303,11 @@ class Follower:
         frozen = await self._book.run(lambda book: book.escrow.frozen(accounts))
         best = heads.best
         if above > UNFINALIZED_MAX:
-            if count := self._stall.met("stalled"):
+            if count := self._stall.failed("stalled"):
                 _log.error("metering.escrow.stalled", blocks=above, times=count)
             best = heads.finalized
         else:
-            self._stall.over()
+            self._stall.succeeded()
             self._set_skew(heads)
         found = overlay(
             heads.finalized,

@@ -1,7 +1,7 @@
 """Makes the chain have every stream of the book, with its prices: looks, does a step, repeats.
 
 Nothing of it is kept: what is to be done is read from the chain each time, and done by
-compare-and-swap (desk.py), so a control that dies in the middle does nothing twice.
+compare-and-swap (call_service.py), so a control that dies in the middle does nothing twice.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from metering.errors import (
 )
 from metering.escrow import calls
 from metering.escrow.call_client import ChainFacts
-from metering.escrow.call_sender import Clerk, decoded
+from metering.escrow.call_sender import CallSender, decoded
 from metering.escrow.stream_plan import Plan, State, is_there, plan
-from metering.log_throttle import Trouble
+from metering.log_throttle import LogThrottle
 from metering.signing import KeyPair
 from metering.units import account_text
 
@@ -43,7 +43,7 @@ _log = structlog.get_logger(room="metering")
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class StreamStatus:
     """How a stream stands on the chain.
 
     Attributes:
@@ -59,11 +59,11 @@ class Standing:
     call: bytes = b""
 
 
-class StreamKeeper:
+class StreamRegistrar:
     """Keeps the streams on the chain.
 
     Args:
-        clerk: Makes the calls.
+        sender: Makes the calls.
         book: Knows the streams, and the keys of creators that the server made.
         operator: Whose streams; pays what a creator's account needs for fees.
         float_planck: That much is sent to a creator's account whose key is here, when it has less
@@ -72,16 +72,16 @@ class StreamKeeper:
 
     def __init__(
         self,
-        clerk: Clerk,
+        sender: CallSender,
         book: AsyncBook,
         operator: KeyPair,
         float_planck: int,
     ) -> None:
-        self._clerk = clerk
+        self._sender = sender
         self._book = book
         self._operator = operator
         self._float = float_planck
-        self._standing: dict[UUID, Standing] = {}
+        self._status: dict[UUID, StreamStatus] = {}
         self._agreed: dict[UUID, tuple[int, int]] = {}
         self._turns = 0
         self._busy = asyncio.Lock()
@@ -91,20 +91,20 @@ class StreamKeeper:
         """Look at once: a stream or a price was made."""
         self._wake.set()
 
-    def standing(self, stream: UUID) -> Standing:
+    def status(self, stream: UUID) -> StreamStatus:
         """Return how a stream stood when it was last looked at."""
-        return self._standing.get(stream, Standing(State.WAITING, "it was not looked at yet"))
+        return self._status.get(stream, StreamStatus(State.WAITING, "it was not looked at yet"))
 
     async def run(self) -> None:
         """Make turns until cancelled."""
-        trouble = Trouble()
+        throttle = LogThrottle()
         while True:
             self._wake.clear()
             try:
                 await self.turn()
-                trouble.over()
+                throttle.succeeded()
             except MeteringError as error:
-                if count := trouble.met(str(error)):
+                if count := throttle.failed(str(error)):
                     _log.warning("metering.stream.waiting", error=str(error), times=count)
             try:
                 async with asyncio.timeout(PERIOD_S):
@@ -128,16 +128,16 @@ class StreamKeeper:
             if not open_ones:
                 return
             try:
-                facts = await self._clerk.desk.facts()
+                facts = await self._sender.service.facts()
                 await self._require_operator()
             except MeteringError as error:
                 for one in open_ones:
-                    self._note(one, Standing(State.WAITING, str(error)))
+                    self._note(one, StreamStatus(State.WAITING, str(error)))
                 raise
             for start in range(0, len(open_ones), READ_AT_ONCE):
                 await self._some(open_ones[start : start + READ_AT_ONCE], facts)
 
-    async def look(self, record: StreamRecord) -> Standing:
+    async def look(self, record: StreamRecord) -> StreamStatus:
         """Do all that is to be done for one stream now; return how it stands then.
 
         Raises:
@@ -148,20 +148,20 @@ class StreamKeeper:
         """
         async with self._busy:
             for _ in range(len(record.prices) + 1):
-                facts = await self._clerk.desk.facts()
+                facts = await self._sender.service.facts()
                 await self._require_operator()
-                found = await self._clerk.value(storage.STREAM_INFO, storage.stream_key(record.id))
+                found = await self._sender.value(storage.STREAM_INFO, storage.stream_key(record.id))
                 if not await self._step(record, found, facts):
                     break
-            return self.standing(record.id)
+            return self.status(record.id)
 
     async def _some(self, records: Sequence[StreamRecord], facts: ChainFacts) -> None:
-        reading = await self._clerk.desk.read([storage.stream_key(one.id) for one in records])
+        reading = await self._sender.service.read([storage.stream_key(one.id) for one in records])
         for record, raw in zip(records, reading.values, strict=True):
             try:
                 await self._step(record, decoded(storage.STREAM_INFO, raw), facts)
             except (ExtrinsicRejectedError, ChainUnavailableError) as error:
-                self._note(record, Standing(State.WAITING, str(error)))
+                self._note(record, StreamStatus(State.WAITING, str(error)))
 
     async def _step(
         self, record: StreamRecord, found: storage.StreamInfo | None, facts: ChainFacts
@@ -179,20 +179,20 @@ class StreamKeeper:
         )
         has = found.prices[-1].number if found else 0
         if todo.fault:
-            self._note(record, Standing(State.DIFFERS, todo.fault, has))
+            self._note(record, StreamStatus(State.DIFFERS, todo.fault, has))
             return False
         if todo.call is None:
-            self._note(record, Standing(State.REGISTERED, "", has))
+            self._note(record, StreamStatus(State.REGISTERED, "", has))
             self._agreed[record.id] = (len(record.prices), self._turns)
             return False
         seed = await self._book.run(lambda book: book.streams.creator_seed(record.slug))
         if seed is None:
             self._note(record, await self._unsigned(record, todo, has))
             return False
-        self._note(record, Standing(State.WAITING, f"{todo.call} is on its way", has))
+        self._note(record, StreamStatus(State.WAITING, f"{todo.call} is on its way", has))
         creator = signing.from_seed(seed)
         await self._provide(creator)
-        block = await self._clerk.do(
+        block = await self._sender.do(
             creator,
             todo.call,
             depends=(storage.stream_key(record.id),),
@@ -203,14 +203,14 @@ class StreamKeeper:
         )
         return True
 
-    async def _unsigned(self, record: StreamRecord, todo: Plan, has: int) -> Standing:
+    async def _unsigned(self, record: StreamRecord, todo: Plan, has: int) -> StreamStatus:
         """Return what the creator must sign, as call data that any wallet reads."""
         assert todo.call is not None
-        reading = await self._clerk.desk.read([])
-        draft = await self._clerk.desk.prepare(
+        reading = await self._sender.service.read([])
+        draft = await self._sender.service.prepare(
             record.creator, todo.call.pallet, todo.call.name, todo.call.data, reading.hash
         )
-        return Standing(
+        return StreamStatus(
             State.UNSIGNED,
             f"its creator {account_text(record.creator)} must sign {todo.call}",
             has,
@@ -220,7 +220,7 @@ class StreamKeeper:
     async def _require_operator(self) -> None:
         """Raise OperatorNotReadyError unless the operator is registered and active."""
         account = self._operator.account
-        found = await self._clerk.value(storage.OPERATOR, storage.operator_key(account))
+        found = await self._sender.value(storage.OPERATOR, storage.operator_key(account))
         if found is None or not found.bond or not found.active:
             raise OperatorNotReadyError(
                 f"the operator {account_text(account)} is not "
@@ -238,9 +238,9 @@ class StreamKeeper:
             account = decoded(storage.SYSTEM_ACCOUNT, raw)
             return account is not None and account.free * 2 >= self._float
 
-        if has_enough((await self._clerk.desk.read([key])).values[0]):
+        if has_enough((await self._sender.service.read([key])).values[0]):
             return
-        await self._clerk.do(
+        await self._sender.do(
             self._operator,
             calls.transfer(creator.account, self._float),
             depends=(key,),
@@ -251,8 +251,8 @@ class StreamKeeper:
         prices, turn = self._agreed.get(record.id, (0, 0))
         return prices == len(record.prices) and self._turns - turn < LOOK_AGAIN
 
-    def _note(self, record: StreamRecord, standing: Standing) -> None:
-        before = self._standing.get(record.id)
-        self._standing[record.id] = standing
-        if standing.state is State.DIFFERS and before != standing:
-            _log.error("metering.stream.differs", stream_id=record.id.hex, reason=standing.reason)
+    def _note(self, record: StreamRecord, status: StreamStatus) -> None:
+        before = self._status.get(record.id)
+        self._status[record.id] = status
+        if status.state is State.DIFFERS and before != status:
+            _log.error("metering.stream.differs", stream_id=record.id.hex, reason=status.reason)

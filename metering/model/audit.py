@@ -96,7 +96,7 @@ class Records:
         batches: Hash of the entries, and places of the refused ones, of each batch that is final in
             the book; only with a chain.
         passed_seq: Up to which number the chain had taken batches of a book that was lost.
-        witness: What the chain itself says; None when it was not asked.
+        chain: What the chain itself says; None when it was not asked.
         operator: The platform's account, which the chain pays its share to.
         ended: Joins that may have been removed from the chain.
     """
@@ -112,7 +112,7 @@ class Records:
     store_metered: tuple[int, int] | None = None
     withdrawals: Mapping[AccountId, Planck] = field(default_factory=dict)
     batches: Mapping[int, tuple[bytes, tuple[int, ...]]] = field(default_factory=dict)
-    witness: ChainState | None = None
+    chain: ChainState | None = None
     operator: AccountId = NOBODY
     ended: frozenset[tuple[UUID, AccountId, int]] = frozenset()
     passed_seq: int = 0
@@ -268,7 +268,7 @@ def _journal(records: Records) -> Iterable[Difference]:
 
 def _witness(records: Records) -> Iterable[Difference]:
     """Name whatever the chain's own storage says otherwise than the book."""
-    chain = records.witness
+    chain = records.chain
     if chain is None:
         return
     last, there = records.last_seq, chain.last_seq

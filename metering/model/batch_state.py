@@ -1,4 +1,4 @@
-"""A batch's life: what to do next, given its state and what the chain said last.
+"""A batch's life: what to do next, given its state and the last outcome.
 
 Only *finalized* closes a batch. What cannot be told is asked again and never taken for a failure.
 
@@ -32,7 +32,7 @@ class BatchState(Enum):
     """Finalized state holds it. The end."""
 
 
-class Said(Enum):
+class AttemptOutcome(Enum):
     """What the last question or act brought."""
 
     NOTHING = "nothing"
@@ -64,20 +64,20 @@ class Action(Enum):
     """Post to the ledger and go on to the next batch."""
 
 
-def advance(state: BatchState, said: Said) -> BatchState:
-    """Return the state after what was said; what is not in the table changes nothing.
+def advance(state: BatchState, outcome: AttemptOutcome) -> BatchState:
+    """Return the state after an outcome; what is not in the table changes nothing.
 
     `FINAL` wins from every state: a batch that took effect is settled, whatever we thought of it.
     """
-    if state is BatchState.FINALIZED or said is Said.FINAL:
+    if state is BatchState.FINALIZED or outcome is AttemptOutcome.FINAL:
         return BatchState.FINALIZED
-    if said is Said.OTHER_CONTENT:
+    if outcome is AttemptOutcome.OTHER_CONTENT:
         return BatchState.CONFLICT
-    return _TABLE.get((state, said), state)
+    return _TABLE.get((state, outcome), state)
 
 
-def action(state: BatchState, said: Said) -> Action:
-    """Return what to do in `state`, after `said` has been taken in with `advance`.
+def action(state: BatchState, outcome: AttemptOutcome) -> Action:
+    """Return what to do in `state`, after `outcome` has been applied with `advance`.
 
     Every life begins by asking, since after a crash the chain may know more than the book does. The
     same bytes are handed over again at each turn until they are final: the chain contract allows
@@ -85,23 +85,23 @@ def action(state: BatchState, said: Said) -> Action:
     """
     if state is BatchState.FINALIZED:
         return Action.CLOSE
-    if said is Said.NOTHING:
+    if outcome is AttemptOutcome.NOTHING:
         return Action.ASK
     if state in (BatchState.REJECTED, BatchState.CONFLICT):
         return Action.STOP
-    if said is Said.UNAVAILABLE:
+    if outcome is AttemptOutcome.UNAVAILABLE:
         return Action.WAIT
     if state is BatchState.SEALED:
         return Action.SIGN
-    return Action.WAIT if said is Said.ACCEPTED else Action.SUBMIT
+    return Action.WAIT if outcome is AttemptOutcome.ACCEPTED else Action.SUBMIT
 
 
 _TABLE: Final = {
-    (BatchState.SEALED, Said.SIGNED): BatchState.SIGNED,
-    (BatchState.SIGNED, Said.ACCEPTED): BatchState.SENT,
-    (BatchState.SIGNED, Said.REJECTED): BatchState.REJECTED,
-    (BatchState.SIGNED, Said.EXPIRED): BatchState.SEALED,
-    (BatchState.SENT, Said.REJECTED): BatchState.REJECTED,
-    (BatchState.SENT, Said.EXPIRED): BatchState.SEALED,
-    (BatchState.REJECTED, Said.EXPIRED): BatchState.SEALED,
+    (BatchState.SEALED, AttemptOutcome.SIGNED): BatchState.SIGNED,
+    (BatchState.SIGNED, AttemptOutcome.ACCEPTED): BatchState.SENT,
+    (BatchState.SIGNED, AttemptOutcome.REJECTED): BatchState.REJECTED,
+    (BatchState.SIGNED, AttemptOutcome.EXPIRED): BatchState.SEALED,
+    (BatchState.SENT, AttemptOutcome.REJECTED): BatchState.REJECTED,
+    (BatchState.SENT, AttemptOutcome.EXPIRED): BatchState.SEALED,
+    (BatchState.REJECTED, AttemptOutcome.EXPIRED): BatchState.SEALED,
 }

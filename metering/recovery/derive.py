@@ -14,7 +14,7 @@ from metering.book.records import BookedTicks, EntryRecord, Funds
 from metering.model import ticks
 from metering.model.join_caps import Join, JoinLimits, caps_of
 from metering.model.price import UNITS_MAX, to_units
-from metering.store.records import JoinState, PurseState, WatchedState
+from metering.store.records import BalanceState, JoinState, WatchedState
 from metering.units import AccountId, CutLine, EntryKey, Planck, Run, Units
 
 _DAY_S: Final = 86400
@@ -55,7 +55,7 @@ def watched_states(
     )
 
 
-def purse_states(
+def balance_states(
     funds: Mapping[AccountId, Funds],
     *,
     provisional: Mapping[AccountId, Planck],
@@ -67,7 +67,7 @@ def purse_states(
     pending: Sequence[CutLine],
     now_tick: int,
     prices: Mapping[tuple[UUID, int], Planck],
-) -> tuple[PurseState, ...]:
+) -> tuple[BalanceState, ...]:
     """Return every purse of a shard: what was paid in and spent, booked and pending.
 
     Args:
@@ -96,7 +96,7 @@ def purse_states(
         count = ticks.count(ticks.intersection(one.runs, day))
         today[one.key.account] += count * prices[one.key.stream, one.key.version]
     return tuple(
-        PurseState(
+        BalanceState(
             account,
             whole_units(had.net, quantum),
             to_units(Planck(spent[account]), quantum),

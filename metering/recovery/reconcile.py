@@ -13,7 +13,7 @@ from metering.book.async_book import AsyncBook
 from metering.book.book import Book
 from metering.book.records import Counters, Cursor, Restore
 from metering.errors import ChainError
-from metering.escrow.chain_audit import ChainReads, witness
+from metering.escrow.chain_audit import ChainReads, read_chain_state
 from metering.model.audit import Difference, Earner, EntryCounts, Records, Row, audit
 from metering.model.batch_state import BatchState
 from metering.model.entries import decode
@@ -97,16 +97,16 @@ async def reconcile(
             leftovers += await store.leftovers(shard, numbers.get(shard, 0))
     records, counters = await book.run(lambda book: read(book, leftovers, has_journal=has_journal))
     if reads is not None:
-        records, counters = await _witnessed(book, reads, operator, leftovers)
+        records, counters = await _with_chain(book, reads, operator, leftovers)
     if store is not None and before is not None:
         after = await store.totals()
         records = replace(records, store_metered=(before.metered_ticks, after.metered_ticks))
     rows, differences = audit(records)
     restores = tuple(await book.run(lambda book: book.unbilled.restores()))
-    return Reconciliation(rows, differences, counters, restores, records.witness is not None)
+    return Reconciliation(rows, differences, counters, restores, records.chain is not None)
 
 
-async def _witnessed(
+async def _with_chain(
     book: AsyncBook,
     reads: ChainReads,
     operator: AccountId,
@@ -130,11 +130,11 @@ async def _witnessed(
         if cursor is None:
             break
         try:
-            found = await witness(reads, records, cursor.hash, operator)
+            found = await read_chain_state(reads, records, cursor.hash, operator)
         except ChainError as error:
             _log.warning("metering.reconcile.blind", error=str(error))
             break
-        records = replace(records, witness=found)
+        records = replace(records, chain=found)
         # Ahead of a book that has nothing on its way, the chain stays ahead: no wait helps.
         if found.last_seq == records.last_seq or (
             found.last_seq > records.last_seq and not is_open

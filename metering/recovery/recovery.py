@@ -34,7 +34,7 @@ from metering.book.records import (
 from metering.model import ticks
 from metering.model.escrow_events import Overlay, overlaid
 from metering.model.join_caps import JoinLimits
-from metering.recovery.derive import join_states, less_booked, purse_states, watched_states
+from metering.recovery.derive import balance_states, join_states, less_booked, watched_states
 from metering.settlement.unbilled import UnbilledStore, keep_unbilled
 from metering.store.records import EndedSession, JoinState, SessionGrant, ShardMark, ShardState
 from metering.units import (
@@ -293,7 +293,7 @@ def _shard_state(
         book.unbilled.add_floor(floor)
         work.floors.append(floor)
     return ShardState(
-        purses=purse_states(
+        balances=balance_states(
             funds,
             provisional=overlay.provisional if overlay else {},
             frozen=overlay.frozen if overlay else {},

@@ -1,6 +1,6 @@
 """Reads what a chain itself keeps of entries, page by page, all at one finalized block.
 
-For adoption alone (metering/book/adoption.py); books are compared by witness.py.
+For adoption alone (metering/book/adoption.py); books are compared by chain_audit.py.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ import structlog
 from metering.book.async_book import AsyncBook
 from metering.book.records import Counters
 from metering.errors import MeteringError, StoreUnavailableError
-from metering.log_throttle import Trouble
+from metering.log_throttle import LogThrottle
 from metering.settlement.unbilled import UnbilledStore, keep_unbilled
 from metering.store.records import StoreTotals
 from metering.units import Cut
@@ -89,14 +89,14 @@ class Cutter:
 
     async def run(self) -> None:
         """Make rounds until cancelled. Trouble is logged and the round repeated later."""
-        trouble = Trouble()
+        throttle = LogThrottle()
         while True:
             began = time.monotonic()
             try:
                 await self.round()
-                trouble.over()
+                throttle.succeeded()
             except MeteringError as error:
-                count = trouble.met(str(error))
+                count = throttle.failed(str(error))
                 if count == 1:
                     _log.warning("metering.cut.failed", error=str(error))
                 elif count:

@@ -25,7 +25,15 @@ from metering.errors import (
     InvalidValueError,
 )
 from metering.model.entries import batch_hash, decode
-from metering.ports import BatchOutcome, ChainLimits, ChainSettled, Fate, Finding, InFlight, Look
+from metering.ports import (
+    BatchOutcome,
+    BatchStatus,
+    ChainLimits,
+    ChainSettled,
+    ChainSnapshot,
+    Finding,
+    InFlight,
+)
 from metering.units import AccountId, EntryKey
 
 _HEAD: Final = struct.Struct("<Q32s32s64s")
@@ -108,25 +116,25 @@ class Journal:
         if batch.seq > newest:
             raise ExtrinsicRejectedError(f"batch {batch.seq} leaves a gap after {newest}")
 
-    async def look(self, flights: Sequence[InFlight]) -> Look:
+    async def look(self, flights: Sequence[InFlight]) -> ChainSnapshot:
         """Return what finalized state says of batches.
 
         Raises:
             ChainUnavailableError: Try again.
         """
         last = await self.last_settled()
-        return Look(last, last, last, tuple([await self._find(one) for one in flights]))
+        return ChainSnapshot(last, last, last, tuple([await self._find(one) for one in flights]))
 
     async def _find(self, flight: InFlight) -> Finding:
         seq = flight.seq
         record = await self._ask(lambda book: book.journal.get(seq))
         if record is None or record.final_ms > self._now_ms():
-            return Finding(seq, Fate.WAITING)
+            return Finding(seq, BatchStatus.WAITING)
         outcome = BatchOutcome(seq, parse(record.signed).hash, (), record.number)
         if outcome.hash != flight.hash:
             reason = f"batch {seq} is final with other content"
-            return Finding(seq, Fate.OTHER_CONTENT, outcome, reason)
-        return Finding(seq, Fate.FINAL, outcome)
+            return Finding(seq, BatchStatus.OTHER_CONTENT, outcome, reason)
+        return Finding(seq, BatchStatus.FINAL, outcome)
 
     async def last_settled(self) -> int:
         """Return the highest finalized sequence number, 0 before the first.

@@ -31,15 +31,15 @@ from metering.errors import (
     OutcomeUnknownError,
     RuntimeUnsupportedError,
 )
-from metering.log_throttle import Trouble
-from metering.model.batch_state import Action, BatchState, Said, action, advance
-from metering.ports import Chain, Fate, Finding, InFlight, Look
+from metering.log_throttle import LogThrottle
+from metering.model.batch_state import Action, AttemptOutcome, BatchState, action, advance
+from metering.ports import BatchStatus, Chain, ChainSnapshot, Finding, InFlight
 from metering.settings import ChainSettings
 from metering.settlement.chain_compare import read_settled
 from metering.settlement.exposure import Exposure
 from metering.settlement.progress import Progress
 from metering.settlement.sealer import Sealer
-from metering.settlement.submitter_lease import Lease, NoLease
+from metering.settlement.submitter_lease import NoSubmitterLease, SubmitterLease
 from metering.signing import KeyPair
 from metering.units import Planck
 
@@ -54,14 +54,14 @@ _log = structlog.get_logger(room="settlement")
 
 @dataclass(slots=True)
 class _Flight:
-    """A batch under way: its record, its newest signed bytes, what was last said of it."""
+    """A batch under way: its record, its newest signed bytes, the outcome of the last act."""
 
     batch: BatchRecord
     state: BatchState
     signed: bytes | None
     attempts: int
     is_sent: bool
-    said: Said = Said.NOTHING
+    outcome: AttemptOutcome = AttemptOutcome.NOTHING
     trouble: str | None = None
 
 
@@ -95,7 +95,7 @@ class Settler:
         forget: Callable[[], Awaitable[int]],
         poll_s: float = 1.0,
         receipt_wait_ms: int = RECEIPT_WAIT_MS,
-        lease: Lease | None = None,
+        lease: SubmitterLease | None = None,
         adopted: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._book = book
@@ -105,27 +105,27 @@ class Settler:
         self._forget = forget
         self._poll_s = poll_s
         self._receipt_wait_ms = receipt_wait_ms
-        self._lease: Lease = lease or NoLease()
+        self._lease: SubmitterLease = lease or NoSubmitterLease()
         self._adopted = adopted
         self._token = 0
         self._looked_ms = 0
         alarm = Planck(int(settings.exposure_alarm_planck))
         self._exposure = Exposure(book, alarm)
         self._sealer = Sealer(book, chain, settings, now_ms)
-        self._away = Trouble()
-        self._failing = Trouble()
+        self._away = LogThrottle()
+        self._failing = LogThrottle()
         self.progress = Progress()
 
     async def run(self) -> None:
         """Make turns until cancelled. Trouble is logged and the turn repeated later."""
-        trouble = Trouble()
+        throttle = LogThrottle()
         while True:
             act = Action.WAIT
             try:
                 act = await self.turn()
-                trouble.over()
+                throttle.succeeded()
             except MeteringError as error:
-                if count := trouble.met(str(error)):
+                if count := throttle.failed(str(error)):
                     _log.error("settlement.turn.failed", error=str(error), times=count)
             if act is not Action.CLOSE:
                 await asyncio.sleep(self._poll_s)
@@ -167,7 +167,7 @@ class Settler:
         has_closed = await self._judge(flights, look)
         if any(one.state is BatchState.CONFLICT for one in flights) and await self._adopt():
             return Action.WAIT
-        act = await self._go_on([one for one in flights if one.said is not Said.FINAL])
+        act = await self._go_on([one for one in flights if one.outcome is not AttemptOutcome.FINAL])
         if has_closed:
             await self._tidy()
             return Action.CLOSE
@@ -208,7 +208,7 @@ class Settler:
                 # This book is older than the chain: the next batch need not find that out.
                 await self._adopt()
 
-    async def _look(self, flights: Sequence[_Flight]) -> Look | None:
+    async def _look(self, flights: Sequence[_Flight]) -> ChainSnapshot | None:
         """Read finalized state: it alone decides. None when the chain is away."""
         asked = [InFlight(one.batch.seq, one.batch.hash, one.signed) for one in flights]
         try:
@@ -222,31 +222,31 @@ class Settler:
         except _UNFIT as error:
             self._tell_away(error, flights[0].batch.seq if flights else None)
             return None
-        self._away.over()
+        self._away.succeeded()
         self.progress.finalized, self.progress.best = look.finalized, look.best
         self.progress.in_flight = sum(one.signed is not None for one in flights)
         self.progress.in_block = sum(one.is_in_block for one in look.findings)
         return look
 
-    async def _judge(self, flights: Sequence[_Flight], look: Look) -> bool:
+    async def _judge(self, flights: Sequence[_Flight], look: ChainSnapshot) -> bool:
         """Take in what finalized state says of each batch; return True when one was closed."""
         has_closed = False
         for flight, finding in zip(flights, look.findings, strict=True):
-            flight.said = _SAID[finding.fate]
+            flight.outcome = _OUTCOMES[finding.status]
             if finding.is_in_block:
-                flight.said = Said.ACCEPTED
+                flight.outcome = AttemptOutcome.ACCEPTED
             flight.trouble = finding.reason or None
-            if flight.said is Said.EXPIRED:
+            if flight.outcome is AttemptOutcome.EXPIRED:
                 flight.signed, flight.is_sent = None, False
                 _log.warning(
                     "settlement.attempt.dead",
                     batch_id=flight.batch.seq,
-                    fate=finding.fate.value,
+                    fate=finding.status.value,
                     reason=finding.reason,
                 )
-            elif flight.said is Said.OTHER_CONTENT:
+            elif flight.outcome is AttemptOutcome.OTHER_CONTENT:
                 self._tell_failed(flight, finding.reason)
-            after = advance(flight.state, flight.said)
+            after = advance(flight.state, flight.outcome)
             if after is BatchState.FINALIZED:
                 await self._close(flight, finding)
                 has_closed = True
@@ -293,7 +293,7 @@ class Settler:
     async def _go_on(self, flights: Sequence[_Flight]) -> Action:
         """Sign what has no living bytes and send what has, in order of the sequence."""
         for place, flight in enumerate(flights):
-            act = action(flight.state, flight.said)
+            act = action(flight.state, flight.outcome)
             if act is Action.STOP:
                 # Those behind it would leave a gap: they wait with it.
                 return Action.STOP
@@ -301,7 +301,7 @@ class Settler:
                 if act is Action.SIGN:
                     alive = [one.signed for one in flights if one.signed is not None]
                     await self._sign(flight, alive)
-                    act = action(flight.state, flight.said)
+                    act = action(flight.state, flight.outcome)
                 if act is Action.SUBMIT:
                     await self._submit(flight)
             except BatchTooLargeError as error:
@@ -313,7 +313,7 @@ class Settler:
             except ExtrinsicRejectedError as error:
                 flight.trouble = str(error)
                 self._tell_failed(flight, str(error))
-                await self._note(flight, advance(flight.state, Said.REJECTED))
+                await self._note(flight, advance(flight.state, AttemptOutcome.REJECTED))
                 return Action.STOP
         return Action.WAIT
 
@@ -323,8 +323,8 @@ class Settler:
         signed = await self._chain.sign(batch.seq, batch.hash, batch.entries, alive)
         now_ms, token = self._now_ms(), self._token
         await self._book.run(lambda book: book.outbox.add_attempt(batch.seq, signed, now_ms, token))
-        flight.said = Said.SIGNED
-        flight.state = advance(flight.state, Said.SIGNED)
+        flight.outcome = AttemptOutcome.SIGNED
+        flight.state = advance(flight.state, AttemptOutcome.SIGNED)
         flight.signed = signed
         self.progress.signed += 1
         self.progress.resigned += flight.attempts > 0
@@ -334,9 +334,9 @@ class Settler:
         """Send the bytes that were kept, the same each time."""
         assert flight.signed is not None
         await self._chain.submit(flight.signed)
-        flight.said = Said.ACCEPTED
+        flight.outcome = AttemptOutcome.ACCEPTED
         if not flight.is_sent:
-            await self._note(flight, advance(flight.state, Said.ACCEPTED))
+            await self._note(flight, advance(flight.state, AttemptOutcome.ACCEPTED))
             _log.info(
                 "settlement.batch.submitted", batch_id=flight.batch.seq, attempt=flight.attempts
             )
@@ -362,7 +362,7 @@ class Settler:
         assert outcome is not None
         now_ms, token = self._now_ms(), self._token
         await self._book.run(lambda book: book.settlements.finalize(outcome, now_ms, token))
-        self._failing.over()
+        self._failing.succeeded()
         self.progress.settled += 1
         self.progress.refused += len(outcome.refused)
         _log.info(
@@ -384,7 +384,7 @@ class Settler:
 
     def _tell_away(self, error: Exception, seq: int | None) -> None:
         """Log that the chain cannot be asked or used now, not each second."""
-        if not (count := self._away.met(str(error))):
+        if not (count := self._away.failed(str(error))):
             return
         if isinstance(error, ChainUnavailableError):
             _log.warning(
@@ -394,7 +394,7 @@ class Settler:
             _log.error("settlement.chain.unfit", batch_id=seq, error=str(error), times=count)
 
     def _tell_failed(self, flight: _Flight, reason: str) -> None:
-        if count := self._failing.met(reason):
+        if count := self._failing.failed(reason):
             _log.error(
                 "settlement.batch.failed", batch_id=flight.batch.seq, error=reason, times=count
             )
@@ -408,11 +408,11 @@ _UNFIT: Final = (
 )
 """Nothing is lost: the same turn is made again later."""
 
-_SAID: Final = {
-    Fate.WAITING: Said.NOT_FINAL,
-    Fate.FINAL: Said.FINAL,
-    Fate.EXPIRED: Said.EXPIRED,
-    Fate.FAILED: Said.EXPIRED,
-    Fate.USURPED: Said.EXPIRED,
-    Fate.OTHER_CONTENT: Said.OTHER_CONTENT,
+_OUTCOMES: Final = {
+    BatchStatus.WAITING: AttemptOutcome.NOT_FINAL,
+    BatchStatus.FINAL: AttemptOutcome.FINAL,
+    BatchStatus.EXPIRED: AttemptOutcome.EXPIRED,
+    BatchStatus.FAILED: AttemptOutcome.EXPIRED,
+    BatchStatus.USURPED: AttemptOutcome.EXPIRED,
+    BatchStatus.OTHER_CONTENT: AttemptOutcome.OTHER_CONTENT,
 }

@@ -20,7 +20,7 @@ TTL_MS: Final = 15_000
 """Renewed with each turn, once a second; a turn against a slow node takes several."""
 
 
-class Lease(Protocol):
+class SubmitterLease(Protocol):
     """The right to submit with the operator's key: one holder at a time."""
 
     async def hold(self) -> int:
@@ -32,7 +32,7 @@ class Lease(Protocol):
         """
 
 
-class NoLease:
+class NoSubmitterLease:
     """For a back end that nobody else can reach, as the journal in our own book."""
 
     async def hold(self) -> int:
@@ -47,8 +47,8 @@ class LeaseStore(Protocol):
         """Take or renew it; return its token, 0 when another has it."""
 
 
-class RedisLease:
-    """A `Lease` in Redis.
+class RedisSubmitterLease:
+    """A `SubmitterLease` in Redis.
 
     Args:
         store: Where.

@@ -21,7 +21,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import structlog
 
 from metering.errors import StoreUnavailableError
-from metering.log_throttle import Trouble
+from metering.log_throttle import LogThrottle
 from metering.model import rate_limit
 from metering.ports import Claim, ClaimAnswer
 from metering.store import keys, resp
@@ -158,7 +158,7 @@ class RawClaims:
         self._task: asyncio.Task[None] | None = None
         self._refusal = ""
         self._refused_at_s = 0.0
-        self._refusing = Trouble()
+        self._refusing = LogThrottle()
 
     async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self._stay_connected(), name="claims")
@@ -316,7 +316,7 @@ class RawClaims:
             if isinstance(reply, list):
                 if self._refusal:
                     self._refusal = ""
-                    self._refusing.over()
+                    self._refusing.succeeded()
                 for future, answer in zip(futures, resp.answers(reply), strict=True):
                     if not future.done():
                         future.set_result(answer)
@@ -355,7 +355,7 @@ class RawClaims:
         if isinstance(reply, resp.REPLY_ERROR):
             self._refusal = str(reply)
             self._refused_at_s = asyncio.get_running_loop().time()
-            if count := self._refusing.met(self._refusal):
+            if count := self._refusing.failed(self._refusal):
                 _log.error("metering.store.refusing", error=self._refusal, times=count)
         return StoreUnavailableError(f"Redis: {reply}")
 

@@ -49,7 +49,7 @@ class ShardWriter:
         self._write_sessions(pipe, state, now_ms)
 
     def _write_purses(self, pipe: Any, state: ShardState, day: int) -> None:
-        for purse in state.purses:
+        for purse in state.balances:
             key = keys.purse(purse.account)
             given = purse.deposited_units + purse.provisional_units
             pipe.hincrby(key, "b", given - purse.frozen_units - purse.spent_units)

@@ -38,7 +38,7 @@ class SessionGrant:
 
 
 @dataclass(frozen=True, slots=True)
-class PurseState:
+class BalanceState:
     """A purse as the book has it.
 
     Attributes:
@@ -142,7 +142,7 @@ class ShardState:
     """All that a shard holds, for `Store.rebuild`.
 
     Attributes:
-        purses: Every account of the shard.
+        balances: Every account of the shard.
         watched: Ticks of booked cuts, and of those never billed, in the last watched hours; older
             ones may be left out. Ticks of `pending` are added by the store.
         pending: Ticks metered and not booked; `CutLine.cumulative` is not read.
@@ -156,7 +156,7 @@ class ShardState:
         joins: Joins of the chain that may still get ticks, or evidence.
     """
 
-    purses: tuple[PurseState, ...] = ()
+    balances: tuple[BalanceState, ...] = ()
     watched: tuple[WatchedState, ...] = ()
     pending: tuple[CutLine, ...] = ()
     cumulative: tuple[tuple[EntryKey, int], ...] = ()

@@ -23,7 +23,7 @@ from metering.chain.node.client import Node
 from metering.chain.pallet_chain import PalletChain
 from metering.errors import ChainUnavailableError, ExtrinsicRejectedError
 from metering.model.batch import Batch, seal
-from metering.ports import Chain, Fate, Finding, InFlight
+from metering.ports import BatchStatus, Chain, Finding, InFlight
 from metering.settlement import journal
 from metering.settlement.journal import Journal
 from metering.signing import KeyPair
@@ -160,16 +160,16 @@ async def test_an_outcome_is_learnt_later_and_only_when_final(case):
 
     signed = await submit(case.chain, batch)
 
-    assert (await find(case.chain, batch, signed)).fate is Fate.WAITING
+    assert (await find(case.chain, batch, signed)).status is BatchStatus.WAITING
     assert await case.chain.last_settled() == 0
     case.finalize()
     found = await find(case.chain, batch, signed)
-    assert found.fate is Fate.FINAL
+    assert found.status is BatchStatus.FINAL
     outcome = found.outcome
     assert outcome is not None
     assert (outcome.seq, outcome.hash, outcome.refused) == (1, batch.hash, ())
     assert await case.chain.last_settled() == 1
-    assert (await find(case.chain, make_batch(2))).fate is Fate.WAITING
+    assert (await find(case.chain, make_batch(2))).status is BatchStatus.WAITING
 
 
 async def test_the_same_bytes_again_change_nothing(case):
@@ -183,7 +183,7 @@ async def test_the_same_bytes_again_change_nothing(case):
     await case.chain.submit(signed)
     case.finalize()
 
-    assert before.fate is Fate.FINAL
+    assert before.status is BatchStatus.FINAL
     assert await find(case.chain, batch, signed) == before
     assert await case.chain.last_settled() == 1
 
@@ -198,9 +198,9 @@ async def test_a_number_taken_keeps_its_first_content(case):
     signed = await submit(case.chain, other)
     case.finalize()
 
-    assert (await find(case.chain, first)).fate is Fate.FINAL
+    assert (await find(case.chain, first)).status is BatchStatus.FINAL
     found = await find(case.chain, other, signed)
-    assert found.fate is Fate.OTHER_CONTENT
+    assert found.status is BatchStatus.OTHER_CONTENT
     assert found.outcome is not None
     assert found.outcome.hash == first.hash
 
@@ -215,7 +215,7 @@ async def test_numbers_leave_no_gap(case):
         await submit(case.chain, third)
     case.finalize()
 
-    assert (await find(case.chain, third)).fate is not Fate.FINAL
+    assert (await find(case.chain, third)).status is not BatchStatus.FINAL
     assert await case.chain.last_settled() == 1
 
 
@@ -226,7 +226,7 @@ async def test_signing_alone_has_no_effect(case):
     await case.chain.sign(batch.seq, batch.hash, batch.entries)
     case.finalize()
 
-    assert (await find(case.chain, batch)).fate is Fate.WAITING
+    assert (await find(case.chain, batch)).status is BatchStatus.WAITING
 
 
 async def test_one_look_tells_of_all_batches_in_order(case):
@@ -238,7 +238,11 @@ async def test_one_look_tells_of_all_batches_in_order(case):
     look = await case.chain.look([InFlight(one.seq, one.hash, None) for one in batches])
 
     assert [one.seq for one in look.findings] == [1, 2, 3]
-    assert [one.fate for one in look.findings] == [Fate.FINAL, Fate.WAITING, Fate.WAITING]
+    assert [one.status for one in look.findings] == [
+        BatchStatus.FINAL,
+        BatchStatus.WAITING,
+        BatchStatus.WAITING,
+    ]
     assert look.last_settled == 1
     assert look.best >= look.finalized
 
@@ -258,7 +262,7 @@ async def test_several_in_flight_settle_in_order(case):
         [InFlight(one.seq, one.hash, signed) for one, signed in zip(batches, alive, strict=True)]
     )
 
-    assert all(one.fate is Fate.FINAL for one in look.findings)
+    assert all(one.status is BatchStatus.FINAL for one in look.findings)
     assert look.last_settled == len(batches)
 
 

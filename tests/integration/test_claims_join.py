@@ -10,7 +10,7 @@ import pytest
 
 from metering.model.join_caps import Join, JoinLimits, caps_of, ticks_allowed
 from metering.store.client import Store
-from metering.store.records import JoinState, PurseState, SessionGrant, ShardState
+from metering.store.records import BalanceState, JoinState, SessionGrant, ShardState
 from metering.units import SHARDS, CutLine, EntryKey, Run, Units, Verdict, shard_of
 from tests.support.metering_kit import FAR_MS, NOW, account, claim, grant, make_ready, opened
 
@@ -227,8 +227,8 @@ async def test_a_rebuilt_shard_knows_what_each_join_has_had(redis_server):
     async with opened(redis_server.url) as (store, claims):
         redis_server.call("FLUSHALL")
         state = ShardState(
-            purses=(
-                PurseState(
+            balances=(
+                BalanceState(
                     WHO,
                     Units(1000),
                     Units(30),

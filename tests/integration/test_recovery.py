@@ -43,7 +43,7 @@ async def assert_books(house: House, store: MemoryStore, metered: int) -> None:
 
 def purse(store: MemoryStore, house: House, viewer: int = 0):
     account = house.accounts[viewer]
-    (found,) = [one for one in store.states[shard_of(account)].purses if one.account == account]
+    (found,) = [one for one in store.states[shard_of(account)].balances if one.account == account]
     return found
 
 

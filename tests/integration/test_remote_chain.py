@@ -34,19 +34,19 @@ from metering.errors import (
     OperatorNotReadyError,
     RuntimeUnsupportedError,
 )
-from metering.escrow.call_client import ChainFacts, Draft, Reading, Verdict, Was
+from metering.escrow.call_client import CallOutcome, ChainFacts, Draft, Reading, Verdict
 from metering.escrow.event_follower import Heads
 from metering.model.escrow_events import BlockRef, EventBlock, PalletEvent
 from metering.model.join_caps import JoinLimits
 from metering.ports import (
     BatchOutcome,
+    BatchStatus,
     Chain,
     ChainLimits,
     ChainSettled,
-    Fate,
+    ChainSnapshot,
     Finding,
     InFlight,
-    Look,
 )
 from metering.units import AccountId, EntryKey
 from tests.support.memory_chain import MemoryChain
@@ -93,14 +93,14 @@ class Scripted:
 async def test_every_field_of_a_look_arrives(socket):
     """Nothing is lost or rounded on the way, in either direction."""
     flights = [InFlight(1, b"a" * 32, None), InFlight(2, b"b" * 32, b"\x00\xff signed")]
-    look = Look(
+    look = ChainSnapshot(
         100,
         103,
         2**63,
         (
-            Finding(1, Fate.FINAL, BatchOutcome(1, b"a" * 32, ((3, "TooFast"),), 99)),
-            Finding(2, Fate.WAITING, None, "", is_in_block=True),
-            Finding(3, Fate.OTHER_CONTENT, BatchOutcome(3, b"c" * 32, (), 98), "why"),
+            Finding(1, BatchStatus.FINAL, BatchOutcome(1, b"a" * 32, ((3, "TooFast"),), 99)),
+            Finding(2, BatchStatus.WAITING, None, "", is_in_block=True),
+            Finding(3, BatchStatus.OTHER_CONTENT, BatchOutcome(3, b"c" * 32, (), 98), "why"),
         ),
     )
     chain = Scripted(look)
@@ -166,7 +166,7 @@ async def test_calls_are_prepared_sent_and_followed(socket):
         assert await remote.prepare(ACCOUNT, "TickStream", "join", b"\x01", HASH) == draft
         service.result = HASH
         assert await remote.send(draft, b"s" * 64) == HASH
-        service.result = Verdict(Was.FAILED, 9, "TickStream.StreamExists")
+        service.result = Verdict(CallOutcome.FAILED, 9, "TickStream.StreamExists")
         assert await remote.verdict(draft, HASH) == service.result
         service.result = Reading(5, HASH, 6, (b"\x00", None))
         assert await remote.read([b"k"], ACCOUNT, best=True) == service.result

@@ -22,7 +22,7 @@ from metering.chain.node.metadata import Metadata
 from metering.chain.node.runtime_info import Extension
 from metering.errors import ChainUnavailableError, RuntimeUnsupportedError
 from metering.model.batch_state import Action
-from metering.ports import Fate, InFlight
+from metering.ports import BatchStatus, InFlight
 from metering.settings import ChainSettings
 from metering.settlement.settler import Settler
 from tests.support.book_fixture import OPERATOR, InlineBook
@@ -199,7 +199,7 @@ async def test_an_upgrade_is_followed_and_what_it_killed_is_signed_again():
         street.world.finalize()
         (found,) = (await chain.look([InFlight(1, batch.hash, old)])).findings
 
-        assert found.fate is Fate.EXPIRED
+        assert found.status is BatchStatus.EXPIRED
         new = await chain.sign(1, batch.hash, batch.entries)
         before, after = attempt.decode(old).terms, attempt.decode(new).terms
         assert after.spec_version > before.spec_version
@@ -208,7 +208,7 @@ async def test_an_upgrade_is_followed_and_what_it_killed_is_signed_again():
         street.world.make_block()
         street.world.finalize()
         (found,) = (await chain.look([InFlight(1, batch.hash, new)])).findings
-        assert found.fate is Fate.FINAL
+        assert found.status is BatchStatus.FINAL
 
 
 async def test_an_unknown_extension_stops_settlement_and_loses_nothing(monkeypatch):

@@ -246,7 +246,7 @@ async def test_exposure_rises_while_nothing_is_final_and_its_alarm_is_told_once(
     assert sum(room.chain.paid.values()) == 50
 
 
-class Lease:
+class SubmitterLease:
     """A lease that can be lost."""
 
     def __init__(self) -> None:
@@ -263,7 +263,7 @@ async def test_a_settler_that_lost_its_lease_signs_and_writes_nothing():
     """Though it had a batch in hand; the next one carries it on."""
     room = make_room()
     room.watch(0, 10)
-    sleeper, lease = room.settler(), Lease()
+    sleeper, lease = room.settler(), SubmitterLease()
     sleeper._lease = lease
     await sleeper.turn(is_due=True)
     room.chain.expire_pool()
@@ -278,7 +278,7 @@ async def test_a_settler_that_lost_its_lease_signs_and_writes_nothing():
 
     assert room.chain.signed == signed
     other = room.settler()
-    other._lease = Lease()
+    other._lease = SubmitterLease()
     other._lease.token = 2
     await room.settle(other)
     assert sum(room.chain.paid.values()) == 10

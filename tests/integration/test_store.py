@@ -13,7 +13,7 @@ from metering.model import ticks
 from metering.store.claim_client import RawClaims
 from metering.store.client import Store
 from metering.store.embedded import EmbeddedRedis
-from metering.store.records import PurseState, ShardState, WatchedState
+from metering.store.records import BalanceState, ShardState, WatchedState
 from metering.units import (
     SHARDS,
     CutLine,
@@ -105,7 +105,7 @@ async def test_deposits_are_a_sum_and_may_be_said_again(redis_any):
 async def test_rebuild_makes_the_shard_what_the_book_says(redis_any):
     """After recovery nothing is billed again, nothing is lost and the balance is right."""
     state = ShardState(
-        purses=(PurseState(WHO, Units(1000), Units(70)),),
+        balances=(BalanceState(WHO, Units(1000), Units(70)),),
         watched=(WatchedState(WHO, STREAM.bytes, (Run(NOW - 4000, 4),)),),
         pending=(CutLine(KEY, (Run(NOW, 3),), 0),),
         cumulative=((KEY, 4),),
@@ -165,7 +165,7 @@ async def test_what_may_be_forgotten_has_a_lifetime(redis_any):
 async def test_ticks_in_a_forgiven_range_are_served_and_never_billed(redis_any):
     """After the book was restored, what it may have forgotten is given away and counted."""
     state = ShardState(
-        purses=(PurseState(WHO, Units(25), Units(0)),),
+        balances=(BalanceState(WHO, Units(25), Units(0)),),
         sessions=(grant(WHO, 1),),
         forgiven=Run(NOW - 100, 101),
     )

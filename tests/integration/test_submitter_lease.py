@@ -7,15 +7,15 @@ import pytest
 from metering.book.book import Book
 from metering.errors import SubmitterLostError
 from metering.model.batch_state import BatchState
-from metering.settlement.submitter_lease import RedisLease
+from metering.settlement.submitter_lease import RedisSubmitterLease
 from metering.store.client import Store
 from metering.units import Asset
 from tests.support.book_fixture import OPERATOR, InlineBook
 from tests.support.metering_kit import account, opened
 
 
-def make(store: Store, book: Book, ttl_ms: int = 10_000) -> RedisLease:
-    return RedisLease(store, InlineBook(book), OPERATOR.account, ttl_ms)
+def make(store: Store, book: Book, ttl_ms: int = 10_000) -> RedisSubmitterLease:
+    return RedisSubmitterLease(store, InlineBook(book), OPERATOR.account, ttl_ms)
 
 
 async def test_one_holds_it_and_the_other_waits(redis_any):
@@ -73,6 +73,6 @@ async def test_keys_of_two_operators_do_not_meet(redis_any):
     with Book.open("sqlite://", Asset()) as book:
         async with opened(redis_any.url) as (store, _):
             await make(store, book).hold()
-            other = RedisLease(store, InlineBook(book), account(9))
+            other = RedisSubmitterLease(store, InlineBook(book), account(9))
 
             assert await other.hold() == 1

@@ -10,7 +10,15 @@ from metering.errors import (
     ExtrinsicRejectedError,
 )
 from metering.model.entries import batch_hash, decode
-from metering.ports import BatchOutcome, ChainLimits, ChainSettled, Fate, Finding, InFlight, Look
+from metering.ports import (
+    BatchOutcome,
+    BatchStatus,
+    ChainLimits,
+    ChainSettled,
+    ChainSnapshot,
+    Finding,
+    InFlight,
+)
 from metering.units import EntryKey
 
 
@@ -53,10 +61,10 @@ class MemoryChain:
         if signed not in self.pool and signed not in self.dead:
             self.pool.append(signed)
 
-    async def look(self, flights) -> Look:
+    async def look(self, flights) -> ChainSnapshot:
         self._answer()
         last = await self.last_settled()
-        return Look(
+        return ChainSnapshot(
             self.finalized, self.finalized, last, tuple(self._find(flight) for flight in flights)
         )
 
@@ -66,11 +74,11 @@ class MemoryChain:
             if struct.unpack_from("<Q", signed)[0] == seq:
                 outcome = BatchOutcome(seq, signed[16:48], self.refused.get(seq, ()), number)
                 if outcome.hash != flight.hash:
-                    return Finding(seq, Fate.OTHER_CONTENT, outcome, "other content")
-                return Finding(seq, Fate.FINAL, outcome)
+                    return Finding(seq, BatchStatus.OTHER_CONTENT, outcome, "other content")
+                return Finding(seq, BatchStatus.FINAL, outcome)
         if flight.signed in self.dead:
-            return Finding(seq, Fate.EXPIRED, None, f"batch {seq} is past its death block")
-        return Finding(seq, Fate.WAITING)
+            return Finding(seq, BatchStatus.EXPIRED, None, f"batch {seq} is past its death block")
+        return Finding(seq, BatchStatus.WAITING)
 
     async def last_settled(self) -> int:
         self._answer()

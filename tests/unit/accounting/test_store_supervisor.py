@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from mediaserver.accounting.settlement_service import Settlement
-from mediaserver.accounting.store_supervisor import Money
+from mediaserver.accounting.store_supervisor import StoreSupervisor
 from mediaserver.clock import SystemClock
 from mediaserver.settings.load import Settings
 from metering.book.async_book import AsyncBook
@@ -33,8 +33,8 @@ async def no_tick() -> int:
     return 0
 
 
-def make_money(caller) -> Money:
-    return Money(
+def make_money(caller) -> StoreSupervisor:
+    return StoreSupervisor(
         Settings(),
         "unix:///x",
         caller,

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from metering.chain.finality import Decision, FinalState, Found, decide, next_nonce
 from metering.chain.node.extrinsic import Era, Terms
 from metering.chain.node.scale import Hash
-from metering.ports import Fate
+from metering.ports import BatchStatus
 
 GENESIS = Hash(b"\x45" * 32)
 TERMS = Terms(5, Era(64, 1000), Hash(b"\xb1" * 32), 100, 1, GENESIS)
@@ -60,7 +60,7 @@ def test_bytes_called_dead_can_never_be_included(state, found):
     """Their nonce is used in finalized state, or every block that may hold them is final."""
     decision = decide(7, TERMS, state, found)
 
-    if decision.fate in (Fate.EXPIRED, Fate.FAILED, Fate.USURPED):
+    if decision.status in (BatchStatus.EXPIRED, BatchStatus.FAILED, BatchStatus.USURPED):
         is_nonce_used = state.nonce > TERMS.nonce
         is_era_over = state.number >= TERMS.era.death
         assert state.last_seq < 7

@@ -1,4 +1,4 @@
-"""A clerk makes a call at most once, and says plainly how it went."""
+"""A sender makes a call at most once, and says plainly how it went."""
 
 import pytest
 
@@ -7,14 +7,14 @@ from metering.chain.node.extrinsic import Era, Terms
 from metering.chain.node.scale import Hash
 from metering.errors import ChainUnavailableError, ExtrinsicRejectedError
 from metering.escrow import calls
-from metering.escrow.call_client import Draft, Reading, Verdict, Was
-from metering.escrow.call_sender import Clerk
+from metering.escrow.call_client import CallOutcome, Draft, Reading, Verdict
+from metering.escrow.call_sender import CallSender
 
 KEY = keys.from_seed(bytes(32))
 HASH = Hash(bytes(32))
 
 
-class Counter:
+class FakeCalls:
     """A counter that was told what to answer."""
 
     def __init__(self, *verdicts, nonce=4, value=None):
@@ -42,15 +42,17 @@ class Counter:
         return self.verdicts.pop(0) if len(self.verdicts) > 1 else self.verdicts[0]
 
 
-def clerk(counter, wait_s=5.0):
-    return Clerk(counter, wait_s=wait_s, poll_s=0)
+def sender(counter, wait_s=5.0):
+    return CallSender(counter, wait_s=wait_s, poll_s=0)
 
 
 async def test_a_call_is_done_when_it_is_final_not_when_it_was_taken():
     """Its block is the finalized one that holds it."""
-    counter = Counter(Verdict(Was.WAITING), Verdict(Was.WAITING), Verdict(Was.DONE, 12))
+    counter = FakeCalls(
+        Verdict(CallOutcome.WAITING), Verdict(CallOutcome.WAITING), Verdict(CallOutcome.DONE, 12)
+    )
 
-    block = await clerk(counter).do(KEY, calls.withdraw_credit())
+    block = await sender(counter).do(KEY, calls.withdraw_credit())
 
     assert block == 12
     assert counter.prepared == [("TickStream", "withdraw_credit", HASH)]
@@ -58,9 +60,9 @@ async def test_a_call_is_done_when_it_is_final_not_when_it_was_taken():
 
 async def test_nothing_is_signed_when_it_is_done_already():
     """Repeated after a crash, a call that took effect is not made again."""
-    counter = Counter(Verdict(Was.DONE, 12), value=b"there")
+    counter = FakeCalls(Verdict(CallOutcome.DONE, 12), value=b"there")
 
-    block = await clerk(counter).do(
+    block = await sender(counter).do(
         KEY, calls.register_operator(), depends=(b"k",), unless=lambda read: bool(read.values[0])
     )
 
@@ -71,12 +73,20 @@ async def test_nothing_is_signed_when_it_is_done_already():
 @pytest.mark.parametrize(
     ("verdict", "error", "words"),
     [
-        (Verdict(Was.FAILED, 3, "TickStream.StreamExists"), ExtrinsicRejectedError, "StreamExists"),
-        (Verdict(Was.EXPIRED, 0, "another took its nonce"), ChainUnavailableError, "repeat it"),
-        (Verdict(Was.WAITING), ChainUnavailableError, "not final after"),
+        (
+            Verdict(CallOutcome.FAILED, 3, "TickStream.StreamExists"),
+            ExtrinsicRejectedError,
+            "StreamExists",
+        ),
+        (
+            Verdict(CallOutcome.EXPIRED, 0, "another took its nonce"),
+            ChainUnavailableError,
+            "repeat it",
+        ),
+        (Verdict(CallOutcome.WAITING), ChainUnavailableError, "not final after"),
     ],
 )
 async def test_what_did_not_happen_is_said(verdict, error, words):
     """Refused for good, refused for now, or not known yet: three answers, never a false success."""
     with pytest.raises(error, match=words):
-        await clerk(Counter(verdict), wait_s=0.01).do(KEY, calls.withdraw_credit())
+        await sender(FakeCalls(verdict), wait_s=0.01).do(KEY, calls.withdraw_credit())

@@ -18,9 +18,9 @@ from metering.errors import (
     InvalidValueError,
 )
 from metering.escrow import custodial_wallets as custody_file
-from metering.escrow.call_client import ChainFacts, Draft, Reading, Verdict, Was
-from metering.escrow.call_sender import Clerk
-from metering.escrow.custodial_wallets import Custody
+from metering.escrow.call_client import CallOutcome, ChainFacts, Draft, Reading, Verdict
+from metering.escrow.call_sender import CallSender
+from metering.escrow.custodial_wallets import CustodialWallets
 from metering.units import AccountId, Planck
 from tests.support.book_fixture import OPERATOR, InlineBook, make_house
 
@@ -92,8 +92,8 @@ class Counterfeit:
     async def verdict(self, draft: Draft, sent: Hash) -> Verdict:  # noqa: ARG002 -- the port's
         name = draft.call.partition(b"|")[0].decode()
         if name in self.fails:
-            return Verdict(Was.FAILED, 1, "TickStream.NotActive")
-        return Verdict(Was.WAITING if name in self.unfinal else Was.DONE, 1)
+            return Verdict(CallOutcome.FAILED, 1, "TickStream.NotActive")
+        return Verdict(CallOutcome.WAITING if name in self.unfinal else CallOutcome.DONE, 1)
 
 
 @pytest.fixture
@@ -103,9 +103,9 @@ def house():
     made.book.close()
 
 
-def make(house, chain: Counterfeit) -> Custody:
-    return Custody(
-        Clerk(chain, poll_s=0, wait_s=0.2),
+def make(house, chain: Counterfeit) -> CustodialWallets:
+    return CustodialWallets(
+        CallSender(chain, poll_s=0, wait_s=0.2),
         InlineBook(house.book),
         operator=OPERATOR,
         float_planck=100,

@@ -15,7 +15,7 @@ from metering.errors import (
     OtherChainError,
 )
 from metering.escrow import event_follower
-from metering.escrow.event_follower import Changed, Follower
+from metering.escrow.event_follower import Changed, EventFollower
 from metering.units import Planck
 from tests.support.block_tree import (
     OPERATOR,
@@ -38,7 +38,7 @@ class Follow:
 
     def __init__(self, house: House, blocks: Blocks, cap: int = 10**9, from_block: int = 1):
         self.told: list[Changed] = []
-        self.follower = Follower(
+        self.follower = EventFollower(
             blocks,
             InlineBook(house.book),
             operator=OPERATOR,

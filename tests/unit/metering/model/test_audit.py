@@ -31,7 +31,7 @@ RECORDS = Records(
     },
     batches={1: (b"one", ()), 2: (b"two", (3,))},
     operator=OPERATOR,
-    witness=ChainState(
+    chain=ChainState(
         last_seq=2,
         settled={KEY: 40},
         joins=frozenset({JOIN}),
@@ -44,8 +44,8 @@ RECORDS = Records(
 
 
 def _differences(**changes) -> list[str]:
-    witness = replace(RECORDS.witness, **changes)
-    return [str(one) for one in audit(replace(RECORDS, witness=witness))[1]]
+    chain = replace(RECORDS.chain, **changes)
+    return [str(one) for one in audit(replace(RECORDS, chain=chain))[1]]
 
 
 def test_books_that_agree_have_no_difference():
@@ -78,16 +78,16 @@ def test_each_thing_that_the_chain_says_otherwise_is_named(changes, what):
 
 def test_a_session_that_the_chain_removed_is_no_difference():
     """An ended join may be reaped; the totals of its stream still hold it."""
-    witness = replace(RECORDS.witness, settled={}, joins=frozenset())
-    removed = replace(RECORDS, witness=witness, ended=frozenset({JOIN}))
+    chain = replace(RECORDS.chain, settled={}, joins=frozenset())
+    removed = replace(RECORDS, chain=chain, ended=frozenset({JOIN}))
 
     assert audit(removed)[1] == ()
 
 
 def _restored(**changes) -> tuple[tuple, list[str]]:
     """Return rows and differences of a book that adopted 30 ticks; `changes` are the chain's."""
-    witness = replace(
-        RECORDS.witness,
+    chain = replace(
+        RECORDS.chain,
         last_seq=7,
         settled={KEY: 70},
         held={ANN: 1_500},
@@ -104,7 +104,7 @@ def _restored(**changes) -> tuple[tuple, list[str]]:
             Holder(Role.PLATFORM, stream=CAM): Planck(700),
         },
         passed_seq=7,
-        witness=replace(witness, **changes),
+        chain=replace(chain, **changes),
     )
     rows, differences = audit(records)
     return rows, [str(one) for one in differences]
@@ -141,7 +141,7 @@ def test_adopted_ticks_hide_nothing_beyond_them(changes, what):
 
 def test_adopted_ticks_whose_money_the_ledger_did_not_move_are_named():
     """Else a viewer could spend what the chain has taken."""
-    bad = replace(RECORDS, entries={KEY: replace(RECORDS.entries[KEY], ahead=30)}, witness=None)
+    bad = replace(RECORDS, entries={KEY: replace(RECORDS.entries[KEY], ahead=30)}, chain=None)
 
     found = [str(one) for one in audit(bad)[1]]
 
@@ -155,7 +155,7 @@ def test_credit_that_was_taken_out_is_no_difference():
 
 def test_a_withdrawal_that_the_ledger_does_not_have_is_named():
     """Money that left must have left the viewer's account in the ledger too."""
-    bad = replace(RECORDS, withdrawals={}, witness=None)
+    bad = replace(RECORDS, withdrawals={}, chain=None)
 
     found = [str(one) for one in audit(bad)[1]]
 
