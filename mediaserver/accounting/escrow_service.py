@@ -27,7 +27,8 @@ from metering.errors import BookError, MeteringError, StoreUnavailableError
 from metering.escrow.call_sender import CallSender
 from metering.escrow.custodial_wallets import CustodialWallets
 from metering.escrow.event_follower import Changed, EventFollower
-from metering.model.escrow_events import JoinKey, Overlay, concerns, joins_after, newest
+from metering.model.escrow_events import JoinKey, concerns, joins_after, newest
+from metering.model.escrow_overlay import Overlay
 from metering.model.join_caps import Join, JoinCaps, caps_of, is_open
 from metering.recovery.derive import frozen_units, whole_units
 from metering.signing import KeyPair

@@ -30,14 +30,8 @@ from metering.errors import (
     RuntimeUnsupportedError,
 )
 from metering.log_throttle import LogThrottle
-from metering.model.escrow_events import (
-    BlockRef,
-    EventBlock,
-    JoinKey,
-    Overlay,
-    escrow_events,
-    overlay,
-)
+from metering.model.escrow_events import BlockRef, EventBlock, JoinKey, escrow_events
+from metering.model.escrow_overlay import Overlay, overlay
 from metering.model.join_caps import Join, JoinLimits, skew
 from metering.units import AccountId, Planck
 

@@ -32,7 +32,8 @@ from metering.book.records import (
     UnbilledTicks,
 )
 from metering.model import ticks
-from metering.model.escrow_events import Overlay, overlaid
+from metering.model.escrow_events import overlaid
+from metering.model.escrow_overlay import Overlay
 from metering.model.join_caps import JoinLimits
 from metering.recovery.derive import balance_states, join_states, less_booked, watched_states
 from metering.settlement.unbilled import UnbilledStore, keep_unbilled

@@ -21,8 +21,8 @@ from metering.model.escrow_events import (
     joins_after,
     newest,
     overlaid,
-    overlay,
 )
+from metering.model.escrow_overlay import overlay
 from metering.units import AccountId, Planck
 from tests.support.block_tree import (
     OPERATOR,
