@@ -12,7 +12,7 @@ import { build } from "rolldown";
 /** The early script as one line of classic JavaScript, with the pure SDK files it uses. */
 async function earlyScript(): Promise<string> {
   const { output } = await build({
-    input: "app/early.ts",
+    input: "app/prefetch.ts",
     write: false,
     output: { format: "iife", minify: true },
   });

@@ -15,7 +15,7 @@ import {
   toastLine,
   warningLine,
   type Action,
-} from "./words";
+} from "./messages";
 
 declare global {
   interface Window {

@@ -1,6 +1,6 @@
 /** The Vilokanam SDK: everything a page needs to play a metered stream. No framework. */
 
-export { fetchEarly, keepText, type Early, type EarlyMap } from "./early";
+export { fetchEarly, keepText, type Early, type EarlyMap } from "./prefetch";
 export { WARNINGS, type Warning } from "./meter";
 export { digitsFor, formatClock, formatPlanck, formatShort, formatSpan } from "./money";
 export type { Reason, Snapshot, State } from "./snapshot";

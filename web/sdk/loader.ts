@@ -12,8 +12,8 @@ import Hls, {
   type LoaderContext,
 } from "hls.js/dist/hls.light.min.mjs";
 
-import type { EarlyMap } from "./early";
-import { swapPrefix } from "./prefix";
+import type { EarlyMap } from "./prefetch";
+import { swapPrefix } from "./token_path";
 import { readRefusal, type Refusal } from "./refusal";
 
 export interface LoaderHooks {

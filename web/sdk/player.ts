@@ -6,10 +6,10 @@
 import Hls, { type HlsConfig, type LevelDetails } from "hls.js/dist/hls.light.min.mjs";
 
 import { decide, EdgeTarget } from "./catchup";
-import type { EarlyMap } from "./early";
+import type { EarlyMap } from "./prefetch";
 import { makeLoader } from "./loader";
 import type { Refusal } from "./refusal";
-import { edgeTarget } from "./scan";
+import { edgeTarget } from "./playlist";
 
 export interface PlayerEvents {
   firstFrame(atMs: number): void;

@@ -5,15 +5,15 @@
 
 import { delayMs, OFFLINE, RECONNECT, REFUSED, type Backoff } from "./backoff";
 import { Counter } from "./counter";
-import { keepText, type EarlyMap } from "./early";
-import { findShow } from "./find";
-import { Lease } from "./lease";
+import { keepText, type EarlyMap } from "./prefetch";
+import { findShow } from "./probe";
+import { Lease } from "./token_renewal";
 import { warningFor } from "./meter";
 import { Player } from "./player";
-import { prefixOf } from "./prefix";
+import { prefixOf } from "./token_path";
 import type { Refusal } from "./refusal";
 import { failureOf, request, safeUrl } from "./request";
-import { edgeTarget, firstVariant, partTargetOf, scanOpening } from "./scan";
+import { edgeTarget, firstVariant, partTargetOf, scanOpening } from "./playlist";
 import type { Snapshot, State } from "./snapshot";
 import { MeterSocket } from "./socket";
 import { parseObject, parsePlanck, type Boot, type MeterMessage, type Minted } from "./types";

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 
 import { delayMs, OFFLINE, SOCKET } from "../sdk/backoff";
 import { decide, EdgeTarget } from "../sdk/catchup";
-import { prefixOf, renewDelayMs, swapPrefix } from "../sdk/prefix";
+import { prefixOf, renewDelayMs, swapPrefix } from "../sdk/token_path";
 import { readRefusal } from "../sdk/refusal";
 import { safeUrl } from "../sdk/request";
 

@@ -2,7 +2,7 @@
 
 import type { Refusal } from "./refusal";
 import { request, type Answer } from "./request";
-import { firstVariant } from "./scan";
+import { firstVariant } from "./playlist";
 
 /**
  * - `show`: playlists of a show that goes on.

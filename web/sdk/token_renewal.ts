@@ -1,7 +1,7 @@
 /** The page's token: minted again before it ends, or on a click. Playlists never know of it. */
 
 import { delayMs } from "./backoff";
-import { renewDelayMs } from "./prefix";
+import { renewDelayMs } from "./token_path";
 import { request } from "./request";
 import { parseMinted, type Minted } from "./types";
 

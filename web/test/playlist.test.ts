@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { edgeTarget, firstVariant, partTargetOf, scanOpening } from "../sdk/scan";
+import { edgeTarget, firstVariant, partTargetOf, scanOpening } from "../sdk/playlist";
 
 const playlist = `#EXTM3U
 #EXT-X-VERSION:9

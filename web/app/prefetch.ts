@@ -3,8 +3,8 @@
  * script is still on its way (references/player-lab.md, 3). Nothing else belongs here.
  */
 
-import { fetchEarly, keepText, type EarlyMap } from "../sdk/early";
-import { edgeTarget, partTargetOf, scanOpening } from "../sdk/scan";
+import { fetchEarly, keepText, type EarlyMap } from "../sdk/prefetch";
+import { edgeTarget, partTargetOf, scanOpening } from "../sdk/playlist";
 
 const map: EarlyMap = (window.__early = new Map());
 const boot = window.__boot;

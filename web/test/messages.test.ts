@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { figures, noticeFor, priceLines, statusLine, toastLine, visitLine, warningLine } from "../app/words";
+import { figures, noticeFor, priceLines, statusLine, toastLine, visitLine, warningLine } from "../app/messages";
 import { digitsFor, formatClock, formatPlanck, formatShort, formatSpan } from "../sdk/money";
 import type { Snapshot, State } from "../sdk/snapshot";
 import { parseMeterMessage, parseMinted } from "../sdk/types";
