@@ -1,7 +1,8 @@
 /** What a page shows of a stream: one frozen value, replaced when anything in it changes. */
 
 import type { Warning } from "./meter";
-import type { Price, StopReason } from "./types";
+import { safeUrl } from "./request";
+import { parsePlanck, type Boot, type Price, type StopReason } from "./types";
 
 /**
  * - `loading`: the first picture is on its way.
@@ -64,4 +65,76 @@ export interface Snapshot {
   isPublisherAway: boolean;
   /** Page path with the token in force, for links. */
   path: string;
+}
+
+/** Return the boot of a page that came without one: nothing is known but the stream's name. */
+export function emptyBoot(stream: string): Boot {
+  return {
+    stream,
+    title: "",
+    state: "offline",
+    multivariant: null,
+    playlist: null,
+    price: { planck_per_s: "0", symbol: "", decimals: 0 },
+    session: null,
+    top_up: { open: false, url: "" },
+  };
+}
+
+/** Return what is shown before anything has been fetched. */
+export function firstSnapshot(boot: Boot, path: string): Snapshot {
+  const planck = parsePlanck(boot.price.planck_per_s) ?? 0n;
+  return {
+    state: "loading",
+    reason: null,
+    stream: boot.stream,
+    title: boot.title || boot.stream,
+    session: boot.session,
+    isPriced: planck > 0n,
+    pricePlanck: planck.toString(),
+    price: boot.price,
+    secondsWatched: 0,
+    spentPlanck: "0",
+    balancePlanck: null,
+    secondsLeft: null,
+    warning: null,
+    isMeterOpen: false,
+    isMuted: true,
+    latencyS: null,
+    firstFrameMs: null,
+    stalls: 0,
+    topUp: { isOpen: boot.top_up.open, url: safeUrl(boot.top_up.url) },
+    isBusy: false,
+    error: "",
+    retryAtMs: null,
+    isPublisherAway: boot.state === "waiting",
+    path,
+  };
+}
+
+/** Holds the current snapshot and calls listeners after each change. */
+export class SnapshotStore {
+  readonly #listeners = new Set<() => void>();
+  #value: Snapshot;
+
+  constructor(first: Snapshot) {
+    this.#value = first;
+  }
+
+  /** The same object until something changes. */
+  get value(): Snapshot {
+    return this.#value;
+  }
+
+  set(change: Partial<Snapshot>): void {
+    const keys = Object.keys(change) as (keyof Snapshot)[];
+    if (keys.every((key) => Object.is(this.#value[key], change[key]))) return;
+    this.#value = Object.freeze({ ...this.#value, ...change });
+    for (const listener of this.#listeners) listener();
+  }
+
+  subscribe(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
 }
