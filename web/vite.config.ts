@@ -9,7 +9,7 @@ import type { Plugin } from "vite";
 import { defineConfig } from "vitest/config";
 import { build } from "rolldown";
 
-/** The early script as one line of classic JavaScript, with the pure SDK files it uses. */
+/** app/prefetch.ts as one line of classic JavaScript, with the pure SDK files that it uses. */
 async function earlyScript(): Promise<string> {
   const { output } = await build({
     input: "app/prefetch.ts",
@@ -19,7 +19,7 @@ async function earlyScript(): Promise<string> {
   return output[0].code.trim();
 }
 
-/** Inline what stands between navigation and the first picture; ask for the player first. */
+/** Inline what the first picture waits for; request the player's script first. */
 function firstPicture(): Plugin {
   return {
     name: "first-picture",
@@ -36,13 +36,14 @@ function firstPicture(): Plugin {
           page = page.replace(link, () => `\n    <style>${String(file.source).trim()}</style>`);
           delete bundle[name];
         }
-        // The script is asked for before the early fetches, which may fill all connections; being a
+        // The script is requested before the early fetches, which may use all connections; being a
         // module it runs after the whole page is parsed.
         const script = /\s*<script type="module"[^>]*src="([^"]+)"[^>]*><\/script>/.exec(page);
-        if (script === null) throw new Error("the page has lost its script");
+        if (script === null) throw new Error("the page has no module script");
         const tag = `<script type="module" fetchpriority="high" src="${script[1]}"></script>`;
-        page = page.replace(script[0], () => "");
-        return page.replace("<!--BOOT-->", () => `${tag}\n    <!--BOOT-->${early}`);
+        // Line breaks stay, so that text keeps its spaces; indentation is only bytes.
+        page = page.replace(script[0], () => "").replace(/\n\s+/g, "\n");
+        return page.replace("<!--BOOT-->", () => `${tag}\n<!--BOOT-->${early}`);
       },
     },
     generateBundle: {

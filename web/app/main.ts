@@ -1,6 +1,6 @@
 /**
- * The watch page: SDK in, DOM out. No framework: the panel is a dozen text nodes, and any byte in
- * this file is on the way to the first picture. React pages bind through sdk/react.ts.
+ * The watch page: SDK in, DOM out. No framework: the panel is a dozen text nodes, and each byte
+ * of this file delays the first picture. React pages use sdk/react.ts.
  */
 
 import "./mark";
@@ -51,9 +51,9 @@ const stage = $("stage");
 const notice = $("notice");
 const noticeButton = $<HTMLButtonElement>("notice-button");
 const noticeLink = $<HTMLAnchorElement>("notice-link");
-const purse = $("purse");
+const gauge = $("gauge");
 let pending: Action = "play";
-/** The most seconds the purse had: the full length of its bar. */
+/** The largest balance so far, in seconds: the full length of the gauge. */
 let secondsMost = 1;
 
 function text(id: string, value: string): void {
@@ -126,17 +126,17 @@ function showMeter(shown: Snapshot): void {
   if (secondsLeft !== null) {
     secondsMost = Math.max(secondsMost, secondsLeft);
     const share = secondsLeft / secondsMost;
-    purse.setAttribute("aria-valuenow", String(Math.round(share * 100)));
-    purse.setAttribute("aria-valuetext", `${left} left`);
-    (purse.firstElementChild as HTMLElement).style.transform = `scaleX(${share})`;
+    gauge.setAttribute("aria-valuenow", String(Math.round(share * 100)));
+    gauge.setAttribute("aria-valuetext", `${left} left`);
+    (gauge.firstElementChild as HTMLElement).style.transform = `scaleX(${share})`;
   }
-  purse.toggleAttribute("data-low", shown.warning !== null);
+  gauge.toggleAttribute("data-low", shown.warning !== null);
   const warning = warningLine(shown);
   $("warning").hidden = warning === null;
   $("warning").toggleAttribute("data-loud", shown.warning === 10);
   if (warning !== null) text("warning", warning);
 
-  // While the picture is covered the same button is on the stage: not twice.
+  // While the picture is covered the same button is shown there.
   const isOnStage = shown.state === "stopped";
   $("top-up").hidden = !shown.isPriced || !shown.topUp.isOpen || isOnStage;
   $<HTMLButtonElement>("top-up").disabled = shown.isBusy;
@@ -148,7 +148,7 @@ function showMeter(shown: Snapshot): void {
   receipts.href = `${shown.path}receipts`;
 }
 
-/** Keep the last picture under the video, so that a pause or reconnect is not a black hole. */
+/** Keep the last picture under the video, so that a pause or reconnect does not show black. */
 function keepStill(): void {
   const still = $<HTMLCanvasElement>("still");
   if (video.videoWidth === 0) return;
@@ -167,7 +167,7 @@ function changed(): void {
   const shown = stream.snapshot();
   if (shown.state !== lastState) {
     if (["paused", "reconnecting", "slowed"].includes(shown.state)) keepStill();
-    // What is not paid for is not shown, not even still.
+    // What is not paid for is not shown, not even as a still picture.
     if (["stopped", "kicked", "denied", "ended", "offline"].includes(shown.state)) dropStill();
     lastState = shown.state;
   }
@@ -216,7 +216,7 @@ $("full").addEventListener("click", fullScreen);
 $("top-up").addEventListener("click", () => act("top-up"));
 noticeButton.addEventListener("click", () => act(pending));
 video.addEventListener("click", () => {
-  // A finger's first tap only brings the controls back.
+  // The first tap on a touch screen only shows the controls.
   if (!wasIdle) toggle();
 });
 video.addEventListener("dblclick", fullScreen);
@@ -231,27 +231,27 @@ addEventListener("keydown", (event) => {
   event.preventDefault();
 });
 
-/** Controls leave with the pointer at rest. */
+/** The controls are hidden after the pointer has rested this long. */
 const IDLE_MS = 2_800;
 let idle: ReturnType<typeof setTimeout> | undefined;
 let wasIdle = false;
-function stir(): void {
+function showControls(): void {
   stage.classList.remove("idle");
   clearTimeout(idle);
   idle = setTimeout(() => {
     if (stream.snapshot().state === "live") stage.classList.add("idle");
   }, IDLE_MS);
 }
-stage.addEventListener("pointermove", stir);
+stage.addEventListener("pointermove", showControls);
 stage.addEventListener("pointerdown", (event) => {
   wasIdle = event.pointerType === "touch" && stage.classList.contains("idle");
-  stir();
+  showControls();
 });
-stage.addEventListener("focusin", stir);
-stir();
+stage.addEventListener("focusin", showControls);
+showControls();
 
 addEventListener("pagehide", () => stream.destroy());
 addEventListener("pageshow", (event) => {
-  // Back from the back-forward cache: everything was let go of.
+  // From the back-forward cache: everything was released.
   if (event.persisted) location.reload();
 });

@@ -1,3 +1,3 @@
-/** Imported first: when the script began to run, before hls.js is evaluated. */
+/** Imported first: marks when the script began to run, before hls.js is evaluated. */
 
 performance.mark("vilokanam:script");

@@ -1,4 +1,4 @@
-/** Every state in plain words. Pure: snapshot in, sentences out. */
+/** Every state as sentences for the viewer. Pure: snapshot in, text out. */
 
 import { digitsFor, formatClock, formatPlanck, formatShort, formatSpan } from "../sdk/money";
 import type { Snapshot } from "../sdk/snapshot";
@@ -16,7 +16,7 @@ export interface Notice {
   hint: string;
 }
 
-/** Return one line on how it is going. */
+/** Return one line on the state. */
 export function statusLine(shown: Snapshot): string {
   switch (shown.state) {
     case "live":
@@ -26,7 +26,7 @@ export function statusLine(shown: Snapshot): string {
     case "waiting":
       return shown.isPublisherAway ? "Waiting for the creator to come back" : "Catching up";
     case "paused":
-      return "Paused. The meter stands still";
+      return "Paused. The meter is stopped";
     case "reconnecting":
       return "Looking for the server";
     case "slowed":
@@ -130,7 +130,7 @@ function topUpWays(shown: Snapshot): Pick<Notice, "action" | "link"> {
   return { action: null, link: url === "" ? null : { url, label: "Top up" } };
 }
 
-/** Return what the visit came to, or "" when there was none. */
+/** Return what was watched and what it cost, or "" when nothing was. */
 export function visitLine(shown: Snapshot): string {
   if (shown.secondsWatched === 0) return "";
   const watched = `You watched ${formatSpan(shown.secondsWatched)}`;
@@ -139,7 +139,7 @@ export function visitLine(shown: Snapshot): string {
   return `${watched} for ${formatShort(BigInt(shown.spentPlanck), decimals)}\u00a0${symbol}.`;
 }
 
-/** Return the price in words: of a second, and of the spans that people think in. */
+/** Return the price of a second, and of a minute and an hour. */
 export function priceLines(shown: Snapshot): [string, string] {
   if (!shown.isPriced) return ["Free to watch", ""];
   const { decimals, symbol } = shown.price;

@@ -1,9 +1,9 @@
-/** Keeps the cost counter: the meter's last reading, the play time since, and what was shown. */
+/** The cost counter: the meter's last reading, the play time since then, the count last shown. */
 
 import { correct, countOn, type Anchor, type Count } from "./meter";
 import type { MeterReading } from "./types";
 
-/** A suspended tab wakes with a jump; the meter knows better than such a sum. */
+/** A suspended tab wakes with a jump in time: what it means is left to the meter's next reading. */
 const STEP_MAX_MS = 2_000;
 
 export class Counter {
@@ -25,14 +25,14 @@ export class Counter {
     this.#anchor = { reading, playedMs: this.#playedMs };
   }
 
-  /** Take a warning, which is all there is when a reading said nothing of an end. */
+  /** Take a warning, the only source of `secondsLeft` when the last reading had none. */
   warn(secondsLeft: number): void {
     const { reading } = this.#anchor;
     if (reading.secondsLeft !== null) return;
     this.#anchor = { reading: { ...reading, secondsLeft }, playedMs: this.#playedMs };
   }
 
-  /** Take the balance that a deposit left. */
+  /** Take the balance after a deposit. */
   deposited(balance: bigint): void {
     const { price } = this.#anchor.reading;
     const { seconds, spent } = this.count();
@@ -42,13 +42,13 @@ export class Counter {
     this.#shown = null;
   }
 
-  /** Let time pass; it counts while the picture moves. */
+  /** Advance to `nowMs`; only time in which the picture moves is counted. */
   pass(nowMs: number, isMoving: boolean): void {
     if (isMoving) this.#playedMs += Math.min(nowMs - this.#lastMs, STEP_MAX_MS);
     this.#lastMs = nowMs;
   }
 
-  /** Return what the readings and the play time give. */
+  /** Return the last reading, advanced by the play time since then. */
   count(): Count {
     return countOn(this.#anchor, this.#playedMs);
   }
@@ -59,7 +59,7 @@ export class Counter {
     return this.#shown;
   }
 
-  /** True when the purse now pays a second and holds more than `before`. */
+  /** True when the balance pays for a second and is larger than `before`. */
   canGoOn(before: bigint | null): boolean {
     const { balance, price } = this.#anchor.reading;
     return balance !== null && balance >= price && balance > (before ?? -1n);

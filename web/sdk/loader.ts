@@ -1,6 +1,6 @@
 /**
- * The one loader of the player: puts the current token's prefix into every URL, uses answers that
- * were fetched early, and tells refusals apart from faults before hls.js retries or changes level.
+ * The player's loader: puts the current token's prefix into every URL, uses responses that were
+ * prefetched, and separates refusals from errors before hls.js retries or changes level.
  */
 
 import Hls, {
@@ -18,7 +18,7 @@ import { readRefusal, type Refusal } from "./refusal";
 
 export interface LoaderHooks {
   early: EarlyMap;
-  /** The token prefix in force, or "". */
+  /** Returns the current token prefix, or "". */
   prefix: () => string;
   refused: (refusal: Refusal) => void;
 }
@@ -34,19 +34,19 @@ export function makeLoader(hooks: LoaderHooks): LoaderClass {
     #early: Callbacks | null = null;
 
     override load(context: LoaderContext, config: LoaderConfiguration, callbacks: Callbacks): void {
-      // hls.js hands over the raw string of loadSource: resolve before looking it up.
+      // hls.js passes on the raw string of loadSource: resolve it before looking it up.
       context.url = swapPrefix(new URL(context.url, location.href).href, hooks.prefix());
       const wrapped: Callbacks = {
         ...callbacks,
         onError: (error, failed, details, stats) => {
           const refusal = refusalOf(error.code, failed, details);
-          // hls.js is told nothing: it would count an error against the level. It is halted.
+          // hls.js gets no error, which it would count against the level: it is halted.
           if (refusal !== null) queueMicrotask(() => hooks.refused(refusal));
           else callbacks.onError(error, failed, details, stats);
         },
       };
       const early = hooks.early.get(context.url);
-      // hls.js says "all of it" with a range that ends at 0.
+      // A range that ends at 0 is how hls.js asks for the whole resource.
       if (early === undefined || context.rangeEnd) {
         super.load(context, config, wrapped);
         return;
@@ -61,7 +61,7 @@ export function makeLoader(hooks: LoaderHooks): LoaderClass {
           if (this.#early === null) return;
           this.#early = null;
           const now = performance.now();
-          // Bandwidth is judged by how long the bytes really took, not by how long they lay here.
+          // Bandwidth is estimated from the time of the transfer, not from the time in the map.
           const tookMs = Math.max(1, (early.endMs || now) - early.startMs);
           loading.start = now - tookMs;
           loading.first = now - tookMs / 2;
@@ -81,10 +81,10 @@ export function makeLoader(hooks: LoaderHooks): LoaderClass {
     }
 
     override abort(): void {
-      const waiting = this.#early;
+      const pending = this.#early;
       this.#early = null;
-      if (waiting === null) super.abort();
-      else waiting.onAbort?.(this.stats, this.context as LoaderContext, null);
+      if (pending === null) super.abort();
+      else pending.onAbort?.(this.stats, this.context as LoaderContext, null);
     }
 
     override destroy(): void {
@@ -94,7 +94,7 @@ export function makeLoader(hooks: LoaderHooks): LoaderClass {
   };
 }
 
-/** Statuses of a playlist that are a refusal; its 429 and 503 are faults that hls.js backs off. */
+/** Statuses of a playlist that are a refusal; after its 429 and 503 hls.js backs off itself. */
 const PLAYLIST_REFUSALS = [401, 402, 403];
 
 function refusalOf(status: number, context: LoaderContext, details: unknown): Refusal | null {

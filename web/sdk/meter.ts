@@ -2,11 +2,11 @@
 
 import type { MeterReading } from "./types";
 
-/** What a viewer is shown. */
+/** What the page shows. */
 export interface Count {
   seconds: number;
   spent: bigint;
-  /** Null until the meter has spoken. */
+  /** Null until the first reading. */
   balance: bigint | null;
   secondsLeft: number | null;
 }
@@ -19,10 +19,10 @@ export interface Anchor {
   playedMs: number;
 }
 
-/** Seconds by which a count may run ahead of the meter before it is set back rather than held. */
+/** Seconds by which a count may be ahead of the meter and is held; beyond that it is set back. */
 export const HOLD_MAX_S = 2;
 
-/** Below these many seconds left the viewer is warned, loudest last. */
+/** Below these many seconds left the viewer is warned, the most urgent last. */
 export const WARNINGS = [60, 30, 10] as const;
 export type Warning = (typeof WARNINGS)[number];
 
@@ -30,7 +30,7 @@ export type Warning = (typeof WARNINGS)[number];
 export function countOn(anchor: Anchor, playedMs: number): Count {
   const { reading } = anchor;
   let ticks = Math.max(0, Math.floor((playedMs - anchor.playedMs) / 1000));
-  // The purse cannot be overdrawn: what it cannot pay is not served.
+  // The balance cannot be overdrawn: what it cannot pay for is not served.
   if (reading.secondsLeft !== null) ticks = Math.min(ticks, reading.secondsLeft);
   const cost = reading.price * BigInt(ticks);
   return {
@@ -42,17 +42,17 @@ export function countOn(anchor: Anchor, playedMs: number): Count {
 }
 
 /**
- * Return what to show, given what was shown: a reading a moment behind our count holds the counter
- * still until it catches up, as money that counts backwards looks like a fault. A larger difference
- * is the truth and is shown at once.
+ * Return what to show, given what was shown: after a reading slightly behind our count the counter
+ * is held until the readings catch up, as money that counts backwards looks like a bug. A larger
+ * difference is a real correction and is shown at once.
  */
 export function correct(shown: Count | null, counted: Count): Count {
   if (shown === null) return counted;
   const ahead = shown.seconds - counted.seconds;
   const isHeld = ahead > 0 && ahead <= HOLD_MAX_S && counted.spent <= shown.spent;
-  // A deposit made meanwhile must show: hold only while the purse is not fuller than before.
-  const isFuller = (counted.balance ?? 0n) > (shown.balance ?? 0n) + (shown.spent - counted.spent);
-  return isHeld && !isFuller ? shown : counted;
+  // A deposit made meanwhile must show: hold only while the balance is not larger than before.
+  const isLarger = (counted.balance ?? 0n) > (shown.balance ?? 0n) + (shown.spent - counted.spent);
+  return isHeld && !isLarger ? shown : counted;
 }
 
 /** Return the warning due with this much left, or null. */

@@ -1,6 +1,6 @@
-/** Planck to words: exact, in bigint, never a float. */
+/** Amounts and times as text: planck exact, in bigint, never a float. */
 
-/** Fraction digits shown at most; below this a price is a curiosity. */
+/** Fraction digits shown at most: enough for any real price, few enough for the panel. */
 const DIGITS_MAX = 10;
 
 /**

@@ -1,14 +1,14 @@
 /**
- * The picture of one stream: which state follows which, when to ask the server for the stream again,
- * and playing out what is paid for. Knows of refusals only that they come; stream.ts says what one
- * means for the session and the balance.
+ * The picture of one stream: which state follows which, when to ask the server for the stream
+ * again, and playing out what is paid for. What a refusal means for the session and the balance is
+ * decided in stream.ts.
  */
 
 import { delayMs, OFFLINE, RECONNECT, REFUSED, type Backoff } from "./backoff";
 import { Player } from "./player";
 import { edgeTarget, firstVariant, partTargetOf, scanOpening } from "./playlist";
 import { keepText, type EarlyMap } from "./prefetch";
-import { findShow } from "./probe";
+import { probeShow } from "./probe";
 import type { Refusal } from "./refusal";
 import type { Reason, SnapshotStore, State } from "./snapshot";
 import { prefixOf } from "./token_path";
@@ -18,7 +18,7 @@ export interface PlaybackOptions {
   video: HTMLVideoElement;
   early: EarlyMap;
   store: SnapshotStore;
-  /** Absolute URL of a path relative to the watch page, with the token in force. */
+  /** Absolute URL of a path relative to the watch page, with the current token. */
   at: (relative: string) => string;
   /** The server's clock, Unix ms. */
   nowMs: () => number;
@@ -277,7 +277,7 @@ export class Playback {
     clearTimeout(this.#retry);
     const { state } = this.#store.value;
     const url = this.#options.at("index.m3u8");
-    const outcome = await findShow(url);
+    const outcome = await probeShow(url);
     if (this.#isDestroyed || this.#stop !== null || this.#store.value.state !== state) return;
     if (outcome.kind === "refused") {
       this.#onRefused(outcome.refusal);
@@ -296,7 +296,7 @@ export class Playback {
     }
   }
 
-  /** False while the creator is away: the playlist does not change, and the picture stays as it is. */
+  /** False while the publisher is disconnected: nothing newer can be played. */
   #hasGrown(playlist: string): boolean {
     const last = this.#lastPlaylist;
     this.#lastPlaylist = playlist;

@@ -1,9 +1,9 @@
-/** Answers that are on their way before the player asks. Shared by the inline script and the loader. */
+/** Responses requested before the player needs them. Shared by the inline script and the loader. */
 
-/** One answer; each is used once. */
+/** One response; each is used once. */
 export interface Early {
   data: Promise<ArrayBuffer | string>;
-  /** `performance.now()` when it was asked for and when it was whole; 0 until then. */
+  /** `performance.now()` when it was requested and when it was complete; 0 until then. */
   startMs: number;
   endMs: number;
 }
@@ -24,7 +24,7 @@ export function keepText(map: EarlyMap, url: string, text: string): void {
   map.set(url, { data: Promise.resolve(text), startMs: now, endMs: now });
 }
 
-/** Ask for bytes now. A failed answer is a rejected promise, after which the player asks itself. */
+/** Fetch bytes now. A failed fetch rejects its promise; the player then makes its own request. */
 export function fetchEarly(map: EarlyMap, url: string): void {
   const early: Early = { data: Promise.resolve(""), startMs: performance.now(), endMs: 0 };
   early.data = fetch(url, { credentials: "omit" }).then(async (response) => {

@@ -1,23 +1,23 @@
-/** Asks whether there is something to play now. */
+/** Asks the server whether there is something to play now. */
 
 import type { Refusal } from "./refusal";
-import { request, type Answer } from "./request";
+import { request, type HttpResponse } from "./request";
 import { firstVariant } from "./playlist";
 
 /**
- * - `show`: playlists of a show that goes on.
+ * - `show`: playlists of a show that is under way.
  * - `nothing`: not begun, or over.
  * - `away`: the server could not answer.
- * - `refused`: the link is not good, or the session is another's.
+ * - `refused`: the link is not valid, or another player has the session.
  */
-export type Found =
+export type ProbeOutcome =
   | { kind: "show"; multivariant: string; uri: string; playlist: string }
   | { kind: "nothing" }
   | { kind: "away" }
   | { kind: "refused"; refusal: Refusal };
 
 /** Read the multivariant playlist at `url`, and the media playlist that it names first. */
-export async function findShow(url: string): Promise<Found> {
+export async function probeShow(url: string): Promise<ProbeOutcome> {
   const multivariant = await request(url, "GET");
   const uri = multivariant?.ok ? firstVariant(multivariant.text) : null;
   const playlist = uri === null ? null : await request(new URL(uri, url).href, "GET");
@@ -29,6 +29,6 @@ export async function findShow(url: string): Promise<Found> {
   return { kind: "show", multivariant: multivariant.text, uri, playlist: playlist.text };
 }
 
-function isAway(answer: Answer | null): boolean {
-  return answer === null || answer.status >= 500 || answer.status === 429;
+function isAway(response: HttpResponse | null): boolean {
+  return response === null || response.status >= 500 || response.status === 429;
 }

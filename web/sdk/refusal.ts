@@ -3,21 +3,22 @@
 import { parseObject } from "./types";
 
 /**
- * - `purse`, `limit`: no money, or no more allowed; nothing is served until that changes.
- * - `session`: another player took over; only a click brings it back here.
- * - `token`: the link itself is not good; `isExpired` when a renewal may help.
- * - `pace`: taken faster than it can be watched; wait.
+ * - `purse` (the wire's word for the balance): it does not pay for another second. `limit`: a limit
+ *   is reached. Nothing is served until that changes.
+ * - `session`: another player took over; only a click takes it back.
+ * - `token`: the link itself is not valid; `isExpired` when a renewal may help.
+ * - `pace`: fetched faster than it can be watched; wait.
  * - `busy`: the server cannot answer now; wait.
  */
 export interface Refusal {
   kind: "purse" | "limit" | "session" | "token" | "pace" | "busy";
   isExpired: boolean;
   topUpUrl: string;
-  /** What the server asked to wait, or null. */
+  /** How long the server asked to wait, or null. */
   retryAfterMs: number | null;
 }
 
-/** Return what a status with its problem+json body says, or null when it is no refusal. */
+/** Return what a status with its problem+json body means, or null when it is no refusal. */
 export function readRefusal(status: number, body: string, retryAfter: string | null): Refusal | null {
   const problem = parseObject(body);
   const reason = typeof problem?.["reason"] === "string" ? problem["reason"] : "";
@@ -27,7 +28,7 @@ export function readRefusal(status: number, body: string, retryAfter: string | n
     kind,
     isExpired,
     topUpUrl: typeof url === "string" ? url : "",
-    // A server's mistake must not silence the page for a day.
+    // A server's mistake must not stop the page for a day.
     retryAfterMs: seconds >= 0 ? Math.min(seconds, 60) * 1000 : null,
   });
   switch (status) {

@@ -3,7 +3,7 @@
 import { readRefusal, type Refusal } from "./refusal";
 import { parseObject } from "./types";
 
-export interface Answer {
+export interface HttpResponse {
   ok: boolean;
   status: number;
   text: string;
@@ -12,8 +12,8 @@ export interface Answer {
 
 const TIMEOUT_MS = 10_000;
 
-/** Return the answer, or null when none came. */
-export async function request(url: string, method: "GET" | "POST"): Promise<Answer | null> {
+/** Return the response, or null when none came. */
+export async function request(url: string, method: "GET" | "POST"): Promise<HttpResponse | null> {
   try {
     const response = await fetch(url, {
       method,
@@ -24,7 +24,7 @@ export async function request(url: string, method: "GET" | "POST"): Promise<Answ
     });
     const text = await response.text();
     const { ok, status } = response;
-    // A busy server is a fault to come back from, not a refusal of this viewer.
+    // A busy server is an error to retry after, not a refusal of this viewer.
     const isRefusal = status === 401 || status === 402 || status === 403;
     const retryAfter = response.headers.get("Retry-After");
     return { ok, status, text, refusal: isRefusal ? readRefusal(status, text, retryAfter) : null };
@@ -34,9 +34,9 @@ export async function request(url: string, method: "GET" | "POST"): Promise<Answ
 }
 
 /** Return one sentence for the viewer on why a request failed. */
-export function failureOf(answer: Answer | null, fallback: string): string {
-  if (answer === null) return "The server could not be reached. Try again in a moment.";
-  const detail = parseObject(answer.text)?.["detail"];
+export function failureOf(response: HttpResponse | null, fallback: string): string {
+  if (response === null) return "The server could not be reached. Try again in a moment.";
+  const detail = parseObject(response.text)?.["detail"];
   return typeof detail === "string" && detail.length < 200 ? detail : fallback;
 }
 

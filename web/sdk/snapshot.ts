@@ -8,11 +8,12 @@ import { parsePlanck, type Boot, type Price, type StopReason } from "./types";
  * - `loading`: the first picture is on its way.
  * - `live`: it plays.
  * - `paused`: by the viewer; nothing is fetched, so nothing is paid.
- * - `waiting`: the picture stands still: the creator's connection, or the viewer's.
+ * - `waiting`: playback has stalled: the publisher's connection, or the viewer's.
  * - `reconnecting`: the server cannot be reached.
- * - `slowed`: the server asked to wait (`reason` pace or busy); it goes on by itself.
+ * - `slowed`: the server asked to wait (`reason` pace or busy); playback resumes by itself.
  * - `offline`: not begun; it starts by itself. `ended`: over; a next show starts by itself.
- * - `stopped`: purse or limit. `kicked`: another player took over, or the pace ended the session.
+ * - `stopped`: balance (`reason` purse) or limit.
+ * - `kicked`: another player took over, or the pace ended the session.
  * - `denied`: the link is not valid.
  */
 export type State =
@@ -44,7 +45,7 @@ export interface Snapshot {
   price: Price;
   secondsWatched: number;
   spentPlanck: string;
-  /** Null until the meter has spoken. */
+  /** Null until the meter's first reading. */
   balancePlanck: string | null;
   secondsLeft: number | null;
   warning: Warning | null;
@@ -61,9 +62,9 @@ export interface Snapshot {
   error: string;
   /** Unix ms of the next attempt, or null. */
   retryAtMs: number | null;
-  /** True while the creator's connection is known to be away. */
+  /** True while the publisher is known to be disconnected. */
   isPublisherAway: boolean;
-  /** Page path with the token in force, for links. */
+  /** Page path with the current token, for links. */
   path: string;
 }
 

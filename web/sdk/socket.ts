@@ -1,4 +1,4 @@
-/** The live meter's WebSocket: comes back by itself, gently. */
+/** The live meter's WebSocket: reconnects by itself, with growing delays. */
 
 import { delayMs, SOCKET } from "./backoff";
 import { parseMeterMessage, type MeterMessage } from "./types";
@@ -14,13 +14,13 @@ export interface SocketOptions {
   url: () => string;
   events: SocketEvents;
   random?: () => number;
-  /** For tests: stands in for the browser's WebSocket. */
+  /** For tests: used in place of the browser's WebSocket. */
   connect?: (url: string) => WebSocket;
 }
 
-/** A connection that stood this long was a good one: the next loss starts from a short delay. */
+/** After a connection that lasted this long the next reconnect starts from a short delay. */
 const GOOD_AFTER_MS = 5_000;
-/** The meter speaks at least this often; silence for longer is a dead connection. */
+/** The server sends more often than this; a longer silence means a dead connection. */
 const SILENCE_MAX_MS = 30_000;
 
 export class MeterSocket {
@@ -35,7 +35,7 @@ export class MeterSocket {
     this.#options = options;
   }
 
-  /** Connect now, leaving any earlier connection. */
+  /** Connect now, closing any earlier connection. */
   open(): void {
     this.close();
     const connect = this.#options.connect ?? ((url: string) => new WebSocket(url));
@@ -43,18 +43,18 @@ export class MeterSocket {
     this.#socket = socket;
     socket.onopen = () => {
       this.#openedMs = Date.now();
-      this.#listen();
+      this.#expectMessage();
       this.#options.events.changed(true);
     };
     socket.onmessage = (event: MessageEvent) => {
-      this.#listen();
+      this.#expectMessage();
       const message = typeof event.data === "string" ? parseMeterMessage(event.data) : null;
       if (message !== null) this.#options.events.message(message);
     };
     socket.onclose = () => this.#lost();
   }
 
-  /** Disconnect and stay so. */
+  /** Disconnect; `open` connects again. */
   close(): void {
     clearTimeout(this.#timer);
     clearTimeout(this.#silence);
@@ -65,7 +65,7 @@ export class MeterSocket {
     socket.close();
   }
 
-  #listen(): void {
+  #expectMessage(): void {
     clearTimeout(this.#silence);
     this.#silence = setTimeout(() => this.#lost(), SILENCE_MAX_MS);
   }

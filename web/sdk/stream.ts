@@ -1,7 +1,7 @@
 /**
  * One stream being watched: the SDK's public class. Joins the picture (playback.ts), the meter and
- * the session, and decides what a refusal, a stop or a deposit means for them. Framework-free; React
- * binds to `subscribe` and `snapshot` (react.ts).
+ * the session, and decides what a refusal, a stop or a deposit means for them. Framework-free;
+ * React binds to `subscribe` and `snapshot` (react.ts).
  */
 
 import { Counter } from "./counter";
@@ -12,7 +12,7 @@ import type { Refusal } from "./refusal";
 import { failureOf, request, safeUrl } from "./request";
 import { emptyBoot, firstSnapshot, SnapshotStore, type Reason, type Snapshot } from "./snapshot";
 import { MeterSocket } from "./socket";
-import { Lease } from "./token_renewal";
+import { TokenRenewal } from "./token_renewal";
 import { parseObject, parsePlanck, type Boot, type MeterMessage, type Minted } from "./types";
 
 export interface StreamOptions {
@@ -20,7 +20,7 @@ export interface StreamOptions {
   /** Absolute URL of the watch page, `/[w/<token>/]<stream>/`. */
   page: string;
   boot: Boot | null;
-  /** Answers already on their way; the SDK adds its own. */
+  /** Responses already requested; the SDK adds its own. */
   early?: EarlyMap;
   /** Called with the page's new path when the token changes, to put it into the address bar. */
   renamed?: (path: string) => void;
@@ -34,7 +34,7 @@ export class TickStream {
   readonly #store: SnapshotStore;
   readonly #playback: Playback;
   readonly #socket: MeterSocket;
-  readonly #lease: Lease;
+  readonly #renewal: TokenRenewal;
   readonly #counter: Counter;
   /** The server's clock less ours, ms. */
   readonly #clockSkewMs: number;
@@ -60,7 +60,7 @@ export class TickStream {
       nowMs: () => this.#nowMs(),
       refused: (refusal) => this.#onRefused(refusal),
     });
-    this.#lease = new Lease({
+    this.#renewal = new TokenRenewal({
       stream: this.#boot.stream,
       url: () => this.#at("session"),
       nowMs: () => this.#nowMs(),
@@ -87,12 +87,12 @@ export class TickStream {
     this.#playback.start(this.#boot);
     if (this.#boot.session === null) return;
     this.#socket.open();
-    this.#lease.keep(this.#boot.expires_ms);
+    this.#renewal.schedule(this.#boot.expires_ms);
   }
 
   destroy(): void {
     clearInterval(this.#ticker);
-    this.#lease.stop();
+    this.#renewal.stop();
     this.#socket.close();
     this.#playback.destroy();
   }
@@ -117,9 +117,9 @@ export class TickStream {
     const { topUp, isBusy } = this.#store.value;
     if (!topUp.isOpen || isBusy) return;
     this.#store.set({ isBusy: true, error: "" });
-    const answer = await request(this.#at("top-up"), "POST");
-    const balance = answer?.ok ? parsePlanck(parseObject(answer.text)?.["balance"]) : null;
-    const error = balance === null ? failureOf(answer, "The top-up did not go through.") : "";
+    const response = await request(this.#at("top-up"), "POST");
+    const balance = response?.ok ? parsePlanck(parseObject(response.text)?.["balance"]) : null;
+    const error = balance === null ? failureOf(response, "The top-up did not go through.") : "";
     this.#store.set({ isBusy: false, error });
     if (balance === null) return;
     this.#counter.deposited(balance);
@@ -127,12 +127,12 @@ export class TickStream {
     this.#tick();
   }
 
-  /** Take the session to this player: mint again, swap the token, play. Only ever after a click. */
+  /** Take the session to this player: mint again, replace the token, play. Only after a click. */
   async takeOver(): Promise<void> {
     const { state, isBusy } = this.#store.value;
     if (state !== "kicked" || isBusy) return;
     this.#store.set({ isBusy: true, error: "" });
-    const isMinted = await this.#lease.mint();
+    const isMinted = await this.#renewal.mint();
     const error = isMinted ? "" : "That did not work. Try again in a moment.";
     this.#store.set({ isBusy: false, error });
     if (isMinted) this.#playback.restart();
@@ -154,7 +154,7 @@ export class TickStream {
       case "token":
         if (refusal.isExpired && this.#boot.session !== null && !this.#hasRenewed) {
           this.#hasRenewed = true;
-          void this.#lease.mint().then((isMinted) => {
+          void this.#renewal.mint().then((isMinted) => {
             if (isMinted) this.#playback.restart();
             else this.#playOut("denied", "token");
           });
@@ -174,7 +174,7 @@ export class TickStream {
     if (stop !== "stopped") {
       // No longer this player's session: neither its meter nor its token is asked for again.
       this.#socket.close();
-      this.#lease.stop();
+      this.#renewal.stop();
       this.#store.set({ isMeterOpen: false });
     }
     this.#tick();

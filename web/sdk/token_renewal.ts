@@ -1,33 +1,33 @@
-/** The page's token: minted again before it ends, or on a click. Playlists never know of it. */
+/** The page's token: minted again before it expires, or on a click. Playlists never contain it. */
 
 import { delayMs } from "./backoff";
 import { renewDelayMs } from "./token_path";
 import { request } from "./request";
 import { parseMinted, type Minted } from "./types";
 
-/** Token of unknown age: learn its end soon, as the shortest lease is five minutes (rules 6). */
+/** A token of unknown expiry is renewed soon: the shortest lives five minutes (rules 6). */
 const RENEW_UNKNOWN_MS = 120_000;
-/** A renewal that failed is tried again, well before a lease ends. */
+/** A failed renewal is tried again, well before a token expires. */
 const RENEW_AGAIN = { baseMs: 10_000, maxMs: 30_000 };
 
-export interface LeaseOptions {
+export interface TokenRenewalOptions {
   stream: string;
-  /** Absolute URL of the session resource, asked again each time. */
+  /** Returns the absolute URL of the session resource, with the current token. */
   url: () => string;
   nowMs: () => number;
   minted: (minted: Minted) => void;
 }
 
-export class Lease {
-  readonly #options: LeaseOptions;
+export class TokenRenewal {
+  readonly #options: TokenRenewalOptions;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(options: LeaseOptions) {
+  constructor(options: TokenRenewalOptions) {
     this.#options = options;
   }
 
   /** Renew before `expiresMs`; soon, when that is not known. */
-  keep(expiresMs: number | undefined): void {
+  schedule(expiresMs: number | undefined): void {
     const wait =
       expiresMs === undefined ? RENEW_UNKNOWN_MS : renewDelayMs(expiresMs, this.#options.nowMs());
     this.#renewAfter(wait, 0);
@@ -38,13 +38,13 @@ export class Lease {
     this.#timer = undefined;
   }
 
-  /** Ask for a token now; true when one came and is in use. */
+  /** Request a token now; true when one came and is in use. */
   async mint(): Promise<boolean> {
-    const answer = await request(this.#options.url(), "POST");
-    const minted = answer?.ok ? parseMinted(answer.text, this.#options.stream) : null;
+    const response = await request(this.#options.url(), "POST");
+    const minted = response?.ok ? parseMinted(response.text, this.#options.stream) : null;
     if (minted === null) return false;
     this.#options.minted(minted);
-    this.keep(minted.expiresMs);
+    this.schedule(minted.expiresMs);
     return true;
   }
 
@@ -52,7 +52,7 @@ export class Lease {
     clearTimeout(this.#timer);
     const timer = setTimeout(() => {
       void this.mint().then((isMinted) => {
-        // Stopped meanwhile: the session is another's now.
+        // Stopped meanwhile: another player has the session.
         if (isMinted || timer !== this.#timer) return;
         this.#renewAfter(delayMs(RENEW_AGAIN, attempt, Math.random), attempt + 1);
       });

@@ -1,4 +1,4 @@
-/** What the server says to a watch page, and the parsers which trust none of it. */
+/** What the server sends to a watch page, and the parsers, which trust none of it. */
 
 /** Set by the server in the page, in place of the comment BOOT. */
 export interface Boot {
@@ -13,7 +13,7 @@ export interface Boot {
   /** Viewer session, 16 hex digits; null when nobody has to pay. */
   session: string | null;
   top_up: { open: boolean; url: string };
-  /** When the page's token ends, Unix ms; absent: learned from the first renewal. */
+  /** When the page's token expires, Unix ms; absent: known from the first renewal on. */
   expires_ms?: number;
   /** The server's clock when it wrote the page, Unix ms; absent: the viewer's clock is trusted. */
   now_ms?: number;
@@ -33,7 +33,7 @@ export interface MeterReading {
   spent: bigint;
   balance: bigint;
   price: bigint;
-  /** Null when the purse has no end in sight (a free stream). */
+  /** Null when the balance has no end (a free stream). */
   secondsLeft: number | null;
   state: "live" | "waiting" | "ended";
 }
@@ -55,7 +55,7 @@ export interface Minted {
 const STOP_REASONS: readonly string[] = ["purse", "limit", "session", "pace"];
 const METER_STATES: readonly string[] = ["live", "waiting", "ended"];
 
-/** Return a planck amount as bigint, or null when it is not a decimal string of at most 78 digits. */
+/** Return planck as bigint, or null when `value` is no decimal string of at most 78 digits. */
 export function parsePlanck(value: unknown): bigint | null {
   return typeof value === "string" && /^-?\d{1,78}$/.test(value) ? BigInt(value) : null;
 }
@@ -102,7 +102,7 @@ export function parseMeterMessage(text: string): MeterMessage | null {
   }
 }
 
-/** Return what a mint answered, or null when it is not `/w/<token>/<stream>/` of this stream. */
+/** Return a minted token, or null when its path is not `/w/<token>/<stream>/` of this stream. */
 export function parseMinted(text: string, stream: string): Minted | null {
   const data = parseObject(text);
   const path = data?.["path"];

@@ -33,7 +33,7 @@ const shown = (change: Partial<Snapshot> = {}): Snapshot => ({
   ...change,
 });
 
-describe("money in words", () => {
+describe("money as text", () => {
   it("shows as many digits as a second moves", () => {
     expect(digitsFor(1_000_000_000n, 12)).toBe(3);
     expect(digitsFor(5_000_000_000_000n, 12)).toBe(2);
@@ -49,13 +49,13 @@ describe("money in words", () => {
     expect(formatShort(100n, 0)).toBe("100");
   });
 
-  it("names time", () => {
+  it("formats times", () => {
     expect(formatClock(3_723)).toBe("1:02:03");
     expect(formatSpan(3_723)).toBe("1\u00a0h 2\u00a0min");
     expect(formatSpan(0)).toBe("0 s");
   });
 
-  it("names the price for a second, a minute and an hour", () => {
+  it("says the price for a second, a minute and an hour", () => {
     expect(priceLines(shown()).map((line) => line.replaceAll("\u00a0", " "))).toEqual([
       "0.001 TICK a second",
       "0.06 TICK a minute, 3.6 TICK an hour",
@@ -63,7 +63,7 @@ describe("money in words", () => {
     expect(priceLines(shown({ isPriced: false }))[0]).toBe("Free to watch");
   });
 
-  it("sums the visit up", () => {
+  it("says what was watched and what it cost", () => {
     expect(visitLine(shown()).replaceAll("\u00a0", " ")).toBe("You watched 2 min 5 s for 0.125 TICK.");
     expect(figures(shown())).toEqual({
       spent: "0.125",
@@ -74,7 +74,7 @@ describe("money in words", () => {
   });
 });
 
-describe("states in words", () => {
+describe("states as text", () => {
   it("covers the picture in every state that has none, and says why", () => {
     const covered: State[] = ["offline", "ended", "stopped", "kicked", "denied", "paused"];
     for (const state of covered) {

@@ -29,7 +29,7 @@ describe("counting on between readings", () => {
     });
   });
 
-  it("never spends what the purse does not hold", () => {
+  it("never spends more than the balance", () => {
     const count = countOn(anchor(), 60_000);
 
     expect(count.balance).toBe(0n);
@@ -43,7 +43,7 @@ describe("counting on between readings", () => {
     expect(countOn(anchor({ price, spent: 0n, secondsLeft: null }), 3_000).spent).toBe(3n * price);
   });
 
-  it("stands still while the picture does", () => {
+  it("does not count while the picture does not move", () => {
     const counter = new Counter(100n, 0);
     counter.read(reading());
     counter.pass(5_000, false);
@@ -51,7 +51,7 @@ describe("counting on between readings", () => {
     expect(counter.show().seconds).toBe(10);
   });
 
-  it("counts a suspended tab's jump as a blink, not as minutes", () => {
+  it("counts a suspended tab's jump as two seconds, not as minutes", () => {
     const counter = new Counter(100n, 0);
     counter.read(reading({ secondsLeft: null }));
     counter.pass(600_000, true);
@@ -63,14 +63,14 @@ describe("counting on between readings", () => {
 describe("being corrected by a reading", () => {
   const shown = countOn(anchor(), 2_000);
 
-  it("holds still when the reading is a second behind", () => {
+  it("is held when the reading is a second behind", () => {
     expect(correct(shown, countOn(anchor(), 1_000))).toBe(shown);
   });
 
-  it("goes back at once when the difference is no rounding", () => {
-    const truth = countOn(anchor({ seconds: 5, spent: 500n, balance: 1_000n }), 0);
+  it("goes back at once when the difference is larger", () => {
+    const corrected = countOn(anchor({ seconds: 5, spent: 500n, balance: 1_000n }), 0);
 
-    expect(correct(shown, truth)).toBe(truth);
+    expect(correct(shown, corrected)).toBe(corrected);
   });
 
   it("shows a deposit even while it holds the seconds", () => {
@@ -95,7 +95,7 @@ describe("warnings", () => {
 });
 
 describe("after a deposit", () => {
-  it("goes on only when the purse is fuller and pays a second", () => {
+  it("goes on only when the balance is larger and pays for a second", () => {
     const counter = new Counter(100n, 0);
     counter.read(reading({ balance: 99n, secondsLeft: 0 }));
     const before = counter.count().balance;

@@ -7,13 +7,13 @@ import { readRefusal } from "../sdk/refusal";
 import { safeUrl } from "../sdk/request";
 
 describe("back-off", () => {
-  it("doubles up to its most and never spins", () => {
+  it("doubles up to its maximum and is never zero", () => {
     const delays = [0, 1, 2, 3, 20, 5_000].map((attempt) => delayMs(SOCKET, attempt, () => 1));
 
     expect(delays).toEqual([500, 1_000, 2_000, 4_000, 15_000, 15_000]);
   });
 
-  it("keeps at least half of the delay, whatever the dice say", () => {
+  it("keeps at least half of the delay, whatever the random number", () => {
     expect(delayMs(OFFLINE, 0, () => 0)).toBe(1_500);
   });
 });
@@ -49,7 +49,7 @@ describe("catch-up", () => {
   const rule = { targetS: 0.9, lowS: 0.2 };
   const at = (latencyS: number, bufferS = 1) => decide(rule, { latencyS, bufferS });
 
-  it("plays faster behind the target, at most 1.25", () => {
+  it("plays faster behind the target, at most at 1.25", () => {
     expect(at(1.0)).toEqual({ rate: 1.1 });
     expect(at(3)).toEqual({ rate: 1.25 });
   });
@@ -58,7 +58,7 @@ describe("catch-up", () => {
     expect(at(1.5, 0.15)).toEqual({ rate: 1 });
   });
 
-  it("plays slower when too near, at least 0.95", () => {
+  it("plays slower when too near, at least at 0.95", () => {
     expect(at(0.5)).toEqual({ rate: 0.95 });
   });
 
@@ -70,7 +70,7 @@ describe("catch-up", () => {
     expect(at(30)).toEqual({ jumpS: 29.1 });
   });
 
-  it("moves back after stalls, to a limit, and comes closer again in calm", () => {
+  it("moves back after stalls, to a limit, and advances again without stalls", () => {
     const target = new EdgeTarget(0.9, 0);
     for (let stall = 0; stall < 9; stall += 1) target.stalled(0);
     expect(target.at(0)).toBeCloseTo(1.3);
@@ -87,7 +87,7 @@ describe("refusals", () => {
   const kind = (status: number, reason = "") =>
     readRefusal(status, JSON.stringify({ reason }), null)?.kind;
 
-  it("tells who must act", () => {
+  it("says who must act", () => {
     expect(kind(402, "purse")).toBe("purse");
     expect(kind(402, "limit")).toBe("limit");
     expect(kind(403, "session")).toBe("session");

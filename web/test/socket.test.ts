@@ -14,7 +14,7 @@ class FakeSocket {
 
 let made: FakeSocket[] = [];
 let urls: string[] = [];
-let heard: unknown[] = [];
+let events: unknown[] = [];
 let token = "t1";
 
 const make = (): MeterSocket =>
@@ -27,16 +27,16 @@ const make = (): MeterSocket =>
       made.push(socket);
       return socket as unknown as WebSocket;
     },
-    events: { message: (message) => heard.push(message), changed: (isOpen) => heard.push(isOpen) },
+    events: { message: (message) => events.push(message), changed: (isOpen) => events.push(isOpen) },
   });
 
 beforeEach(() => {
   vi.useFakeTimers();
-  [made, urls, heard, token] = [[], [], [], "t1"];
+  [made, urls, events, token] = [[], [], [], "t1"];
 });
 afterEach(() => vi.useRealTimers());
 
-it("comes back with growing delays, and with the token then in force", () => {
+it("reconnects with growing delays, and with the current token", () => {
   const socket = make();
   socket.open();
   made[0]!.onclose?.();
@@ -68,7 +68,7 @@ it("starts from a short delay again after a good connection", () => {
   socket.close();
 });
 
-it("leaves a connection that fell silent", () => {
+it("closes a connection that has fallen silent", () => {
   const socket = make();
   socket.open();
   made[0]!.onopen?.();
@@ -76,11 +76,11 @@ it("leaves a connection that fell silent", () => {
   vi.advanceTimersByTime(30_000);
 
   expect(made[0]!.isClosed).toBe(true);
-  expect(heard).toEqual([true, false]);
+  expect(events).toEqual([true, false]);
   socket.close();
 });
 
-it("stays closed when told to", () => {
+it("stays closed after close", () => {
   const socket = make();
   socket.open();
   made[0]!.onclose?.();
@@ -97,6 +97,6 @@ it("drops what is not a message", () => {
   made[0]!.onmessage?.({ data: "?" });
   made[0]!.onmessage?.({ data: '{"type":"warning","reason":"low_balance","seconds_left":30}' });
 
-  expect(heard).toEqual([{ type: "warning", secondsLeft: 30 }]);
+  expect(events).toEqual([{ type: "warning", secondsLeft: 30 }]);
   socket.close();
 });
