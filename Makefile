@@ -37,7 +37,7 @@ test: setup $(VENV)/.dev chain-tools  ## All tests: unit, contract, integration,
 unit: $(VENV)/.dev  ## The tests that need no server, in seconds
 	@$(BIN)/python -m pytest -n 2 tests/unit tests/meta tests/fuzz $(PYTEST_ARGS)
 
-lint: $(VENV)/.dev web/node_modules/.installed  ## ruff, mypy, import contracts, vulture, luacheck, shellcheck, tsc; clippy when chain/ changed
+lint: $(VENV)/.dev web/node_modules/.installed  ## ruff, mypy, import contracts, vulture, luacheck, shellcheck, tsc, eslint, prettier; clippy when chain/ changed
 	@scripts/need luacheck shellcheck
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
@@ -49,9 +49,10 @@ lint: $(VENV)/.dev web/node_modules/.installed  ## ruff, mypy, import contracts,
 	@cd web && npm run check --silent
 	@chain/scripts/check.sh lint
 
-fmt: $(VENV)/.dev  ## Format the code
+fmt: $(VENV)/.dev web/node_modules/.installed  ## Format the code
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+	@cd web && npm run format --silent
 
 bench: setup $(VENV)/.dev  ## Speed beside a yardstick in the same run; JSON under bench/out/
 	@scripts/need redis-server nginx chromium ffmpeg

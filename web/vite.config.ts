@@ -34,15 +34,17 @@ function firstPicture(): Plugin {
           if (file.type !== "asset" || !name.endsWith(".css")) continue;
           const link = new RegExp(`\\s*<link rel="stylesheet"[^>]*${name}"[^>]*>`);
           page = page.replace(link, () => `\n    <style>${String(file.source).trim()}</style>`);
+          // eslint-disable-next-line @typescript-eslint/no-dynamic-delete -- how a plugin drops a file
           delete bundle[name];
         }
         // The script is requested before the early fetches, which may use all connections; being a
         // module it runs after the whole page is parsed.
         const script = /\s*<script type="module"[^>]*src="([^"]+)"[^>]*><\/script>/.exec(page);
-        if (script === null) throw new Error("the page has no module script");
-        const tag = `<script type="module" fetchpriority="high" src="${script[1]}"></script>`;
+        const [element, source] = script ?? [];
+        if (!element || !source) throw new Error("the page has no module script");
+        const tag = `<script type="module" fetchpriority="high" src="${source}"></script>`;
         // Line breaks stay, so that text keeps its spaces; indentation is only bytes.
-        page = page.replace(script[0], () => "").replace(/\n\s+/g, "\n");
+        page = page.replace(element, () => "").replace(/\n\s+/g, "\n");
         return page.replace("<!--BOOT-->", () => `${tag}\n<!--BOOT-->${early}`);
       },
     },

@@ -4,7 +4,10 @@
  */
 
 import "./mark";
-import "./style.css";
+import "./page.css";
+import "./stage.css";
+import "./panel.css";
+import "./small_screen.css";
 
 import { TickStream, type Snapshot } from "../sdk";
 import {
@@ -24,6 +27,7 @@ declare global {
   }
 }
 
+// eslint-disable-next-line @typescript-eslint/no-unnecessary-type-parameters -- index.html, built with this file, decides the type
 const $ = <T extends HTMLElement>(id: string): T => {
   const element = document.getElementById(id);
   if (element === null) throw new Error(`no element ${id}`);
@@ -158,8 +162,7 @@ function keepStill(): void {
 }
 
 function dropStill(): void {
-  const still = $<HTMLCanvasElement>("still");
-  still.width = still.width;
+  $<HTMLCanvasElement>("still").width = 0;
 }
 
 let lastState = stream.snapshot().state;
@@ -201,7 +204,7 @@ function fullScreen(): void {
   // iPhones know full screen only for the video element itself.
   const native = video as HTMLVideoElement & { webkitEnterFullscreen?: () => void };
   if (document.fullscreenElement) void document.exitFullscreen();
-  else if (stage.requestFullscreen) void stage.requestFullscreen().catch(() => undefined);
+  else if ("requestFullscreen" in stage) void stage.requestFullscreen().catch(() => undefined);
   else native.webkitEnterFullscreen?.();
 }
 

@@ -156,7 +156,8 @@ export function figures(shown: Snapshot): Record<"spent" | "balance" | "watched"
   const { balancePlanck, secondsLeft } = shown;
   return {
     spent: formatPlanck(BigInt(shown.spentPlanck), decimals, digits),
-    balance: balancePlanck === null ? "\u2013" : formatPlanck(BigInt(balancePlanck), decimals, digits),
+    balance:
+      balancePlanck === null ? "\u2013" : formatPlanck(BigInt(balancePlanck), decimals, digits),
     watched: formatClock(shown.secondsWatched),
     left: secondsLeft === null ? "\u2013" : formatSpan(secondsLeft),
   };

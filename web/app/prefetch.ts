@@ -4,10 +4,10 @@
  * frame from 672 to 369 ms after navigation (measured). Nothing else belongs here.
  */
 
-import { fetchEarly, keepText, type EarlyMap } from "../sdk/prefetch";
+import { fetchEarly, keepText, type Early, type EarlyMap } from "../sdk/prefetch";
 import { edgeTarget, partTargetOf, scanOpening } from "../sdk/playlist";
 
-const map: EarlyMap = (window.__early = new Map());
+const map: EarlyMap = (window.__early = new Map<string, Early>());
 const boot = window.__boot;
 if (boot?.multivariant && boot.playlist && boot.state !== "offline") {
   keepText(map, new URL("index.m3u8", location.href).href, boot.multivariant);

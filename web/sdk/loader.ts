@@ -28,7 +28,7 @@ type LoaderClass = new (config: HlsConfig) => Loader<LoaderContext>;
 
 /** Return a loader class for hls.js, bound to `hooks`. */
 export function makeLoader(hooks: LoaderHooks): LoaderClass {
-  const Base = Hls.DefaultConfig.loader as LoaderClass;
+  const Base = Hls.DefaultConfig.loader;
 
   return class TickLoader extends Base {
     #early: Callbacks | null = null;
@@ -84,7 +84,7 @@ export function makeLoader(hooks: LoaderHooks): LoaderClass {
       const pending = this.#early;
       this.#early = null;
       if (pending === null) super.abort();
-      else pending.onAbort?.(this.stats, this.context as LoaderContext, null);
+      else if (this.context !== null) pending.onAbort?.(this.stats, this.context, null);
     }
 
     override destroy(): void {
@@ -98,7 +98,7 @@ export function makeLoader(hooks: LoaderHooks): LoaderClass {
 const PLAYLIST_REFUSALS = [401, 402, 403];
 
 function refusalOf(status: number, context: LoaderContext, details: unknown): Refusal | null {
-  const isMedia = "frag" in context && (context as FragmentLoaderContext).frag !== undefined;
+  const isMedia = (context as Partial<FragmentLoaderContext>).frag !== undefined;
   if (!isMedia && !PLAYLIST_REFUSALS.includes(status)) return null;
   if (!(details instanceof XMLHttpRequest)) return readRefusal(status, "", null);
   return readRefusal(status, bodyOf(details), details.getResponseHeader("Retry-After"));

@@ -22,7 +22,10 @@ export function formatPlanck(planck: bigint, decimals: number, digits: number): 
   const isNegative = planck < 0n;
   const text = (isNegative ? -planck : planck).toString().padStart(decimals + 1, "0");
   const whole = text.slice(0, text.length - decimals).replace(/\B(?=(\d{3})+$)/g, "\u202f");
-  const fraction = text.slice(text.length - decimals).slice(0, digits).padEnd(digits, "0");
+  const fraction = text
+    .slice(text.length - decimals)
+    .slice(0, digits)
+    .padEnd(digits, "0");
   return (isNegative ? "\u2212" : "") + whole + (digits > 0 ? `.${fraction}` : "");
 }
 

@@ -192,7 +192,8 @@ export class Playback {
       url: this.#options.at("index.m3u8"),
       start: uri === null ? null : this.#options.at(uri),
       partTargetS,
-      startBehindS: partTargetS === null ? 0 : scanOpening(playlist, edgeTarget(partTargetS)).behindS,
+      startBehindS:
+        partTargetS === null ? 0 : scanOpening(playlist, edgeTarget(partTargetS)).behindS,
     });
     void this.#startElement();
   }
@@ -281,7 +282,11 @@ export class Playback {
     if (this.#isDestroyed || this.#stop !== null || this.#store.value.state !== state) return;
     if (outcome.kind === "refused") {
       this.#onRefused(outcome.refusal);
-    } else if (outcome.kind === "show" && state === "waiting" && !this.#hasGrown(outcome.playlist)) {
+    } else if (
+      outcome.kind === "show" &&
+      state === "waiting" &&
+      !this.#hasGrown(outcome.playlist)
+    ) {
       this.#pollAfter(RECONNECT);
     } else if (outcome.kind === "show" && outcome.uri.split("/")[0] !== this.#endedShow) {
       keepText(this.#options.early, url, outcome.multivariant);
@@ -291,7 +296,9 @@ export class Playback {
       if (state === "loading" || state === "waiting") this.#store.set({ state: "reconnecting" });
       this.#pollAfter(state === "offline" || state === "ended" ? OFFLINE : RECONNECT);
     } else {
-      if (state !== "ended") this.#finish(this.#store.value.secondsWatched > 0 ? "ended" : "offline");
+      if (state !== "ended") {
+        this.#finish(this.#store.value.secondsWatched > 0 ? "ended" : "offline");
+      }
       this.#pollAfter(OFFLINE);
     }
   }

@@ -196,7 +196,7 @@ export class Player {
         early: this.#early,
         prefix,
         refused: (refusal) => this.#events.refused(refusal),
-      }) as HlsConfig["loader"],
+      }),
     };
   }
 

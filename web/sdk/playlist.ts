@@ -43,8 +43,7 @@ export function scanOpening(playlist: string, backS: number): Opening {
     }
   }
   let behind = 0;
-  for (let index = parts.length - 1; index >= 0; index -= 1) {
-    const part = parts[index]!;
+  for (const [index, part] of [...parts.entries()].reverse()) {
     behind += part.seconds;
     // Sums of floats: up to 1 ms short of the target counts as the target.
     if (part.isStart && behind >= backS - 0.001) {

@@ -19,7 +19,11 @@ export interface Refusal {
 }
 
 /** Return what a status with its problem+json body means, or null when it is no refusal. */
-export function readRefusal(status: number, body: string, retryAfter: string | null): Refusal | null {
+export function readRefusal(
+  status: number,
+  body: string,
+  retryAfter: string | null,
+): Refusal | null {
   const problem = parseObject(body);
   const reason = typeof problem?.["reason"] === "string" ? problem["reason"] : "";
   const url = problem?.["top_up_url"];

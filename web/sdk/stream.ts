@@ -7,7 +7,7 @@
 import { Counter } from "./counter";
 import { warningFor } from "./meter";
 import { Playback, type Stop } from "./playback";
-import type { EarlyMap } from "./prefetch";
+import type { Early, EarlyMap } from "./prefetch";
 import type { Refusal } from "./refusal";
 import { failureOf, request, safeUrl } from "./request";
 import { emptyBoot, firstSnapshot, SnapshotStore, type Reason, type Snapshot } from "./snapshot";
@@ -54,7 +54,7 @@ export class TickStream {
     this.#counter = new Counter(BigInt(this.#store.value.pricePlanck), performance.now());
     this.#playback = new Playback({
       video: options.video,
-      early: options.early ?? new Map(),
+      early: options.early ?? new Map<string, Early>(),
       store: this.#store,
       at: (relative) => this.#at(relative),
       nowMs: () => this.#nowMs(),

@@ -1,6 +1,14 @@
 import { describe, expect, it } from "vitest";
 
-import { figures, noticeFor, priceLines, statusLine, toastLine, visitLine, warningLine } from "../app/messages";
+import {
+  figures,
+  noticeFor,
+  priceLines,
+  statusLine,
+  toastLine,
+  visitLine,
+  warningLine,
+} from "../app/messages";
 import { digitsFor, formatClock, formatPlanck, formatShort, formatSpan } from "../sdk/money";
 import type { Snapshot, State } from "../sdk/snapshot";
 import { parseMeterMessage, parseMinted } from "../sdk/types";
@@ -64,7 +72,9 @@ describe("money as text", () => {
   });
 
   it("says what was watched and what it cost", () => {
-    expect(visitLine(shown()).replaceAll("\u00a0", " ")).toBe("You watched 2 min 5 s for 0.125 TICK.");
+    expect(visitLine(shown()).replaceAll("\u00a0", " ")).toBe(
+      "You watched 2 min 5 s for 0.125 TICK.",
+    );
     expect(figures(shown())).toEqual({
       spent: "0.125",
       balance: "0.875",
@@ -97,7 +107,9 @@ describe("states as text", () => {
   });
 
   it("takes a session back only by a button", () => {
-    expect(noticeFor(shown({ state: "kicked", reason: "session" }))?.action?.kind).toBe("take-over");
+    expect(noticeFor(shown({ state: "kicked", reason: "session" }))?.action?.kind).toBe(
+      "take-over",
+    );
   });
 
   it("explains the pace and the wait", () => {

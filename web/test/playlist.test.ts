@@ -25,7 +25,13 @@ describe("the opening of a playlist", () => {
   it("begins at the independent part at or before the target", () => {
     expect(scanOpening(playlist, 0.9)).toEqual({
       init: "init-aa.mp4",
-      parts: ["42.0-102x1.m4s", "42.1-102x1.m4s", "42.2-103x1.m4s", "42.3-103x1.m4s", "43.0-104x1.m4s"],
+      parts: [
+        "42.0-102x1.m4s",
+        "42.1-102x1.m4s",
+        "42.2-103x1.m4s",
+        "42.3-103x1.m4s",
+        "43.0-104x1.m4s",
+      ],
       behindS: 2.5,
     });
   });
@@ -36,7 +42,11 @@ describe("the opening of a playlist", () => {
 
   it("asks for nothing it could not begin with", () => {
     expect(scanOpening(playlist, 10).parts).toEqual([]);
-    expect(scanOpening("#EXTM3U\n#EXTINF:2,\n1-1x2.m4s\n", 1)).toEqual({ init: null, parts: [], behindS: 0 });
+    expect(scanOpening("#EXTM3U\n#EXTINF:2,\n1-1x2.m4s\n", 1)).toEqual({
+      init: null,
+      parts: [],
+      behindS: 0,
+    });
   });
 
   it("does not mix the parts of two inits", () => {

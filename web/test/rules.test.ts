@@ -31,7 +31,9 @@ describe("token prefix", () => {
   });
 
   it("takes dollar signs of a token as they are", () => {
-    expect(swapPrefix("https://a.example/w/old/cam/", "/w/$&/")).toBe("https://a.example/w/$&/cam/");
+    expect(swapPrefix("https://a.example/w/old/cam/", "/w/$&/")).toBe(
+      "https://a.example/w/$&/cam/",
+    );
   });
 
   it("leaves a path without a token alone", () => {

@@ -27,7 +27,10 @@ const make = (): MeterSocket =>
       made.push(socket);
       return socket as unknown as WebSocket;
     },
-    events: { message: (message) => events.push(message), changed: (isOpen) => events.push(isOpen) },
+    events: {
+      message: (message) => events.push(message),
+      changed: (isOpen) => events.push(isOpen),
+    },
   });
 
 beforeEach(() => {
