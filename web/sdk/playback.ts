@@ -102,8 +102,13 @@ export class Playback {
     return latency === null ? null : Math.round(latency * 10) / 10;
   }
 
-  /** Play what the page came with, or wait for the stream. */
-  start({ multivariant, playlist, state }: Boot): void {
+  /** Play what the page came with, or wait for the stream; without a boot, ask for it now. */
+  start(boot: Boot | null): void {
+    if (boot === null) {
+      this.#ask();
+      return;
+    }
+    const { multivariant, playlist, state } = boot;
     if (multivariant !== null && state !== "offline") {
       this.#load(playlist?.uri ?? firstVariant(multivariant), playlist?.text ?? "");
     } else {

@@ -12,6 +12,7 @@ import type { Refusal } from "./refusal";
 import { failureOf, request, safeUrl } from "./request";
 import { emptyBoot, firstSnapshot, SnapshotStore, type Reason, type Snapshot } from "./snapshot";
 import { MeterSocket } from "./socket";
+import { prefixOf } from "./token_path";
 import { TokenRenewal } from "./token_renewal";
 import { parseObject, parsePlanck, type Boot, type MeterMessage, type Minted } from "./types";
 
@@ -19,6 +20,7 @@ export interface StreamOptions {
   video: HTMLVideoElement;
   /** Absolute URL of the watch page, `/[w/<token>/]<stream>/`. */
   page: string;
+  /** What the server put into its own page; null in any other: the SDK then asks at once. */
   boot: Boot | null;
   /** Responses already requested; the SDK adds its own. */
   early?: EarlyMap;
@@ -29,7 +31,11 @@ export interface StreamOptions {
 const TICK_MS = 200;
 
 export class TickStream {
-  readonly #boot: Boot;
+  readonly #boot: Boot | null;
+  /** True with a token: there is a session to meter. */
+  readonly #hasMeter: boolean;
+  /** False without a token, and for a page of another origin, whose renewals cannot be read. */
+  readonly #canRenew: boolean;
   readonly #renamed: (path: string) => void;
   readonly #store: SnapshotStore;
   readonly #playback: Playback;
@@ -47,10 +53,12 @@ export class TickStream {
     this.#renamed = options.renamed ?? (() => undefined);
     this.#page = new URL(".", options.page).href;
     const path = new URL(this.#page).pathname;
-    this.#boot = options.boot ?? emptyBoot(path.split("/").at(-2) ?? "");
-    const { now_ms: serverMs } = this.#boot;
-    this.#clockSkewMs = serverMs === undefined ? 0 : serverMs - pageAnsweredMs();
-    this.#store = new SnapshotStore(firstSnapshot(this.#boot, path));
+    this.#boot = options.boot;
+    const boot = options.boot ?? emptyBoot(path.split("/").at(-2) ?? "");
+    this.#clockSkewMs = boot.now_ms === undefined ? 0 : boot.now_ms - pageAnsweredMs();
+    this.#hasMeter = this.#boot === null ? prefixOf(path) !== "" : this.#boot.session !== null;
+    this.#canRenew = this.#hasMeter && new URL(this.#page).origin === location.origin;
+    this.#store = new SnapshotStore(firstSnapshot(boot, path));
     this.#counter = new Counter(BigInt(this.#store.value.pricePlanck), performance.now());
     this.#playback = new Playback({
       video: options.video,
@@ -61,7 +69,7 @@ export class TickStream {
       refused: (refusal) => this.#onRefused(refusal),
     });
     this.#renewal = new TokenRenewal({
-      stream: this.#boot.stream,
+      stream: boot.stream,
       url: () => this.#at("session"),
       nowMs: () => this.#nowMs(),
       minted: (minted) => this.#useToken(minted),
@@ -85,9 +93,8 @@ export class TickStream {
   start(): void {
     this.#ticker = setInterval(() => this.#tick(), TICK_MS);
     this.#playback.start(this.#boot);
-    if (this.#boot.session === null) return;
-    this.#socket.open();
-    this.#renewal.schedule(this.#boot.expires_ms);
+    if (this.#hasMeter) this.#socket.open();
+    if (this.#canRenew) this.#renewal.schedule(this.#boot?.expires_ms);
   }
 
   destroy(): void {
@@ -152,7 +159,7 @@ export class TickStream {
         this.#playOut("kicked", "session");
         break;
       case "token":
-        if (refusal.isExpired && this.#boot.session !== null && !this.#hasRenewed) {
+        if (refusal.isExpired && this.#canRenew && !this.#hasRenewed) {
           this.#hasRenewed = true;
           void this.#renewal.mint().then((isMinted) => {
             if (isMinted) this.#playback.restart();
