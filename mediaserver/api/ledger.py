@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from aiohttp import web
 
+from mediaserver import log
 from mediaserver.api import context
 from mediaserver.api.context import Context
 from mediaserver.http.problem import ApiError
-from metering.book.records import BatchRecord, StreamRecord
+from metering.book.book import Book
+from metering.book.records import Attempt, BatchRecord, StreamRecord
 from metering.model import receipt
+from metering.model.batch_state import BatchState
 from metering.model.ledger import Holder, Role
 from metering.units import AccountId, Planck, account_text
 
 BATCHES_MAX: Final = 500
+SEQ_MAX: Final = (1 << 53) - 1
+_log = log.get("api")
+
 _RECEIPT_ROUNDS_MAX: Final = 100
 """Twenty thousand cut lines each: more than a viewer can have waiting."""
 
@@ -24,6 +31,7 @@ def routes() -> list[web.RouteDef]:
     return [
         web.get("/api/v1/ledger", _ledger),
         web.get("/api/v1/batches", _batches),
+        web.post("/api/v1/batches/{seq}/retry", _retry),
         web.get("/api/v1/reconcile", _reconcile),
         web.get("/api/v1/operator", _operator),
         web.get("/api/v1/receipts/{viewer}/{slug}", _receipts),
@@ -45,9 +53,36 @@ async def _ledger(request: web.Request) -> web.Response:
 async def _batches(request: web.Request) -> web.Response:
     shared = context.of(request)
     limit = _number(request, "limit", 100, BATCHES_MAX)
-    before = _number(request, "before", 0, (1 << 53) - 1) or None
-    found = await shared.book.run(lambda book: book.settlements.newest(limit, before))
-    return web.json_response({"batches": [_batch(one) for one in found]})
+    before = _number(request, "before", 0, SEQ_MAX) or None
+    batches, attempts = await shared.book.run(lambda book: _newest(book, limit, before))
+    return web.json_response({"batches": [_batch(batch, attempts) for batch in batches]})
+
+
+def _newest(book: Book, limit: int, before: int | None) -> tuple[list[BatchRecord], list[Attempt]]:
+    batches = book.settlements.newest(limit, before)
+    return batches, book.outbox.attempts_of([batch.seq for batch in batches])
+
+
+async def _retry(request: web.Request) -> web.Response:
+    """Have a rejected or conflict batch signed and sent again; its reasons stay with it."""
+    text = request.match_info["seq"]
+    seq = _whole(text, "the number of a batch", SEQ_MAX)
+    before, after, attempts = await context.of(request).book.run(
+        lambda book: (
+            book.outbox.retry(seq),
+            book.settlements.get(seq),
+            book.outbox.attempts(seq),
+        )
+    )
+    reason = _reason(before, attempts)
+    _log.warning(
+        "settlement.batch.retried",
+        batch_id=seq,
+        state=before.state.value,
+        reason=reason,
+        attempts=len(attempts),
+    )
+    return web.json_response({"was": before.state.value, "batch": _batch(after, attempts)})
 
 
 async def _reconcile(request: web.Request) -> web.Response:
@@ -118,7 +153,8 @@ def _line(holder: Holder, planck: Planck, slugs: dict[Any, str]) -> dict[str, An
     }
 
 
-def _batch(record: BatchRecord) -> dict[str, Any]:
+def _batch(record: BatchRecord, attempts: Sequence[Attempt]) -> dict[str, Any]:
+    own = [attempt for attempt in attempts if attempt.seq == record.seq]
     return {
         "seq": record.seq,
         "hash": record.hash.hex(),
@@ -127,13 +163,38 @@ def _batch(record: BatchRecord) -> dict[str, Any]:
         "sealed_ms": record.sealed_ms,
         "finalized_ms": record.finalized_ms,
         "finalized_at": record.finalized_at,
+        "reason": _reason(record, own),
+        "attempts": [
+            {
+                "number": attempt.number,
+                "signed_ms": attempt.signed_ms,
+                "sent_ms": attempt.sent_ms,
+                "reason": attempt.trouble,
+            }
+            for attempt in own
+        ],
     }
+
+
+def _reason(record: BatchRecord, attempts: Sequence[Attempt]) -> str | None:
+    """Return why the newest failed attempt of a batch failed; None when none did."""
+    reasons = [attempt.trouble for attempt in attempts if attempt.trouble]
+    if not reasons and record.state is BatchState.CONFLICT:
+        return "finalized state holds other content under this number; nothing of ours was sent"
+    return reasons[-1] if reasons else None
 
 
 def _number(request: web.Request, name: str, default: int, most: int) -> int:
     text = request.query.get(name)
-    if text is None:
-        return default
+    return default if text is None else _whole(text, name, most)
+
+
+def _whole(text: str, name: str, most: int) -> int:
+    """Return a whole number from 1 to `most`.
+
+    Raises:
+        ApiError: 422 naming it.
+    """
     if not (text.isascii() and text.isdigit()) or len(text) > 16 or not 1 <= int(text) <= most:
         raise ApiError(422, "Invalid query", f"{name}: {text[:20]} is not in 1 to {most}")
     return int(text)

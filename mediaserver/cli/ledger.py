@@ -19,6 +19,12 @@ def add(groups: Any) -> None:
     batches: argparse.ArgumentParser = verbs.add_parser("batches", help="the newest batches")
     add_server_options(batches)
     batches.set_defaults(run=_batches)
+    retry: argparse.ArgumentParser = verbs.add_parser(
+        "retry", help="have a rejected or conflict batch signed and sent again"
+    )
+    retry.add_argument("seq", metavar="SEQ", help="number of the batch, from `ledger batches`")
+    add_server_options(retry)
+    retry.set_defaults(run=_retry)
     reconcile: argparse.ArgumentParser = groups.add_parser(
         "reconcile",
         help="prove the books from the seconds themselves; exit code 1 names a difference",
@@ -40,8 +46,35 @@ def _show(arguments: argparse.Namespace) -> int:
 
 def _batches(arguments: argparse.Namespace) -> int:
     answer = api_of(arguments).get("batches")
-    rows = [(one["seq"], one["state"], one["entries"], one["hash"]) for one in answer["batches"]]
-    show(arguments, answer, table(("SEQ", "STATE", "ENTRIES", "HASH"), rows))
+    rows = [
+        (
+            batch["seq"],
+            batch["state"],
+            batch["entries"],
+            batch["hash"],
+            len(batch["attempts"]),
+            batch["reason"] or "",
+        )
+        for batch in answer["batches"]
+    ]
+    heads = ("SEQ", "STATE", "ENTRIES", "HASH", "ATTEMPTS", "REASON")
+    show(arguments, answer, table(heads, rows))
+    return 0
+
+
+def _retry(arguments: argparse.Namespace) -> int:
+    answer = api_of(arguments).post("batches", arguments.seq, "retry", body={})
+    batch = answer["batch"]
+    lines = [f"batch {batch['seq']} was {answer['was']}: {batch['reason'] or 'no reason is kept'}"]
+    lines += [
+        f"  attempt {attempt['number']}: {attempt['reason'] or 'no reason is kept'}"
+        for attempt in batch["attempts"]
+    ]
+    lines.append(
+        f"batch {batch['seq']} is {batch['state']}: the settler signs it and sends it again; "
+        "see `vilokanam ledger batches`"
+    )
+    show(arguments, answer, "\n".join(lines))
     return 0
 
 

@@ -8,7 +8,7 @@ wakes up with an old token writes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row, func, insert, select, update
@@ -25,6 +25,8 @@ from metering.model.entries import decode
 
 _FENCE: Final = "submitter_token"
 _PASSED: Final = "passed_seq"
+_STOPPED: Final = (BatchState.REJECTED, BatchState.CONFLICT)
+"""The settler does nothing more for these until an operator has them tried again."""
 
 
 class OutboxRepository(Repository):
@@ -96,13 +98,20 @@ class OutboxRepository(Repository):
 
     def attempts(self, seq: int) -> list[Attempt]:
         """Return the attempts of a batch, oldest first; the last one's bytes are to be sent."""
+        return self.attempts_of((seq,))
+
+    def attempts_of(self, seqs: Collection[int]) -> list[Attempt]:
+        """Return the attempts of some batches, by batch and oldest first."""
         attempts = schema.attempts.c
+        query = (
+            select(schema.attempts)
+            .where(attempts.seq.in_(seqs))
+            .order_by(attempts.seq, attempts.number)
+        )
         with self._reading() as connection:
             return [
                 Attempt(row.seq, row.number, row.signed, row.signed_ms, row.sent_ms, row.trouble)
-                for row in connection.execute(
-                    select(schema.attempts).where(attempts.seq == seq).order_by(attempts.number)
-                )
+                for row in connection.execute(query)
             ]
 
     def set_state(
@@ -141,20 +150,28 @@ class OutboxRepository(Repository):
             )
 
     def retry(self, seq: int) -> BatchRecord:
-        """Let a rejected batch be signed and sent again, after a person mended the cause.
+        """Let a stopped batch be signed and sent again, after an operator removed the cause.
+
+        Its attempts stay, each with its reason. Nothing can be settled twice: the settler reads
+        finalized state before it signs, and a chain that still holds other content under this
+        number makes it *conflict* again.
+
+        Returns:
+            The batch as it was before: *rejected* or *conflict*.
 
         Raises:
             UnknownNameError: If there is no such batch.
-            InvalidValueError: If it is not rejected: others must not be signed twice.
+            InvalidValueError: If it is in another state: its bytes may still take effect.
         """
         with self._writing() as connection:
             record = batch_of(connection, seq)
-            if record.state is not BatchState.REJECTED:
+            if record.state not in _STOPPED:
                 raise InvalidValueError(
-                    f"batch {seq} is {record.state.value}; only a rejected one is tried again"
+                    f"batch {seq} is {record.state.value}; only a rejected or conflict batch is "
+                    "tried again"
                 )
             _set_state(connection, seq, BatchState.SEALED)
-            return batch_of(connection, seq)
+            return record
 
     def split(
         self, from_seq: int, entries_max: int, now_ms: int, token: int = 0

@@ -22,7 +22,7 @@ from metering.testing.fake_node.runtime import UNIT
 from metering.testing.fake_node.state import State
 from metering.testing.fake_node.world import World
 from metering.units import PricedRun, Run, Units, Verdict, parse_account
-from tests.integration.test_control_api import PRICE, Server, settings
+from tests.support.control_server import PRICE, Server, settings
 from tests.support.servers import chopsticks
 from tests.support.wallet import Signer, account, of_stream
 
@@ -30,7 +30,7 @@ WALLET = account("wallet")
 
 
 class Chain(Server):
-    """The server of test_control_api on a chain of its own."""
+    """The server of control_server on a chain of its own."""
 
     def __init__(self, data_dir, tree):
         secret_files.make_missing(tree, data_dir)

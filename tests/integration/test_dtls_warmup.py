@@ -8,7 +8,7 @@ from mediaserver.clock import SystemClock
 from mediaserver.ingest import dtls, dtls_warmup
 from mediaserver.processes.bootstrap import Start
 from mediaserver.processes.worker import Worker
-from tests.integration.test_control_api import settings
+from tests.support.control_server import settings
 
 
 async def test_a_spare_shakes_hands_with_itself_and_leaves_nothing_behind():

@@ -8,8 +8,8 @@ import pytest
 from metering.chain.node import storage
 from metering.testing.fake_node.state import State
 from metering.units import parse_account
-from tests.integration.test_control_api import PRICE, settings
 from tests.integration.test_control_on_chain import Chain, claim, claims_of
+from tests.support.control_server import PRICE, settings
 from tests.support.wallet import account
 
 pytestmark = pytest.mark.timeout(90)

@@ -237,6 +237,26 @@ async def test_a_rejected_batch_waits_for_a_person_and_loses_nothing():
     await world.assert_settled(ticks)
 
 
+async def test_a_conflict_that_is_over_is_tried_again_and_settled():
+    """A wrong chain had other content under its number; the right one has none."""
+    world = World(MemoryChain())
+    await world.start()
+    ticks = world.watch()
+    cutter, _ = world.processes(Steps())
+    await cutter.round()
+    world.house.book.settlements.seal(world.house.clock.at_ms, 100)
+    world.house.book.outbox.set_state(1, BatchState.CONFLICT, 0)
+    _, settler = world.processes(Steps())
+    assert await settler.turn(is_due=False) is Action.STOP
+
+    before = world.house.book.outbox.retry(1)
+
+    assert before.state is BatchState.CONFLICT
+    await world.live(Steps(), rounds=20)
+    await world.assert_settled(ticks)
+    assert world.house.book.settlements.get(1).state is BatchState.FINALIZED
+
+
 async def test_refused_entries_show_in_the_books_and_heal():
     """Refused by the chain once, carried again by the viewer's next seconds."""
     chain = MemoryChain()

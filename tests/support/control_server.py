@@ -1,0 +1,165 @@
+"""Control in the test's loop, with a real Redis and a real book."""
+
+import asyncio
+import contextlib
+import json
+from dataclasses import replace
+
+import aiohttp
+
+from mediaserver.ipc.messages import MessageReader, Policy
+from mediaserver.processes import secret_files
+from mediaserver.processes.bootstrap import Start
+from mediaserver.processes.control import Control
+from mediaserver.settings.records import Settings
+from metering.errors import StoreUnavailableError
+from metering.ports import Claim
+from metering.store.claim_client import RawClaims
+from metering.store.embedded import EmbeddedRedis
+from metering.units import PricedRun, Run, Units, parse_account
+
+PRICE = 100000000
+
+
+def settings():
+    made = Settings()
+    return replace(
+        made,
+        metering=replace(made.metering, cut_period_s=1),
+        price=replace(made.price, demo_top_up_planck="500"),
+        chain=replace(made.chain, batch_period_s=1, finality_ms=0),
+    )
+
+
+class Server:
+    """Control in this loop, beside a Redis of its own, with a client and an HTTP process's link."""
+
+    def __init__(self, data_dir, tree):
+        self.data_dir = data_dir
+        self.tree = tree
+        self.run_dir = data_dir / "run"
+        self.policies = asyncio.Queue()
+
+    async def __aenter__(self):
+        self.run_dir.mkdir(exist_ok=True)
+        secret_files.make_missing(self.tree, self.data_dir)
+        self.redis = EmbeddedRedis(
+            self.data_dir / "redis", self.run_dir / "redis.sock", self.tree.metering.fsync
+        )
+        await self.redis.start()
+        try:
+            return await self._start()
+        except BaseException:
+            await self.redis.stop()
+            raise
+
+    async def _start(self):
+        self.link = await asyncio.start_unix_server(self._hear, str(self.run_dir / "http-0.link"))
+        await self.start_control()
+        token = (self.data_dir / "admin.token").read_text().strip()
+        self.http = aiohttp.ClientSession(
+            connector=aiohttp.UnixConnector(str(self.run_dir / "control.sock")),
+            headers={"Authorization": f"Bearer {token}"},
+        )
+        await self.until_ready()
+        return self
+
+    async def __aexit__(self, *_):
+        try:
+            await self.http.close()
+            await self.stop_control()
+            self.link.close()
+            await self.link.wait_closed()
+        finally:
+            await self.redis.stop()
+
+    async def start_control(self):
+        self.stop = asyncio.Event()
+        start = Start(self.tree, None, self.data_dir, None)
+        self.task = asyncio.create_task(Control(start).run(self.stop))
+
+    async def stop_control(self):
+        self.stop.set()
+        assert await asyncio.wait_for(self.task, 10) == 0
+
+    async def until_ready(self, status=200):
+        async with asyncio.timeout(15):
+            while True:
+                with contextlib.suppress(aiohttp.ClientError):
+                    async with self.http.get("http://c/readyz") as answer:
+                        if answer.status == status:
+                            return
+                await asyncio.sleep(0.02)
+
+    async def _hear(self, reader, writer):
+        frames = MessageReader()
+        while data := await reader.read(65536):
+            for message in frames.feed(data):
+                if isinstance(message, Policy):
+                    self.policies.put_nowait(message)
+        writer.close()
+
+    async def policy(self, condition):
+        async with asyncio.timeout(15):
+            while True:
+                policy = await self.policies.get()
+                if condition(policy):
+                    return policy
+
+    async def ask(self, method, path, body=None, status=200, **headers):
+        data = json.dumps(body) if not isinstance(body, bytes | type(None)) else body
+        names = {key.replace("_", "-"): value for key, value in headers.items()}
+        async with self.http.request(method, f"http://c{path}", data=data, headers=names) as answer:
+            text = await answer.text()
+            assert answer.status == status, text
+            if status >= 400:
+                assert answer.content_type == "application/problem+json"
+                assert json.loads(text)["status"] == status
+            return json.loads(text) if text else None
+
+    async def api(self, method, path, body=None, status=200, **headers):
+        return await self.ask(method, f"/api/v1/{path}", body, status, **headers)
+
+    async def stream(self, **fields):
+        return await self.api("POST", "streams", {"slug": "cam", **fields}, 201)
+
+    async def viewer(self, planck=str(10 * PRICE)):
+        made = await self.api("POST", "viewers", {"name": "ann"}, 201)
+        await self.api("POST", "viewers/ann/credits", {"planck": planck}, 201, Idempotency_Key="1")
+        return made
+
+    async def mint(self, **fields):
+        return await self.api("POST", "tokens", {"viewer": "ann", "stream": "cam", **fields}, 201)
+
+    async def balance(self, viewer, planck):
+        """Wait until the store counts this balance."""
+        who = parse_account(viewer["account"])
+        async with RawClaims(self.redis.url) as claims, asyncio.timeout(5):
+            while True:
+                with contextlib.suppress(StoreUnavailableError):
+                    seen = await claims.meters([(who, bytes(16), 1)])
+                    if seen[0].balance_units == planck:
+                        return
+                await asyncio.sleep(0.02)
+
+    async def claim(self, minted, viewer, stream, first, count):
+        policy = await self.policy(lambda p: p.store_epoch and p.streams)
+        url = f"unix://{self.run_dir / 'redis.sock'}"
+        async with RawClaims(url) as claims:
+            claims.set_expected(policy.store_epoch, policy.store_run_id)
+            async with asyncio.timeout(5):
+                while True:
+                    if claims.is_ready:
+                        break
+                    await asyncio.sleep(0.01)
+            run = PricedRun(Run(first, count), 1, Units(PRICE))
+            return await claims.claim(
+                Claim(
+                    parse_account(viewer["account"]),
+                    bytes.fromhex(stream["id"].replace("-", "")),
+                    int(minted["session"], 16),
+                    (run,),
+                    count * 1000,
+                    0,
+                )
+            )
