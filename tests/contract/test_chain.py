@@ -33,8 +33,9 @@ from metering.testing.fake_node.rpc import Rpc
 from metering.testing.fake_node.runtime import UNIT
 from metering.testing.fake_node.world import World
 from metering.units import Asset, EntryKey
-from tests.support.book_fixture import OPERATOR, FakeClock, InlineBook
+from tests.support.book_fixture import OPERATOR, InlineBook
 from tests.support.chain_scenario import setup_calls
+from tests.support.clock import FakeClock
 from tests.support.memory_chain import MemoryChain
 from tests.support.servers import chopsticks
 from tests.support.wallet import Ask, account, dev, send, transfer
@@ -52,7 +53,7 @@ async def journal_case() -> AsyncIterator[Case]:
     chain = Journal(InlineBook(Book.open("sqlite://", Asset())), OPERATOR, clock, 1000)
 
     def finalize() -> None:
-        clock.at_ms += 1000
+        clock.wall_ms += 1000
 
     yield Case(chain, finalize)
 

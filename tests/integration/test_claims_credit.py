@@ -13,9 +13,9 @@ from metering.units import Units, Verdict, shard_of
 from tests.support.metering_kit import (
     EPOCH,
     NOW,
-    FakeClock,
     account,
     claim,
+    clock_now,
     fetch,
     make_gate,
     make_ready,
@@ -32,7 +32,7 @@ WHO = account(1)
 async def test_a_purse_for_k_ticks_grants_exactly_k_among_4000_claims(redis_server):
     """Two processes, 4,000 objects at once: not one second above what was paid."""
     paid_ticks = 1234
-    clock = FakeClock()
+    clock = clock_now()
     async with (
         opened(redis_server.url, window_ms=60_000) as (store, one),
         RawClaims(redis_server.url) as other,
@@ -67,7 +67,7 @@ async def test_a_purse_for_k_ticks_grants_exactly_k_among_4000_claims(redis_serv
 
 async def test_a_viewer_with_an_empty_purse_is_told_402_and_goes_on_after_a_top_up(redis_server):
     """402 with the balance, then the same object after paying, at once."""
-    clock = FakeClock()
+    clock = clock_now()
     async with opened(redis_server.url) as (store, claims):
         await seat(store, WHO, 1, deposit=15)
         gate = make_gate(claims, clock)
@@ -85,7 +85,7 @@ async def test_a_viewer_with_an_empty_purse_is_told_402_and_goes_on_after_a_top_
 
 async def test_an_object_across_a_price_change_is_split_at_the_tick(redis_server):
     """Each second costs what was in force at that second; free seconds cost nothing."""
-    clock = FakeClock()
+    clock = clock_now()
     async with opened(redis_server.url) as (store, claims):
         await seat(store, WHO, 1, deposit=1000)
         gate = make_gate(claims, clock)
@@ -99,7 +99,7 @@ async def test_an_object_across_a_price_change_is_split_at_the_tick(redis_server
 
 async def test_free_media_needs_no_store_and_no_control():
     """A free stream plays on while Redis and control are away."""
-    clock = FakeClock()
+    clock = clock_now()
     async with RawClaims("unix:///nowhere.sock") as claims:
         gate = make_gate(claims, clock)
         free = policy((0, 0), (NOW + 100, 10))
@@ -114,7 +114,7 @@ async def test_free_media_needs_no_store_and_no_control():
 
 async def test_priced_media_stops_30_s_after_control_was_heard(redis_server):
     """A process that may not know today's price serves 503."""
-    clock = FakeClock()
+    clock = clock_now()
     async with opened(redis_server.url) as (store, claims):
         await seat(store, WHO, 1)
         gate = make_gate(claims, clock)
@@ -147,7 +147,7 @@ async def test_a_full_queue_refuses_instead_of_growing(redis_server):
 
 async def test_evidence_of_what_memory_committed_is_replayed_once_per_epoch(redis_server):
     """After Redis was emptied, what this process had committed is billed again, once."""
-    clock = FakeClock()
+    clock = clock_now()
     async with opened(redis_server.url) as (store, claims):
         await seat(store, WHO, 1, deposit=1000)
         gate = make_gate(claims, clock)

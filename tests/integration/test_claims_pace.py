@@ -12,9 +12,9 @@ from metering.units import Medium, SessionId, Verdict
 from tests.support.metering_kit import (
     NOW,
     STREAM,
-    FakeClock,
     account,
     claim,
+    clock_now,
     fetch,
     grant,
     make_gate,
@@ -98,7 +98,7 @@ async def test_a_laptop_that_slept_ten_minutes_is_not_refused(redis_server):
 
 async def test_a_third_player_behind_one_token_is_refused_429(redis_server):
     """Three players that share a session's token take 3 s a second: soon they are refused."""
-    clock = FakeClock()
+    clock = clock_now()
     async with opened(redis_server.url) as (store, claims):
         await seat(store, WHO, 1)
         gate = make_gate(claims, clock)
@@ -169,7 +169,7 @@ async def test_video_and_audio_have_a_bucket_each(redis_server):
 
 async def test_what_memory_served_is_sent_with_the_next_claim(redis_server):
     """Parts of one second need one claim, and the store hears of all that was delivered."""
-    clock = FakeClock()
+    clock = clock_now()
     async with opened(redis_server.url) as (store, claims):
         await seat(store, WHO, 1)
         gate = make_gate(claims, clock)

@@ -35,7 +35,8 @@ from metering.units import (
     Verdict,
     shard_of,
 )
-from tests.support.metering_kit import FAR_MS, NOW, FakeClock, account
+from tests.support.clock import FakeClock
+from tests.support.metering_kit import FAR_MS, NOW, account, clock_now
 
 SEQUENCES = int(os.environ.get("VILOKANAM_SEQUENCES", "2000"))
 """`make soak` asks for 100,000."""
@@ -295,7 +296,7 @@ def _all_lives(path: str, rng: random.Random) -> None:
 
 
 def _live(line: Line, lives: list[Life], rng: random.Random) -> None:
-    clock = FakeClock()
+    clock = clock_now()
     settings = MeteringSettings()
     gates = tuple(LocalGate(Deaf(), settings, clock) for _ in range(2))
     driver = Driver(line)

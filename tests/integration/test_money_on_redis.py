@@ -31,7 +31,7 @@ FAR_MS = (NOW + 86400) * 1000
 def prepared(viewers: int = 4) -> House:
     """Return a house whose viewers each have session 1."""
     house = make_house(viewers=viewers)
-    house.clock.at_ms = NOW * 1000
+    house.clock.wall_ms = NOW * 1000
     for account in house.accounts:
         number = SessionId(1 + house.accounts.index(account))
         house.book.sessions.add(number, account, house.stream.id, 1, 1, FAR_MS)
@@ -43,7 +43,7 @@ async def running(url: str, house: House):
     """Recover the store and run what control runs on it."""
     store = await Store.connect(url, "everysec")
     try:
-        found = await recover(store, InlineBook(house.book), house.clock.at_ms, POLICY)
+        found = await recover(store, InlineBook(house.book), house.clock.wall_ms, POLICY)
         async with RawClaims(url) as claims:
             claims.set_expected(found.epoch, store.run_id)
             await claims.wait_ready()
@@ -76,7 +76,7 @@ async def watch(house: House, claims: RawClaims, first: int, count: int) -> int:
 async def settle(house: House, settler: Settler) -> None:
     for _ in range(12):
         await settler.turn(is_due=True)
-        house.clock.at_ms += 1000
+        house.clock.wall_ms += 1000
 
 
 async def assert_books(house: House, store: Store, *, metered: int, settled: int) -> None:
@@ -105,7 +105,7 @@ async def test_every_second_claimed_is_settled_once(redis_any):
         await assert_books(house, store, metered=60, settled=60)
         assert journal.verify(house.book.journal) is None
         assert await store.dirty_shards() == []
-        assert house.book.receipts.make(OPERATOR, house.clock.at_ms) == 4
+        assert house.book.receipts.make(OPERATOR, house.clock.wall_ms) == 4
         for account in house.accounts:
             chain = house.book.receipts.of(account, house.stream.id)
             data = receipt.file_bytes(Asset(), OPERATOR.account, chain)

@@ -28,7 +28,7 @@ async def started(viewers: int = 2) -> tuple[House, MemoryStore, Cutter]:
 
 
 async def again(house: House, store: MemoryStore):
-    return await recover(store, InlineBook(house.book), house.clock.at_ms, POLICY)
+    return await recover(store, InlineBook(house.book), house.clock.wall_ms, POLICY)
 
 
 def cutter_of(house: House, store: MemoryStore) -> Cutter:
@@ -186,7 +186,7 @@ async def test_a_crash_while_recovering_loses_nothing(crash_at):
     if crash_at < SHARDS:
         with pytest.raises(StoreUnavailableError):
             await again(house, after)
-        assert house.book.recoveries.newest() != Recovered("", after.run_id, house.clock.at_ms)
+        assert house.book.recoveries.newest() != Recovered("", after.run_id, house.clock.wall_ms)
         assert await after.epoch() is None
     with pytest.raises(StoreUnavailableError):
         await cutter_of(house, after).round()
@@ -203,11 +203,11 @@ async def test_live_sessions_are_reopened_and_ended_ones_are_not():
     """Players go on without a new token."""
     house, store, _ = await started()
     account, stream = house.accounts[0], house.stream.id
-    later = house.clock.at_ms + 1000
+    later = house.clock.wall_ms + 1000
     for number in (1, 2, 3):
         house.book.sessions.add(SessionId(number), account, stream, 4, 1, later)
     house.book.sessions.end(SessionId(2), "stopped", 5)
-    house.book.sessions.add(SessionId(3), account, stream, 4, 1, house.clock.at_ms - 1)
+    house.book.sessions.add(SessionId(3), account, stream, 4, 1, house.clock.wall_ms - 1)
 
     after = store.restarted(is_empty=True)
     await again(house, after)
@@ -223,8 +223,8 @@ async def test_what_must_be_offered_again_reaches_back_before_the_last_cut():
     assert (await again(house, store)).replay_from_ms == 0
     store.claim(house.key(), Run(NOW_TICK - 50, 10))
     await cutter.round()
-    cut_ms = house.clock.at_ms
-    house.clock.at_ms += 3_600_000
+    cut_ms = house.clock.wall_ms
+    house.clock.wall_ms += 3_600_000
 
     found = await again(house, store.restarted(is_empty=True))
 

@@ -42,7 +42,7 @@ class World:
         self.url = f"sqlite:///{self.file}"
         self.backups: list[Path] = []
         self.house = make_house(self.url, viewers=3)
-        self.house.clock.at_ms = BEGIN * 1000
+        self.house.clock.wall_ms = BEGIN * 1000
         for viewer, account in enumerate(self.house.accounts):
             self.house.book.sessions.add(
                 SessionId(1 + viewer), account, self.house.stream.id, 1, 1, FAR_MS
@@ -56,7 +56,7 @@ class World:
     @property
     def now(self) -> int:
         """The second that is on air."""
-        return self.house.clock.at_ms // 1000
+        return self.house.clock.wall_ms // 1000
 
     async def start(self) -> Recovery:
         """Recover, and connect what claims."""
@@ -64,7 +64,7 @@ class World:
         self._held.push_async_callback(self.store.close)
         book, clock = self.house.book, self.house.clock
         found = await recover(
-            self.store, InlineBook(book), clock.at_ms, POLICY, newest_tick=self.now + 2
+            self.store, InlineBook(book), clock.wall_ms, POLICY, newest_tick=self.now + 2
         )
         self.claims = await self._held.enter_async_context(RawClaims(self.redis.url))
         self.claims.set_expected(found.epoch, self.store.run_id)
@@ -109,7 +109,7 @@ class World:
         await self.cutter.round()
         for _ in range(6):
             await self.settler.turn(is_due=True)
-            self.house.clock.at_ms += 500
+            self.house.clock.wall_ms += 500
 
     def backup(self) -> None:
         """Copy the book as an operator does while it runs."""
@@ -189,7 +189,7 @@ async def test_what_the_restored_book_has_lost_is_forgiven(world, is_other_redis
     await world.watch(0, BEGIN, 10)
     await world.settle()
     world.backup()
-    world.house.clock.at_ms = (BEGIN + 25) * 1000
+    world.house.clock.wall_ms = (BEGIN + 25) * 1000
     await world.watch(0, BEGIN + 10, 10)
     await world.settle()
     await world.watch(0, BEGIN + 20, 5)
@@ -244,7 +244,7 @@ async def test_a_newer_backup_after_an_older_one_is_found_by_its_name(world):
     assert await world.watch(0, floor.forgiven.end, 4) == set(
         range(floor.forgiven.end, floor.forgiven.end + 4)
     )
-    world.house.clock.at_ms += 10_000
+    world.house.clock.wall_ms += 10_000
     await world.settle()
 
     (again,) = (await world.restore(1)).floors
@@ -313,9 +313,9 @@ async def test_unpaid_seconds_are_not_collected_after_a_rebuild(world, harm):
 async def test_evidence_for_a_session_that_ended_just_before_is_billed(world):
     """Its seconds were lost with Redis; the HTTP processes still have them."""
     house = world.house
-    house.clock.at_ms = int(time.time() * 1000)
+    house.clock.wall_ms = int(time.time() * 1000)
     account, stream = house.accounts[0], house.stream.id.bytes
-    house.book.sessions.end(SessionId(1), "replaced", house.clock.at_ms - 5000)
+    house.book.sessions.end(SessionId(1), "replaced", house.clock.wall_ms - 5000)
     await world.stop()
     world.redis.call("FLUSHALL")
     house.book = Book.open(world.url, Asset())
@@ -356,7 +356,7 @@ async def test_any_story_of_backups_and_restores_bills_each_second_once(world, s
     world.backup()
     restores = 0
     for _ in range(30):
-        world.house.clock.at_ms += dice.randrange(1000, 6000)
+        world.house.clock.wall_ms += dice.randrange(1000, 6000)
         act = dice.choice("wwwwcsbbrx")
         if act == "w":
             viewer = dice.randrange(3)

@@ -33,26 +33,11 @@ from metering.units import (
     Verdict,
 )
 from tests.support.builders import INIT, OPENED, START_MS, STREAM, Show
+from tests.support.clock import FakeClock
 
 KEYS = ((1, b"k" * 32),)
 ACCOUNT = AccountId(b"a" * 32)
 EDGE_KEY = b"edge-secret"
-
-
-class FakeClock:
-    """Unix time is set by hand; the monotonic clock leaps when a test wants waits to end."""
-
-    def __init__(self) -> None:
-        self.unix_ms = START_MS
-        self.leap_s = 0.0
-        self._now_s = 0.0
-
-    def now_ms(self) -> int:
-        return self.unix_ms
-
-    def monotonic(self) -> float:
-        self._now_s += self.leap_s
-        return self._now_s
 
 
 @dataclass
@@ -578,7 +563,7 @@ async def test_a_token_that_ends_while_waiting_is_refused(rig: Rig) -> None:
     rig.gate.is_priced_now = True
     asked = asyncio.ensure_future(rig.get(f"/w/{rig.token()}{rig.part(20, 2)}"))
     await rig.waiting()
-    rig.clock.unix_ms += 120_000
+    rig.clock.wall_ms += 120_000
     rig.tell(rig.show.part("source", rig.show.slot(2)))
 
     assert (await asked).status == 403

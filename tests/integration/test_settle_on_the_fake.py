@@ -92,7 +92,7 @@ async def test_a_stall_of_finality_settles_nothing_and_then_everything():
                 await settler.turn(is_due=True)
             for _ in range(50):
                 street.world.make_block()
-            street.house.clock.at_ms += 300_000
+            street.house.clock.wall_ms += 300_000
             exposures.append(settler.progress.exposure_planck)
             assert street.settled() == {}, number
         states = {one.state for one in street.house.book.settlements.newest()}
@@ -115,14 +115,14 @@ async def test_the_alarm_of_the_exposure_rises_and_goes(capsys):
         street.watch(9)
         for _ in range(3):
             await settler.turn(is_due=True)
-            street.house.clock.at_ms += 120_000
+            street.house.clock.wall_ms += 120_000
         told = capsys.readouterr().out
 
         street.world.stall(0)
         await street.settle_all(settler)
         for _ in range(3):
             await settler.turn(is_due=True)
-            street.house.clock.at_ms += 120_000
+            street.house.clock.wall_ms += 120_000
 
         assert "settlement.exposure.high" in told
         assert "settlement.exposure.normal" in capsys.readouterr().out

@@ -56,7 +56,7 @@ class World:
         return cutter, settler
 
     async def start(self) -> None:
-        await recover(self.store, InlineBook(self.house.book), self.house.clock.at_ms, POLICY)
+        await recover(self.store, InlineBook(self.house.book), self.house.clock.wall_ms, POLICY)
 
     async def live(self, steps: Steps, rounds: int = 8) -> None:
         """Book what is pending and settle until nothing is left to do."""
@@ -64,7 +64,7 @@ class World:
         await cutter.round()
         for _ in range(rounds):
             act = await settler.turn(is_due=True)
-            self.house.clock.at_ms += 1000
+            self.house.clock.wall_ms += 1000
             if isinstance(self.chain, MemoryChain):
                 self.chain.make_blocks()
             if act is Action.WAIT and self.house.book.outbox.oldest() is None:
@@ -90,7 +90,7 @@ class World:
         spent = sum(10**12 - ledger[Holder(Role.VIEWER, one)] for one in self.house.accounts)
         assert spent == ticks * PRICE
         assert all(not cuts for cuts in self.store.cuts.values())
-        self.house.book.receipts.make(OPERATOR, self.house.clock.at_ms)
+        self.house.book.receipts.make(OPERATOR, self.house.clock.wall_ms)
         for account in self.house.accounts:
             chain = self.house.book.receipts.of(account, self.house.stream.id)
             data = receipt.file_bytes(Asset(), OPERATOR.account, chain)
@@ -284,14 +284,14 @@ async def test_a_batch_is_sealed_when_its_period_is_over():
     world.store.claim(world.house.key(0), Run(1_699_999_500, 1))
     await cutter.round()
     await settler.turn()
-    world.house.clock.at_ms += 29_000
+    world.house.clock.wall_ms += 29_000
     assert await settler.turn() is Action.CLOSE
     world.store.claim(world.house.key(0), Run(1_699_999_600, 1))
     await cutter.round()
 
     await settler.turn()
     assert len(world.house.book.settlements.newest()) == 1
-    world.house.clock.at_ms += 1_000
+    world.house.clock.wall_ms += 1_000
     await settler.turn()
     assert len(world.house.book.settlements.newest()) == 2
 
@@ -316,7 +316,7 @@ async def test_the_book_works_off_the_loop(tmp_path):
     world.house = make_house(f"sqlite:///{tmp_path}/book.sqlite3", viewers=3)
     async_book = AsyncBook(world.house.book)
     chain = Journal(async_book, OPERATOR, world.house.clock, 0)
-    await recover(world.store, async_book, world.house.clock.at_ms, POLICY)
+    await recover(world.store, async_book, world.house.clock.wall_ms, POLICY)
     ticks = world.watch()
     cutter = Cutter(world.store, async_book, world.house.clock, 10)
     settler = Settler(

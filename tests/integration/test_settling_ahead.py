@@ -52,7 +52,7 @@ class Room:
         line = CutLine(key, (Run(FIRST + before, ticks),), booked.get(key, 0) + ticks)
         shard = shard_of(who)
         number = self.book.cuts.booked_numbers().get(shard, 0) + 1
-        self.book.cuts.book([Cut(shard, number, (line,))], self.house.clock.at_ms)
+        self.book.cuts.book([Cut(shard, number, (line,))], self.house.clock.wall_ms)
 
     def settler(self, **changes) -> Settler:
         async def forget() -> int:
@@ -229,7 +229,7 @@ async def test_exposure_rises_while_nothing_is_final_and_its_alarm_is_told_once(
     with structlog.testing.capture_logs() as logs:
         for _ in range(5):
             room.watch(0, 10)
-            room.house.clock.at_ms += 10_000
+            room.house.clock.wall_ms += 10_000
             await settler.turn(is_due=True)
 
         assert settler.progress.exposure_planck == 50 * PRICE
@@ -237,7 +237,7 @@ async def test_exposure_rises_while_nothing_is_final_and_its_alarm_is_told_once(
         assert room.book.settlements.exposure() == (50, 50 * PRICE)
         assert room.chain.paid == {}
         await room.settle(settler, turns=30)
-        room.house.clock.at_ms += 10_000
+        room.house.clock.wall_ms += 10_000
         await settler.turn(is_due=True)
 
     assert settler.progress.exposure_planck == 0
@@ -315,7 +315,7 @@ async def test_an_idle_chain_is_looked_at_so_that_its_head_can_be_watched():
     room.chain.finalized = 2
 
     await settler.turn()
-    room.house.clock.at_ms += 10_000
+    room.house.clock.wall_ms += 10_000
     await settler.turn()
 
     assert finalized == 1

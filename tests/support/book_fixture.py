@@ -13,20 +13,11 @@ from metering.book.joins import take_joins
 from metering.book.records import StreamRecord
 from metering.model.escrow_events import EventBlock, PalletEvent, join_events
 from metering.units import AccountId, Asset, EntryKey, Planck
+from tests.support.clock import FakeClock
 
 T = TypeVar("T")
 OPERATOR = signing.from_seed(b"operator".ljust(32, b"."))
 PRICE = Planck(10**8)
-
-
-@dataclass
-class FakeClock:
-    """Unix milliseconds that a test moves."""
-
-    at_ms: int = 1_700_000_000_000
-
-    def __call__(self) -> int:
-        return self.at_ms
 
 
 @dataclass
@@ -63,7 +54,7 @@ def make_house(
 
 def know_joins(house: House) -> None:
     """Let the book know join 1 of every viewer, as if it had read the chain's events."""
-    now_s = house.clock.at_ms // 1000
+    now_s = house.clock.wall_ms // 1000
     terms = {"join": 1, "max_spend": 10**14, "max_price": PRICE, "expires_at": now_s + 30 * 86400}
     joined = tuple(
         PalletEvent(

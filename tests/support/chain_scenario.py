@@ -185,7 +185,7 @@ class Street:
             for settler in settlers or (self.settler(),):
                 await settler.turn(is_due=True)
             self.world.make_block()
-            self.house.clock.at_ms += 6000
+            self.house.clock.wall_ms += 6000
             if book.outbox.oldest() is None and self.settled() == self.fed:
                 return
         raise AssertionError(f"{self.settled()} of {self.fed} are settled after {turns} turns")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from uuid import UUID
 
 from metering.admission.gate import LocalGate
@@ -28,6 +27,7 @@ from metering.units import (
     StreamPolicy,
     Units,
 )
+from tests.support.clock import FakeClock
 
 STREAM = UUID(int=7)
 EPOCH = "epoch-1"
@@ -35,22 +35,9 @@ FAR_MS = 1 << 45
 NOW = int(time.time())
 
 
-@dataclass
-class FakeClock:
-    """Time that stands until it is moved."""
-
-    wall_ms: int = field(default_factory=lambda: NOW * 1000)
-    seconds: float = 1000.0
-
-    def now_ms(self) -> int:
-        return self.wall_ms
-
-    def monotonic(self) -> float:
-        return self.seconds
-
-    def move(self, seconds: float) -> None:
-        self.seconds += seconds
-        self.wall_ms += round(seconds * 1000)
+def clock_now() -> FakeClock:
+    """Return a clock at the time of Redis, which has no other."""
+    return FakeClock(NOW * 1000)
 
 
 def account(number: int) -> AccountId:

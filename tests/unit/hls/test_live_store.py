@@ -8,17 +8,7 @@ from mediaserver.hls.addresses import Init, PartAddress, Segment
 from mediaserver.hls.live_store import Hub
 from mediaserver.ipc.messages import Health, InitMade, SegmentEnded, ShowEnded
 from tests.support.builders import INIT, OPENED, START_MS, Show
-
-
-class FakeClock:
-    def __init__(self) -> None:
-        self.now_s = 1000.0
-
-    def now_ms(self) -> int:
-        return START_MS
-
-    def monotonic(self) -> float:
-        return self.now_s
+from tests.support.clock import FakeClock
 
 
 def hub_of(clock: FakeClock, **more: int) -> Hub:
@@ -35,10 +25,10 @@ def test_a_lost_worker_is_waited_for_then_the_show_ends() -> None:
     assert hub.state("cam") == "live"
 
     feed.close()
-    clock.now_s += 65
+    clock.seconds += 65
     hub.expire()
     assert hub.state("cam") == "waiting"
-    clock.now_s += 1
+    clock.seconds += 1
     hub.expire()
 
     assert hub.state("cam") == "offline"
@@ -58,7 +48,7 @@ def test_a_worker_that_comes_back_goes_on_where_it_was() -> None:
         second.apply(message)
     first.apply(ShowEnded())
     first.close()
-    clock.now_s += 100
+    clock.seconds += 100
     hub.expire()
 
     assert hub.state("cam") == "live"
@@ -82,7 +72,7 @@ def test_a_new_show_takes_over_and_the_old_one_can_be_played_out() -> None:
     assert hub.multivariant("cam") is not None
     with pytest.raises(LinkError, match="older"):
         hub.feed("worker-2").apply(OPENED)
-    clock.now_s += 120
+    clock.seconds += 120
     hub.expire()
     assert hub.show("cam", 5) is None
     current = hub.current("cam")
@@ -99,7 +89,7 @@ def test_an_ended_show_leaves_memory_after_a_while() -> None:
         feed.apply(message)
     feed.apply(ShowEnded())
     feed.close()
-    clock.now_s += 301
+    clock.seconds += 301
     hub.expire()
 
     assert hub.slugs() == ()

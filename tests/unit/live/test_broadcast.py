@@ -23,6 +23,7 @@ from mediaserver.live.show_state import ShowState
 from mediaserver.media import AccessUnit, AudioFormat, Sample, Track, VideoFormat
 from mediaserver.settings.records import Settings
 from tests.support import cmaf_reader
+from tests.support.clock import FakeClock
 
 STREAM = UUID(int=7)
 BOTH = frozenset(Track)
@@ -30,17 +31,6 @@ NOW_MS = 1_800_000_000_400
 SPS = bytes.fromhex("6742c01f8c8d40")
 OTHER_SPS = bytes.fromhex("6742c01f8c8d41")
 AUDIO = AudioFormat(b"\x11\x90", 2)
-
-
-class FakeClock:
-    def __init__(self):
-        self.ms = NOW_MS
-
-    def now_ms(self):
-        return self.ms
-
-    def monotonic(self):
-        return self.ms / 1000
 
 
 class FakePipeline:
@@ -150,7 +140,7 @@ class Stage:
 
     file: FakeFile = field(default_factory=FakeFile)
     settings: Settings = field(default_factory=Settings)
-    clock: FakeClock = field(default_factory=FakeClock)
+    clock: FakeClock = field(default_factory=lambda: FakeClock(NOW_MS))
     ms: int = 0
     frame: int = 0
     keyframes_asked: int = 0
@@ -206,12 +196,12 @@ class Stage:
                 )
             self.broadcast.poll()
             self.ms += 20
-            self.clock.ms += 20
+            self.clock.move(0.02)
             await settle()
 
     def wait(self, seconds):
         """Let time pass without media."""
-        self.clock.ms += round(seconds * 1000)
+        self.clock.move(seconds)
         self.broadcast.poll()
 
     def of(self, kind, rendition=None):
@@ -367,7 +357,7 @@ async def test_publisher_who_comes_back_goes_on_with_the_show(stage):
     after = next(m for m in one.of(SlotOpened) if m.slot.msn == last.msn + 1)
     assert after.is_discontinuity
     assert after.slot.first_tick >= last.first_tick + last.tick_count
-    assert after.slot.start_ms >= one.clock.ms - 3100
+    assert after.slot.start_ms >= one.clock.wall_ms - 3100
     assert len(one.of(ShowOpened)) == 1
     assert one.pipeline.restarts == 1
     assert {m.part.rendition for m in one.of(PartMade) if m.part.slot.msn > last.msn} == {
@@ -542,7 +532,7 @@ async def test_lost_sound_is_waited_for_only_a_little(stage):
     await one.play(4, audio=False)
 
     newest = one.of(PartMade, "source")[-1].part
-    assert newest.end_ms >= one.clock.ms - 500 - 40 - 150 - 100
+    assert newest.end_ms >= one.clock.wall_ms - 500 - 40 - 150 - 100
 
 
 async def test_audio_only_show_has_one_rendition_cut_by_sound(stage):
@@ -577,13 +567,13 @@ async def test_still_picture_does_not_stop_the_sound(stage):
     await one.play(3)
     await one.play(5, video=False)
     newest = one.of(PartMade, "source")[-1].part
-    still_ms = one.clock.ms
+    still_ms = one.clock.wall_ms
     one.frame = 0
 
     await one.play(3)
 
     assert newest.end_ms >= still_ms - 600
-    assert one.of(PartMade, "360p")[-1].part.end_ms >= one.clock.ms - 700
+    assert one.of(PartMade, "360p")[-1].part.end_ms >= one.clock.wall_ms - 700
     back = [m.slot for m in one.of(SlotOpened) if m.is_discontinuity]
     assert len(back) == 1
     assert back[0].start_ms >= still_ms - 50
@@ -598,8 +588,8 @@ async def test_silent_rung_does_not_hold_up_the_others(stage):
 
     await one.play(6)
 
-    assert one.of(PartMade, "source")[-1].part.end_ms >= one.clock.ms - 700
-    assert one.of(PartMade, "360p")[-1].part.end_ms >= one.clock.ms - 5200
+    assert one.of(PartMade, "source")[-1].part.end_ms >= one.clock.wall_ms - 700
+    assert one.of(PartMade, "360p")[-1].part.end_ms >= one.clock.wall_ms - 5200
     check_link(one.messages)
 
 
@@ -608,7 +598,7 @@ async def test_time_that_leaps_is_a_discontinuity(stage):
     one = await stage()
     await one.play(3)
     one.ms += 5000
-    one.clock.ms += 5000
+    one.clock.move(5)
     one.frame = 0
 
     await one.play(3)
