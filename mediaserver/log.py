@@ -1,4 +1,4 @@
-"""Structured logs. Names of events and keys: docs/developer.md, "Log events"."""
+"""Structured logs. Names of events and keys: docs/developer/logs.md, "Log events"."""
 
 from __future__ import annotations
 

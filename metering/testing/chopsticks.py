@@ -4,7 +4,7 @@ chopsticks comes from npm, pinned in chain/npm. It makes blocks of the real runt
 node: what it makes is final at once, it knows no future nonces, and chain time goes on by one slot
 per block however fast they come. What a node does beyond that, the fake node does.
 
-Source: docs/developer.md, "The chain in chopsticks".
+Source: docs/developer/chains.md, "The chain in chopsticks".
 """
 
 from __future__ import annotations

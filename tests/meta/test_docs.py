@@ -24,7 +24,11 @@ from metering.model import audit
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 PAGES = sorted(
-    [*DOCS.glob("*.md"), ROOT / "README.md", ROOT / "ARCHITECTURE.md", ROOT / "CHANGELOG.md"]
+    [
+        *DOCS.rglob("*.md"),
+        *(ROOT / f"{name}.md" for name in ("README", "ARCHITECTURE", "CHANGELOG")),
+        *(ROOT / f"{name}.md" for name in ("CONTRIBUTING", "SECURITY")),
+    ]
 )
 NOTES = sorted((ROOT / "changes").glob("*.md"))
 TABLES = {
@@ -82,7 +86,7 @@ def test_what_the_code_cites_is_there() -> None:
             continue
         # A citation may be broken over lines, behind a comment's mark.
         text = re.sub(r"\s*\n\s*(?:#|--|\*|//)?\s*", " ", path.read_text())
-        for page, section in re.findall(r'docs/(\w+)\.md(?:, "([^"]+?)")?', text):
+        for page, section in re.findall(r'docs/([\w/-]+)\.md(?:, "([^"]+?)")?', text):
             cited += 1
             there = (DOCS / f"{page}.md").exists()
             if not there or (section and section not in headings(DOCS / f"{page}.md")):
@@ -105,7 +109,7 @@ def test_rules_cited_by_number_are_sections() -> None:
     assert cited <= there
 
 
-@pytest.mark.parametrize("page", [*PAGES, *NOTES], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [*PAGES, *NOTES], ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
     """No reader is sent to a page that is not there."""
     targets = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text())
@@ -114,7 +118,7 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert [one for one in local if not (page.parent / one).exists()] == []
 
 
-@pytest.mark.parametrize("page", [*PAGES, *NOTES], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [*PAGES, *NOTES], ids=lambda page: str(page.relative_to(ROOT)))
 def test_sections_named_beside_a_link_are_there(page: Path) -> None:
     """`[metering.md](metering.md), "Addresses"` names a heading of that page."""
     named = re.findall(r'\]\(([\w./]+\.md)\),\s+"([^"]+)"', page.read_text())
@@ -126,7 +130,7 @@ def test_sections_named_beside_a_link_are_there(page: Path) -> None:
     ] == []
 
 
-@pytest.mark.parametrize("page", [*PAGES, *NOTES], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [*PAGES, *NOTES], ids=lambda page: str(page.relative_to(ROOT)))
 def test_commands_shown_are_commands(page: Path) -> None:
     """A command line that a reader copies is one that the program takes."""
     text = page.read_text()
@@ -138,7 +142,7 @@ def test_commands_shown_are_commands(page: Path) -> None:
     assert wrong == []
 
 
-@pytest.mark.parametrize("page", [*PAGES, *NOTES], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [*PAGES, *NOTES], ids=lambda page: str(page.relative_to(ROOT)))
 def test_settings_named_are_settings(page: Path) -> None:
     """Every `table.key` and VILOKANAM_TABLE__KEY that a page names is one that the server reads."""
     text = page.read_text()
@@ -206,7 +210,7 @@ def test_every_place_of_the_address_grammar_is_described() -> None:
 def test_log_events_are_those_described() -> None:
     """An operator who searches the log for an event of the table finds it, at that level."""
     told = re.findall(
-        r"^\| `([a-z_.]+)` \| (\w+) \|", (DOCS / "developer.md").read_text(), re.MULTILINE
+        r"^\| `([a-z_.]+)` \| (\w+) \|", (DOCS / "developer/logs.md").read_text(), re.MULTILINE
     )
 
     assert dict(told) == dict(logged())
@@ -218,7 +222,8 @@ def test_log_events_that_operators_are_told_of_exist() -> None:
     rooms = {name.partition(".")[0] for name, _ in logged()}
     named = {
         name
-        for name in re.findall(r"`([a-z_]+\.[a-z_]+\.[a-z_]+)`", (DOCS / "operator.md").read_text())
+        for page in (DOCS / "operator").glob("*.md")
+        for name in re.findall(r"`([a-z_]+\.[a-z_]+\.[a-z_]+)`", page.read_text())
         if name.partition(".")[0] in rooms
     }
 
@@ -229,7 +234,7 @@ def test_log_events_that_operators_are_told_of_exist() -> None:
 def test_every_difference_of_the_books_has_its_remedy() -> None:
     """Whatever `vilokanam reconcile` names, the operator's page says what to do about it."""
     tree = ast.parse(Path(audit.__file__).read_text())
-    told = (DOCS / "operator.md").read_text()
+    told = (DOCS / "operator/money.md").read_text()
     called = [
         node.args[1]
         for node in ast.walk(tree)
@@ -268,7 +273,7 @@ def test_metrics_are_those_described() -> None:
                 defined.add(f"{name}_total" if "counter" in kind else name)
     told = re.findall(
         r"^\| `((?:mediaserver|metering|cdn)_\w+)` \|",
-        (DOCS / "operator.md").read_text(),
+        (DOCS / "operator/metrics.md").read_text(),
         re.MULTILINE,
     )
 

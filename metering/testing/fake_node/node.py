@@ -3,7 +3,7 @@
 Requests of one connection are answered in order. Faults of replies live here: a frame cut off in
 the middle, an act that is done and never answered, an answer that comes late.
 
-Source: docs/developer.md, "The fake node".
+Source: docs/developer/chains.md, "The fake node".
 """
 
 from __future__ import annotations

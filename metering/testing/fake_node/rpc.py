@@ -5,7 +5,7 @@ them) and what steers the fake: ``fake_faults``, ``fake_makeBlock``, ``fake_fina
 ``fake_stall``, ``fake_reorg``, ``fake_upgrade``, ``fake_restart``, ``fake_state``. Sockets and
 subscriptions are node.py's.
 
-Source: polkadot-sdk, ``sc-rpc-api``; docs/developer.md, "The fake node".
+Source: polkadot-sdk, ``sc-rpc-api``; docs/developer/chains.md, "The fake node".
 """
 
 from __future__ import annotations

@@ -82,7 +82,7 @@ class World:
         """Take an extrinsic into the pool.
 
         Raises:
-            RpcError: With the node's code: see the table in docs/developer.md, "The fake node".
+            RpcError: With the node's code: docs/developer/chains.md, "The fake node".
         """
         if self.faults.happens("upgrade"):
             self.make_block(is_upgrade=True)
