@@ -1,4 +1,4 @@
-"""The settler's call service over the wire: `metering.escrow.call_client.Counter`.
+"""The settler's call service over the wire: `metering.escrow.call_client.ChainCalls`.
 
 Control prepares, signs and follows calls of the operator, of creators and of viewers with it; the
 settler process has the node.
