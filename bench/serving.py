@@ -28,7 +28,7 @@ from _common import ROOT, cpu_s, table, write
 
 from mediaserver.clock import SystemClock
 from mediaserver.hls import addresses
-from mediaserver.hls.live_store import Hub
+from mediaserver.hls.live_store import LiveStore
 from mediaserver.ipc.client import LinkClients
 from mediaserver.ipc.messages import (
     Hello,
@@ -103,7 +103,7 @@ def media(slug: str, stream: UUID, start_ms: int, payload: bytes) -> Media:
         messages.append(SegmentEnded("source", msn, now_ms, PARTS * PART_MS * 1000))
         first = (now_ms - PARTS * PART_MS) // 1000
         segments.append(f"/{slug}/5/source/{addresses.segment_name(msn, first, 2)}")
-    hub = Hub(SystemClock(), 60, 1000)
+    hub = LiveStore(SystemClock(), 60, 1000)
     feed = hub.feed("bench")
     for message in messages:
         feed.apply(message)

@@ -5,8 +5,7 @@ MediaServerError
 ├── OfferRejectedError     peer: a WHIP request that cannot be accepted; has .status
 ├── AccessDeniedError      peer: 401, 402 or 403
 ├── AddressError           peer: not one of our addresses, or not in its one spelling: 404
-├── LinkError              us: a peer process speaks another link version or sent nonsense: drop it
-├── PublisherLostError     world: the publisher is gone; the show waits, then ends
+├── LinkError              us: another of our processes speaks another version or breaks it: drop it
 ├── MediaFormatError       peer: media that its own description does not allow: discontinuity
 └── CapacityError          us: full or starting; 503, retry later
 """
@@ -64,10 +63,6 @@ class AddressError(MediaServerError):
 
 class LinkError(MediaServerError):
     """A link frame breaks the protocol, its version or its bounds."""
-
-
-class PublisherLostError(MediaServerError):
-    """The publisher sends nothing any more."""
 
 
 class MediaFormatError(MediaServerError):

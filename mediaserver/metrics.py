@@ -3,10 +3,10 @@
 Every process keeps its own registry in memory and answers ``GET /internal/metrics`` on its unix
 socket with `own_text`, where each sample carries the label ``process``. Whichever HTTP process is
 asked for ``/metrics`` gathers the others' texts (mediaserver/processes/metrics_endpoint.py) and
-answers with `merge`: no files shared between processes, and nothing left over from one that is
+answers with `merge`: no files shared between processes, and nothing remains of one that is
 gone.
 
-Names are ``<package>_<room>_<thing>_<unit>``; no viewer and no stream ever stands in a label.
+Names are ``<package>_<room>_<thing>_<unit>``; no viewer and no stream is ever in a label.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def own_text(process: str, registry: CollectorRegistry = REGISTRY) -> str:
 
 
 def merge(texts: Iterable[str]) -> str:
-    """Return one exposition of several: a family's samples stand together under one heading.
+    """Return one exposition of several: a family's samples are together under one heading.
 
     The text format allows one HELP and one TYPE line for a name, so texts cannot simply be joined.
     """
@@ -43,7 +43,7 @@ def merge(texts: Iterable[str]) -> str:
             if line.startswith("# "):
                 _, _, name, *_ = line.split(" ", 3)
                 head = heads.setdefault(name, [])
-                if line not in head and not any(one[:6] == line[:6] for one in head):
+                if line not in head and not any(known[:6] == line[:6] for known in head):
                     head.append(line)
                 samples.setdefault(name, [])
             elif line and name:

@@ -1,7 +1,7 @@
 """Delivery directives: `_HLS_msn`, `_HLS_part`, `_HLS_skip` -> ready, wait or reject.
 
-rfc8216bis, 6.2.5.2. Whatever stands in the query is answered; nothing here raises. How long to
-wait, and what to say then, is `serve`'s business.
+rfc8216bis, 6.2.5.2. Every query has a decision; nothing here raises. How long to wait, and
+what to respond then, is `serve`'s business.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Cache-Control for each kind of answer, as a table; and the headers that every answer carries.
 
 The origin sends it and `cdn` writes it into edges, from here only. Everything below `<show>` keeps
-its bytes for ever once it exists; what does not exist yet must not be remembered as missing.
+its bytes once it exists; what does not exist yet must not be remembered as missing.
 Lifetimes follow rfc8216bis, Appendix B. What carries a viewer does not pass here: bytes are the
 same for all.
 """

@@ -90,7 +90,7 @@ def make_init(video: VideoFormat | None, audio: AudioFormat | None) -> bytes:
 
 
 def init_hash(init: bytes) -> str:
-    """Return the 16 hexadecimal digits that stand in an init's address."""
+    """Return the 16 hexadecimal digits in an init's address."""
     return hashlib.blake2b(init).hexdigest()[:16]
 
 

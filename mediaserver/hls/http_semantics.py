@@ -1,4 +1,4 @@
-"""What HTTP's rules say of one object: ranges, conditions, codings and heads.
+"""HTTP's rules for one object: ranges, conditions, codings and heads.
 
 Values in, values out: headers as they came, bytes and header lines as they go.
 """
@@ -40,10 +40,10 @@ def byte_range(value: str, if_range: str, etag: str, size: int) -> range | None:
         right answer: no range, several, another unit, bad syntax, or If-Range of other bytes
         (RFC 9110, 14.2: what is not understood is ignored).
     """
-    found = _RANGE.fullmatch(value.strip())
-    if found is None or (if_range and if_range != etag):
+    match = _RANGE.fullmatch(value.strip())
+    if match is None or (if_range and if_range != etag):
         return None
-    first, last = found.groups()
+    first, last = match.groups()
     if not first:
         if not last:
             return None

@@ -1,9 +1,9 @@
-"""All live streams of this host: their shows, their workers, and those who wait for more.
+"""All live streams of this host: their shows, their workers, and the requests that wait for more.
 
 Fed by link messages through a `Feed` per connection; read by `serve` and by the watch page. Holds
-nothing for ever: bytes leave with the window, a replaced or ended show some time after, and a show
-whose worker does not come back is ended. What a playlist says is decided by `window` and
-`playlist`.
+nothing indefinitely: bytes leave with the window, a replaced or ended show some time after, and a
+show whose worker does not come back is ended. What a playlist says is decided by
+`rendition_window` and `playlist`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from mediaserver.errors import CapacityError, LinkError
 from mediaserver.hls import playlist
 from mediaserver.hls.addresses import playlist_uri
 from mediaserver.hls.rendition_window import Window
-from mediaserver.hls.show_view import Show
+from mediaserver.hls.show_view import ShowView
 from mediaserver.ipc.messages import Health, Message, ShowEnded, ShowOpened
 
 BYTES_MAX: Final = 2 << 30
@@ -30,26 +30,26 @@ PAST_SHOWS_MAX: Final = 4
 ENDED_KEEP_S: Final = 300
 """How long an ended show may still be watched to its end."""
 WORKER_GRACE_S: Final = 5
-"""Added to `reconnect_wait_s`, so that a worker's own end is heard first."""
+"""Added to `reconnect_wait_s`, so that a worker's own end arrives first."""
 
 
 @dataclass(slots=True, eq=False)
 class Channel:
     """All that is held of one stream."""
 
-    current: Show
-    past: dict[int, tuple[Show, float]] = field(default_factory=dict)
+    current: ShowView
+    past: dict[int, tuple[ShowView, float]] = field(default_factory=dict)
     health: Health | None = None
     owner: Feed | None = None
     lost_s: float = 0.0
 
 
 class Feed:
-    """One worker's connection, as the hub hears it."""
+    """One worker's connection."""
 
-    def __init__(self, hub: Hub, name: str) -> None:
+    def __init__(self, store: LiveStore, name: str) -> None:
         self.name = name
-        self._hub = hub
+        self._store = store
         self._channel: Channel | None = None
 
     def apply(self, message: Message) -> None:
@@ -59,21 +59,27 @@ class Feed:
             LinkError: It is not a worker's, or comes before the show was opened.
         """
         if isinstance(message, ShowOpened):
-            self._channel = self._hub.open(self, message)
+            self._channel = self._store.open(self, message)
             return
         if self._channel is None:
             raise LinkError(f"{self.name} sent {type(message).__name__} before its show")
         if self._channel.owner is self:
-            self._hub.hear(self._channel, message)
+            self._store.apply(self._channel, message)
 
     def close(self) -> None:
         """The connection is gone; the window stays for a while."""
         if self._channel and self._channel.owner is self:
-            self._hub.lose(self._channel)
+            self._store.disconnect(self._channel)
 
 
-class Hub:
-    """All local streams."""
+class LiveStore:
+    """All local streams. Its methods belong to the event loop.
+
+    Attributes:
+        dropped: Refused for a bound, by which: ``channels``, ``waiters`` or ``segments``.
+        waiters: Requests that wait for media.
+        size_bytes: Media held.
+    """
 
     def __init__(
         self,
@@ -96,12 +102,12 @@ class Hub:
         """Return the streams that have something to show."""
         return tuple(self._channels)
 
-    def current(self, slug: str) -> Show | None:
+    def current(self, slug: str) -> ShowView | None:
         """Return a stream's current show, ended or not."""
         channel = self._channels.get(slug)
         return channel.current if channel else None
 
-    def show(self, slug: str, number: int) -> Show | None:
+    def show(self, slug: str, number: int) -> ShowView | None:
         """Return a show that is still held."""
         channel = self._channels.get(slug)
         if channel is None:
@@ -112,7 +118,7 @@ class Hub:
         return past[0] if past else None
 
     def health(self, slug: str) -> Health | None:
-        """Return what the stream's worker said last."""
+        """Return what the stream's worker reported last."""
         channel = self._channels.get(slug)
         return channel.health if channel else None
 
@@ -142,31 +148,31 @@ class Hub:
         return uri, playlist.media(show.window, name)
 
     def feed(self, name: str) -> Feed:
-        """Return the ear for a worker's new connection."""
+        """Return the handler of a worker's new connection."""
         return Feed(self, name)
 
     def open(self, feed: Feed, message: ShowOpened) -> Channel:
-        """Make `feed` the one that is listened to for a stream.
+        """Make `feed` the source of a stream; an earlier one is ignored from now on.
 
         Raises:
-            LinkError: No room for another stream, or the worker tells an older show.
+            LinkError: No room for another stream, or the worker sends an older show.
         """
         channel = self._channels.get(message.slug)
         if channel is None:
             if len(self._channels) >= CHANNELS_MAX:
                 self.dropped["channels"] += 1
                 raise LinkError(f"{CHANNELS_MAX} streams are held; {message.slug} is one too many")
-            channel = self._channels[message.slug] = Channel(Show(Window(message)))
+            channel = self._channels[message.slug] = Channel(ShowView(Window(message)))
         number = channel.current.window.opened.show
         if message.show < number:
             raise LinkError(f"show {message.show} of {message.slug} is older than {number}")
         if message.show > number:
-            self._replace(channel, Show(Window(message)))
+            self._replace(channel, ShowView(Window(message)))
         channel.current.apply(message)
         channel.owner = feed
         return channel
 
-    def hear(self, channel: Channel, message: Message) -> None:
+    def apply(self, channel: Channel, message: Message) -> None:
         """Take in a message of a stream's worker."""
         if isinstance(message, Health):
             channel.health = message
@@ -180,7 +186,7 @@ class Hub:
         if isinstance(message, ShowEnded):
             self._end(channel)
 
-    def lose(self, channel: Channel) -> None:
+    def disconnect(self, channel: Channel) -> None:
         """A stream's worker is gone."""
         channel.owner = None
         channel.lost_s = self._clock.monotonic()
@@ -204,7 +210,7 @@ class Hub:
                 self.size_bytes -= show.size_bytes
                 del self._channels[slug]
 
-    async def wait(self, show: Show, rendition: str, deadline_s: float) -> bool:
+    async def wait(self, show: ShowView, rendition: str, deadline_s: float) -> bool:
         """Wait for a change of a rendition; return False when the deadline comes first.
 
         Raises:
@@ -224,7 +230,7 @@ class Hub:
             self.waiters -= 1
         return True
 
-    def _replace(self, channel: Channel, show: Show) -> None:
+    def _replace(self, channel: Channel, show: ShowView) -> None:
         old = channel.current
         old.apply(ShowEnded())
         opened = old.window.opened
@@ -252,5 +258,5 @@ class Hub:
             self.size_bytes += largest.size_bytes - before
 
 
-def _size(show: Show) -> int:
+def _size(show: ShowView) -> int:
     return show.size_bytes

@@ -125,7 +125,7 @@ class Packager:
         return self._complete()
 
     def skip_video(self, until_ms: int) -> tuple[Part, ...]:
-        """Wait no longer for video that starts before `until_ms`: it stands still or was dropped.
+        """Wait no longer for video that starts before `until_ms`: it has stopped or was dropped.
 
         What still comes from there is left out, and the picture goes on at an IDR.
 
@@ -224,7 +224,7 @@ class Packager:
             frame = self._video.popleft()
             if not self._segment_init:
                 self._segment_init = frame.init_hash
-            # One segment has one init (EXT-X-MAP stands before segments, not parts).
+            # One segment has one init (EXT-X-MAP comes before segments, not parts).
             is_kept = frame.init_hash == self._segment_init and frame.sample.time >= slot.start_ms
             if is_kept:
                 taken.append(frame)

@@ -1,11 +1,11 @@
-"""The live window of one show, built from link messages alone.
+"""The live window of one show, built from workers' messages alone.
 
-Two processes that heard the same messages list the same bytes, and a message heard twice changes
-nothing: a worker that comes back tells its whole window again. Segments are planned once for all
-renditions (their slots), so media sequence, discontinuity sequence and eviction are one for all,
-and a rung that lags lists less. What a rung never got is a gap, not a hole in the numbering.
+Two processes that received the same messages list the same bytes, and a message received twice
+changes nothing: a worker that comes back sends its whole window again. Segments are planned once
+for all renditions (their slots), so media sequence, discontinuity sequence and eviction are one for
+all, and a rung that lags lists less. What a rung never got is a gap, not a hole in the numbering.
 
-Which bytes an entry has is the hub's business; how it reads as text, `playlist`'s.
+Which bytes an entry has is the show view's business; how it reads as text, `playlist`'s.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from mediaserver.ipc.messages import (
 from mediaserver.media import Rendition, Slot
 
 RENDITIONS_MAX: Final = 16
-"""More rungs than any ladder has; a mad worker may not name more."""
+"""More rungs than any ladder has; a faulty worker may not name more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class SegmentEntry:
 
     Attributes:
         msn: Media sequence number.
-        is_discontinuity: EXT-X-DISCONTINUITY stands before it.
+        is_discontinuity: EXT-X-DISCONTINUITY comes before it.
         init_hash: Which init it needs; empty while all its parts are gaps.
         parts: Without holes.
         end_ms: Where it ends on the timeline; 0 while it is open.
@@ -132,11 +132,11 @@ class Window:
 
     Attributes:
         opened: Constants of the show.
-        renditions: Best first, as told last.
+        renditions: Best first, as last announced.
         plans: Segments that are kept, oldest first.
         tracks: Entries by rendition, oldest first, numbered without holes.
         listed_msn: Playlists begin here, or later where a rendition began later.
-        discontinuities: How many stood before the first kept segment.
+        discontinuities: How many came before the first kept segment.
         is_ended: Nothing follows.
     """
 
@@ -196,7 +196,7 @@ class Window:
         return plan.slots[part] if plan and part < len(plan.slots) else None
 
     def discontinuity_sequence(self, msn: int) -> int:
-        """Return how many discontinuities stood before segments older than `msn`."""
+        """Return how many discontinuities came before segments older than `msn`."""
         return self.discontinuities + sum(
             plan.is_discontinuity for plan in self.plans if plan.msn < msn
         )
@@ -251,7 +251,7 @@ class Window:
         if slot.part != 0 or slot.msn <= last.msn:
             return self
         if slot.msn > last.msn + 1:
-            # Segments passed unheard: numbers may not be skipped, so the window begins anew.
+            # Segments were missed: numbers may not be skipped, so the window begins anew.
             return self._begun_at(slot, is_discontinuity)
         return self._aged((*self.plans, Plan(slot.msn, is_discontinuity, (slot,))))
 

@@ -2,7 +2,7 @@
 
 It goes past aiohttp's header machinery, which halves the cost of a playlist. It uses public names
 of aiohttp only; `on_response_prepare` signals and cookies do not happen. What to answer is decided
-by `serve`, and how it reads by `replies`.
+by `serve`, and how it reads by `responses`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ JOIN_BYTES_MAX: Final = 16 << 10
 """Up to here one copy is cheaper than a gathered write of three pieces."""
 
 
-class Answer(web.StreamResponse):
+class Response(web.StreamResponse):
     """A whole response: head, then chunks, none of them copied when they are large.
 
     Args:

@@ -1,6 +1,6 @@
 """What is sent for bytes that exist, for playlists and for refusals, by RFC 9110.
 
-Given what there is and the headers it was asked with, makes the `Answer`; whether there is
+Given what there is and the headers it was asked with, makes the `Response`; whether there is
 something, and who may have it, was decided by `serve`.
 """
 
@@ -19,8 +19,8 @@ from mediaserver.hls.http_semantics import (
     head,
     matches,
 )
-from mediaserver.hls.response import Answer, Dates
-from mediaserver.hls.show_view import MediaBytes, Show, Text
+from mediaserver.hls.response import Dates, Response
+from mediaserver.hls.show_view import MediaBytes, ShowView, Text
 from mediaserver.http.problem import CONTENT_TYPE, media_problem
 from metering.units import AccountId, Admission, account_text
 
@@ -37,7 +37,7 @@ _DETAILS: Final = {
     "starting": "The server is starting: try again in a moment.",
     "left": "The client left.",
     "busy": "Too many wait already: try again in a moment.",
-    "late": "The stream stands still: try again in a moment.",
+    "late": "Nothing new has come in time: try again in a moment.",
     "purse": "The balance is used up.",
     "limit": "A spending limit is reached.",
     "session": "This session was ended, perhaps by another player of yours.",
@@ -52,10 +52,10 @@ class RefusedError(Exception):
 
     Attributes:
         status: HTTP status.
-        reason: One word for programs.
+        reason: A word for programs.
         kind: Which line of the cache table.
         detail: A sentence for people, when the reason alone does not say it.
-        admission: What the gate said.
+        admission: What the gate returned.
         account: Whose.
         show: Whose target duration counts for caches.
     """
@@ -69,7 +69,7 @@ class RefusedError(Exception):
         detail: str = "",
         admission: Admission | None = None,
         account: AccountId | None = None,
-        show: Show | None = None,
+        show: ShowView | None = None,
     ) -> None:
         self.status = status
         self.reason = reason
@@ -81,8 +81,8 @@ class RefusedError(Exception):
         super().__init__(f"{status} {reason}")
 
 
-class Replies:
-    """Makes answers; `top_up_url` is where a viewer without balance is sent."""
+class Responses:
+    """Makes responses; `top_up_url` is where a viewer without balance is sent."""
 
     def __init__(self, clock: Clock, send_timeout_s: float) -> None:
         self.top_up_url = ""
@@ -92,13 +92,13 @@ class Replies:
     def media(
         self,
         asked: Mapping[str, str],
-        show: Show,
+        show: ShowView,
         rendition: str,
         media: MediaBytes,
         kind: Kind,
         *,
         is_head: bool,
-    ) -> Answer:
+    ) -> Response:
         """Return 200, 206, 304 or 416 for a segment, part or init."""
         if "If-None-Match" in asked and matches(asked["If-None-Match"], media.etag):
             kept = _lifetime(show, kind, 304)
@@ -116,8 +116,8 @@ class Replies:
         return self._answer(200, media.head, () if is_head else media.chunks)
 
     def text(
-        self, asked: Mapping[str, str], show: Show, text: Text, kind: Kind, *, is_head: bool
-    ) -> Answer:
+        self, asked: Mapping[str, str], show: ShowView, text: Text, kind: Kind, *, is_head: bool
+    ) -> Response:
         """Return 200 or 304 for a playlist, packed for those who take it so."""
         is_packed = accepts_gzip(asked.get("Accept-Encoding", ""))
         etag = text.packed_etag if is_packed else text.etag
@@ -133,21 +133,21 @@ class Replies:
             text.heads[kind, is_packed] = built
         return self._answer(200, built, () if is_head else (body,))
 
-    def vouched(self, status: int, session: str) -> Answer:
+    def edge_verdict(self, status: int, session: str) -> Response:
         """Return the answer to an edge's question; it logs the session, never the token."""
         fields = [(SESSION_HEADER, session)] if session else []
         if status != 204:
             fields.append(("Content-Length", "0"))
         return self._answer(status, head(status, fields), ())
 
-    def other_method(self, method: str) -> Answer:
+    def other_method(self, method: str) -> Response:
         """Return the answer to OPTIONS, or 405."""
         if method == "OPTIONS":
             return self._answer(204, head(204, PREFLIGHT_HEADERS), ())
         body = media_problem(405, "method", f"{method} has no meaning here.")
         return self._problem(405, body, NO_STORE, ("Allow", "GET, HEAD, OPTIONS"))
 
-    def refusal(self, refused: RefusedError, *, is_head: bool) -> Answer:
+    def refusal(self, refused: RefusedError, *, is_head: bool) -> Response:
         """Return the problem that a refusal is for the client."""
         more: dict[str, object] = {}
         if refused.admission is not None and refused.account is not None:
@@ -162,7 +162,7 @@ class Replies:
 
     def _partial(
         self, media: MediaBytes, wanted: range, fields: Sequence[tuple[str, str]]
-    ) -> Answer:
+    ) -> Response:
         size = media.size_bytes
         if not wanted:
             body = media_problem(416, "range", f"The object has {size} bytes.")
@@ -174,7 +174,7 @@ class Replies:
 
     def _problem(
         self, status: int, body: bytes, kept: str, *fields: tuple[str, str], is_head: bool = False
-    ) -> Answer:
+    ) -> Response:
         whole = head(
             status,
             (
@@ -186,12 +186,12 @@ class Replies:
         )
         return self._answer(status, whole, () if is_head else (body,))
 
-    def _answer(self, status: int, built: bytes, chunks: Sequence[Chunk]) -> Answer:
-        return Answer(status, built, chunks, self._dates, self._send_timeout_s)
+    def _answer(self, status: int, built: bytes, chunks: Sequence[Chunk]) -> Response:
+        return Response(status, built, chunks, self._dates, self._send_timeout_s)
 
 
 def _media_fields(
-    show: Show, rendition: str, media: MediaBytes, kind: Kind
+    show: ShowView, rendition: str, media: MediaBytes, kind: Kind
 ) -> tuple[tuple[str, str], ...]:
     return (
         ("Content-Type", "audio/mp4" if show.window.is_audio(rendition) else "video/mp4"),
@@ -201,7 +201,7 @@ def _media_fields(
     )
 
 
-def _text_fields(show: Show, etag: str, kind: Kind) -> tuple[tuple[str, str], ...]:
+def _text_fields(show: ShowView, etag: str, kind: Kind) -> tuple[tuple[str, str], ...]:
     return (
         ("ETag", etag),
         ("Cache-Control", _lifetime(show, kind, 200)),
@@ -209,6 +209,6 @@ def _text_fields(show: Show, etag: str, kind: Kind) -> tuple[tuple[str, str], ..
     )
 
 
-def _lifetime(show: Show, kind: Kind, status: int) -> str:
+def _lifetime(show: ShowView, kind: Kind, status: int) -> str:
     opened = show.window.opened
     return cache_control(kind, status, opened.target_duration_s, opened.window_ms)

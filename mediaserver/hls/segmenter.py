@@ -1,10 +1,10 @@
 """Where parts and segments end. Frame after frame in, cuts out.
 
-One machine for the whole show: what it says holds for every rendition. A frame belongs to the part
+One for the whole show: its cuts hold for every rendition. A frame belongs to the part
 in which it starts. Parts are cut where frames begin, at the part target or before the frame that
 would cross it; only where frames are too long for that (a slide show, a stall) a part ends in the
 middle of one. Segments end at IDR frames. What to do when none comes (ask, re-encode) is decided by
-processes/broadcast.py from `wants_idr` and `is_overdue`.
+live/keyframe_policy.py from `wants_idr` and `is_overdue`.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Segmenter:
         self._msn = first_msn - 1
         self._slot: Slot | None = None
         self._segment_start_ms = 0
-        self._is_dry = False
+        self._lacks_idr = False
         self._owes_discontinuity = False
         self._last_start_ms = 0
         self._last_idr_ms = 0
@@ -115,7 +115,7 @@ class Segmenter:
         if self._slot is None:
             if is_idr:
                 self._last_start_ms = self._last_idr_ms = start_ms
-                self._begin_segment(events, start_ms, is_dry=False)
+                self._begin_segment(events, start_ms, lacks_idr=False)
             return tuple(events)
         if start_ms < self._slot.start_ms or start_ms <= self._last_start_ms:
             return tuple(events)
@@ -130,7 +130,7 @@ class Segmenter:
     def pass_time(self, until_ms: int) -> tuple[SegmenterEvent, ...]:
         """End what is planned to end before `until_ms`: no frame starts before it any more.
 
-        For a picture that stands still while sound goes on. A segment that is begun so has no IDR
+        For a picture that has stopped while sound goes on. A segment that is begun so has no IDR
         at its start, and ends at the next one.
         """
         events: list[SegmenterEvent] = []
@@ -158,7 +158,7 @@ class Segmenter:
         That is at the segment target, or at the end of a part when the next would end further from
         it, or as soon as there is a frame in a segment that has begun without.
         """
-        if self._slot is None or self._is_dry:
+        if self._slot is None or self._lacks_idr:
             return True
         elapsed_ms = start_ms - self._segment_start_ms
         if elapsed_ms >= self.target_ms:
@@ -179,18 +179,18 @@ class Segmenter:
         if start_ms > slot.start_ms:
             if is_idr and self._ends_segment(start_ms):
                 self._end_segment(events, slot, start_ms)
-                self._begin_segment(events, start_ms, is_dry=False)
+                self._begin_segment(events, start_ms, lacks_idr=False)
                 return
             if self._is_part_full(start_ms) or (is_idr and self._begins_part(slot, start_ms)):
                 self._cut(events, slot, start_ms)
                 self._has_inter = not is_idr
                 return
         elif is_idr and start_ms == self._segment_start_ms:
-            self._is_dry = False
+            self._lacks_idr = False
         self._has_inter = self._has_inter or not is_idr
 
     def _ends_segment(self, start_ms: int) -> bool:
-        if self._is_dry:
+        if self._lacks_idr:
             return True
         elapsed_ms = start_ms - self._segment_start_ms
         if elapsed_ms >= self.target_ms:
@@ -239,14 +239,14 @@ class Segmenter:
     def _cut(self, events: list[SegmenterEvent], slot: Slot, at_ms: int) -> Slot:
         if at_ms >= self._segment_start_ms + self.longest_ms:
             self._end_segment(events, slot, at_ms)
-            return self._begin_segment(events, at_ms, is_dry=True)
+            return self._begin_segment(events, at_ms, lacks_idr=True)
         events.append(PartEnded(slot, at_ms))
         return self._begin_part(events, slot.part + 1, at_ms, is_discontinuity=False)
 
-    def _begin_segment(self, events: list[SegmenterEvent], at_ms: int, *, is_dry: bool) -> Slot:
+    def _begin_segment(self, events: list[SegmenterEvent], at_ms: int, *, lacks_idr: bool) -> Slot:
         self._msn += 1
         self._segment_start_ms = at_ms
-        self._is_dry = is_dry
+        self._lacks_idr = lacks_idr
         self._has_inter = False
         is_discontinuity = self._owes_discontinuity
         self._owes_discontinuity = False

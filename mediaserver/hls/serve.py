@@ -1,9 +1,9 @@
 """The fast path: request -> token -> wait -> bytes -> claim -> first byte.
 
 Answers GET, HEAD and OPTIONS for everything a player fetches (docs/metering.md). A byte of priced
-media leaves only after the gate admitted its ticks; whoever leaves while waiting claims nothing;
-HEAD, 304, errors, playlists and init are free. Money is behind `Gate`, windows and bytes are in the
-`Hub`.
+media leaves only after the gate admitted its ticks; a client that leaves while waiting claims
+nothing; HEAD, 304, errors, playlists and init are free. Money is behind `Gate`, windows and bytes
+are in the `LiveStore`.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ from mediaserver.hls.addresses import (
 )
 from mediaserver.hls.blocking_reload import Ready, Reject, decide
 from mediaserver.hls.cache_policy import Kind
-from mediaserver.hls.live_store import Hub
+from mediaserver.hls.live_store import LiveStore
 from mediaserver.hls.rendition_window import Presence
-from mediaserver.hls.response import SEND_TIMEOUT_S, Answer
-from mediaserver.hls.responses import RefusedError, Replies
-from mediaserver.hls.show_view import MediaBytes, Show, Text, make_text
+from mediaserver.hls.response import SEND_TIMEOUT_S, Response
+from mediaserver.hls.responses import RefusedError, Responses
+from mediaserver.hls.show_view import MediaBytes, ShowView, Text, make_text
 from mediaserver.ipc.messages import Policy
 from mediaserver.playback_token import Grant, verify
 from metering.ports import Gate
 from metering.units import Fetch, Run, StreamPolicy, Verdict, session_text
 
 EDGE_HEADER: Final = "X-Vilokanam-Edge"
-"""An edge's key: on its fills, and on its questions."""
+"""An edge's key: on its fills, and on its authorization requests."""
 METHOD_HEADER: Final = "X-Original-Method"
 """What the edge's client asked with; HEAD claims nothing."""
 CONDITIONS: Final = ("If-None-Match", "If-Match", "If-Modified-Since", "If-Unmodified-Since")
@@ -57,7 +57,7 @@ class MediaHandler:
     """Answers for multivariant, media playlist, init, segment and part.
 
     Args:
-        hub: Windows and bytes.
+        store: Windows and bytes.
         gate: May this viewer go on.
         clock: Time of tokens and waits.
         edge_key: Secret of this operator's edges; empty when there are none.
@@ -66,7 +66,7 @@ class MediaHandler:
 
     def __init__(
         self,
-        hub: Hub,
+        store: LiveStore,
         gate: Gate,
         clock: Clock,
         edge_key: bytes = b"",
@@ -75,11 +75,11 @@ class MediaHandler:
         self.answers: Counter[tuple[str, int]] = Counter()
         """Answers by kind of place and status."""
         self.sent_bytes = 0
-        self._hub = hub
+        self._store = store
         self._gate = gate
         self._clock = clock
         self._edge_key = edge_key
-        self._replies = Replies(clock, send_timeout_s)
+        self._responses = Responses(clock, send_timeout_s)
         self._keys: tuple[tuple[int, bytes], ...] = ()
         self._grants: dict[str, Grant] = {}
 
@@ -88,27 +88,27 @@ class MediaHandler:
         if policy.token_keys != self._keys:
             self._keys = policy.token_keys
             self._grants.clear()
-        self._replies.top_up_url = policy.top_up_url
+        self._responses.top_up_url = policy.top_up_url
 
     async def handle(self, request: web.BaseRequest, parsed: Address) -> web.StreamResponse:
         """Return the answer to a request for media of ours; errors are answers too."""
         place = parsed.place
         try:
             if request.method not in ("GET", "HEAD"):
-                answer = self._replies.other_method(request.method)
+                answer = self._responses.other_method(request.method)
             else:
                 answer = await self._get(request, parsed)
         except RefusedError as refused:
-            answer = self._replies.refusal(refused, is_head=request.method == "HEAD")
+            answer = self._responses.refusal(refused, is_head=request.method == "HEAD")
         self.answers[type(place).__name__, answer.status] += 1
         self.sent_bytes += answer.size_bytes
         return answer
 
-    async def authorise(self, request: web.BaseRequest, path: str) -> Answer:
+    async def authorize(self, request: web.BaseRequest, path: str) -> Response:
         """Answer an edge that asks whether `path` may be served: 204, or why not.
 
         It claims exactly what the viewer's own GET would, waiting for a hinted part first. What may
-        turn out to be free (304, 416) is 421: were the two of one mind only nearly always, an edge
+        turn out to be free (304, 416) is 421: if the two agreed only nearly always, an edge
         would send bytes that nobody claimed. It passes such a request on, and is answered here.
         """
         status, token = 403, ""
@@ -116,22 +116,22 @@ class MediaHandler:
             try:
                 address = parse(path.partition("?")[0])
                 token = address.token
-                status = await self._authorise(request, address)
+                status = await self._authorize(request, address)
             except AddressError:
                 status = 404
             except RefusedError as refused:
                 status = refused.status
         self.answers["Edge", status] += 1
         grant = self._grants.get(token)
-        return self._replies.vouched(status, session_text(grant.session) if grant else "")
+        return self._responses.edge_verdict(status, session_text(grant.session) if grant else "")
 
-    async def _authorise(self, request: web.BaseRequest, address: Address) -> int:
+    async def _authorize(self, request: web.BaseRequest, address: Address) -> int:
         place = address.place
         policy = self._policy(place.slug)
         if not isinstance(place, Segment | PartAddress):
             is_free = isinstance(place, Multivariant | MediaPlaylist | Init | WatchPage)
             return 204 if is_free else 404
-        show, media, grant = await self._found(request, address, place, policy, is_free=False)
+        show, media, grant = await self._find(request, address, place, policy, is_free=False)
         method = request.headers.get(METHOD_HEADER, "GET")
         if grant is None or method == "HEAD":
             return 204
@@ -144,7 +144,7 @@ class MediaHandler:
         await self._admit(policy, grant, media)
         return 204
 
-    async def _get(self, request: web.BaseRequest, address: Address) -> Answer:
+    async def _get(self, request: web.BaseRequest, address: Address) -> Response:
         place = address.place
         policy = self._policy(place.slug)
         match place:
@@ -163,15 +163,15 @@ class MediaHandler:
 
     async def _media(
         self, request: web.BaseRequest, address: Address, place: MediaObject, policy: StreamPolicy
-    ) -> Answer:
+    ) -> Response:
         is_fill = EDGE_HEADER in request.headers and self._is_edge(request)
-        show, media, grant = await self._found(request, address, place, policy, is_free=is_fill)
+        show, media, grant = await self._find(request, address, place, policy, is_free=is_fill)
         answer = self._object(request, show, place, media, Kind.MEDIA)
         if grant is not None and answer.status in (200, 206) and request.method == "GET":
             await self._admit(policy, grant, media)
         return answer
 
-    async def _found(
+    async def _find(
         self,
         request: web.BaseRequest,
         address: Address,
@@ -179,21 +179,21 @@ class MediaHandler:
         policy: StreamPolicy,
         *,
         is_free: bool,
-    ) -> tuple[Show, MediaBytes, Grant | None]:
+    ) -> tuple[ShowView, MediaBytes, Grant | None]:
         """Return show, object and who pays; the token counts on arrival and on waking."""
         run = Run(place.first_tick, place.tick_count)
         grant = None if is_free else self._grant(address.token, policy, run)
         show = self._show(place.slug, place.show)
         media = show.media.get(place)
         if media is None:
-            media = await self._made(show, place)
+            media = await self._await_media(show, place)
             if request.transport is None:
                 raise RefusedError(408, "left")
             policy = self._policy(place.slug)
             grant = None if is_free else self._grant(address.token, policy, run)
         return show, media, grant
 
-    async def _made(self, show: Show, place: MediaObject) -> MediaBytes:
+    async def _await_media(self, show: ShowView, place: MediaObject) -> MediaBytes:
         """Wait for a part that is hinted; everything else is not there."""
         deadline_s = self._deadline(show)
         part = place.part if isinstance(place, PartAddress) else None
@@ -228,7 +228,7 @@ class MediaHandler:
                 verdict.status, verdict.value, admission=admission, account=grant.account
             )
 
-    async def _media_playlist(self, request: web.BaseRequest, place: MediaPlaylist) -> Answer:
+    async def _media_playlist(self, request: web.BaseRequest, place: MediaPlaylist) -> Response:
         show = self._show(place.slug, place.show)
         name, query = place.rendition, request.raw_path.partition("?")[2]
         if name not in show.window.tracks and show.window.rendition(name) is None:
@@ -255,8 +255,8 @@ class MediaHandler:
         kind = Kind.ENDED_PLAYLIST if edge.is_show_ended else kind
         return self._text(request, show, text, kind)
 
-    async def _multivariant(self, request: web.BaseRequest, place: Multivariant) -> Answer:
-        show = self._hub.current(place.slug)
+    async def _multivariant(self, request: web.BaseRequest, place: Multivariant) -> Response:
+        show = self._store.current(place.slug)
         if show is None:
             raise RefusedError(404, "not_found")
         deadline_s = 0.0
@@ -265,7 +265,7 @@ class MediaHandler:
                 raise RefusedError(404, "not_found")
             deadline_s = deadline_s or self._deadline(show)
             await self._wait(show, "", deadline_s)
-            show = self._hub.current(place.slug) or show
+            show = self._store.current(place.slug) or show
         source = (show.window.opened.show, show.window.renditions)
         text = show.texts.get(("", False))
         if text is None or text.source != source:
@@ -275,18 +275,18 @@ class MediaHandler:
 
     def _policy(self, slug: str) -> StreamPolicy:
         policy = self._gate.policy(slug)
-        if policy is None and self._hub.current(slug) is not None:
-            # A worker was heard before control: the price is not known yet.
+        if policy is None and self._store.current(slug) is not None:
+            # A worker connected before control: the price is not known yet.
             raise RefusedError(503, "starting")
         if policy is None or not policy.is_enabled:
             raise RefusedError(404, "not_found")
         return policy
 
-    def _show(self, slug: str, number: int) -> Show:
-        show = self._hub.show(slug, number)
+    def _show(self, slug: str, number: int) -> ShowView:
+        show = self._store.show(slug, number)
         if show is not None:
             return show
-        current = self._hub.current(slug)
+        current = self._store.current(slug)
         if current is not None and number < current.window.opened.show:
             raise RefusedError(404, "not_found", kind=Kind.GONE, show=current)
         raise RefusedError(404, "not_found")
@@ -313,13 +313,13 @@ class MediaHandler:
         given = request.headers.get(EDGE_HEADER, "").encode("utf-8", "surrogateescape")
         return bool(self._edge_key) and hmac.compare_digest(given, self._edge_key)
 
-    def _deadline(self, show: Show) -> float:
+    def _deadline(self, show: ShowView) -> float:
         blocked_max_s = BLOCKED_TARGETS * show.window.opened.target_duration_s
         return self._clock.monotonic() + blocked_max_s
 
-    async def _wait(self, show: Show, rendition: str, deadline_s: float) -> None:
+    async def _wait(self, show: ShowView, rendition: str, deadline_s: float) -> None:
         try:
-            if not await self._hub.wait(show, rendition, deadline_s):
+            if not await self._store.wait(show, rendition, deadline_s):
                 raise RefusedError(503, "late")
         except CapacityError as error:
             raise RefusedError(503, "busy") from error
@@ -327,16 +327,16 @@ class MediaHandler:
     def _object(
         self,
         request: web.BaseRequest,
-        show: Show,
+        show: ShowView,
         place: MediaObject | Init,
         media: MediaBytes,
         kind: Kind,
-    ) -> Answer:
+    ) -> Response:
         is_head = request.method == "HEAD"
-        return self._replies.media(
+        return self._responses.media(
             request.headers, show, place.rendition, media, kind, is_head=is_head
         )
 
-    def _text(self, request: web.BaseRequest, show: Show, text: Text, kind: Kind) -> Answer:
+    def _text(self, request: web.BaseRequest, show: ShowView, text: Text, kind: Kind) -> Response:
         is_head = request.method == "HEAD"
-        return self._replies.text(request.headers, show, text, kind, is_head=is_head)
+        return self._responses.text(request.headers, show, text, kind, is_head=is_head)

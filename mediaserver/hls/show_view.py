@@ -1,4 +1,4 @@
-"""One show: its window and the bytes that its window names, and events for those who wait.
+"""One show: its window and the bytes that its window names, and events for requests that wait.
 
 Parts are kept as the worker sent them; a segment is the same bytes again, not a copy. What leaves
 the window leaves memory.
@@ -16,6 +16,7 @@ from mediaserver.hls.addresses import Init, MediaObject, PartAddress, Segment
 from mediaserver.hls.cache_policy import Kind
 from mediaserver.hls.playlist import part_target_ms
 from mediaserver.hls.rendition_window import Edge, SegmentEntry, Window
+from mediaserver.hls.slots import slot_run
 from mediaserver.ipc.messages import (
     InitMade,
     Message,
@@ -55,7 +56,7 @@ class Text:
 
 @dataclass(slots=True, eq=False)
 class MediaBytes:
-    """A segment, part or init: the same for ever at its address.
+    """A segment, part or init: never changed at its address.
 
     Attributes:
         chunks: The bytes in order; a segment shares those of its parts.
@@ -85,7 +86,7 @@ def make_text(source: object, text: str) -> Text:
 
 
 @dataclass(slots=True, eq=False)
-class Show:
+class ShowView:
     """One show: its window, its bytes and who waits.
 
     Attributes:
@@ -108,7 +109,7 @@ class Show:
     _changed: dict[str, asyncio.Event] = field(default_factory=dict)
 
     def apply(self, message: Message) -> bool:
-        """Take a message in; return True when it said something new."""
+        """Take a message in; return True when it was news."""
         before = self.window
         if isinstance(message, InitMade):
             self._keep_init(message)
@@ -173,13 +174,13 @@ class Show:
             slot.tick_count,
         )
         media = _bytes((part.payload,), _digest(part.payload))
-        media.run = Run(slot.first_tick, slot.tick_count)
+        media.run = slot_run(slot)
         media.duration_ms = part.end_ms - slot.start_ms
         self._keep(place, media)
         self.size_bytes += media.size_bytes
 
     def _settle(self, rendition: str) -> None:
-        """Put together the segments that ended, and wake who waits for the rendition."""
+        """Put together the segments that ended, and wake requests that wait for the rendition."""
         for entry in reversed(self.window.tracks[rendition]):
             if entry.is_ended and not entry.is_gap:
                 place = self._segment_place(rendition, entry)

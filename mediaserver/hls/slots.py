@@ -1,8 +1,8 @@
 """Planned intervals of parts, and the ticks they carry.
 
-A slot is fixed when its part opens and is the same for every rendition, so an address can be told
+A slot is fixed when its part opens and is the same for every rendition, so an address is known
 before the bytes exist and the seconds it claims never depend on what was encoded. How a plan is cut
-short is the segmenter's matter; how ticks stand in an address is `hls.addresses`'.
+short is the segmenter's matter; how ticks are written in an address is `hls.addresses`'.
 """
 
 from __future__ import annotations

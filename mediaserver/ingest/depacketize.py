@@ -43,7 +43,7 @@ class Frame:
     follows_loss: bool
 
 
-class H264Assembler:
+class H264Depacketizer:
     """Joins packets, in sequence order, into frames.
 
     Attributes:
@@ -70,7 +70,7 @@ class H264Assembler:
         self._has_lost = False
 
     def lose(self) -> None:
-        """Say that packets before the next one are gone for good."""
+        """Note that packets before the next one are lost for good."""
         if self._nals or self._fragments:
             self.dropped += 1
         self._clear()

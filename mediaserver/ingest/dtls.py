@@ -1,6 +1,6 @@
 """DTLS and SRTP towards one publisher: handshake, decryption, feedback out.
 
-Stands on `aiortc.RTCDtlsTransport` with a transport of our own beneath, so media never pass its
+Uses `aiortc.RTCDtlsTransport` with a transport of our own beneath, so media never pass its
 queue: datagrams are decrypted in place, synchronously, in the callback that brought them.
 """
 
@@ -44,7 +44,7 @@ def certificate(now_ms: int) -> RTCCertificate:
 def sha256_of(local: RTCCertificate) -> str:
     """Return the fingerprint that the answer carries, colon-separated hex."""
     return next(
-        found.value for found in local.getFingerprints() if found.algorithm.lower() == "sha-256"
+        item.value for item in local.getFingerprints() if item.algorithm.lower() == "sha-256"
     )
 
 
@@ -104,11 +104,6 @@ class Dtls(RTCDtlsTransport):
         self._flight = b""
         self._has_heard = False
         self._open: Callable[[bytes], bytes | None] | None = None
-
-    @property
-    def is_connected(self) -> bool:
-        """True while media can be decrypted."""
-        return self._open is not None and self._state is State.CONNECTED
 
     def feed(self, data: bytes) -> None:
         """Take a DTLS datagram."""
@@ -197,7 +192,7 @@ class Dtls(RTCDtlsTransport):
 def _opener(session: Any) -> Callable[[bytes], bytes | None]:
     """Return a function that decrypts with libsrtp itself: 2 us less than `Session.unprotect`.
 
-    The session's buffer holds 1500 bytes, which the ICE door guarantees.
+    The session's buffer holds 1500 bytes, which `ice.GuardedProtocol` guarantees.
     """
     lib, ffi = _binding.lib, _binding.ffi
     srtp, buffer, length = session._srtp[0], session._cdata, ffi.new("int *")  # noqa: SLF001 - pinned by tests/contract

@@ -16,12 +16,12 @@ from mediaserver.clock import Clock
 from mediaserver.ingest.dtls import Dtls, DtlsPath, certificate, sha256_of
 
 LONGEST_S: Final = 2.0
-"""A spare that cannot shake hands with itself is still a worker: it goes on, and says so."""
+"""A spare worker that cannot shake hands with itself is still a worker: it goes on and logs it."""
 
 _log = log.get("ingest")
 
 
-async def rehearse(clock: Clock) -> bool:
+async def warm_up(clock: Clock) -> bool:
     """Shake hands with itself in memory, no socket; return whether that went well."""
     local = certificate(clock.now_ms())
     fingerprints = (("sha-256", sha256_of(local)),)

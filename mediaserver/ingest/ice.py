@@ -1,11 +1,11 @@
 """ICE towards one publisher: our sockets and candidates, and the pair that datagrams leave by.
 
-Stands on `aioice.Connection` without its `connect()`, which polls every 20 ms and never ends for
-an offer without end-of-candidates. Here a pair is found by the publisher's own checks alone: the
-first authenticated one lets datagrams leave, our answered check makes the pair valid, and
+Uses `aioice.Connection` without its `connect()`, which polls every 20 ms and never ends for
+an offer without end-of-candidates. Here a pair comes from the publisher's own checks alone: the
+first authenticated check lets datagrams leave, our answered check makes the pair valid, and
 USE-CANDIDATE moves it (RFC 8445, 7.3.1.5 and 12.1). No datagram of a stranger gets past this file:
-what is not STUN counts only from addresses that passed an authenticated check, as one empty or
-oversized datagram would end a stock session (ice-lab.md, 10).
+what is not STUN counts only from addresses that passed an authenticated check, as a single empty
+or oversized datagram would end a stock session (ice-lab.md, 10).
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ class IceConnection(aioice.Connection):
                 continue
             ports[bound] = bound_socket.getsockname()[1]
             protocol = GuardedProtocol(self)
-            # Before the first datagram can arrive, as aioice reads it on each one.
+            # Before the first datagram can arrive, as aioice reads it on every datagram.
             protocol.local_candidate = _candidate(component, bound, bound, ports[bound], 0)
             await loop.create_datagram_endpoint(lambda p=protocol: p, sock=bound_socket)  # type: ignore[misc]  # mypy cannot infer a lambda with a default
             self._protocols.append(protocol)
@@ -246,7 +246,7 @@ def candidate_hosts(
 
     IPv4 goes before IPv6, as FFmpeg uses only the first. Advertised addresses go before bound ones
     (who sets them is reached by them), loopback goes last. A wildcard is never named: the machine's
-    own addresses stand for it.
+    own addresses take its place.
     """
     hosts: dict[str, _Host] = {}
     for version in (4, 6):

@@ -1,7 +1,7 @@
-"""One publisher: its ICE, DTLS and receiver joined, from the answer to the last goodbye.
+"""One publisher: its ICE, DTLS and receiver joined, from the answer to BYE and close_notify.
 
 Media are handled synchronously in the datagram callback: no queue, no task per packet. One task
-connects, one timer keeps house, and both end with the session.
+connects, one timer does what is due, and both end with the session.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from mediaserver.ingest.ice import IceConnection
 from mediaserver.ingest.receiver import Media, Receiver
 from mediaserver.ingest.rtp import is_rtcp
 from mediaserver.ingest.sdp_answer import LocalTransport, build_answer, build_fragment
-from mediaserver.ingest.session import EndReason, SessionLife, Stage
+from mediaserver.ingest.session import EndReason, SessionLife, SessionState
 from mediaserver.ingest.settings import IngestSettings
-from mediaserver.ingest.upload_health import Health
+from mediaserver.ingest.upload_health import UploadHealth
 
 EARLY_MAX: Final = 512
-"""Media datagrams kept while the handshake ends; none was ever seen, half a keyframe is a belt."""
+"""Media datagrams kept while the handshake ends; none was ever seen, half a keyframe is ample."""
 RESTART_LINGER_S: Final = 1.0
 """A browser still sends on the old pair until its nomination went through (ice-lab.md, 3)."""
 HOUSEKEEPING_S: Final = 1.0
@@ -35,25 +35,25 @@ TIMER_STEP_MIN_S: Final = 0.002
 _log = log.get("ingest")
 
 
-class Owner(Protocol):
-    """Who is told what becomes of a publisher. Called on the event loop; must not raise."""
+class PeerListener(Protocol):
+    """Receives what becomes of a peer. Called on the event loop; must not raise."""
 
-    def connected(self, publisher: Publisher) -> None:
+    def connected(self, publisher: Peer) -> None:
         """The handshake is done."""
 
-    def media(self, publisher: Publisher, item: Media) -> None:
+    def media(self, publisher: Peer, item: Media) -> None:
         """An access unit or a sender report came."""
 
-    def ended(self, publisher: Publisher, reason: EndReason) -> None:
+    def ended(self, publisher: Peer, reason: EndReason) -> None:
         """The session is over; sockets are being closed."""
 
 
-class Publisher:
+class Peer:
     """A WHIP session's transport and media.
 
     Attributes:
         number: Later sessions have higher ones.
-        session_id: Name for logs and events; says nothing about `secret`.
+        session_id: Name for logs and events; reveals nothing of `secret`.
         secret: The unguessable last part of the session's URL.
         etag: Its present entity tag, strong and quoted.
         address: Where its POST came from.
@@ -65,7 +65,7 @@ class Publisher:
         settings: IngestSettings,
         clock: Clock,
         offer: sdp_offer.Offer,
-        owner: Owner,
+        owner: PeerListener,
         *,
         number: int,
         user_agent: str,
@@ -100,7 +100,7 @@ class Publisher:
             settings.video_kbps_max,
             ssrc=secrets.randbits(32),
         )
-        self._health = Health(user_agent)
+        self._health = UploadHealth(user_agent)
         self._early: list[bytes] = []
         self._connecting: asyncio.Task[None] | None = None
         self._restarting: asyncio.Task[None] | None = None
@@ -163,12 +163,24 @@ class Publisher:
         """Return the numbers of this session."""
         return self._health.facts(self._receiver, self._ice.rtt_s)
 
+    def faults(self) -> dict[str, int]:
+        """Return what came and could not be used, for the log line that ends the session."""
+        receiver = self._receiver
+        broken = sum(track.frames.broken for track in receiver.sources.values() if track.frames)
+        return {
+            "stun_unreadable": self._ice.bad_checks,
+            "srtp_refused": self._dtls.bad_packets,
+            "rtp_malformed": receiver.malformed,
+            "rtp_unknown": receiver.unknown,
+            "h264_broken": broken,
+        }
+
     def advice(self) -> tuple[str, ...]:
         """Return plain words for the creator."""
         return self._health.advice(self._receiver)
 
     async def close(self, reason: EndReason) -> None:
-        """End the session, tell the publisher (BYE, close_notify), and wait until all is closed."""
+        """End the session with BYE and close_notify, and wait until all is closed."""
         self.end(reason)
         if self._closing is not None:
             await asyncio.shield(self._closing)
@@ -222,7 +234,7 @@ class Publisher:
         try:
             async with asyncio.timeout(self._settings.connect_timeout_s):
                 await fresh.reached()
-                if self.life.stage is not Stage.CREATED:
+                if self.life.state is not SessionState.CREATED:
                     await fresh.media_came.wait()
         except (ConnectionError, TimeoutError, asyncio.CancelledError) as error:
             if self._fresh is fresh:

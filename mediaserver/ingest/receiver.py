@@ -1,4 +1,4 @@
-"""Packets of one publisher to access units, and what to tell the publisher in return.
+"""Packets of one publisher to access units, and the RTCP that the publisher gets in return.
 
 Takes decrypted RTP and RTCP with the time they came; returns access units, sender reports and RTCP
 to send. Which payload type belongs to which track comes from the offer; SSRCs are learnt, as OBS
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from mediaserver.ingest import rtp
-from mediaserver.ingest.depacketize import H264Assembler
-from mediaserver.ingest.reception_stats import Reception
+from mediaserver.ingest.depacketize import H264Depacketizer
+from mediaserver.ingest.reception_stats import ReceptionStats
 from mediaserver.ingest.reorder import NEVER, Delivery, Reorder
 from mediaserver.ingest.sdp_offer import OfferedTrack
 from mediaserver.media import AccessUnit, SenderReport, Track
@@ -36,7 +36,7 @@ class _Packet:
     arrived_s: float
 
 
-class Source:
+class TrackReceiver:
     """Reception of one track: order, time and statistics of its present SSRC.
 
     Attributes:
@@ -55,19 +55,18 @@ class Source:
         self.packets = 0
         self.size_bytes = 0
         self.units = 0
-        self.idrs = 0
         self.idr_interval_s = 0.0
         self.last_idr_time: int | None = None
         self.ssrc: int | None = None
         self.last_packet_s = 0.0
         self.last_report: SenderReport | None = None
-        self.frames = H264Assembler() if offered.track is Track.VIDEO else None
+        self.frames = H264Depacketizer() if offered.track is Track.VIDEO else None
         self._give_up_s = give_up_s if self.has_nack else min(give_up_s, NO_REPAIR_GIVE_UP_S)
         self.order: Reorder[_Packet] = Reorder(self._give_up_s, self.has_nack)
         self._time = rtp.Unwrapper(32)
         self._pending_report: rtp.ReportOfSender | None = None
         self._has_lost = False
-        self.reception: Reception | None = None
+        self.reception: ReceptionStats | None = None
 
     def begin(self, ssrc: int) -> None:
         """Take packets of `ssrc` from now on; those of another before it are a loss."""
@@ -78,7 +77,7 @@ class Source:
             self.order.asked, self.order.repaired = spent.asked, spent.repaired
             self._lose()
         self.ssrc = ssrc
-        self.reception = Reception(ssrc, self.clock_rate)
+        self.reception = ReceptionStats(ssrc, self.clock_rate)
 
     def deliver(self, deliveries: list[Delivery[_Packet]]) -> list[Media]:
         """Return the access units that these packets, in order, complete."""
@@ -131,7 +130,6 @@ class Source:
             if self.last_idr_time is not None:
                 self.idr_interval_s = (time - self.last_idr_time) / self.clock_rate
             self.last_idr_time = time
-            self.idrs += 1
         follows_loss, self._has_lost = self._has_lost, False
         return AccessUnit(
             self.track, payload, time, self.clock_rate, is_idr, arrived_s, follows_loss
@@ -152,7 +150,7 @@ class Receiver:
     def __init__(
         self, tracks: tuple[OfferedTrack, ...], give_up_s: float, kbps_max: int, ssrc: int
     ) -> None:
-        self.sources = {offered.track: Source(offered, give_up_s) for offered in tracks}
+        self.sources = {offered.track: TrackReceiver(offered, give_up_s) for offered in tracks}
         self.unknown = 0
         self.malformed = 0
         self.plis = 0
@@ -206,7 +204,7 @@ class Receiver:
 
     def control(self, data: bytes, now: float) -> list[Media]:
         """Return the sender reports in a decrypted RTCP compound."""
-        found: list[Media] = []
+        reports: list[Media] = []
         for item in rtp.parse_rtcp(data):
             if isinstance(item, rtp.Goodbye):
                 self._gone.update(item.ssrcs[:8])
@@ -215,8 +213,8 @@ class Receiver:
                 continue
             for source in self.sources.values():
                 if source.ssrc == item.ssrc:
-                    found += source.report(item, now)
-        return found
+                    reports += source.report(item, now)
+        return reports
 
     def tick(self, now: float) -> tuple[list[Media], list[bytes]]:
         """Return what a gap held back too long releases, and the RTCP packets to send now."""
@@ -246,7 +244,7 @@ class Receiver:
         return units, packets
 
     def goodbye(self) -> bytes:
-        """Return the RTCP that tells the publisher that we leave."""
+        """Return the RTCP BYE: we leave."""
         return rtp.goodbye(self._ssrc)
 
     def _wants_idr(self) -> bool:

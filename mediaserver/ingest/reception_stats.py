@@ -1,4 +1,4 @@
-"""Reception statistics of one RTP source, and the block of a receiver report that tells them."""
+"""Reception statistics of one RTP source, and the block of a receiver report that carries them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _JUMP_S = 10
 """A transit time that steps further is a new clock, not jitter."""
 
 
-class Reception:
+class ReceptionStats:
     """Counts the original packets of one SSRC (RFC 3550, A.1, A.3 and A.8)."""
 
     def __init__(self, ssrc: int, clock_rate: int) -> None:
@@ -45,7 +45,7 @@ class Reception:
         self._report_s = now
 
     def block(self, now: float) -> ReportBlock:
-        """Return what the source is told now; fractions count from the block before."""
+        """Return the report block for the source; fractions count from the block before."""
         expected = self._highest - self._first + 1 if self._received else 0
         span = expected - self._expected_before
         missing = span - (self._received - self._received_before)

@@ -2,7 +2,7 @@
 
 Packets leave in order and once each. A gap holds back what follows it; its packets are asked for
 at once and again with a doubling wait, until they come or `give_up_s` has passed. Then the gap is
-skipped and the first packet behind it says how many were lost.
+skipped and the first packet behind it carries how many were lost.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ NEVER: Final = float("inf")
 
 @dataclass(slots=True)
 class Delivery(Generic[T]):
-    """One packet in its turn. `lost` counts packets given up immediately before it."""
+    """A packet in its turn. `lost` counts packets given up immediately before it."""
 
     item: T
     lost: int
@@ -86,7 +86,7 @@ class Reorder(Generic[T]):
         expected = self._next
         if number == expected:
             if self._missing:
-                self._found(number, now)
+                self._repair(number, now)
             self._next = number + 1
             self._highest = max(self._highest, number)
             first = Delivery(item, 0)
@@ -98,14 +98,14 @@ class Reorder(Generic[T]):
 
     def expire(self, now: float) -> list[Delivery[T]]:
         """Return what leaves because the gap before it has been waited for long enough."""
-        left: list[Delivery[T]] = []
+        released: list[Delivery[T]] = []
         while self._missing and self._waiting:
             first = next(iter(self._missing.values()))
             # Compared as `due_s` computes it: a timer that fires exactly then finds work.
             if now < first.since + self._give_up_s and len(self._waiting) <= PACKETS_MAX:
                 break
-            left += self._skip()
-        return left
+            released += self._skip()
+        return released
 
     def asks(self, now: float) -> list[int]:
         """Return the 16-bit sequence numbers to ask for now, oldest first."""
@@ -130,18 +130,18 @@ class Reorder(Generic[T]):
     def _ahead(self, number: int, expected: int, item: T, now: float) -> list[Delivery[T]]:
         if number - expected > PACKETS_MAX:
             # The sender jumped: nothing before can be expected to come.
-            left: list[Delivery[T]] = []
+            released: list[Delivery[T]] = []
             while self._waiting:
-                left += self._skip()
+                released += self._skip()
                 lost = number - self._next
             self.lost += lost
             self._missing.clear()
             self._next = number + 1
             self._highest = number
-            return [*left, Delivery(item, lost)]
+            return [*released, Delivery(item, lost)]
         self._waiting[number] = item
         if number < self._highest:
-            self._found(number, now)
+            self._repair(number, now)
         else:
             for absent in range(max(self._highest + 1, expected), number):
                 self._missing[absent] = _Missing(now, now)
@@ -149,21 +149,21 @@ class Reorder(Generic[T]):
             self._highest = number
         return self.expire(now) if len(self._waiting) > PACKETS_MAX else []
 
-    def _found(self, number: int, now: float) -> None:
+    def _repair(self, number: int, now: float) -> None:
         missing = self._missing.pop(number, None)
         if missing is not None and missing.asks:
             self.repaired += 1
             if missing.asks == 1:  # a repeated ask leaves open which one was answered
-                took = now - missing.asked_at
-                self.repair_s += (took - self.repair_s) / (8 if self.repair_s else 1)
+                elapsed_s = now - missing.asked_at
+                self.repair_s += (elapsed_s - self.repair_s) / (8 if self.repair_s else 1)
 
     def _run(self) -> list[Delivery[T]]:
         """Return the waiting packets that are now in turn."""
-        left = []
+        released = []
         while (item := self._waiting.pop(self._next, None)) is not None:
-            left.append(Delivery(item, 0))
+            released.append(Delivery(item, 0))
             self._next += 1
-        return left
+        return released
 
     def _skip(self) -> list[Delivery[T]]:
         """Give up the gap at the head and return what waited behind it."""
@@ -173,6 +173,6 @@ class Reorder(Generic[T]):
             self._missing.pop(number, None)
         self.lost += lost
         self._next = head
-        left = self._run()
-        left[0].lost = lost
-        return left
+        released = self._run()
+        released[0].lost = lost
+        return released

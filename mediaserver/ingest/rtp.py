@@ -51,7 +51,7 @@ class Goodbye:
 
 @dataclass(frozen=True, slots=True)
 class ReportBlock:
-    """What we tell a sender about one of its sources (RFC 3550, 6.4.1)."""
+    """What a receiver report says to a sender of one of its sources (RFC 3550, 6.4.1)."""
 
     ssrc: int
     fraction_lost: int
@@ -124,7 +124,7 @@ def parse_rtp(data: bytes) -> RtpPacket | None:
 
 def parse_rtcp(data: bytes) -> tuple[ReportOfSender | Goodbye, ...]:
     """Return the sender reports and goodbyes of a compound, up to the first broken packet."""
-    found: list[ReportOfSender | Goodbye] = []
+    reports: list[ReportOfSender | Goodbye] = []
     position = 0
     while position + 4 <= len(data):
         flags, kind, words = _RTCP.unpack_from(data, position)
@@ -133,12 +133,12 @@ def parse_rtcp(data: bytes) -> tuple[ReportOfSender | Goodbye, ...]:
             break
         if kind == _SENDER_REPORT and words >= 6:
             ssrc, ntp, timestamp = struct.unpack_from("!LQL", data, position + 4)
-            found.append(ReportOfSender(ssrc, ntp, timestamp))
+            reports.append(ReportOfSender(ssrc, ntp, timestamp))
         elif kind == _GOODBYE and words >= flags & 31:
             count = flags & 31
-            found.append(Goodbye(struct.unpack_from(f"!{count}L", data, position + 4)))
+            reports.append(Goodbye(struct.unpack_from(f"!{count}L", data, position + 4)))
         position = end
-    return tuple(found)
+    return tuple(reports)
 
 
 def ntp_seconds(ntp: int) -> float:

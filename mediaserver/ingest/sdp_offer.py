@@ -34,12 +34,12 @@ _HEX_PAIRS: Final = re.compile(r"[0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2})+", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class OfferedTrack:
-    """One m-section as it was accepted.
+    """An m-section as it was accepted.
 
     Attributes:
         track: Video or audio.
         mid: Its identification tag, or empty when the offer has none.
-        payload_type: The one we answer with.
+        payload_type: What we answer with.
         encoding: ``H264/90000`` or ``opus/48000/2``, as offered.
         parameters: Text of the offered `a=fmtp`, or empty.
         rtx_payload_types: Payload types that repeat `payload_type` (RFC 4588).

@@ -16,7 +16,7 @@ from typing import Final
 _ENTITY_TAG: Final = re.compile(r'\s*((?:W/)?"[^"]*"|\*)\s*(?:,|$)')
 
 
-class Stage(Enum):
+class SessionState(Enum):
     """How far a session has come."""
 
     CREATED = "created"
@@ -26,7 +26,7 @@ class Stage(Enum):
 
 
 class EndReason(StrEnum):
-    """Why a session ended. The composer is told the value."""
+    """Why a session ended. The value goes to the sink and into logs."""
 
     DELETED = "deleted"
     REPLACED = "replaced"
@@ -46,10 +46,10 @@ class PatchKind(Enum):
 
 
 class SessionLife:
-    """Stage and time-outs of one session."""
+    """State and time-outs of one session."""
 
     def __init__(self, created_s: float, connect_timeout_s: float, media_timeout_s: float) -> None:
-        self.stage = Stage.CREATED
+        self.state = SessionState.CREATED
         self.reason: EndReason | None = None
         self._connect_timeout_s = connect_timeout_s
         self._media_timeout_s = media_timeout_s
@@ -58,18 +58,18 @@ class SessionLife:
     @property
     def is_ended(self) -> bool:
         """True once `end` was called."""
-        return self.stage is Stage.ENDED
+        return self.state is SessionState.ENDED
 
     def connected(self, now: float) -> None:
         """Note that the DTLS handshake is done."""
-        if self.stage is Stage.CREATED:
-            self.stage = Stage.CONNECTED
+        if self.state is SessionState.CREATED:
+            self.state = SessionState.CONNECTED
             self._since_s = now
 
     def media(self, now: float) -> None:
         """Note an authenticated media packet."""
-        if self.stage is Stage.CONNECTED:
-            self.stage = Stage.LIVE
+        if self.state is SessionState.CONNECTED:
+            self.state = SessionState.LIVE
         self._since_s = now
 
     def overdue(self, now: float) -> EndReason | None:
@@ -78,21 +78,21 @@ class SessionLife:
         The first media may take as long as connecting: encoders start after the answer.
         """
         silent_s = now - self._since_s
-        if self.stage is Stage.CREATED and silent_s > self._connect_timeout_s:
+        if self.state is SessionState.CREATED and silent_s > self._connect_timeout_s:
             return EndReason.FAILED
-        if self.stage is Stage.CONNECTED and silent_s > max(
+        if self.state is SessionState.CONNECTED and silent_s > max(
             self._connect_timeout_s, self._media_timeout_s
         ):
             return EndReason.MEDIA_TIMEOUT
-        if self.stage is Stage.LIVE and silent_s > self._media_timeout_s:
+        if self.state is SessionState.LIVE and silent_s > self._media_timeout_s:
             return EndReason.MEDIA_TIMEOUT
         return None
 
     def end(self, reason: EndReason) -> bool:
         """End the session; return False when it had ended before."""
-        if self.stage is Stage.ENDED:
+        if self.state is SessionState.ENDED:
             return False
-        self.stage = Stage.ENDED
+        self.state = SessionState.ENDED
         self.reason = reason
         return True
 

@@ -29,7 +29,7 @@ class _Sample:
     dropped: int
 
 
-class Health:
+class UploadHealth:
     """Samples a receiver each second."""
 
     def __init__(self, user_agent: str) -> None:

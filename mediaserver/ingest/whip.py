@@ -19,9 +19,9 @@ from mediaserver.clock import Clock
 from mediaserver.errors import CapacityError, OfferRejectedError
 from mediaserver.http.problem_response import problem_response
 from mediaserver.ingest import sdp, sdp_offer
-from mediaserver.ingest.peer import Publisher
+from mediaserver.ingest.peer import Peer
 from mediaserver.ingest.receiver import Media
-from mediaserver.ingest.session import EndReason, PatchKind, Stage, judge_patch
+from mediaserver.ingest.session import EndReason, PatchKind, SessionState, judge_patch
 from mediaserver.ingest.settings import IngestSettings
 from mediaserver.media import AccessUnit, SenderReport, Track
 
@@ -114,8 +114,8 @@ class WhipEndpoint:
         self._clock = clock
         self._worker = worker
         self._is_key = is_key
-        self._sessions: dict[str, Publisher] = {}
-        self._live: Publisher | None = None
+        self._sessions: dict[str, Peer] = {}
+        self._live: Peer | None = None
         self._count = 0
         self._is_closed = False
         self._closing: set[asyncio.Task[None]] = set()
@@ -123,7 +123,7 @@ class WhipEndpoint:
         self._fault_logged_s = float("-inf")
 
     async def post(self, request: web.Request) -> web.Response:
-        """Answer an offer: 201 with the answer, or a problem that says what to change."""
+        """Answer an offer: 201 with the answer, or a problem that names what to change."""
         return await self._guarded(request, self._post)
 
     async def session(self, request: web.Request) -> web.Response:
@@ -146,7 +146,7 @@ class WhipEndpoint:
 
     def facts(self) -> dict[str, float]:
         """Return numbers of the present publisher, and how many sessions are connecting."""
-        pending = sum(p.life.stage is Stage.CREATED for p in self._sessions.values())
+        pending = sum(p.life.state is SessionState.CREATED for p in self._sessions.values())
         live = self._live.facts() if self._live is not None else {}
         return {**live, "sessions_pending": pending}
 
@@ -155,16 +155,16 @@ class WhipEndpoint:
         return self._live.advice() if self._live is not None else ()
 
     async def close(self, reason: str = EndReason.DRAINED.value) -> None:
-        """End every session and tell the publishers; later POSTs get 503."""
+        """End every session with BYE and close_notify; later POSTs get 503."""
         self._is_closed = True
         publishers = list(self._sessions.values())
         await asyncio.gather(*(p.close(EndReason(reason)) for p in publishers))
         if self._closing:
             await asyncio.wait(self._closing)
 
-    # What publishers tell (publisher.Owner).
+    # What peers report (peer.PeerListener).
 
-    def connected(self, publisher: Publisher) -> None:
+    def connected(self, publisher: Peer) -> None:
         """Hand the stream to a publisher whose handshake is done."""
         before = self._live
         if before is not None and before.number > publisher.number:
@@ -180,24 +180,24 @@ class WhipEndpoint:
             connect_ms=connect_ms,
             user_agent=publisher.user_agent,
         )
-        self._tell(
+        self._notify(
             self._sink.publisher_connected,
             publisher.session_id,
             publisher.offer.kinds,
             publisher.user_agent,
         )
 
-    def media(self, publisher: Publisher, item: Media) -> None:
+    def media(self, publisher: Peer, item: Media) -> None:
         """Pass on what the present publisher sent."""
         if publisher is not self._live:
             return
         if isinstance(item, AccessUnit):
-            self._tell(self._sink.access_unit, item)
+            self._notify(self._sink.access_unit, item)
         else:
-            self._tell(self._sink.sender_report, item)
+            self._notify(self._sink.sender_report, item)
 
-    def ended(self, publisher: Publisher, reason: EndReason) -> None:
-        """Forget a session; tell the sink if it had the stream."""
+    def ended(self, publisher: Peer, reason: EndReason) -> None:
+        """Forget a session; pass its end to the sink if it had the stream."""
         self._sessions.pop(publisher.secret, None)
         closing = asyncio.create_task(publisher.close(reason))
         self._closing.add(closing)
@@ -207,12 +207,13 @@ class WhipEndpoint:
             session_id=publisher.session_id,
             reason=reason.value,
             **publisher.facts(),
+            **publisher.faults(),
         )
         if publisher is self._live:
             self._live = None
-            self._tell(self._sink.publisher_gone, publisher.session_id, reason.value)
+            self._notify(self._sink.publisher_gone, publisher.session_id, reason.value)
 
-    def _tell(self, method: Callable[..., None], *values: Any) -> None:
+    def _notify(self, method: Callable[..., None], *values: Any) -> None:
         try:
             method(*values)
         except Exception:  # noqa: BLE001 - a fault of the composer must not end the receive path
@@ -261,7 +262,7 @@ class WhipEndpoint:
         if refusal is not None:
             return refusal
         self._count += 1
-        publisher = Publisher(
+        publisher = Peer(
             self._settings,
             self._clock,
             offer,
@@ -303,7 +304,7 @@ class WhipEndpoint:
             return web.Response(status=200, headers=CORS_HEADERS)  # OBS warns about 204
         return web.Response(status=204, headers=CORS_HEADERS)
 
-    async def _patch(self, request: web.Request, publisher: Publisher) -> web.Response:
+    async def _patch(self, request: web.Request, publisher: Peer) -> web.Response:
         fragment = sdp.parse_fragment(await self._body(request, FRAGMENT_TYPE))
         kind = judge_patch(
             request.headers.get("If-Match"), publisher.etag, fragment.ufrag, publisher.remote_ufrag
@@ -339,7 +340,7 @@ class WhipEndpoint:
         retry after a refusal: the oldest attempt of the same key and address makes room.
         """
         settings = self._settings
-        pending = [p for p in self._sessions.values() if p.life.stage is Stage.CREATED]
+        pending = [p for p in self._sessions.values() if p.life.state is SessionState.CREATED]
         of_key = [p for p in pending if p.key_id == key_id]
         if len(of_key) >= settings.pending_sessions_per_key_max:
             own = [p for p in of_key if p.address == address]

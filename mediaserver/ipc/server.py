@@ -57,7 +57,7 @@ class Feed(Protocol):
 
 
 class LiveStore(Protocol):
-    """Where the workers' messages go: `mediaserver.hls.live_store.Hub`."""
+    """Where the workers' messages go: `mediaserver.hls.live_store.LiveStore`."""
 
     def feed(self, name: str) -> Feed:
         """Return what receives a worker's new connection."""

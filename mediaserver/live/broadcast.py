@@ -22,7 +22,7 @@ from mediaserver.live.health import ShowFacts, report
 from mediaserver.live.media_pipeline import MediaPipeline, PipelineMaker
 from mediaserver.live.publication import StateFile
 from mediaserver.live.show_state import ShowFile
-from mediaserver.live.show_writer import Show
+from mediaserver.live.show_writer import ShowWriter
 from mediaserver.media import (
     AAC_FRAME_SAMPLES,
     AUDIO_TIMESCALE,
@@ -74,7 +74,7 @@ class Broadcast:
         self._on_over = on_over
         self._make_pipeline = make_pipeline
         path = Path(settings.server.data_dir) / "shows" / f"{stream}.json"
-        self._show = Show(
+        self._show = ShowWriter(
             stream=stream,
             slug=slug,
             settings=settings.hls,
@@ -111,7 +111,7 @@ class Broadcast:
         return self._show.newest_planned_tick
 
     def replay(self) -> Sequence[Message]:
-        """Return what an HTTP process that has just connected must be told."""
+        """Return what an HTTP process that has just connected must receive."""
         return self._show.replay()
 
     def health(self) -> Health:
@@ -120,7 +120,7 @@ class Broadcast:
         top = self._show.top
         facts = ShowFacts(
             state="ended" if self._show.is_over else state,
-            renditions=len(self._show.told),
+            renditions=len(self._show.announced),
             frame_rate_milli=top.frame_rate_milli if top else 0,
             source_bps=top.newest_bps if top else 0,
             gop_ms=self._media_clock.gop_ms,
@@ -131,7 +131,7 @@ class Broadcast:
         )
         return report(facts, *self._ingest_facts())
 
-    # What ingest tells.
+    # From ingest.
 
     def publisher_connected(
         self, session_id: str, tracks: frozenset[Track], user_agent: str
@@ -188,7 +188,7 @@ class Broadcast:
             if self._show.is_open:
                 self._pipeline.fill_audio(end_ms * _PER_MS)
             self._spawn(self._settle(self._pipeline))
-        self._tell_health()
+        self._announce_health()
         _log.info(
             "show.publisher.gone",
             stream_id=str(self._stream),
@@ -198,7 +198,7 @@ class Broadcast:
             msn=self._media_clock.msn,
         )
 
-    # What the pipeline tells.
+    # From the pipeline.
 
     def sample(self, rendition: str, sample: Sample) -> None:
         """Take one sample; audio goes into every rendition."""
@@ -206,12 +206,12 @@ class Broadcast:
             self._media_clock.audio_made(sample.time + AAC_FRAME_SAMPLES)
             self._cut_by_sound(sample.time // _PER_MS)
         self._show.add(rendition, sample)
-        if not self._show.told:
-            self._tell_renditions()
+        if not self._show.announced:
+            self._announce_renditions()
 
     def video_format(self, rendition: str, video_format: VideoFormat) -> None:
         """Samples of this rendition are of another format from now on."""
-        self._show.output(rendition).video_format(video_format)
+        self._show.writer(rendition).video_format(video_format)
 
     def audio_format(self, audio_format: AudioFormat) -> None:
         """Audio is of this format."""
@@ -229,9 +229,9 @@ class Broadcast:
         now_s = self._clock.monotonic()
         self._fill_silence(now_s)
         self._show.give_up_on_late()
-        self._tell_renditions()
+        self._announce_renditions()
         if now_s - self._health_at_s >= HEALTH_S:
-            self._tell_health()
+            self._announce_health()
         if self._ends_at_s is not None and now_s >= self._ends_at_s:
             self._ends_at_s = None
             self._spawn(self._end_show())
@@ -240,12 +240,12 @@ class Broadcast:
         """Finish what is open and flush; the process is about to end.
 
         Args:
-            end_show: Tell ENDLIST; else the show is left to be continued by another worker.
+            end_show: Publish ENDLIST; else the show is left to be continued by another worker.
         """
         self.publisher_gone("", "drained")
         if self._pipeline is not None:
             await self._pipeline.drain(DRAIN_S)
-        self._show.finish_outputs()
+        self._show.finish_writers()
         if end_show:
             await self._end_show()
         await self._show.flushed()
@@ -261,7 +261,7 @@ class Broadcast:
             await asyncio.sleep(POLL_S)
             try:
                 self.poll()
-            except Exception:  # noqa: BLE001  a fault in one look must not end the looking
+            except Exception:  # noqa: BLE001  a fault in one poll must not end polling
                 _log.exception("show.poll.failed", stream_id=str(self._stream))
 
     async def _settle(self, pipeline: MediaPipeline) -> None:
@@ -269,12 +269,12 @@ class Broadcast:
         session = self._sessions
         await pipeline.drain(DRAIN_S)
         if self._sessions == session:
-            self._show.finish_outputs()
+            self._show.finish_writers()
 
     async def _end_show(self) -> None:
         if self._show.is_over:
             return
-        self._show.finish_outputs()
+        self._show.finish_writers()
         self._show.is_over = True
         await self._show.end(self.health())
         if self._pipeline is not None:
@@ -306,7 +306,7 @@ class Broadcast:
         pipeline.push_video(unit, placed.time, cut.begins_segment)
         if cut.begins_segment and pipeline.has_b_frames:
             media_clock.encoding_began()
-        self._open_outputs(pipeline)
+        self._open_writers(pipeline)
 
     def _take_sound(self, unit: AccessUnit, pipeline: MediaPipeline) -> None:
         placed = self._media_clock.place(unit, self._clock.now_ms(), self._clock.monotonic())
@@ -322,27 +322,27 @@ class Broadcast:
             return
         self._apply(events)
         if not self._media_clock.has_video:
-            self._open_outputs(self._pipeline)
+            self._open_writers(self._pipeline)
         self._show.skip_video(start_ms)
 
     def _break(self, pipeline: MediaPipeline) -> None:
-        """Time leaps: end what is open, and begin afresh."""
+        """Time jumps: end what is open, and begin afresh."""
         self._close_timeline()
         pipeline.restart()
         _log.warning("hls.stream.discontinued", stream_id=str(self._stream), show=self.show)
 
     def _close_timeline(self) -> None:
         self._apply(self._media_clock.finish())
-        self._show.finish_outputs()
+        self._show.finish_writers()
         self._media_clock.break_time(self._show.is_open)
 
     def _apply(self, events: Sequence[SegmenterEvent]) -> None:
         self._show.apply(events, self._media_clock.longest_ms, self._media_clock.has_video)
 
-    def _open_outputs(self, pipeline: MediaPipeline) -> None:
+    def _open_writers(self, pipeline: MediaPipeline) -> None:
         if self._show.is_open:
             for name in pipeline.renditions():
-                self._show.output(name)
+                self._show.writer(name)
 
     # What is due.
 
@@ -355,14 +355,14 @@ class Broadcast:
         for until in self._media_clock.silences(ends_ms, now_s):
             self._pipeline.fill_audio(until)
 
-    def _tell_renditions(self) -> None:
+    def _announce_renditions(self) -> None:
         if self._pipeline is not None:
-            self._show.tell_renditions(self._pipeline.renditions())
+            self._show.announce_renditions(self._pipeline.renditions())
 
-    def _tell_health(self) -> None:
+    def _announce_health(self) -> None:
         self._health_at_s = self._clock.monotonic()
         if not self._show.is_over:
-            self._show.tell_health(self.health())
+            self._show.announce_health(self.health())
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

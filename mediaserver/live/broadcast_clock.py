@@ -105,7 +105,7 @@ class BroadcastClock:
         return self._segmenter.finish(self._segmenter.frame_end_ms)
 
     def break_time(self, is_show_open: bool) -> None:
-        """Note that time has leapt: what comes next is a discontinuity if a show is open."""
+        """Note that time has jumped: what comes next is a discontinuity if a show is open."""
         self._owes_break = is_show_open
         self._keyframes.begin()
 

@@ -1,4 +1,4 @@
-"""What the creator is told: numbers, and what to change in plain words. Pure."""
+"""The show's health for its creator: numbers, and advice in plain words. Pure."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ def report(
 
     Args:
         show: What we know.
-        upload_facts: What ingest measured; its numbers stand beside ours.
-        upload_advice: What ingest advises; it comes after ours, less what says the same.
+        upload_facts: What ingest measured; its numbers come along with ours.
+        upload_advice: What ingest advises; it comes after ours, without what repeats ours.
     """
     facts = {
         **upload_facts,

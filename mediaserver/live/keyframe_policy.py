@@ -17,7 +17,7 @@ FIT_MS: Final = 10_000
 """Five default GOPs prove that the publisher's settings have changed."""
 FIT_MS_MAX: Final = 600_000
 LATE_MS: Final = 100
-"""A publisher whose keyframes come by themselves is asked only when one is this late."""
+"""A publisher whose keyframes come by themselves is asked only when the next is this late."""
 FIT_SLACK_MS: Final = 150
 """A GOP must be this much shorter than the longest segment, as frames jitter."""
 
@@ -27,7 +27,7 @@ class Decision:
     """What to do with a frame.
 
     Attributes:
-        is_idr: It is, or will be made, one that a segment may begin with.
+        is_idr: It is, or will be made, a frame that a segment may begin with.
         is_break: Coding breaks here: another init, so a discontinuity.
         is_asking: Ask the publisher for a keyframe.
     """
@@ -53,7 +53,7 @@ class KeyframePolicy:
         self._fit_ms = FIT_MS
 
     def begin(self) -> None:
-        """Forget distances: another publisher, or time has leapt."""
+        """Forget distances: another publisher, or time has jumped."""
         self._last_idr_ms = self._fits_since_ms = None
 
     def decide(

@@ -19,7 +19,7 @@ class MediaPipeline(Protocol):
         """True when the source cannot be passed through."""
 
     def start(self, has_video: bool, has_audio: bool) -> None:
-        """Say which tracks come."""
+        """Set which tracks come."""
 
     def push_video(self, unit: AccessUnit, time_ms: int, force_idr: bool) -> None:
         """Take one access unit."""

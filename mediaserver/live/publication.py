@@ -13,7 +13,7 @@ from typing import Final, Protocol
 
 from mediaserver import log
 from mediaserver.ipc.messages import Message
-from mediaserver.live.replay_buffer import Replay
+from mediaserver.live.replay_buffer import ReplayBuffer
 from mediaserver.live.show_state import ShowState
 from metering.log_throttle import LogThrottle
 
@@ -34,14 +34,14 @@ class StateFile(Protocol):
         """Keep it; raises OSError."""
 
 
-class Publishing:
+class Publication:
     """Messages that wait for the disk, and the saving itself."""
 
     def __init__(
         self,
         file: StateFile,
         publish: Callable[[Message], None],
-        replay: Replay,
+        replay: ReplayBuffer,
         save_timeout_s: float = SAVE_TIMEOUT_S,
     ) -> None:
         self._file = file
@@ -64,7 +64,7 @@ class Publishing:
         if self._queue or self._saving is not None:
             self._queue.append(message)
         else:
-            self._tell(message)
+            self._publish_now(message)
 
     async def flushed(self) -> None:
         """Return when nothing waits."""
@@ -78,7 +78,7 @@ class Publishing:
                 if isinstance(item, ShowState):
                     await self._save(item)
                 else:
-                    self._tell(item)
+                    self._publish_now(item)
         finally:
             self._saving = None
 
@@ -104,7 +104,7 @@ class Publishing:
                 "show.state.lost", show=state.show, msn=state.msn, reason=reason, times=count
             )
 
-    def _tell(self, message: Message) -> None:
+    def _publish_now(self, message: Message) -> None:
         self._replay.record(message)
         self._publish(message)
 

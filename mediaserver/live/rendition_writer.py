@@ -1,7 +1,7 @@
-"""One rendition on its way out: samples and cuts in, link messages out.
+"""One rendition: samples and cuts in, messages for HTTP processes out.
 
 Holds back what comes before the formats are known, and measures what the multivariant playlist must
-say of it.
+list of it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MEASURED_SEGMENTS: Final = 15
 BANDWIDTH_STEP_BPS: Final = 10_000
 
 
-class Output:
+class RenditionWriter:
     """One rendition of a show.
 
     Attributes:
@@ -162,7 +162,7 @@ class Output:
                 self._end_segment(part)
 
     def _announce_init(self, part: Part) -> None:
-        """Tell an init before the first part that needs it."""
+        """Publish an init before the first part that needs it."""
         if self._packager is None or part.init_hash == self._announced:
             return
         self._announced = part.init_hash

@@ -1,4 +1,4 @@
-"""What an HTTP process that has just connected must be told: the show's window, as messages."""
+"""What an HTTP process that has just connected must receive: the show's window, as messages."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class _Segment:
     messages: list[Message] = field(default_factory=list)
 
 
-class Replay:
+class ReplayBuffer:
     """Remembers what was published; bounded by media time.
 
     A segment is forgotten once what follows it lasts `keep_ms` or longer: a pause of the publisher
@@ -69,20 +69,20 @@ class Replay:
                 self._ended = message
 
     def messages(self) -> tuple[Message, ...]:
-        """Return what to tell, in an order in which each message can be understood."""
+        """Return the messages, each after those that it needs."""
         if self._opened is None:
             return ()
-        told: list[Message] = [self._opened]
+        announced: list[Message] = [self._opened]
         if self._renditions is not None:
-            told.append(self._renditions)
-        told += self._inits.values()
+            announced.append(self._renditions)
+        announced += self._inits.values()
         for segment in self._segments:
-            told += segment.messages
+            announced += segment.messages
         if self._health is not None:
-            told.append(self._health)
+            announced.append(self._health)
         if self._ended is not None:
-            told.append(self._ended)
-        return tuple(told)
+            announced.append(self._ended)
+        return tuple(announced)
 
     def _open(self, message: SlotOpened) -> None:
         slot = message.slot

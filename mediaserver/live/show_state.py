@@ -32,7 +32,7 @@ class ShowState:
         audio_only: True when no rendition has video.
         part_target_ms: PART-TARGET, constant for the show.
         target_duration_s: TARGETDURATION, constant for the show.
-        ended: ENDLIST was told.
+        ended: ENDLIST was published.
     """
 
     show: int
@@ -60,8 +60,8 @@ class ShowFile:
         """Replace the file; it is on the disk when this returns.
 
         Raises:
-            OSError: The disk does not take it. The older file is gone too: whoever went on by it
-                would give out numbers a second time, and a new show is the lesser evil.
+            OSError: The disk does not take it. The older file is gone too: a worker that went on
+                by it would give out numbers a second time, and a new show is better than that.
         """
         await asyncio.get_running_loop().run_in_executor(None, self._replace, state)
 

@@ -1,4 +1,4 @@
-"""The show: its number, its segments as all renditions share them, and what is told of it.
+"""The show: its number, its segments as all renditions share them, and what is published of it.
 
 Cuts and samples in, link messages out in the right order: nothing is published before the disk
 knows which numbers and seconds it uses. Whose media it is, and where it is cut, is broadcast's.
@@ -26,9 +26,9 @@ from mediaserver.ipc.messages import (
     ShowOpened,
     SlotOpened,
 )
-from mediaserver.live.publication import Publishing, StateFile
-from mediaserver.live.rendition_writer import Output
-from mediaserver.live.replay_buffer import Replay
+from mediaserver.live.publication import Publication, StateFile
+from mediaserver.live.rendition_writer import RenditionWriter
+from mediaserver.live.replay_buffer import ReplayBuffer
 from mediaserver.live.show_state import ShowState
 from mediaserver.media import AudioFormat, Rendition, Sample, Slot, Track
 
@@ -41,13 +41,13 @@ FIRST_WAIT_S: Final = 1.5
 _log = log.get("show")
 
 
-class Show:
+class ShowWriter:
     """One show of a stream, and what was kept of the one before.
 
     Attributes:
         is_open: It has a number.
         is_over: It was ended.
-        told: The renditions as last told.
+        announced: The renditions as last published.
     """
 
     def __init__(
@@ -62,23 +62,23 @@ class Show:
     ) -> None:
         self.is_open = False
         self.is_over = False
-        self.told: tuple[Rendition, ...] = ()
+        self.announced: tuple[Rendition, ...] = ()
         self._stream = stream
         self._slug = slug
         self._settings = settings
         self._clock = clock
         self._file = file
-        self._replay = Replay(settings.window_ms + 3000 * settings.target_duration_s)
-        self._publishing = Publishing(file, publish, self._replay)
+        self._replay = ReplayBuffer(settings.window_ms + 3000 * settings.target_duration_s)
+        self._publication = Publication(file, publish, self._replay)
         self._state: ShowState | None = None
         self._opened_at_s = 0.0
-        self._outputs: dict[str, Output] = {}
+        self._writers: dict[str, RenditionWriter] = {}
         self._audio_format: AudioFormat | None = None
         self._open_log: list[PartBegan | PartEnded] = []
         self._waits: deque[tuple[int, float]] = deque()
         self._newest_slot: Slot | None = None
         self._discontinuities = 0
-        self._is_told_measured = False
+        self._is_measured_announced = False
 
     async def load(self) -> None:
         """Read what was kept of the stream's last show."""
@@ -110,12 +110,12 @@ class Show:
         return slots.tick_after(self._state.planned_end_ms) if self._state else 0
 
     @property
-    def top(self) -> Output | None:
+    def top(self) -> RenditionWriter | None:
         """Return the best rendition there is."""
-        return next(iter(self._outputs.values()), None)
+        return next(iter(self._writers.values()), None)
 
     def replay(self) -> Sequence[Message]:
-        """Return what an HTTP process that has just connected must be told."""
+        """Return what an HTTP process that has just connected must receive."""
         return self._replay.messages()
 
     def resume(self, wait_s: int) -> int | None:
@@ -141,7 +141,7 @@ class Show:
         """Pass cuts on to every rendition.
 
         Args:
-            events: What the segmenter said.
+            events: What the segmenter returned.
             longest_ms: No segment is longer.
             has_video: Decides, if this opens the show, whether it is one with a picture.
         """
@@ -154,45 +154,45 @@ class Show:
             else:
                 self._waits.append((event.end_ms, self._clock.monotonic()))
             self._open_log.append(event)
-            for output in self._outputs.values():
-                _cut(output, event, isinstance(following, SegmentEnded))
+            for writer in self._writers.values():
+                _cut(writer, event, isinstance(following, SegmentEnded))
 
-    def output(self, name: str) -> Output:
+    def writer(self, name: str) -> RenditionWriter:
         """Return a rendition; a new one begins with the open segment."""
-        output = self._outputs.get(name)
-        if output is None:
+        writer = self._writers.get(name)
+        if writer is None:
             origin_ms = self._state.origin_ms if self._state else 0
-            output = Output(name, origin_ms, name != AUDIO, self._publishing.send)
-            self._outputs[name] = output
+            writer = RenditionWriter(name, origin_ms, name != AUDIO, self._publication.send)
+            self._writers[name] = writer
             if self._audio_format is not None:
-                output.audio_format(self._audio_format)
+                writer.audio_format(self._audio_format)
             for event in self._open_log:
-                _cut(output, event, is_last=False)
-        return output
+                _cut(writer, event, is_last=False)
+        return writer
 
     def add(self, rendition: str, sample: Sample) -> None:
         """Give a sample to its rendition; sound goes into every one."""
         if sample.track is Track.VIDEO:
-            self.output(rendition).add(sample)
+            self.writer(rendition).add(sample)
             return
-        for output in self._outputs.values():
-            output.add(sample)
+        for writer in self._writers.values():
+            writer.add(sample)
 
     def audio_format(self, audio_format: AudioFormat) -> None:
         """Audio is of this format."""
         self._audio_format = audio_format
-        for output in self._outputs.values():
-            output.audio_format(audio_format)
+        for writer in self._writers.values():
+            writer.audio_format(audio_format)
 
     def skip_video(self, until_ms: int) -> None:
         """Wait no longer for pictures before `until_ms`, in any rendition."""
-        for output in self._outputs.values():
-            output.skip_video(until_ms)
+        for writer in self._writers.values():
+            writer.skip_video(until_ms)
 
-    def finish_outputs(self) -> None:
+    def finish_writers(self) -> None:
         """Give out what there is of parts that have ended."""
-        for output in self._outputs.values():
-            output.finish()
+        for writer in self._writers.values():
+            writer.finish()
         self._waits.clear()
 
     def ends_older_than(self, wait_ms: int) -> tuple[int, ...]:
@@ -205,55 +205,55 @@ class Show:
         now_s = self._clock.monotonic()
         while self._waits and now_s - self._waits[0][1] >= LATE_S:
             end_ms, _ = self._waits.popleft()
-            for output in self._outputs.values():
-                waits_from_ms = output.waits_from_ms
+            for writer in self._writers.values():
+                waits_from_ms = writer.waits_from_ms
                 if waits_from_ms is not None and waits_from_ms <= end_ms:
-                    output.skip(end_ms)
+                    writer.skip(end_ms)
 
-    def tell_renditions(self, names: Sequence[str]) -> None:
-        """Say which renditions there are: once each has a part, and again when numbers grow.
+    def announce_renditions(self, names: Sequence[str]) -> None:
+        """Publish which renditions there are: once each has a part, and again when numbers grow.
 
         Args:
-            names: What the pipeline makes now, best first. What viewers were told stays, in its
+            names: What the pipeline makes now, best first. What viewers know stays, in its
                 order, whatever the present publisher sends.
         """
         if not self.is_open or self.is_over:
             return
-        order = [rendition.name for rendition in self.told]
+        order = [rendition.name for rendition in self.announced]
         if set(order) <= set(names):
             order = list(names)
-        order = [name for name in order if name in self._outputs]
-        ready = [self._outputs[name] for name in order if self._outputs[name].has_part]
+        order = [name for name in order if name in self._writers]
+        ready = [self._writers[name] for name in order if self._writers[name].has_part]
         is_late = self._clock.monotonic() - self._opened_at_s >= FIRST_WAIT_S
-        if not ready or (len(ready) < len(order) and not self.told and not is_late):
+        if not ready or (len(ready) < len(order) and not self.announced and not is_late):
             return
-        fresh = tuple(output.describe() for output in ready)
-        if not self._is_told_measured and all(output.is_measured for output in ready):
-            self._is_told_measured = True
-        elif not _is_worth_telling(self.told, fresh):
+        fresh = tuple(writer.describe() for writer in ready)
+        if not self._is_measured_announced and all(writer.is_measured for writer in ready):
+            self._is_measured_announced = True
+        elif not _is_news(self.announced, fresh):
             return
-        self.told = fresh
-        self._publishing.send(RenditionsSet(fresh))
+        self.announced = fresh
+        self._publication.send(RenditionsSet(fresh))
 
-    def tell_health(self, health: Health) -> None:
+    def announce_health(self, health: Health) -> None:
         """Publish the show's health, once there is a show."""
         if self.is_open:
-            self._publishing.send(health)
+            self._publication.send(health)
 
     async def end(self, health: Health) -> None:
-        """Tell ENDLIST, and keep that it was told."""
+        """Publish ENDLIST, and save that it was."""
         self.is_over = True
         if self.is_open and self._state is not None:
             self._state = replace(self._state, ended=True)
-            self._publishing.save_before(self._state)
-            self._publishing.send(health)
-            self._publishing.send(ShowEnded())
+            self._publication.save_before(self._state)
+            self._publication.send(health)
+            self._publication.send(ShowEnded())
             _log.info("show.ended", stream_id=str(self._stream), show=self._state.show)
-        await self._publishing.flushed()
+        await self._publication.flushed()
 
     async def flushed(self) -> None:
         """Return when everything was published."""
-        await self._publishing.flushed()
+        await self._publication.flushed()
 
     def _begin_part(self, event: PartBegan, longest_ms: int, has_video: bool) -> None:
         slot = event.slot
@@ -261,7 +261,7 @@ class Show:
         if slot.part == 0:
             self._discontinuities += event.is_discontinuity
             self._open_segment(slot, slot.start_ms + longest_ms, has_video)
-        self._publishing.send(SlotOpened(slot, event.is_discontinuity))
+        self._publication.send(SlotOpened(slot, event.is_discontinuity))
 
     def _open_segment(self, slot: Slot, planned_end_ms: int, has_video: bool) -> None:
         if self.is_open and self._state is not None:
@@ -271,7 +271,7 @@ class Show:
                 planned_end_ms=planned_end_ms,
                 discontinuity_sequence=self._discontinuities,
             )
-            self._publishing.save_before(self._state)
+            self._publication.save_before(self._state)
             return
         state = ShowState(
             show=max(self._state.show + 1 if self._state else 0, slot.first_tick),
@@ -283,14 +283,14 @@ class Show:
             part_target_ms=self._settings.part_target_ms,
             target_duration_s=self._settings.target_duration_s,
         )
-        self._publishing.save_before(state)
+        self._publication.save_before(state)
         self._open(state)
 
     def _open(self, state: ShowState) -> None:
         self._state = state
         self.is_open = True
         self._opened_at_s = self._clock.monotonic()
-        self._publishing.send(
+        self._publication.send(
             ShowOpened(
                 stream=self._stream,
                 slug=self._slug,
@@ -305,19 +305,19 @@ class Show:
         _log.info("show.opened", stream_id=str(self._stream), show=state.show, slug=self._slug)
 
 
-def _cut(output: Output, event: PartBegan | PartEnded, is_last: bool) -> None:
+def _cut(writer: RenditionWriter, event: PartBegan | PartEnded, is_last: bool) -> None:
     if isinstance(event, PartBegan):
-        output.begin(event.slot)
+        writer.begin(event.slot)
     else:
-        output.end(event.slot, event.end_ms, is_last)
+        writer.end(event.slot, event.end_ms, is_last)
 
 
-def _is_worth_telling(told: tuple[Rendition, ...], fresh: tuple[Rendition, ...]) -> bool:
+def _is_news(announced: tuple[Rendition, ...], fresh: tuple[Rendition, ...]) -> bool:
     """True when a name or size is new, or a bandwidth has grown by more than a tenth."""
-    if [r.name for r in told] != [r.name for r in fresh]:
+    if [r.name for r in announced] != [r.name for r in fresh]:
         return True
     return any(
         (new.codecs, new.width, new.height) != (old.codecs, old.width, old.height)
         or new.bandwidth_bps * 10 > old.bandwidth_bps * 11
-        for old, new in zip(told, fresh, strict=True)
+        for old, new in zip(announced, fresh, strict=True)
     )

@@ -1,11 +1,11 @@
 """RTP times, sender reports and the server's clock -> one media timeline.
 
-Decides where on the timeline each access unit stands: whole milliseconds of Unix time for video,
+Decides where on the timeline each access unit is: whole milliseconds of Unix time for video,
 1/48000 s since the Unix epoch for audio. What happens to the samples is for others.
 
 How a track is placed. Its time is its RTP time plus an offset. The offset that the server's clock
 asks for is `arrival - RTP time` of the quickest unit of the last `WINDOW_MS`: jitter only ever
-delays, so the smallest is the truth. Nothing is done while the offset is within a dead band of
+delays, so the smallest is the best. Nothing is done while the offset is within a dead band of
 that, so that 15 frames at 30 per second are exactly 500 ms nearly always; outside of it the offset
 is slewed at `SLEW_PPM` until it is right again. Once both tracks have a sender report, audio
 follows the reports' relation to video and no longer its own arrival.
@@ -49,7 +49,7 @@ _US: Final = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """Where a unit stands.
+    """Where a unit is placed.
 
     Attributes:
         time: Video: whole ms of Unix time, strictly growing. Audio: 1/48000 s since the epoch.
@@ -140,17 +140,6 @@ class Timeline:
         self._has_begun = False
         self._order = _DecodeOrder()
 
-    @property
-    def clock_error_ms(self) -> int:
-        """Return by how much the timeline is behind the server's clock (negative: ahead)."""
-        clock = self._video or self._audio
-        return 0 if clock is None else (clock.clock_offset_us - clock.offset_us) // 1000
-
-    @property
-    def has_reordered_times(self) -> bool:
-        """True once RTP times ran back by a few frames: a publisher with B-frames."""
-        return self._order.depth > 0
-
     def report(self, report: SenderReport) -> None:
         """Take note of a sender report; the newest of each track counts."""
         self._reports[report.track] = report
@@ -226,7 +215,7 @@ class Timeline:
         jump = unit.rtp_time - clock.newest_rtp
         if abs(jump) * 1000 > GAP_MS * clock.clock_rate:
             return True
-        # The RTP clock stood still while the world went on (a publisher that was suspended).
+        # The RTP clock stopped while time went on (a publisher that was suspended).
         behind_us = now_ms * 1000 - clock.media_us(unit.rtp_time) - clock.offset_us
         return (
             clock.is_window_full
@@ -261,18 +250,18 @@ class Timeline:
         if video is None or len(self._reports) < len(Track):
             return arrival_us
         # The instant of the audio report, on the video's RTP clock, then on the timeline.
-        heard, seen = self._reports[Track.AUDIO], self._reports[Track.VIDEO]
-        seen_us = video.media_us(seen.rtp_time) + video.offset_us
-        heard_us = seen_us + round((heard.ntp_s - seen.ntp_s) * _US)
-        report_us = heard_us - audio.media_us(heard.rtp_time)
+        audio_report, video_report = self._reports[Track.AUDIO], self._reports[Track.VIDEO]
+        video_us = video.media_us(video_report.rtp_time) + video.offset_us
+        audio_us = video_us + round((audio_report.ntp_s - video_report.ntp_s) * _US)
+        report_us = audio_us - audio.media_us(audio_report.rtp_time)
         # A report that contradicts what arrives by more than a gap is wrong, not the world.
         return report_us if abs(report_us - arrival_us) < GAP_MS * 1000 else arrival_us
 
 
 class _DecodeOrder:
-    """Display times in decoding order -> growing times, one for one.
+    """Display times in decoding order -> as many growing times.
 
-    While times only grow nothing is changed. The first time that one runs back, the depth of the
+    While times only grow nothing is changed. The first time that a time runs back, the depth of the
     reordering becomes known, and from then on each unit gets the smallest time not yet given, put
     forward by that depth: the n-th picture shown gets the time of the n-th that came.
     """

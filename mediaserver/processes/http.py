@@ -24,7 +24,7 @@ from mediaserver.api.pages import Pages
 from mediaserver.clock import SystemClock
 from mediaserver.errors import AccessDeniedError, AddressError, ConfigError
 from mediaserver.hls import addresses
-from mediaserver.hls.live_store import Hub
+from mediaserver.hls.live_store import LiveStore
 from mediaserver.hls.serve import MediaHandler
 from mediaserver.http.problem_response import problem_response
 from mediaserver.http.unix_http import Proxy
@@ -68,11 +68,11 @@ class HttpProcess:
             timeout_ms=tree.metering.claim_timeout_ms,
         )
         self._gate = LocalGate(self._claims, tree.metering, self._clock)
-        self._hub = Hub(self._clock, tree.ingest.reconnect_wait_s, tree.hls.waiters_max)
-        self._links = LinkServer(run_dir / f"{self._name}.link", self._hub, self._on_policy)
+        self._store = LiveStore(self._clock, tree.ingest.reconnect_wait_s, tree.hls.waiters_max)
+        self._links = LinkServer(run_dir / f"{self._name}.link", self._store, self._on_policy)
         edge_key = Path(tree.auth.edge_key_file or start.data_dir / "edge.key")
         self._media = MediaHandler(
-            self._hub,
+            self._store,
             self._gate,
             self._clock,
             edge_key=edge_key.read_bytes().strip() if edge_key.exists() else b"",
@@ -85,13 +85,13 @@ class HttpProcess:
             self._claims,
             policy=self._gate.policy,
             price=self._price_now,
-            state=self._hub.state,
+            state=self._store.state,
             asset=lambda: tree.asset,
             top_up_url=lambda: tree.price.top_up_url,
         )
         self._metrics = HttpMetrics(
             media=self._media,
-            hub=self._hub,
+            store=self._store,
             links=self._links,
             gate=self._gate,
             claims=self._claims,
@@ -180,7 +180,7 @@ class HttpProcess:
                 return web.Response(text=_HOME)
             case "/_edge/authorise":
                 asked = request.headers.get("X-Original-URI", "")
-                return await self._media.authorise(request, asked)
+                return await self._media.authorize(request, asked)
             case "/healthz":
                 return web.Response(text="ok\n")
             case "/readyz":
@@ -223,12 +223,12 @@ class HttpProcess:
         if token:
             with contextlib.suppress(AccessDeniedError):
                 grant = self._grant(token)
-        playlist = self._hub.boot_playlist(policy.slug)
+        playlist = self._store.boot_playlist(policy.slug)
         return {
             "stream": policy.slug,
             "title": policy.title,
-            "state": self._hub.state(policy.slug),
-            "multivariant": self._hub.multivariant(policy.slug),
+            "state": self._store.state(policy.slug),
+            "multivariant": self._store.multivariant(policy.slug),
             "playlist": {"uri": playlist[0], "text": playlist[1]} if playlist else None,
             "price": {
                 "planck_per_s": str(self._price_now(policy)),

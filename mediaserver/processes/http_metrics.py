@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from mediaserver.api.meter import Meter
-from mediaserver.hls.live_store import Hub
+from mediaserver.hls.live_store import LiveStore
 from mediaserver.hls.serve import MediaHandler
 from mediaserver.ipc.server import LinkServer
 from metering.admission.gate import LocalGate
@@ -25,14 +25,14 @@ class HttpMetrics:
         self,
         *,
         media: MediaHandler,
-        hub: Hub,
+        store: LiveStore,
         links: LinkServer,
         gate: LocalGate,
         claims: RawClaims,
         meter: Meter,
     ) -> None:
         self._media = media
-        self._hub = hub
+        self._store = store
         self._links = links
         self._gate = gate
         self._claims = claims
@@ -49,13 +49,15 @@ class HttpMetrics:
             answers.add_metric((kind, str(status)), count)
         yield answers
         yield _counter("mediaserver_hls_sent_bytes", "Bytes of answers", self._media.sent_bytes)
-        yield _gauge("mediaserver_hls_streams", "Streams with a window", len(self._hub.slugs()))
-        yield _gauge("mediaserver_hls_waiters", "Requests that wait for a part", self._hub.waiters)
-        yield _gauge("mediaserver_hls_held_bytes", "Media held in memory", self._hub.size_bytes)
+        yield _gauge("mediaserver_hls_streams", "Streams with a window", len(self._store.slugs()))
+        yield _gauge(
+            "mediaserver_hls_waiters", "Requests that wait for a part", self._store.waiters
+        )
+        yield _gauge("mediaserver_hls_held_bytes", "Media held in memory", self._store.size_bytes)
         drops = CounterMetricFamily(
             "mediaserver_http_drops", "What a bound dropped, by what it was", labels=("what",)
         )
-        for what, count in (*self._hub.dropped.items(), *self._links.dropped.items()):
+        for what, count in (*self._store.dropped.items(), *self._links.dropped.items()):
             drops.add_metric((what,), count)
         drops.add_metric(("meter_readers",), self._meter.dropped)
         drops.add_metric(("remembered_viewers",), self._gate.forgotten_total)

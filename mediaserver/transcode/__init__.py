@@ -1,1 +1,1 @@
-"""Access units and frames to samples on one timeline. The only room that imports av."""
+"""Access units to samples of every rendition: decodes and encodes."""

@@ -58,17 +58,12 @@ class AacMaker:
         self._made = 0
 
     @property
-    def is_begun(self) -> bool:
-        """True once the clock runs."""
-        return self._encoder is not None
-
-    @property
     def format(self) -> AudioFormat:
         """What comes out; call after `begin`."""
         return AudioFormat(bytes(self._encoder.extradata), _CHANNELS)
 
     def begin(self, position: int) -> None:
-        """Start the clock: the first AAC frame stands at `position` (1/48000 s)."""
+        """Start the clock: the first AAC frame begins at `position` (1/48000 s)."""
         self._base = self._next = self._made = position
         self._encoder = _aac_encoder(self._kbps)
         graph = av.filter.Graph()
@@ -140,7 +135,7 @@ class AacMaker:
             except av.BlockingIOError:
                 return
             for packet in self._encoder.encode(ready):
-                # The priming packet stands before the beginning.
+                # The priming packet is from before the beginning.
                 if packet.pts >= 0:
                     position = self._base + packet.pts
                     self._made = position + AAC_FRAME_SAMPLES

@@ -1,6 +1,6 @@
 """The threads of the pipeline: one decodes, one encodes per transcoded rendition, one makes AAC.
 
-They own the codecs and say what they made through `LoopPost`, which takes it to the event loop.
+They own the codecs and hand what they made to `LoopPost`, which takes it to the event loop.
 FFmpeg releases the GIL, so the loop stays free. A codec's error costs what it was given, never the
 thread.
 """
@@ -28,7 +28,7 @@ END_WAIT_S: Final = 2.0
 PICTURES_MAX: Final = 4
 """Decoded pictures that may wait for one encoder: 4 of 1080p are 12 MB."""
 _PATIENCE_S: Final = 0.2
-"""How often a thread that waits looks whether it was told to stop."""
+"""How often a waiting thread checks whether it has to stop."""
 
 
 class LoopPost:
@@ -45,19 +45,19 @@ class LoopPost:
 
     def video(self, name: str, sample: Sample, video_format: VideoFormat | None) -> None:
         """Hand over one encoded picture; an IDR with its format."""
-        self.call(lambda: self._sink.say_video(name, sample, video_format))
+        self.call(lambda: self._sink.emit_video(name, sample, video_format))
 
     def audio_format(self, audio_format: AudioFormat) -> None:
         """Hand over what the AAC is."""
-        self.call(lambda: self._sink.say_audio_format(audio_format))
+        self.call(lambda: self._sink.emit_audio_format(audio_format))
 
     def audio(self, sample: Sample) -> None:
         """Hand over one AAC frame."""
-        self.call(lambda: self._sink.say_audio(sample))
+        self.call(lambda: self._sink.emit_audio(sample))
 
     def lost(self, name: str, frames: int) -> None:
-        """Say that a codec could not use something."""
-        self.call(lambda: self._sink.say_lost(name, frames))
+        """Report what a codec could not use."""
+        self.call(lambda: self._sink.emit_lost(name, frames))
 
     def call(self, what: Callable[[], None]) -> None:
         """Call `what` on the event loop, if this is still open then."""
@@ -71,18 +71,18 @@ class LoopPost:
 
 
 class Sink(Protocol):
-    """Who gets it, on the event loop."""
+    """Receives what the codecs made, on the event loop."""
 
-    def say_video(self, name: str, sample: Sample, video_format: VideoFormat | None) -> None:
+    def emit_video(self, name: str, sample: Sample, video_format: VideoFormat | None) -> None:
         """Take one encoded picture."""
 
-    def say_audio_format(self, audio_format: AudioFormat) -> None:
+    def emit_audio_format(self, audio_format: AudioFormat) -> None:
         """Take what the AAC is."""
 
-    def say_audio(self, sample: Sample) -> None:
+    def emit_audio(self, sample: Sample) -> None:
         """Take one AAC frame."""
 
-    def say_lost(self, name: str, frames: int) -> None:
+    def emit_lost(self, name: str, frames: int) -> None:
         """Count what a codec could not use."""
 
 
@@ -112,7 +112,7 @@ class Preroll:
 
 @dataclass(frozen=True, slots=True)
 class EndStep:
-    """Encode this rendition no more, and say when its last picture is out. An IDR follows."""
+    """Encode this rendition no more; call `done` when its last picture is out. An IDR follows."""
 
     name: str
     done: Callable[[], None]
@@ -120,14 +120,14 @@ class EndStep:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Call `reached` when everything put in before is out; `expect` is told how many will call."""
+    """Call `reached` when everything put in before is out; `expect` gets how many will call."""
 
     expect: Callable[[int], None]
     reached: Callable[[], None]
 
 
 class _Worker(threading.Thread):
-    """A thread that takes items from a queue until it is told to stop."""
+    """A thread that takes items from a queue until it is stopped."""
 
     def __init__(self, name: str, post: LoopPost, items_max: int = 0) -> None:
         super().__init__(name=name, daemon=True)
@@ -328,7 +328,7 @@ class AudioWorker(_Worker):
 
 
 def _end(encoder: EncodeWorker, item: EndStep) -> None:
-    """End an encoder and wait, so that whatever follows under its name comes after its last."""
+    """End an encoder and wait, so that all that follows under its name comes after its last."""
     encoder.give(item)
     encoder.join(END_WAIT_S)
 

@@ -2,7 +2,7 @@
 
 Drives: the source is passed through on the event loop; what has to be decoded or made is handed to
 threads (`workers`) and comes back to the loop. Decides what is dropped first when they are too
-slow: whole stretches up to the next keyframe, counted. Where samples stand in time was decided by
+slow: whole stretches up to the next keyframe, counted. Where samples are in time was decided by
 `timeline`, where segments begin by `hls.segmenter`.
 """
 
@@ -93,7 +93,7 @@ class Pipeline:
         self._fresh()
 
     def start(self, has_video: bool, has_audio: bool) -> None:
-        """Say which tracks the publisher sends; media may follow."""
+        """Set which tracks the publisher sends; media may follow."""
         self._has_video = has_video
         self._has_audio = has_audio
 
@@ -101,14 +101,9 @@ class Pipeline:
     def has_b_frames(self) -> bool:
         """True when the publisher's pictures are reordered, so the source has to be encoded.
 
-        That is done without being asked, from the next `force_idr` on; the creator should be told.
+        That is done without being asked, from the next `force_idr` on; the creator gets advice.
         """
         return self._has_b_frames
-
-    @property
-    def is_reencoding(self) -> bool:
-        """True while the top rendition is an encode."""
-        return self._top is not None
 
     def renditions(self) -> tuple[str, ...]:
         """Return the names, best first, ``audio`` last; empty until the first IDR (or sound)."""
@@ -184,7 +179,7 @@ class Pipeline:
         self._fresh()
 
     def close(self) -> None:
-        """End the threads; nothing is said to the outlet any more."""
+        """End the threads; the outlet gets nothing any more."""
         self._stop_workers()
         for worker in (self._decode, self._audio):
             if worker is not None and worker.ident is not None:
@@ -205,25 +200,25 @@ class Pipeline:
             return False
         return True
 
-    def say_video(self, name: str, sample: Sample, video_format: VideoFormat | None) -> None:
+    def emit_video(self, name: str, sample: Sample, video_format: VideoFormat | None) -> None:
         """For the workers: hand on one picture, its format first when that is another."""
         if video_format is not None and self._formats.get(name) != video_format:
             self._formats[name] = video_format
             self._outlet.video_format(name, video_format)
         self._outlet.sample(name, sample)
 
-    def say_audio_format(self, audio_format: AudioFormat) -> None:
+    def emit_audio_format(self, audio_format: AudioFormat) -> None:
         """For the workers: hand on what the AAC is, when that is another."""
         if self._audio_format != audio_format:
             self._audio_format = audio_format
             self._outlet.audio_format(audio_format)
 
-    def say_audio(self, sample: Sample) -> None:
+    def emit_audio(self, sample: Sample) -> None:
         """For the workers: hand on one AAC frame."""
         self._audio_end = sample.time + AAC_FRAME_SAMPLES
         self._outlet.sample(AUDIO, sample)
 
-    def say_lost(self, name: str, frames: int) -> None:
+    def emit_lost(self, name: str, frames: int) -> None:
         """For the workers: count what a codec could not use."""
         self._outlet.dropped(name, frames)
 
@@ -298,7 +293,7 @@ class Pipeline:
     def _pass_through(self, sample: Sample) -> None:
         video_format = self._maker.format if sample.is_idr else None
         if self._held is None:
-            self.say_video(SOURCE, sample, video_format)
+            self.emit_video(SOURCE, sample, video_format)
             return
         if len(self._held) > self._settings.queue_frames_max:
             self._outlet.dropped(SOURCE, len(self._held))
@@ -312,7 +307,7 @@ class Pipeline:
         """Let out what was passed through while the last encoded pictures were on their way."""
         held, self._held = self._held, None
         for sample, video_format in held or ():
-            self.say_video(SOURCE, sample, video_format)
+            self.emit_video(SOURCE, sample, video_format)
 
     def _keep(self, payload: NalUnits, time_ms: int, is_idr: bool) -> None:
         """Keep the units since the last IDR, while no decoder runs that would know them."""
@@ -389,7 +384,7 @@ class _Countdown:
             self._done.clear()
 
     def reached(self) -> None:
-        """One has come."""
+        """Count an arrival."""
         self._left -= 1
         if not self._left:
             self._done.set()

@@ -39,7 +39,7 @@ class Picture:
     time_ms: int
 
     def ask_idr(self, is_idr: bool) -> None:
-        """Tell every encoder whether to make an IDR of it."""
+        """Set whether every encoder makes an IDR of it."""
         self.frame.pict_type = PictureType.I if is_idr else PictureType.NONE
 
 

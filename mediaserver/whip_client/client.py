@@ -1,7 +1,7 @@
 """A WHIP publisher, for `vilokanam publish` and for the demo.
 
 Both functions block until they are stopped, and come back by themselves when the server goes away.
-Each session is a process of its own (`whip_session`), which is ended when it hangs.
+Each session is a process of its own (`session_process`), which is ended when it hangs.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from typing import Any, Final
 
 from mediaserver import log
 from mediaserver.errors import AccessDeniedError
-from mediaserver.whip_client.session_process import End
+from mediaserver.whip_client.session_process import ExitCode
 
 BACKOFF_MIN_S: Final = 0.5
 BACKOFF_MAX_S: Final = 8.0
 STEADY_S: Final = 10.0
 """A session that lasted this long was a good one: the next wait is short again."""
-GOODBYE_S: Final = 3.0
-"""How long a session may take to say goodbye: DELETE and the end of DTLS."""
+CLOSE_S: Final = 3.0
+"""How long a session may take to close: DELETE and the end of DTLS."""
 _POLL_S: Final = 0.1
-_REFUSALS: Final = {End.UNAUTHORIZED: 401, End.FORBIDDEN: 403, End.NOT_FOUND: 404}
+_REFUSALS: Final = {ExitCode.UNAUTHORIZED: 401, ExitCode.FORBIDDEN: 403, ExitCode.NOT_FOUND: 404}
 
 _log = log.get("publisher")
 
@@ -48,7 +48,7 @@ def publish_test_picture(  # noqa: PLR0917 - the command line's options, all nam
     Args:
         url: WHIP endpoint.
         key: Stream key.
-        stop: Ends it, within a tenth of a second and a goodbye.
+        stop: Ends it, within a tenth of a second and `CLOSE_S`.
         width: Pixels, even.
         height: Pixels, even.
         fps: Frames per second.
@@ -99,11 +99,11 @@ def _publish(job: dict[str, Any], stop: threading.Event, seconds: float | None) 
             return
         end = _session({**job, "seconds": left}, stop)
         lasted = time.monotonic() - began
-        if end == End.DONE or stop.is_set():
+        if end == ExitCode.DONE or stop.is_set():
             return
-        has_been_live = has_been_live or end in (End.LOST, End.STUCK)
+        has_been_live = has_been_live or end in (ExitCode.LOST, ExitCode.STUCK)
         if end in _REFUSALS and not has_been_live:
-            raise AccessDeniedError(_REFUSALS[End(end)], "stream key or address refused")
+            raise AccessDeniedError(_REFUSALS[ExitCode(end)], "stream key or address refused")
         if lasted > STEADY_S:
             wait_s = BACKOFF_MIN_S
         _log.warning(
@@ -136,7 +136,7 @@ def _session(job: dict[str, Any], stop: threading.Event) -> int:
                 with contextlib.suppress(BrokenPipeError):
                     stdin.close()
             with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(GOODBYE_S)
+                process.wait(CLOSE_S)
         finally:
             process.kill()
     return process.returncode

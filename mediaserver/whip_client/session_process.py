@@ -1,8 +1,8 @@
 """One WHIP session of the publisher, in a process of its own.
 
-Driven by `publisher`, which says what to send in one line of JSON on standard input, and stops it
+Driven by `client`, which says what to send in one line of JSON on standard input, and stops it
 by closing that. How it ended is in the exit code. A process, as PyAV holds the GIL while FFmpeg
-connects and closes, and as FFmpeg waits for ever for a goodbye from a server that is gone.
+connects and closes, and as FFmpeg waits indefinitely for close_notify from a server that is gone.
 """
 
 from __future__ import annotations
@@ -35,14 +35,15 @@ BEHIND_MAX_S: Final = 0.5
 """Frames older than this are skipped: a live picture is not made up for."""
 _CONNECT_MS: Final = 5000
 _STUCK_S: Final = 3.0
-"""A packet is sent in microseconds. FFmpeg that meets the server's goodbye may wait for an answer
-to it for ever (seen once in a dozen restarts), with the GIL held: only the kernel can end that."""
+"""A packet is sent in microseconds. FFmpeg that meets the server's close_notify may wait for an
+answer to it indefinitely (seen once in a dozen restarts), with the GIL held: only the kernel can
+end that."""
 _CLOCK_RATE: Final = 90_000
 _AUDIO_BASE: Final = Fraction(1, SAMPLE_RATE)
 _VIDEO_BASE: Final = Fraction(1, _CLOCK_RATE)
 
 
-class End(IntEnum):
+class ExitCode(IntEnum):
     """How a session ended: the exit code."""
 
     STUCK = -signal.SIGALRM
@@ -54,10 +55,10 @@ class End(IntEnum):
     NOT_FOUND = 44
 
 
-_REFUSALS: Final[dict[type[av.FFmpegError], End]] = {
-    av.error.HTTPUnauthorizedError: End.UNAUTHORIZED,
-    av.error.HTTPForbiddenError: End.FORBIDDEN,
-    av.error.HTTPNotFoundError: End.NOT_FOUND,
+_REFUSALS: Final[dict[type[av.FFmpegError], ExitCode]] = {
+    av.error.HTTPUnauthorizedError: ExitCode.UNAUTHORIZED,
+    av.error.HTTPForbiddenError: ExitCode.FORBIDDEN,
+    av.error.HTTPNotFoundError: ExitCode.NOT_FOUND,
 }
 
 
@@ -74,23 +75,23 @@ def main() -> None:
             "handshake_timeout": str(_CONNECT_MS),
         }
         end = _run(job, options, stop)
-    # Not a return: closing what is left of a lost session could take for ever.
+    # Not a return: closing what remains of a lost session may never return.
     os._exit(end)
 
 
-def _run(job: dict[str, Any], options: dict[str, str], stop: threading.Event) -> End:
+def _run(job: dict[str, Any], options: dict[str, str], stop: threading.Event) -> ExitCode:
     output = av.open(job["url"], "w", format="whip", options=options)
     is_live = False
     try:
-        session = _FileShow(output, job) if "path" in job else _TestShow(output, job)
+        session = _FileSource(output, job) if "path" in job else _TestSource(output, job)
         output.start_encoding()
         is_live = True
         session.play(stop)
         output.close()
     except av.FFmpegError as error:
         sys.stderr.write(f"{error}\n")
-        return _REFUSALS.get(type(error), End.LOST if is_live else End.UNREACHED)
-    return End.DONE
+        return _REFUSALS.get(type(error), ExitCode.LOST if is_live else ExitCode.UNREACHED)
+    return ExitCode.DONE
 
 
 def _watch_stdin(stop: threading.Event) -> None:
@@ -109,7 +110,7 @@ class _Coding:
     gop_s: int
 
 
-class _TestShow:
+class _TestSource:
     """The test picture and its tone."""
 
     def __init__(self, output: Any, job: dict[str, Any]) -> None:
@@ -148,15 +149,15 @@ class _TestShow:
             _mux(self._output, packet)
 
 
-class _FileShow:
+class _FileSource:
     """A file in real time."""
 
     def __init__(self, output: Any, job: dict[str, Any]) -> None:
         self._source = av.open(job["path"])
         self._is_looped = bool(job["is_looped"])
         streams = self._source.streams
-        self._lanes = {
-            stream.index: _Lane(output, stream)
+        self._tracks = {
+            stream.index: _Track(output, stream)
             for stream in (*streams.video[:1], *streams.audio[:1])
         }
 
@@ -174,7 +175,7 @@ class _FileShow:
         """Return where it ended, in seconds since `start`."""
         first: Fraction | None = None
         newest = offset
-        for packet in self._source.demux([lane.source for lane in self._lanes.values()]):
+        for packet in self._source.demux([track.source for track in self._tracks.values()]):
             if packet.dts is None or packet.pts is None:
                 continue
             at = packet.dts * packet.time_base
@@ -187,11 +188,11 @@ class _FileShow:
                 break
             length = (packet.duration or 0) * packet.time_base or Fraction(1, 30)
             newest = max(newest, due + length)
-            self._lanes[packet.stream.index].send(packet, offset - first)
+            self._tracks[packet.stream.index].send(packet, offset - first)
         return newest
 
 
-class _Lane:
+class _Track:
     """One track of a file on its way out: as it is, or encoded."""
 
     def __init__(self, output: Any, source: Any) -> None:

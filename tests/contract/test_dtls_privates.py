@@ -102,13 +102,12 @@ async def test_rtcp_is_encrypted_and_decrypted_in_place(joined):
 
 async def test_close_notify_closes_the_other_end(joined):
     """A publisher that stops cleanly is noticed at once."""
-    client, server, _, closed = joined
+    client, _server, _, closed = joined
     await client.close()
     async with asyncio.timeout(2):
         ended = await closed.get()
 
     assert ended == "server"
-    assert not server.is_connected
 
 
 async def test_wrong_fingerprint_is_a_connection_error():

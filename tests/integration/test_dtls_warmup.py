@@ -15,7 +15,7 @@ async def test_a_spare_shakes_hands_with_itself_and_leaves_nothing_behind():
     """A real DTLS handshake, with the certificate that the first publisher will see."""
     before = asyncio.all_tasks()
 
-    assert await dtls_warmup.rehearse(SystemClock())
+    assert await dtls_warmup.warm_up(SystemClock())
 
     assert asyncio.all_tasks() == before
     assert dtls._certificate is not None
@@ -25,18 +25,18 @@ async def test_a_spare_that_cannot_is_still_a_worker(monkeypatch):
     """The publisher will be told what is wrong; the worker must not hang or die of it."""
     monkeypatch.setattr(dtls_warmup, "sha256_of", lambda _: "00:" * 31 + "00")
 
-    assert not await dtls_warmup.rehearse(SystemClock())
+    assert not await dtls_warmup.warm_up(SystemClock())
 
 
-async def test_a_worker_has_rehearsed_when_it_tells_control_that_it_is_there(tmp_path, monkeypatch):
+async def test_a_worker_has_warmed_up_when_it_tells_control_that_it_is_there(tmp_path, monkeypatch):
     """Control gives publishers to whoever reported, so the first one never waits for it."""
     monkeypatch.setattr(dtls, "_certificate", None)
     start, stop = Start(settings(), None, tmp_path, None), asyncio.Event()
     start.run_dir.mkdir()
-    rehearsed: list[bool] = []
+    warmed_up: list[bool] = []
 
     async def told(_: web.Request) -> web.Response:
-        rehearsed.append(dtls._certificate is not None)
+        warmed_up.append(dtls._certificate is not None)
         stop.set()
         return web.Response(status=204)
 
@@ -51,4 +51,4 @@ async def test_a_worker_has_rehearsed_when_it_tells_control_that_it_is_there(tmp
     finally:
         await runner.cleanup()
 
-    assert rehearsed == [True]
+    assert warmed_up == [True]

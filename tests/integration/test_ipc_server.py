@@ -9,7 +9,7 @@ import pytest
 from msgspec import Raw
 
 from mediaserver.clock import SystemClock
-from mediaserver.hls.live_store import Hub
+from mediaserver.hls.live_store import LiveStore
 from mediaserver.ipc.messages import Hello, Message, Policy, Request, SegmentEnded
 from mediaserver.ipc.server import LinkServer
 from metering.units import Asset
@@ -22,11 +22,11 @@ POLICY = Policy((), ((1, b"k"),), Asset(), "e", "r", "", is_top_up_open=False, r
 class LinkFixture:
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.hub = Hub(SystemClock(), reconnect_wait_s=60, waiters_max=10)
+        self.store = LiveStore(SystemClock(), reconnect_wait_s=60, waiters_max=10)
         self.policies: list[Policy] = []
         self.heard = asyncio.Event()
         self.writers: list[asyncio.StreamWriter] = []
-        self.server = LinkServer(path, self.hub, self.on_policy)
+        self.server = LinkServer(path, self.store, self.on_policy)
 
     def on_policy(self, policy: Policy) -> None:
         self.policies.append(policy)
@@ -64,14 +64,14 @@ async def test_a_workers_messages_become_a_live_stream(rig: LinkFixture) -> None
     writer = await rig.say(Hello("worker", "w1", 1), *show.open(), *show.segments(3))
     await rig.say(Hello("control", "control", 1), POLICY)
     await rig.heard.wait()
-    while rig.hub.state("cam") != "live":  # noqa: ASYNC110 - the hub signals nobody
+    while rig.store.state("cam") != "live":  # noqa: ASYNC110 - the store signals nobody
         await asyncio.sleep(0)
 
     assert rig.policies == [POLICY]
     writer.close()
-    while rig.hub.state("cam") == "live":  # noqa: ASYNC110 - the hub signals nobody
+    while rig.store.state("cam") == "live":  # noqa: ASYNC110 - the store signals nobody
         await asyncio.sleep(0)
-    assert rig.hub.state("cam") == "waiting"
+    assert rig.store.state("cam") == "waiting"
 
 
 @pytest.mark.parametrize(

@@ -240,4 +240,4 @@ def test_a_session_that_hangs_in_ffmpeg_ends_by_itself():
     """Met once in a dozen restarts of a server: the publisher must come back, not wait for ever."""
     ended = subprocess.run([sys.executable, "-c", HANGS], cwd=ROOT, timeout=20, check=False)
 
-    assert ended.returncode == session_process.End.STUCK
+    assert ended.returncode == session_process.ExitCode.STUCK

@@ -15,7 +15,7 @@ from msgspec.structs import replace as replaced
 
 from mediaserver.errors import AddressError
 from mediaserver.hls.addresses import parse, part_name
-from mediaserver.hls.live_store import Feed, Hub
+from mediaserver.hls.live_store import Feed, LiveStore
 from mediaserver.hls.serve import EDGE_HEADER, METHOD_HEADER, MediaHandler
 from mediaserver.ipc.messages import Policy, SegmentEnded, ShowEnded, SlotOpened
 from mediaserver.playback_token import Grant, mint
@@ -72,7 +72,7 @@ class Rig:
 
     base: str
     port: int
-    hub: Hub
+    store: LiveStore
     feed: Feed
     handler: MediaHandler
     gate: FakeGate
@@ -90,9 +90,9 @@ class Rig:
         return self.client.request(method, self.base + path, headers=names)  # type: ignore[return-value]
 
     async def waiting(self, count: int = 1) -> None:
-        """Until so many requests wait in the hub."""
+        """Until so many requests wait in the store."""
         async with asyncio.timeout(5):
-            while self.hub.waiters < count:  # noqa: ASYNC110 - the hub tells nobody
+            while self.store.waiters < count:  # noqa: ASYNC110 - the store has no event for it
                 await asyncio.sleep(0)
 
     def token(self, stream: UUID = STREAM, expires_s: int = START_MS // 1000 + 60) -> str:
@@ -112,8 +112,8 @@ def bytes_of(msn: int, part: int, rendition: str = "source") -> bytes:
 @pytest.fixture
 async def rig() -> AsyncIterator[Rig]:
     clock, gate, show = FakeClock(), FakeGate(), Show()
-    hub = Hub(clock, reconnect_wait_s=60, waiters_max=3)
-    handler = MediaHandler(hub, gate, clock, EDGE_KEY, send_timeout_s=0.2)
+    store = LiveStore(clock, reconnect_wait_s=60, waiters_max=3)
+    handler = MediaHandler(store, gate, clock, EDGE_KEY, send_timeout_s=0.2)
     handler.set_policy(
         Policy((), KEYS, Asset(), "", "", "https://pay/{account}", is_top_up_open=False,
                replay_from_ms=0)
@@ -121,7 +121,7 @@ async def rig() -> AsyncIterator[Rig]:
 
     async def root(request: web.BaseRequest) -> web.StreamResponse:
         if request.path == "/_edge/authorise":
-            return await handler.authorise(request, request.headers["X-Original-URI"])
+            return await handler.authorize(request, request.headers["X-Original-URI"])
         try:
             return await handler.handle(request, parse(request.raw_path.partition("?")[0]))
         except AddressError:
@@ -132,9 +132,9 @@ async def rig() -> AsyncIterator[Rig]:
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     port = runner.addresses[0][1]
-    feed = hub.feed("worker-1")
+    feed = store.feed("worker-1")
     async with aiohttp.ClientSession(auto_decompress=False) as client:
-        rig = Rig(f"http://127.0.0.1:{port}", port, hub, feed, handler, gate, clock, show, client)
+        rig = Rig(f"http://127.0.0.1:{port}", port, store, feed, handler, gate, clock, show, client)
         rig.tell(*show.open(), *show.segments(20), *show.begin(2))
         yield rig
     await runner.cleanup()
@@ -374,7 +374,7 @@ async def test_more_waiters_than_allowed_are_sent_away(rig: Rig) -> None:
 
     assert refused.status == 503
     assert [answer.status for answer in await asyncio.gather(*asked)] == [200] * 3
-    assert rig.hub.dropped["waiters"] == 1
+    assert rig.store.dropped["waiters"] == 1
 
 
 async def test_an_ended_show_is_a_list_with_an_end(rig: Rig) -> None:
@@ -572,7 +572,7 @@ async def test_a_token_that_ends_while_waiting_is_refused(rig: Rig) -> None:
 
 async def test_a_stream_without_a_known_price_is_not_served(rig: Rig) -> None:
     """A worker heard before control must not give media away."""
-    feed = rig.hub.feed("worker-2")
+    feed = rig.store.feed("worker-2")
     show = Show(opened=replaced(OPENED, slug="new"))
     for message in [*show.open(), *show.begin(1)]:
         feed.apply(message)
@@ -595,7 +595,7 @@ async def test_an_edge_fills_without_a_claim_and_a_liar_does_not(rig: Rig) -> No
     assert not rig.gate.claimed
 
 
-async def authorise(rig: Rig, path: str, **more: str) -> int:
+async def authorize(rig: Rig, path: str, **more: str) -> int:
     headers = {EDGE_HEADER: EDGE_KEY.decode(), "X-Original-URI": path, **more}
     return (await rig.client.get(f"{rig.base}/_edge/authorise", headers=headers)).status
 
@@ -605,21 +605,21 @@ async def test_an_edge_asks_and_the_viewer_pays(rig: Rig) -> None:
     rig.gate.is_priced_now = True
     paid = f"/w/{rig.token()}{rig.part(19, 3)}"
 
-    assert await authorise(rig, paid + "?x=1") == 204
+    assert await authorize(rig, paid + "?x=1") == 204
     assert len(rig.gate.claimed) == 1
-    assert await authorise(rig, paid, **{METHOD_HEADER: "HEAD"}) == 204
-    assert await authorise(rig, "/cam/index.m3u8") == 204
-    assert await authorise(rig, "/cam/5/source/media.m3u8") == 204
+    assert await authorize(rig, paid, **{METHOD_HEADER: "HEAD"}) == 204
+    assert await authorize(rig, "/cam/index.m3u8") == 204
+    assert await authorize(rig, "/cam/5/source/media.m3u8") == 204
     assert len(rig.gate.claimed) == 1
-    assert await authorise(rig, rig.part(19, 3)) == 401
-    assert await authorise(rig, f"/w/x{rig.part(19, 3)}") == 403
-    assert await authorise(rig, f"/w/{rig.token()}{rig.part(20, 3)}") == 404
-    assert await authorise(rig, "/cam/whip") == 404
-    assert await authorise(rig, "/../etc/passwd") == 404
-    assert await authorise(rig, paid, **{EDGE_HEADER: "guess"}) == 403
+    assert await authorize(rig, rig.part(19, 3)) == 401
+    assert await authorize(rig, f"/w/x{rig.part(19, 3)}") == 403
+    assert await authorize(rig, f"/w/{rig.token()}{rig.part(20, 3)}") == 404
+    assert await authorize(rig, "/cam/whip") == 404
+    assert await authorize(rig, "/../etc/passwd") == 404
+    assert await authorize(rig, paid, **{EDGE_HEADER: "guess"}) == 403
     for verdict in (Verdict.PURSE, Verdict.PACE, Verdict.STORE):
         rig.gate.verdict = verdict
-        assert await authorise(rig, paid) == verdict.status
+        assert await authorize(rig, paid) == verdict.status
 
 
 @pytest.mark.parametrize(
@@ -641,16 +641,16 @@ async def test_an_edge_passes_on_what_may_be_free(rig: Rig, headers: dict[str, s
     rig.gate.is_priced_now = True
     path = f"/w/{rig.token()}{rig.part(19, 3)}"
 
-    assert await authorise(rig, path, **headers) == 421
+    assert await authorize(rig, path, **headers) == 421
     assert not rig.gate.claimed
-    assert await authorise(rig, path, Range="bytes=0-1") == 204
+    assert await authorize(rig, path, Range="bytes=0-1") == 204
     assert len(rig.gate.claimed) == 1
 
 
 async def test_an_edge_waits_for_the_open_slot_before_it_claims(rig: Rig) -> None:
     """A hinted part at an edge is claimed when it exists, not before."""
     rig.gate.is_priced_now = True
-    asked = asyncio.ensure_future(authorise(rig, f"/w/{rig.token()}{rig.part(20, 2)}"))
+    asked = asyncio.ensure_future(authorize(rig, f"/w/{rig.token()}{rig.part(20, 2)}"))
     await rig.waiting()
     assert not rig.gate.claimed
     rig.tell(rig.show.part("source", rig.show.slot(2)))
@@ -661,7 +661,7 @@ async def test_an_edge_waits_for_the_open_slot_before_it_claims(rig: Rig) -> Non
 
 async def test_a_free_stream_needs_no_token_at_an_edge(rig: Rig) -> None:
     """Anonymous viewers of free streams are served from the edge."""
-    assert await authorise(rig, rig.part(19, 3)) == 204
+    assert await authorize(rig, rig.part(19, 3)) == 204
     assert not rig.gate.claimed
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mediaserver.ingest.depacketize import H264Assembler
+from mediaserver.ingest.depacketize import H264Depacketizer
 
 SPS, PPS, SEI = b"\x67\x42\x00\x1f", b"\x68\xce\x38\x80", b"\x06\x05\x01"
 IDR, IDR_REST = b"\x65\x88picture", b"\x65\x10more"  # first_mb_in_slice 0, and not 0
@@ -38,7 +38,7 @@ def feed(assembler, timestamp, payloads, marker=True, at=0.0):
 
 def test_frame_is_put_together_from_all_three_packet_forms():
     """STAP-A, single NAL units and FU-A fragments make one frame of whole NAL units."""
-    assembler = H264Assembler()
+    assembler = H264Depacketizer()
     (frame,) = feed(assembler, 9, [stap_a(SPS, PPS), SEI, *fu_a(IDR)], at=5.0)
 
     assert frame.nals == (SPS, PPS, SEI, IDR)
@@ -49,7 +49,7 @@ def test_frame_is_put_together_from_all_three_packet_forms():
 @given(NAL_BODIES, st.integers(1, 90))
 def test_fragments_of_any_size_give_the_unit_back(body, size):
     """Fragmenting is undone exactly."""
-    assembler = H264Assembler()
+    assembler = H264Depacketizer()
     feed(assembler, 0, [IDR])
     (frame,) = feed(assembler, 1, fu_a(b"\x41" + body, size))
 
@@ -58,7 +58,7 @@ def test_fragments_of_any_size_give_the_unit_back(body, size):
 
 def test_frame_leaves_at_its_marker_and_not_a_frame_later():
     """The marker bit ends a frame: no frame interval is added to the latency."""
-    assembler = H264Assembler()
+    assembler = H264Depacketizer()
 
     assert feed(assembler, 0, [IDR], marker=False) == []
     (frame,) = assembler.push(IDR_REST, 0, True, 0.0)
@@ -67,7 +67,7 @@ def test_frame_leaves_at_its_marker_and_not_a_frame_later():
 
 def test_missing_marker_is_made_up_for_by_the_timestamp():
     """A sender that never sets the marker is served one frame later."""
-    assembler = H264Assembler()
+    assembler = H264Depacketizer()
     feed(assembler, 0, [IDR], marker=False)
     (frame,) = feed(assembler, 3000, [DELTA], marker=False)
 
@@ -76,7 +76,7 @@ def test_missing_marker_is_made_up_for_by_the_timestamp():
 
 def test_nothing_leaves_before_the_first_idr():
     """A player cannot start at a delta frame, so an IDR is asked for."""
-    assembler = H264Assembler()
+    assembler = H264Depacketizer()
 
     assert not assembler.wants_idr
     assert feed(assembler, 0, [DELTA]) == []
@@ -90,7 +90,7 @@ def test_nothing_leaves_before_the_first_idr():
 
 def test_after_a_loss_the_next_idr_follows_loss():
     """What refers to a lost picture is dropped; the IDR that heals it says so."""
-    assembler = H264Assembler()
+    assembler = H264Depacketizer()
     feed(assembler, 0, [IDR])
     feed(assembler, 3000, [DELTA], marker=False)
     assembler.lose()
@@ -104,7 +104,7 @@ def test_after_a_loss_the_next_idr_follows_loss():
 
 def test_idr_without_its_first_slice_is_no_place_to_start():
     """The rest of an IDR whose head was lost shows grey: it must not count as one."""
-    assembler = H264Assembler()
+    assembler = H264Depacketizer()
     assembler.lose()
 
     assert feed(assembler, 0, [IDR_REST, *fu_a(IDR_REST)]) == []
@@ -113,7 +113,7 @@ def test_idr_without_its_first_slice_is_no_place_to_start():
 
 def test_parameter_sets_that_come_alone_join_the_next_picture():
     """Some encoders send SPS and PPS under a marker and a timestamp of their own."""
-    assembler = H264Assembler()
+    assembler = H264Depacketizer()
 
     assert feed(assembler, 0, [SPS, PPS]) == []
     (frame,) = feed(assembler, 3000, [IDR])
@@ -124,7 +124,7 @@ def test_parameter_sets_that_come_alone_join_the_next_picture():
 @pytest.mark.parametrize("start_code", [b"\0\0\1", b"\0\0\0\1"])
 def test_units_that_a_sender_left_together_are_parted(start_code):
     """A sender that packetizes libx264's short start codes along with SEI and IDR is understood."""
-    assembler = H264Assembler()
+    assembler = H264Depacketizer()
     (frame,) = feed(assembler, 0, [SPS, PPS, *fu_a(IDR + start_code + IDR_REST)])
 
     assert frame.nals == (SPS, PPS, IDR, IDR_REST)
@@ -132,7 +132,7 @@ def test_units_that_a_sender_left_together_are_parted(start_code):
 
 def test_zeros_after_a_unit_are_not_part_of_it():
     """Padding of the byte stream that the sender cut does not reach players."""
-    assembler = H264Assembler()
+    assembler = H264Depacketizer()
     (frame,) = feed(assembler, 0, [IDR + b"\0\0"])
 
     assert frame.nals == (IDR,)
@@ -140,7 +140,7 @@ def test_zeros_after_a_unit_are_not_part_of_it():
 
 def test_parameter_sets_that_no_picture_follows_are_bounded():
     """A sender of nothing but SEI costs no more than a frame's worth of memory."""
-    assembler = H264Assembler()
+    assembler = H264Depacketizer()
     for number in range(100):
         assert feed(assembler, number, [SEI + b"\x80" * 1000]) == []
     (frame,) = feed(assembler, 100, [SPS, PPS, IDR])
@@ -167,7 +167,7 @@ BAD = {
 @pytest.mark.parametrize("payloads", BAD.values(), ids=BAD.keys())
 def test_bad_packet_costs_the_pictures_up_to_the_next_idr(payloads):
     """mediamtx#2432: an odd packet is a loss, never the end of the session."""
-    assembler = H264Assembler()
+    assembler = H264Depacketizer()
     feed(assembler, 0, [IDR])
     frames = feed(assembler, 3000, payloads)
 
@@ -181,7 +181,7 @@ def test_bad_packet_costs_the_pictures_up_to_the_next_idr(payloads):
 @given(st.lists(st.tuples(st.binary(max_size=12), st.integers(0, 3), st.booleans()), max_size=30))
 def test_no_payload_raises(packets):
     """Whatever a publisher sends, the receive path lives on."""
-    assembler = H264Assembler()
+    assembler = H264Depacketizer()
     for payload, timestamp, marker in packets:
         assembler.push(payload, timestamp, marker, 0.0)
 

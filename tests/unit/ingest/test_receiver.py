@@ -8,7 +8,7 @@ from aiortc import rtp as judge
 
 from mediaserver.ingest import sdp_offer
 from mediaserver.ingest.receiver import KEYFRAME_WAIT_S, REPORT_S, SOURCE_SILENT_S, Receiver
-from mediaserver.ingest.upload_health import Health
+from mediaserver.ingest.upload_health import UploadHealth
 from mediaserver.media import AccessUnit, SenderReport, Track
 
 GOLDEN = Path(__file__).parents[2] / "golden"
@@ -200,7 +200,7 @@ def test_noise_changes_nothing():
 def test_facts_and_advice_tell_loss_and_rare_keyframes():
     """The creator reads what to change in plain words, with the value."""
     receiver = make_receiver(give_up_s=0.05)
-    health = Health("Mozilla/5.0 (OBS-Studio/30.1.2; Windows x86_64; en-US)")
+    health = UploadHealth("Mozilla/5.0 (OBS-Studio/30.1.2; Windows x86_64; en-US)")
     health.sample(receiver, 0.0)
     for number in range(300):
         if number % 20:
@@ -216,5 +216,5 @@ def test_facts_and_advice_tell_loss_and_rare_keyframes():
     assert 1 < facts["video_kbps"] < 3
     assert "OBS 30.1 corrupts" in advice[0]
     assert "% of your upload is lost" in advice[1]
-    assert len(Health("OBS-Studio/32.0.1").advice(receiver)) == 1
-    assert "Keyframes come 8.0 s apart" in Health("OBS-Studio/32.0.1").advice(receiver)[0]
+    assert len(UploadHealth("OBS-Studio/32.0.1").advice(receiver)) == 1
+    assert "Keyframes come 8.0 s apart" in UploadHealth("OBS-Studio/32.0.1").advice(receiver)[0]

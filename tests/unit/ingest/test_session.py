@@ -2,7 +2,7 @@
 
 import pytest
 
-from mediaserver.ingest.session import EndReason, PatchKind, SessionLife, Stage, judge_patch
+from mediaserver.ingest.session import EndReason, PatchKind, SessionLife, SessionState, judge_patch
 
 
 def make_life():
@@ -33,7 +33,7 @@ def test_dead_peer_is_noticed_by_its_media():
     life.media(105.0)
     life.media(106.0)
 
-    assert life.stage is Stage.LIVE
+    assert life.state is SessionState.LIVE
     assert life.overdue(109.9) is None
     assert life.overdue(110.1) is EndReason.MEDIA_TIMEOUT
 

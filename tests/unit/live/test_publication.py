@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from mediaserver.ipc.messages import Health
-from mediaserver.live.publication import Publishing
-from mediaserver.live.replay_buffer import Replay
+from mediaserver.live.publication import Publication
+from mediaserver.live.replay_buffer import ReplayBuffer
 from mediaserver.live.show_state import ShowState
 
 STATE = ShowState(1, 0, 5, 0, 0, False, 500, 3)
@@ -35,7 +35,7 @@ class Disk:
 async def test_messages_wait_for_the_state_before_them():
     """Order is kept: what was sent before the state goes at once, what came after waits."""
     disk, told = Disk(), []
-    publishing = Publishing(disk, told.append, Replay(1000))
+    publishing = Publication(disk, told.append, ReplayBuffer(1000))
     publishing.send(health(1))
     publishing.save_before(STATE)
     publishing.send(health(2))
@@ -54,7 +54,7 @@ async def test_disk_that_refuses_does_not_stop_the_show():
     disk, told = Disk(), []
     disk.error = OSError("No space left on device")
     disk.gate.set()
-    publishing = Publishing(disk, told.append, Replay(1000))
+    publishing = Publication(disk, told.append, ReplayBuffer(1000))
     publishing.save_before(STATE)
     publishing.send(health(1))
 
@@ -66,7 +66,7 @@ async def test_disk_that_refuses_does_not_stop_the_show():
 async def test_disk_that_hangs_holds_up_the_show_once():
     """What waits stays bounded: a hanging disk is given nothing more until it answers."""
     disk, told = Disk(), []
-    publishing = Publishing(disk, told.append, Replay(1000), save_timeout_s=0.01)
+    publishing = Publication(disk, told.append, ReplayBuffer(1000), save_timeout_s=0.01)
     publishing.save_before(STATE)
     publishing.send(health(1))
     await publishing.flushed()
