@@ -103,12 +103,12 @@ def media(slug: str, stream: UUID, start_ms: int, payload: bytes) -> Media:
         messages.append(SegmentEnded("source", msn, now_ms, PARTS * PART_MS * 1000))
         first = (now_ms - PARTS * PART_MS) // 1000
         segments.append(f"/{slug}/5/source/{addresses.segment_name(msn, first, 2)}")
-    hub = LiveStore(SystemClock(), 60, 1000)
-    feed = hub.feed("bench")
+    live_store = LiveStore(SystemClock(), 60, 1000)
+    feed = live_store.feed("bench")
     for message in messages:
         feed.apply(message)
     playlist = f"/{slug}/5/source/media.m3u8"
-    text = cast("tuple[str, str]", hub.boot_playlist(slug))[1].encode()
+    text = cast("tuple[str, str]", live_store.boot_playlist(slug))[1].encode()
     contents = dict.fromkeys(parts, payload)
     contents |= dict.fromkeys(segments, payload * PARTS)
     return Media(

@@ -68,11 +68,13 @@ class HttpProcess:
             timeout_ms=tree.metering.claim_timeout_ms,
         )
         self._gate = LocalGate(self._claims, tree.metering, self._clock)
-        self._store = LiveStore(self._clock, tree.ingest.reconnect_wait_s, tree.hls.waiters_max)
-        self._links = LinkServer(run_dir / f"{self._name}.link", self._store, self._on_policy)
+        self._live_store = LiveStore(
+            self._clock, tree.ingest.reconnect_wait_s, tree.hls.waiters_max
+        )
+        self._links = LinkServer(run_dir / f"{self._name}.link", self._live_store, self._on_policy)
         edge_key = Path(tree.auth.edge_key_file or start.data_dir / "edge.key")
         self._media = MediaHandler(
-            self._store,
+            self._live_store,
             self._gate,
             self._clock,
             edge_key=edge_key.read_bytes().strip() if edge_key.exists() else b"",
@@ -85,13 +87,13 @@ class HttpProcess:
             self._claims,
             policy=self._gate.policy,
             price=self._price_now,
-            state=self._store.state,
+            state=self._live_store.state,
             asset=lambda: tree.asset,
             top_up_url=lambda: tree.price.top_up_url,
         )
         self._metrics = HttpMetrics(
             media=self._media,
-            store=self._store,
+            store=self._live_store,
             links=self._links,
             gate=self._gate,
             claims=self._claims,
@@ -223,12 +225,12 @@ class HttpProcess:
         if token:
             with contextlib.suppress(AccessDeniedError):
                 grant = self._grant(token)
-        playlist = self._store.boot_playlist(policy.slug)
+        playlist = self._live_store.boot_playlist(policy.slug)
         return {
             "stream": policy.slug,
             "title": policy.title,
-            "state": self._store.state(policy.slug),
-            "multivariant": self._store.multivariant(policy.slug),
+            "state": self._live_store.state(policy.slug),
+            "multivariant": self._live_store.multivariant(policy.slug),
             "playlist": {"uri": playlist[0], "text": playlist[1]} if playlist else None,
             "price": {
                 "planck_per_s": str(self._price_now(policy)),

@@ -76,10 +76,10 @@ class Origin(HttpProcess):
 
     @property
     def waiters(self) -> int:
-        return self._hub.waiters
+        return self._live_store.waiters
 
     def feed(self, name: str) -> Feed:
-        return self._hub.feed(name)
+        return self._live_store.feed(name)
 
     def tell(self, store: Store, epoch: str = EPOCH) -> None:
         price = (PriceVersion(1, 0, Planck(PRICE)),)
