@@ -127,32 +127,36 @@ def parse_sps(sps: bytes) -> SpsFacts:
     if len(sps) < 4 or nal_type(sps) != SPS:
         raise MediaFormatError(f"not a sequence parameter set: {sps[:4].hex()}")
     bits = _Bits(_unescape(sps[1:]))
+    # Profile, and what only high profiles say: how samples are stored, and scaling.
     profile = bits.take(8)
-    bits.take(16)
-    bits.golomb()
+    bits.take(16)  # constraint flags, level_idc
+    bits.golomb()  # seq_parameter_set_id
     chroma = 1
     if profile in _HIGH_PROFILES:
         chroma = _read_sample_format(bits).chroma_format
-        bits.take(1)
+        bits.take(1)  # qpprime_y_zero_transform_bypass_flag
         if bits.take(1):
             _skip_scaling_lists(bits, 8 if chroma != 3 else 12)
-    bits.golomb()
+    # Numbering of frames, which nothing here needs.
+    bits.golomb()  # log2_max_frame_num_minus4
     _skip_picture_order(bits)
-    bits.golomb()
-    bits.take(1)
+    bits.golomb()  # max_num_ref_frames
+    bits.take(1)  # gaps_in_frame_num_value_allowed_flag
+    # Size in macroblocks (of fields: half the height), less the cropping in units of chroma.
     width = (bits.golomb() + 1) * 16
     map_units = bits.golomb() + 1
     is_frames_only = bits.take(1)
     height = map_units * 16 * (2 - is_frames_only)
     if not is_frames_only:
-        bits.take(1)
-    bits.take(1)
+        bits.take(1)  # mb_adaptive_frame_field_flag
+    bits.take(1)  # direct_8x8_inference_flag
     if bits.take(1):
         left, right, top, bottom = (bits.golomb() for _ in range(4))
         width -= (left + right) * (2 if chroma in (1, 2) else 1)
         height -= (top + bottom) * (2 if chroma == 1 else 1) * (2 - is_frames_only)
     if not (0 < width <= _SIZE_MAX and 0 < height <= _SIZE_MAX):
         raise MediaFormatError(f"a picture of {width}x{height} pixels is impossible")
+    # Rate and reordering, if the VUI is there.
     rate, reorder = _read_vui(bits) if bits.take(1) else (0, None)
     if profile in _NO_REORDER_PROFILES:
         reorder = 0
@@ -243,6 +247,7 @@ def _skip_picture_order(bits: _Bits) -> None:
 
 def _read_vui(bits: _Bits) -> tuple[int, int | None]:
     """Return frames per 1000 s (0: not said) and max_num_reorder_frames (None: not said)."""
+    # Aspect ratio, overscan, video signal and chroma location are passed over.
     if bits.take(1) and bits.take(8) == _EXTENDED_SAR:
         bits.take(32)
     if bits.take(1):
@@ -254,12 +259,14 @@ def _read_vui(bits: _Bits) -> tuple[int, int | None]:
     if bits.take(1):
         bits.golomb()
         bits.golomb()
+    # Timing: a frame lasts two units of num_units_in_tick / time_scale seconds.
     rate = 0
     if bits.take(1):
         units, scale = bits.take(32), bits.take(32)
         bits.take(1)
         if units:
             rate = scale * 1000 // (2 * units)
+    # NAL and VCL HRD parameters are passed over, and pic_struct_present_flag.
     has_hrd = False
     for _ in range(2):
         if bits.take(1):
@@ -268,6 +275,7 @@ def _read_vui(bits: _Bits) -> tuple[int, int | None]:
     if has_hrd:
         bits.take(1)
     bits.take(1)
+    # Bitstream restriction: max_num_reorder_frames is its fifth number.
     if not bits.take(1):
         return rate, None
     bits.take(1)

@@ -29,6 +29,7 @@ class LocalTransport:
 
 def build_answer(offer: Offer, local: LocalTransport) -> str:
     """Return the answer: every section `recvonly`, all candidates in the first (RFC 9725, 4.2)."""
+    # The session: origin, bundle, trickle.
     lines = [
         "v=0",
         f"o=- {local.session_number} 1 IN IP4 127.0.0.1",
@@ -41,6 +42,7 @@ def build_answer(offer: Offer, local: LocalTransport) -> str:
         )
     lines.append("a=ice-options:trickle")
     for index, offered in enumerate(offer.tracks):
+        # One section for each that was offered, in the same order, with one codec.
         media, protocol = offered.section.split(" ")
         numbers = [offered.payload_type, *offered.rtx_payload_types]
         lines += [
@@ -53,6 +55,7 @@ def build_answer(offer: Offer, local: LocalTransport) -> str:
         lines += ["a=recvonly", "a=rtcp-mux", "a=rtcp-mux-only"]
         if offered.has_reduced_size:
             lines.append("a=rtcp-rsize")
+        # ICE and DTLS: our side of the transport.
         lines += [
             f"a=ice-ufrag:{local.ufrag}",
             f"a=ice-pwd:{local.pwd}",

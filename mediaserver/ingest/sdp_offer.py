@@ -158,6 +158,7 @@ def _bundle(session: Section) -> tuple[str, ...]:
 
 
 def _track(session: Section, section: Section, bundle: tuple[str, ...]) -> OfferedTrack:
+    # What the section is, and over which transport.
     if section.media not in ("audio", "video"):
         raise _refused(
             f"the offer has an m={section.media[:32]} section; offer audio and video only"
@@ -168,12 +169,14 @@ def _track(session: Section, section: Section, bundle: tuple[str, ...]) -> Offer
         raise _refused(
             f"{kind.value} uses {section.protocol[:32]}; WebRTC's UDP/TLS/RTP/SAVPF is needed"
         )
+    # Its identification, and whether it is switched off.
     mid = section.get("mid") or ""
     if mid and not _TOKEN.fullmatch(mid):
         raise OfferRejectedError(400, f"mid {mid[:32]!r} is not a token")
     # Port 0 means "not offered", unless it says that it lives in the bundle (RFC 8843, 7.2.1).
     if section.port == 0 and not (section.has("bundle-only") and mid in bundle):
         raise _refused(f"the {kind.value} section is switched off (port 0); leave it out instead")
+    # The direction: its own, else the session's.
     direction = next(
         (
             name
@@ -190,6 +193,7 @@ def _track(session: Section, section: Section, bundle: tuple[str, ...]) -> Offer
         )
     if not section.has("rtcp-mux"):
         raise _refused(f"the {kind.value} section lacks a=rtcp-mux; RTP and RTCP share one port")
+    # The codec, and what belongs to its payload type.
     payload_type, encoding = _codec(kind, section)
     return OfferedTrack(
         track=kind,

@@ -255,12 +255,14 @@ class WhipEndpoint:
         offer = sdp_offer.parse_offer(await self._body(request, OFFER_TYPE))
         if self._is_closed:
             raise CapacityError("this worker is shutting down; post the offer again")
+        # Who asks: bounds on pending sessions count by address and by key.
         address = request.headers.get("X-Forwarded-For", request.remote or "").rpartition(",")[2]
         key = request.headers["Authorization"].partition(" ")[2].strip()
         key_id = hashlib.sha256(key.encode()).hexdigest()
         refusal = self._make_room(address.strip(), key_id)
         if refusal is not None:
             return refusal
+        # The session is listed before its sockets open, so that bounds count it.
         self._count += 1
         publisher = Peer(
             self._settings,
