@@ -270,25 +270,25 @@ def patterns() -> dict[str, str]:
 
 @lru_cache(maxsize=PLACES_CACHED)
 def _parse_place(bare: str) -> Place:
-    found = _PLACE.fullmatch(bare)
-    if found is None or found["slug"] in RESERVED_SLUGS:
+    match = _PLACE.fullmatch(bare)
+    if match is None or match["slug"] in RESERVED_SLUGS:
         raise AddressError(f"{bare!r} is not an address")
-    slug = found["slug"]
-    if found["leaf"] is not None:
-        return _LEAVES[found["leaf"]](slug)
-    if found["worker"] is not None:
-        return WhipSession(slug, found["worker"], found["secret"])
-    show, rendition = int(found["show"]), found["rendition"]
+    slug = match["slug"]
+    if match["leaf"] is not None:
+        return _LEAVES[match["leaf"]](slug)
+    if match["worker"] is not None:
+        return WhipSession(slug, match["worker"], match["secret"])
+    show, rendition = int(match["show"]), match["rendition"]
     if show > SHOW_MAX:
         raise AddressError(f"show {show} is above {SHOW_MAX}")
-    if found["playlist"]:
+    if match["playlist"]:
         return MediaPlaylist(slug, show, rendition)
-    if found["hash"]:
-        return Init(slug, show, rendition, found["hash"])
-    msn, first, count = int(found["msn"]), int(found["first"]), int(found["count"])
-    if found["part"] is None:
+    if match["hash"]:
+        return Init(slug, show, rendition, match["hash"])
+    msn, first, count = int(match["msn"]), int(match["first"]), int(match["count"])
+    if match["part"] is None:
         return Segment(slug, show, rendition, msn, first, count)
-    return PartAddress(slug, show, rendition, msn, int(found["part"]), first, count)
+    return PartAddress(slug, show, rendition, msn, int(match["part"]), first, count)
 
 
 @lru_cache(maxsize=PLACES_CACHED)

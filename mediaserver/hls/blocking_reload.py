@@ -51,8 +51,8 @@ def decide(query: str, edge: Edge, part_target_ms: int) -> Decision:
 
     Args:
         query: Raw query string; unknown directives and other keys are ignored.
-        edge: How far the rendition has come.
-        part_target_ms: PART-TARGET of the rendition.
+        edge: Of the rendition.
+        part_target_ms: Of the rendition.
     """
     if "_HLS_" not in query or edge.is_show_ended:
         return Ready()

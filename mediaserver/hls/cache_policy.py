@@ -81,13 +81,7 @@ PREFLIGHT_HEADERS: Final[tuple[tuple[str, str], ...]] = (
 
 
 def cache_control(kind: Kind, status: int, target_duration_s: int, window_ms: int) -> str:
-    """Return the value of Cache-Control.
-
-    Args:
-        kind: What is answered about.
-        status: HTTP status.
-        target_duration_s: TARGETDURATION of the show.
-        window_ms: What its playlists list.
+    """Return the value of Cache-Control for a show of this TARGETDURATION and window.
 
     Returns:
         ``public, max-age=…``, with ``immutable`` where it is; ``no-store`` where the table has no

@@ -98,11 +98,7 @@ def make_chunk(sequence: int, runs: Sequence[TrackRun]) -> bytes:
     """Return one chunk: moof with a traf per run, then one mdat with their samples in that order.
 
     Durations, sizes and flags are written per sample for video; audio samples share one duration
-    and are all sync, which `tfhd` says once.
-
-    Args:
-        sequence: Number of the fragment, growing within a rendition.
-        runs: One per track, each with at least one sample.
+    and are all sync, which `tfhd` says once. `sequence` grows within a rendition.
     """
     moof_size = 8 + 16 + sum(_traf_size(run) for run in runs)
     media_start = moof_size + 8

@@ -45,10 +45,7 @@ def multivariant(window: Window) -> str:
 def media(window: Window, rendition: str, *, is_delta: bool = False) -> str:
     """Return the media playlist of a rendition that has at least one part.
 
-    Args:
-        window: What there is.
-        rendition: Whose list.
-        is_delta: The client asked to skip what it knows; granted only where it can merge.
+    With `is_delta` the client asked to skip what it knows; granted only where it can merge.
     """
     listed = window.listed(rendition)
     target_ms = window.opened.target_duration_s * 1000

@@ -56,12 +56,8 @@ BLOCKED_TARGETS: Final = 3
 class MediaHandler:
     """Answers for multivariant, media playlist, init, segment and part.
 
-    Args:
-        store: Windows and bytes.
-        gate: May this viewer go on.
-        clock: Time of tokens and waits.
-        edge_key: Secret of this operator's edges; empty when there are none.
-        send_timeout_s: Who takes longer to read one object is cut off.
+    `edge_key` is the secret of this operator's edges, empty when there are none; a client that
+    takes longer than `send_timeout_s` to read one object is cut off.
     """
 
     def __init__(

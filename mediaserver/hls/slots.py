@@ -14,14 +14,9 @@ from metering.units import Run
 
 
 def plan(msn: int, part: int, start_ms: int, part_target_ms: int, limit_ms: int) -> Slot:
-    """Return the slot of a part that opens now.
+    """Return the slot of a part that opens now, where the part before it ended.
 
-    Args:
-        msn: Media sequence number of its segment.
-        part: Index in that segment.
-        start_ms: Where it begins: where the part before it ended.
-        part_target_ms: PART-TARGET.
-        limit_ms: Where its segment must have ended; no plan reaches past it.
+    No plan reaches past `limit_ms`, where its segment must have ended.
 
     Raises:
         ValueError: If the slot would be empty.

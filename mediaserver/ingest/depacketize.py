@@ -83,11 +83,8 @@ class H264Depacketizer:
     ) -> list[Frame]:
         """Return the frames that end with this packet: at most one that lacked its marker, and one.
 
-        Args:
-            payload: RTP payload; empty ones (padding probes) change nothing.
-            timestamp: 32-bit RTP timestamp.
-            is_marker: The RTP marker bit: last packet of the frame.
-            arrived_s: Monotonic seconds when the packet came.
+        `timestamp` is the 32-bit RTP one, `is_marker` marks the last packet of a frame, `arrived_s`
+        is monotonic. Empty payloads (padding probes) change nothing.
         """
         frames: list[Frame] = []
         if not payload:

@@ -239,8 +239,7 @@ class Broadcast:
     async def drain(self, end_show: bool) -> None:
         """Finish what is open and flush; the process is about to end.
 
-        Args:
-            end_show: Publish ENDLIST; else the show is left to be continued by another worker.
+        With `end_show` ENDLIST is published; else another worker may continue the show.
         """
         self.publisher_gone("", "drained")
         if self._pipeline is not None:

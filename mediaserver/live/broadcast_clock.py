@@ -18,8 +18,8 @@ from mediaserver.live.timeline import Placed, Timeline
 from mediaserver.media import AUDIO_TIMESCALE, AccessUnit, SenderReport, Track
 
 STILL_MS: Final = 1300
-"""A picture that stands still this long no longer holds up the sound. The timeline takes it for a
-discontinuity when it comes back (GAP_MS), so that it comes back with an IDR."""
+"""A picture that has stopped this long ago no longer holds up the sound. The timeline takes it for
+a discontinuity when it comes back (GAP_MS), so that it comes back with an IDR."""
 MUTE_MS: Final = 1000
 """Longest hole in a sound-only show that silence fills; a longer one is absent time."""
 _PER_MS: Final = AUDIO_TIMESCALE // 1000
@@ -114,12 +114,9 @@ class BroadcastClock:
         self._timeline.report(report)
 
     def place(self, unit: AccessUnit, now_ms: int, now_s: float) -> Placed:
-        """Place an access unit on the timeline.
+        """Place an access unit on the timeline; units of one track come in decoding order.
 
-        Args:
-            unit: Units of one track come in decoding order.
-            now_ms: Unix time when it came.
-            now_s: Monotonic time of the same instant.
+        `now_ms` is Unix time, `now_s` monotonic time of the same instant.
         """
         if unit.track is Track.VIDEO:
             return self._timeline.video(unit, now_ms)
@@ -128,12 +125,9 @@ class BroadcastClock:
         return placed
 
     def cut_by_picture(self, unit: AccessUnit, start_ms: int, must_encode: bool) -> PictureCut:
-        """Return what a frame of the publisher's video ends and begins.
+        """Return what a frame of the publisher's video, placed at `start_ms`, ends and begins.
 
-        Args:
-            unit: The frame.
-            start_ms: Where it was placed.
-            must_encode: The source cannot be passed through (B-frames).
+        With `must_encode` the source cannot be passed through (B-frames).
         """
         policy, segmenter = self._keyframes, self._segmenter
         was_reencoding = policy.is_reencoding
@@ -156,14 +150,7 @@ class BroadcastClock:
         self._keyframes.is_reencoding = True
 
     def cut_by_sound(self, start_ms: int) -> tuple[SegmenterEvent, ...] | None:
-        """Let sound drive the cuts where no picture does.
-
-        Args:
-            start_ms: Where an AAC frame starts.
-
-        Returns:
-            The cuts; None while the picture drives them.
-        """
+        """Return what an AAC frame at `start_ms` cuts; None while the picture makes the cuts."""
         if not self.has_video:
             is_break, self._owes_break = self._owes_break, False
             return self._segmenter.frame(start_ms, is_idr=True, is_discontinuity=is_break)
@@ -178,9 +165,8 @@ class BroadcastClock:
     def silences(self, part_ends_ms: Iterable[int], now_s: float) -> Iterator[int]:
         """Yield up to where (1/48000 s) silence is due because no sound came.
 
-        Args:
-            part_ends_ms: Ends of parts that have waited for sound for `audio_wait_ms`, in order.
-            now_s: Monotonic time.
+        `part_ends_ms` are the ends of parts that have waited for sound for `audio_wait_ms`, in
+        order; `now_s` is monotonic time.
         """
         if self.has_video:
             for end_ms in part_ends_ms:

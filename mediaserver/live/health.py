@@ -94,12 +94,7 @@ def report(
 
 
 def frame_rate_milli(frames: int, span_ms: int) -> int:
-    """Return frames per 1000 s, as the usual rate when it is within 1 % of one.
-
-    Args:
-        frames: How many frames were counted.
-        span_ms: How long they last.
-    """
+    """Return frames per 1000 s of `frames` that last `span_ms`, as the usual rate if within 1 %."""
     if frames <= 0 or span_ms <= 0:
         return 0
     measured = frames * 1_000_000 // span_ms

@@ -59,13 +59,9 @@ class KeyframePolicy:
     def decide(
         self, start_ms: int, is_idr: bool, segmenter: Segmenter, must_encode: bool
     ) -> Decision:
-        """Return what to do with the next frame.
+        """Return what to do with the next frame; `segmenter` is as it is before this frame.
 
-        Args:
-            start_ms: Where it starts.
-            is_idr: The publisher made it a keyframe.
-            segmenter: As it is before this frame.
-            must_encode: The source cannot be passed through at all (B-frames).
+        With `must_encode` the source cannot be passed through at all (B-frames).
         """
         self._observe(start_ms, is_idr, segmenter.longest_ms - FIT_SLACK_MS)
         if segmenter.slot is None:

@@ -131,10 +131,10 @@ async def test_every_rendition_decodes_without_a_hole(tmp_path, gop):
 
     opened = next(m for m in messages if isinstance(m, ShowOpened))
     assert opened.show > 0
-    told = [m for m in messages if isinstance(m, RenditionsSet)][-1].renditions
-    assert [r.name for r in told] == ["source", "90p", "audio"]
-    assert [r.height for r in told] == [180, 90, 0]
-    assert told[0].frame_rate_milli == 30_000
+    announced = [m for m in messages if isinstance(m, RenditionsSet)][-1].renditions
+    assert [r.name for r in announced] == ["source", "90p", "audio"]
+    assert [r.height for r in announced] == [180, 90, 0]
+    assert announced[0].frame_rate_milli == 30_000
     ended = [m for m in messages if isinstance(m, SegmentEnded) and m.rendition == "90p"]
     assert [m.msn for m in ended] == list(range(len(ended)))
     assert len(ended) >= 2

@@ -22,26 +22,26 @@ async def test_a_spare_shakes_hands_with_itself_and_leaves_nothing_behind():
 
 
 async def test_a_spare_that_cannot_is_still_a_worker(monkeypatch):
-    """The publisher will be told what is wrong; the worker must not hang or die of it."""
+    """The publisher will get the reason; the worker must not hang or die of it."""
     monkeypatch.setattr(dtls_warmup, "sha256_of", lambda _: "00:" * 31 + "00")
 
     assert not await dtls_warmup.warm_up(SystemClock())
 
 
 async def test_a_worker_has_warmed_up_when_it_tells_control_that_it_is_there(tmp_path, monkeypatch):
-    """Control gives publishers to whoever reported, so the first one never waits for it."""
+    """Control gives publishers to workers that reported, so the first one never waits for it."""
     monkeypatch.setattr(dtls, "_certificate", None)
     start, stop = Start(settings(), None, tmp_path, None), asyncio.Event()
     start.run_dir.mkdir()
     warmed_up: list[bool] = []
 
-    async def told(_: web.Request) -> web.Response:
+    async def note(_: web.Request) -> web.Response:
         warmed_up.append(dtls._certificate is not None)
         stop.set()
         return web.Response(status=204)
 
     app = web.Application()
-    app.router.add_post("/internal/workers", told)
+    app.router.add_post("/internal/workers", note)
     runner = web.AppRunner(app)
     await runner.setup()
     await web.UnixSite(runner, str(start.run_dir / "control.sock")).start()

@@ -13,13 +13,14 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import UUID
 
 import aiohttp
 import pytest
 from aiohttp import web
+from msgspec.structs import replace
 
 from cdn.nginx import EDGE_HEADER
 from mediaserver.cli.edge import write_standalone

@@ -129,7 +129,7 @@ async def end(publishing: asyncio.Task[None], stop: threading.Event) -> None:
 async def test_the_test_picture_arrives_with_sound(
     server: WhipServer, stop: threading.Event
 ) -> None:
-    """`vilokanam publish` is a working publisher, and says goodbye when it is stopped."""
+    """`vilokanam publish` is a working publisher, and closes its session when it is stopped."""
     publishing = run(publish_test_picture, server.url, "right-key", stop, 320, 180, gop_s=1)
     await server.saw("video", 45)
     await end(publishing, stop)
@@ -155,7 +155,7 @@ async def test_it_ends_by_itself_after_its_time(server: WhipServer, stop: thread
 
 
 async def test_a_wrong_key_is_said_at_once(server: WhipServer, stop: threading.Event) -> None:
-    """A typing error in the key is not retried for ever."""
+    """A typing error in the key is not retried indefinitely."""
     with pytest.raises(AccessDeniedError, match="401"):
         await run(publish_test_picture, server.url, "wrong-key", stop, 320, 180)
 
@@ -237,7 +237,7 @@ session_process._mux(Output(), None)
 
 
 def test_a_session_that_hangs_in_ffmpeg_ends_by_itself():
-    """Met once in a dozen restarts of a server: the publisher must come back, not wait for ever."""
+    """Met once in a dozen restarts of a server: the publisher must come back, not hang."""
     ended = subprocess.run([sys.executable, "-c", HANGS], cwd=ROOT, timeout=20, check=False)
 
     assert ended.returncode == session_process.ExitCode.STUCK

@@ -42,7 +42,7 @@ EDGE_KEY = b"edge-secret"
 
 @dataclass
 class FakeGate:
-    """Grants until told otherwise, and remembers what was claimed."""
+    """Grants until set otherwise, and remembers what was claimed."""
 
     is_priced_now: bool = False
     verdict: Verdict = Verdict.GRANTED
@@ -202,13 +202,13 @@ async def test_head_is_get_without_the_body_on_the_same_connection(rig: Rig) -> 
 
 async def test_an_old_client_is_told_how_long_the_connection_lives(rig: Rig) -> None:
     """HTTP/1.0 closes unless both say otherwise."""
-    for asked, told in (("Connection: keep-alive\r\n", True), ("", False)):
+    for asked, is_named in (("Connection: keep-alive\r\n", True), ("", False)):
         reader, writer = await asyncio.open_connection("127.0.0.1", rig.port)
         writer.write(f"GET {rig.part(19, 3)} HTTP/1.0\r\n{asked}\r\n".encode())
         head = await reader.readuntil(b"\r\n\r\n")
         writer.close()
 
-        assert (b"Connection: keep-alive" in head) is told
+        assert (b"Connection: keep-alive" in head) is is_named
 
 
 @pytest.mark.parametrize(
@@ -472,7 +472,7 @@ async def test_a_range_claims_the_whole_object_and_audio_its_own_bucket(rig: Rig
 async def test_paid_media_needs_the_right_token(
     rig: Rig, token: Callable[[Rig], str], status: int, reason: str
 ) -> None:
-    """Told why, nothing claimed, not one byte of media, nothing cached; HEAD is no way around."""
+    """A reason, but no claim, no byte of media, nothing cached; HEAD is no way around."""
     rig.gate.is_priced_now = True
     prefix = f"/w/{token(rig)}" if token(rig) else ""
     answer = await rig.get(prefix + rig.part(19, 3))
@@ -553,7 +553,7 @@ async def test_who_leaves_while_waiting_pays_nothing(rig: Rig) -> None:
 
     assert (await stays).status == 200
     async with asyncio.timeout(5):
-        while sum(rig.handler.answers.values()) < 2:  # noqa: ASYNC110 - nobody is told
+        while sum(rig.handler.answers.values()) < 2:  # noqa: ASYNC110 - there is no event
             await asyncio.sleep(0)
     assert len(rig.gate.claimed) == 1
 

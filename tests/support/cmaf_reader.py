@@ -1,6 +1,6 @@
 """ISO BMFF boxes: reads inits and chunks of the kind that `cmaf` writes.
 
-For tests, diagnosis and whoever doubts a file: anything that is not such a file is a
+For tests and diagnosis: anything that is not such a file is a
 MediaFormatError that names the value, never another error.
 """
 
@@ -52,10 +52,10 @@ class Box:
         """
         box = self
         for kind in path:
-            found = list(box.all(kind))
-            if len(found) != 1:
-                raise MediaFormatError(f"{len(found)} boxes {kind!r} in {box.kind!r}, not one")
-            box = found[0]
+            boxes = list(box.all(kind))
+            if len(boxes) != 1:
+                raise MediaFormatError(f"{len(boxes)} boxes {kind!r} in {box.kind!r}, not one")
+            box = boxes[0]
         return box
 
 

@@ -107,13 +107,13 @@ def shown(samples: list[Sample], video_format: VideoFormat) -> list[Any]:
     return frames + decoder.decode(None)
 
 
-def difference(one: Any, other: Any) -> float:
+def difference(first: Any, second: Any) -> float:
     """Return the mean absolute difference of luma over a coarse raster of two frames."""
-    one, other = (
+    first, second = (
         bytes(frame.reformat(width=64, height=48, format="gray8").planes[0])
-        for frame in (one, other)
+        for frame in (first, second)
     )
-    return sum(abs(a - b) for a, b in zip(one, other, strict=True)) / len(one)
+    return sum(abs(a - b) for a, b in zip(first, second, strict=True)) / len(first)
 
 
 def onset(samples: list[Sample], config: bytes) -> float:

@@ -20,7 +20,7 @@ GOLDEN = Path(__file__).parents[2] / "golden"
 
 
 class RecordingSink:
-    """Keeps what it is told, and wakes whoever waits for it."""
+    """Keeps what it gets, and wakes the tests that wait for it."""
 
     def __init__(self):
         self.events = []

@@ -16,7 +16,7 @@ def store_of(clock: FakeClock, **more: int) -> LiveStore:
 
 
 def test_a_lost_worker_is_waited_for_then_the_show_ends() -> None:
-    """Viewers see a pause for a minute, then an end; nothing hangs for ever."""
+    """Viewers see a pause for a minute, then an end; nothing hangs indefinitely."""
     clock = FakeClock()
     store = store_of(clock)
     show, feed = Show(), store.feed("worker-1")
@@ -81,7 +81,7 @@ def test_a_new_show_takes_over_and_the_old_one_can_be_played_out() -> None:
 
 
 def test_an_ended_show_leaves_memory_after_a_while() -> None:
-    """Nothing is kept for ever."""
+    """Nothing is kept indefinitely."""
     clock = FakeClock()
     store = store_of(clock)
     show, feed = Show(), store.feed("worker-1")
@@ -152,7 +152,7 @@ def test_a_segment_shares_the_bytes_of_its_parts() -> None:
 
 
 def test_a_message_before_its_show_breaks_the_link() -> None:
-    """A mad worker costs its own connection."""
+    """A faulty worker costs its own connection."""
     with pytest.raises(LinkError, match="before its show"):
         store_of(FakeClock()).feed("worker-1").apply(SegmentEnded("source", 0, 1, 1))
 

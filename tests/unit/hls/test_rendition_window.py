@@ -67,7 +67,7 @@ def test_a_new_process_told_the_window_lists_the_same() -> None:
     """An HTTP process that restarts answers byte for byte as its siblings do."""
     show, window = live(60, 2)
     first = window.first_msn
-    told = [
+    messages = [
         m
         for m in show.said
         if not (isinstance(m, SlotOpened) and m.slot.msn < first)
@@ -75,7 +75,7 @@ def test_a_new_process_told_the_window_lists_the_same() -> None:
         and not (isinstance(m, SegmentEnded) and m.msn < first)
     ]
 
-    assert heard(None, told) == window
+    assert heard(None, messages) == window
 
 
 def test_a_rung_that_lags_lists_what_it_has_in_the_same_numbers() -> None:
@@ -219,7 +219,7 @@ def test_the_oldest_segment_can_be_given_up_for_memory() -> None:
     ],
 )
 def test_nonsense_from_a_worker_changes_nothing(message: object) -> None:
-    """A mad worker cannot break what is already shown."""
+    """A faulty worker cannot break what is already shown."""
     _, window = live(3)
 
     assert window.apply(message) is window  # type: ignore[arg-type]

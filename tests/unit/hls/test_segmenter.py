@@ -184,7 +184,7 @@ def test_idr_is_wanted_at_the_target_and_at_the_nearest_part_end():
 
 @pytest.mark.parametrize("rate", FRAME_RATES)
 def test_an_idr_when_overdue_keeps_the_target_duration(rate):
-    """Whoever forces an IDR when told so never sees an EXTINF that rounds above TARGETDURATION."""
+    """With an IDR forced when it is asked for, no EXTINF rounds above TARGETDURATION."""
     segmenter = Segmenter(SETTINGS, 0)
     events = []
     for number, start_ms in enumerate(starts(rate, 20)):
@@ -247,7 +247,7 @@ def test_finish_ends_what_is_open():
 
 
 def test_time_that_passes_without_frames_ends_parts_and_segments():
-    """A picture that stands still does not stop the sound: parts go on, within the promise."""
+    """A picture that has stopped does not stop the sound: parts go on, within the promise."""
     segmenter = Segmenter(SETTINGS, 0)
     events = run(segmenter, [(START, True), (START + 40, False)])
 

@@ -31,7 +31,7 @@ def test_best_address_is_named_first(bound, advertised, expected):
 
 
 def test_public_address_is_not_forwarded_to_loopback():
-    """An advertised address stands for the socket that the world can reach."""
+    """An advertised address replaces that of the socket that the world can reach."""
     hosts = candidate_hosts(("127.0.0.1", "10.0.0.5"), ("203.0.113.7",), machine)
 
     assert hosts[0].bound == "10.0.0.5"

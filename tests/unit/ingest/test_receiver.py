@@ -119,7 +119,7 @@ def test_keyframes_are_not_asked_for_too_often():
     assert asked[-1] == 1 + int(99 * 0.02 / KEYFRAME_WAIT_S)
 
 
-def test_lost_sound_is_told_and_not_waited_for_long():
+def test_lost_sound_is_counted_and_not_waited_for_long():
     """Without retransmission only disorder is waited for; the next packet says what it follows."""
     receiver = make_receiver()
     run(receiver, packet(0, b"a", kind=AUDIO, ssrc=8), packet(2, b"c", kind=AUDIO, ssrc=8))

@@ -28,7 +28,7 @@ def test_any_permutation_leaves_once_and_in_order(order, start):
 
 @given(st.integers(0, 1 << 32), st.integers(0, 0xFFFF))
 def test_losses_repeats_and_disorder_never_break_the_order(seed, start):
-    """With drops, copies and delays, what leaves is increasing, and every gap is told."""
+    """With drops, copies and delays, what leaves is increasing, and every gap is counted."""
     dice = random.Random(seed)
     arrivals = sorted(
         (number + dice.uniform(0, 9), number)

@@ -48,7 +48,7 @@ def test_lengths_that_do_not_add_up_are_no_packet(data):
 
 @given(st.lists(st.integers(-(1 << 14), 1 << 14), max_size=50), st.integers(0, 0xFFFF))
 def test_unwrapped_numbers_follow_the_true_ones(steps, start):
-    """Counters that wrap go on growing, and small steps back are told from wraps."""
+    """Counters that wrap go on growing, and small steps back are distinguished from wraps."""
     unwrap, true = rtp.Unwrapper(16), start
     highest = true
     unwrap.advance(true)

@@ -10,7 +10,7 @@ def make_life():
 
 
 def test_session_that_never_connects_fails_in_time():
-    """An offer without candidates, and nobody behind it, does not wait for ever."""
+    """An offer without candidates, and nobody behind it, does not wait indefinitely."""
     life = make_life()
 
     assert life.overdue(110.0) is None

@@ -291,14 +291,14 @@ async def test_show_opens_with_the_first_keyframe(stage):
 
 
 async def test_bandwidth_covers_every_segment(stage):
-    """BANDWIDTH is the peak of what was sent, rounded up, and is not told again without need."""
+    """BANDWIDTH is the peak of what was sent, rounded up, and is not sent again without need."""
     one = await stage()
 
     await one.play(13)
 
-    told = one.of(RenditionsSet)
-    assert len(told) <= 3
-    source = told[-1].renditions[0]
+    sent = one.of(RenditionsSet)
+    assert len(sent) <= 3
+    source = sent[-1].renditions[0]
     sizes = {}
     for message in one.of(PartMade, "source"):
         sizes.setdefault(message.part.slot.msn, [0, 0])
@@ -389,7 +389,7 @@ async def test_show_ends_when_the_publisher_stays_away(stage):
 
 
 async def test_worker_without_publisher_gives_up(stage):
-    """A WHIP session that never gets through does not hold a worker for ever."""
+    """A WHIP session that never gets through does not hold a worker indefinitely."""
     one = Stage()
     await one.broadcast.start()
 
@@ -446,7 +446,7 @@ async def test_new_show_begins_where_the_kept_one_cannot_go_on(stage, changes):
 
 
 async def test_long_gop_is_encoded_again_in_time(stage):
-    """OBS without a keyframe interval still gives legal segments, and its creator is told why."""
+    """OBS without a keyframe interval still gives legal segments, and its creator reads why."""
     one = await stage()
 
     await one.play(12, gop=10_000)
@@ -610,18 +610,18 @@ async def test_time_that_leaps_is_a_discontinuity(stage):
 
 
 async def test_replay_tells_a_new_http_process_the_whole_window(stage):
-    """Whoever connects late lists what the others list."""
+    """An HTTP process that connects late lists what the others list."""
     one = await stage()
     await one.play(60)
 
-    told = one.broadcast.replay()
+    sent = one.broadcast.replay()
 
-    assert isinstance(told[0], ShowOpened)
-    kept_ms = [m.slot.start_ms for m in told if isinstance(m, SlotOpened)]
+    assert isinstance(sent[0], ShowOpened)
+    kept_ms = [m.slot.start_ms for m in sent if isinstance(m, SlotOpened)]
     assert 39_000 <= kept_ms[-1] - kept_ms[0] <= 42_000
-    assert isinstance(told[-1], Health)
-    assert len([m for m in told if isinstance(m, RenditionsSet)]) == 1
-    check_link(told)
+    assert isinstance(sent[-1], Health)
+    assert len([m for m in sent if isinstance(m, RenditionsSet)]) == 1
+    check_link(sent)
 
 
 async def test_replay_counts_the_discontinuities_it_left_out(stage):
@@ -635,9 +635,9 @@ async def test_replay_counts_the_discontinuities_it_left_out(stage):
 
     await one.play(50)
 
-    told = one.broadcast.replay()
-    assert not any(m.is_discontinuity for m in told if isinstance(m, SlotOpened))
-    assert told[0].discontinuity_sequence == 1
+    sent = one.broadcast.replay()
+    assert not any(m.is_discontinuity for m in sent if isinstance(m, SlotOpened))
+    assert sent[0].discontinuity_sequence == 1
 
 
 async def test_drain_leaves_the_show_to_be_continued(stage):
@@ -670,11 +670,11 @@ async def test_health_is_told_every_two_seconds(stage):
 
     await one.play(9)
 
-    told = one.of(Health)
-    assert 4 <= len(told) <= 6
-    assert told[-1].state == "live"
-    assert told[-1].facts["fps"] == 25
-    assert told[-1].facts["gop_s"] == 2
-    assert told[-1].facts["renditions"] == 3
-    assert told[-1].facts["upload_loss_percent"] == 0.0
-    assert told[-1].advice == ()
+    sent = one.of(Health)
+    assert 4 <= len(sent) <= 6
+    assert sent[-1].state == "live"
+    assert sent[-1].facts["fps"] == 25
+    assert sent[-1].facts["gop_s"] == 2
+    assert sent[-1].facts["renditions"] == 3
+    assert sent[-1].facts["upload_loss_percent"] == 0.0
+    assert sent[-1].advice == ()

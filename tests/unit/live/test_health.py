@@ -1,4 +1,4 @@
-"""What the creator is told."""
+"""Numbers and advice for the creator."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SHOW = ShowFacts(
 
 
 def test_healthy_show_needs_no_advice():
-    """Numbers stand beside those of ingest; there is nothing to say."""
+    """Numbers come along with those of ingest; there is nothing to advise."""
     health = report(SHOW, {"rtt_ms": 12.0}, ())
 
     assert health.advice == ()

@@ -34,39 +34,39 @@ class Disk:
 
 async def test_messages_wait_for_the_state_before_them():
     """Order is kept: what was sent before the state goes at once, what came after waits."""
-    disk, told = Disk(), []
-    publishing = Publication(disk, told.append, ReplayBuffer(1000))
+    disk, published = Disk(), []
+    publishing = Publication(disk, published.append, ReplayBuffer(1000))
     publishing.send(health(1))
     publishing.save_before(STATE)
     publishing.send(health(2))
     await asyncio.sleep(0)
-    before = list(told)
+    before = list(published)
 
     disk.gate.set()
     await publishing.flushed()
 
     assert before == [health(1)]
-    assert told == [health(1), health(2)]
+    assert published == [health(1), health(2)]
 
 
 async def test_disk_that_refuses_does_not_stop_the_show():
     """A full disk costs only that another worker could not go on with the show."""
-    disk, told = Disk(), []
+    disk, published = Disk(), []
     disk.error = OSError("No space left on device")
     disk.gate.set()
-    publishing = Publication(disk, told.append, ReplayBuffer(1000))
+    publishing = Publication(disk, published.append, ReplayBuffer(1000))
     publishing.save_before(STATE)
     publishing.send(health(1))
 
     await publishing.flushed()
 
-    assert told == [health(1)]
+    assert published == [health(1)]
 
 
 async def test_disk_that_hangs_holds_up_the_show_once():
     """What waits stays bounded: a hanging disk is given nothing more until it answers."""
-    disk, told = Disk(), []
-    publishing = Publication(disk, told.append, ReplayBuffer(1000), save_timeout_s=0.01)
+    disk, published = Disk(), []
+    publishing = Publication(disk, published.append, ReplayBuffer(1000), save_timeout_s=0.01)
     publishing.save_before(STATE)
     publishing.send(health(1))
     await publishing.flushed()
@@ -81,6 +81,6 @@ async def test_disk_that_hangs_holds_up_the_show_once():
     publishing.save_before(STATE)
     await publishing.flushed()
 
-    assert told == [health(1), health(2)]
+    assert published == [health(1), health(2)]
     assert asked_while_stuck == 1
     assert len(disk.saved) == 2

@@ -44,7 +44,7 @@ def test_a_timeline_begins_no_earlier_than_its_floor() -> None:
 
 @pytest.mark.parametrize(("rate", "frames", "ms"), [(30, 15, 500), (60, 30, 500), (25, 50, 2000)])
 def test_frames_add_up_to_exact_parts(rate: int, frames: int, ms: int) -> None:
-    """Fifteen frames at 30 per second are a part of exactly half a second, for ever."""
+    """Fifteen frames at 30 per second are a part of exactly half a second, always."""
     timeline = Timeline(0)
     step = 90_000 // rate
 
@@ -88,7 +88,7 @@ def test_hours_of_drift_are_slewed_never_stepped(drift_ppm: int, jitter_ms: int,
     )
 )
 def test_time_grows_whatever_comes(events: list[tuple[bool, int, int]]) -> None:
-    """No publisher, however broken, makes time stand or run back on either track."""
+    """No publisher, however broken, makes time stop or run back on either track."""
     timeline = Timeline(NOW)
     rtp, now = {True: 0, False: 0}, NOW
     times: dict[bool, list[int]] = {True: [], False: []}
@@ -110,7 +110,7 @@ def test_time_grows_whatever_comes(events: list[tuple[bool, int, int]]) -> None:
 
 @pytest.mark.parametrize("jump", [90_000 * 5, -90_000 * 5, 90_000 * (GAP_MS + 50) // 1000])
 def test_absent_media_is_a_discontinuity_at_the_clock(jump: int) -> None:
-    """After a hole the show goes on at the clock, and players are told."""
+    """After a hole the show goes on at the clock, and players learn of it."""
     timeline = Timeline(0)
     for n in range(30):
         timeline.video(video(ANYWHERE + n * 3000), NOW + n * 33)
@@ -185,7 +185,7 @@ def test_b_frames_follow_the_clock_too() -> None:
 
 
 def play(timeline: Timeline, seconds: float, audio_late_ms: int) -> list[tuple[float, float]]:
-    """Push both tracks; return (when, how much earlier sound stands than the picture) in ms."""
+    """Push both tracks; return (when, how much earlier sound is placed than the picture) in ms."""
     seen: list[tuple[float, float]] = []
     for n in range(int(seconds * 50)):
         at = n * 20
