@@ -21,7 +21,7 @@ LONGEST_S: Final = 2.0
 _log = log.get("ingest")
 
 
-async def warm_up(clock: Clock) -> bool:
+async def loopback_handshake(clock: Clock) -> bool:
     """Shake hands with itself in memory, no socket; return whether that went well."""
     local = certificate(clock.now_ms())
     fingerprints = (("sha-256", sha256_of(local)),)

@@ -29,7 +29,7 @@ from mediaserver.clock import SystemClock
 from mediaserver.errors import ConfigError
 from mediaserver.http import unix_http
 from mediaserver.http.problem_response import problem_response
-from mediaserver.ingest.dtls_warmup import warm_up
+from mediaserver.ingest.dtls_warmup import loopback_handshake
 from mediaserver.ingest.whip import WhipEndpoint
 from mediaserver.ipc.client import LinkClients
 from mediaserver.ipc.messages import Hello, Message
@@ -104,7 +104,7 @@ class Worker:
         runner = web.AppRunner(self.app, access_log=None, handle_signals=False)
         await runner.setup()
         await web.UnixSite(runner, str(path)).start()
-        await warm_up(self._clock)
+        await loopback_handshake(self._clock)
         waits = [asyncio.create_task(event.wait()) for event in (stop, self._over)]
         try:
             async with self._links:
@@ -212,7 +212,7 @@ class Worker:
 
 def warm_up() -> None:
     """Do in the fork server what each worker forked there would do for its first time."""
-    asyncio.run(rehearse(SystemClock()))
+    asyncio.run(loopback_handshake(SystemClock()))
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -15,7 +15,7 @@ async def test_a_spare_shakes_hands_with_itself_and_leaves_nothing_behind():
     """A real DTLS handshake, with the certificate that the first publisher will see."""
     before = asyncio.all_tasks()
 
-    assert await dtls_warmup.warm_up(SystemClock())
+    assert await dtls_warmup.loopback_handshake(SystemClock())
 
     assert asyncio.all_tasks() == before
     assert dtls._certificate is not None
@@ -25,7 +25,7 @@ async def test_a_spare_that_cannot_is_still_a_worker(monkeypatch):
     """The publisher will get the reason; the worker must not hang or die of it."""
     monkeypatch.setattr(dtls_warmup, "sha256_of", lambda _: "00:" * 31 + "00")
 
-    assert not await dtls_warmup.warm_up(SystemClock())
+    assert not await dtls_warmup.loopback_handshake(SystemClock())
 
 
 async def test_a_worker_has_warmed_up_when_it_tells_control_that_it_is_there(tmp_path, monkeypatch):
