@@ -29,6 +29,9 @@ from metering.signing import KeyPair
 from metering.store.client import Store
 
 SUBSTRATE: Final = "substrate"
+POLL_S: Final = 1.0
+IDLE_S_MAX: Final = 5.0
+"""A third of the time for which a submitter's lease holds (submitter_lease.py)."""
 
 _LAG: Final = Gauge("metering_settlement_lag_seconds", "Age of the oldest batch that is not final")
 _EXPOSURE: Final = Gauge("metering_settlement_exposure_planck", "Booked and not final")
@@ -42,6 +45,15 @@ _COUNTERS: Final = {
     "settled": Counter("metering_settlement_batches", "Batches closed as final"),
     "refused": Counter("metering_settlement_refused_entries", "Entries refused in final batches"),
 }
+
+
+def idle_s(batch_period_s: int) -> float:
+    """Return how long the settler waits when no batch is open.
+
+    The next one is sealed at most this much late: a sixth of the period, and well within the time
+    for which a submitter's lease holds.
+    """
+    return min(max(POLL_S, batch_period_s / 6), IDLE_S_MAX)
 
 
 class Settlement:
@@ -109,6 +121,7 @@ class Settlement:
             forget=cutter.forget_final,
             lease=self._lease,
             adopted=adopted,
+            idle_s=idle_s(self._settings.batch_period_s),
         )
         return self._settler
 

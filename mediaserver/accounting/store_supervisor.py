@@ -34,6 +34,8 @@ from metering.units import AccountId, Units
 
 WATCH_S: Final = 0.5
 """How often control looks whether the store is still the same."""
+WATCH_QUIET_S: Final = 2.0
+"""The same while nobody writes to it: nobody is charged, so nobody waits for a recovery."""
 LAST_CUT_TIMEOUT_S: Final = 1.0
 """Of the drain time-out: what is not cut now is cut after the next start."""
 APPLIED_PER_LOOK: Final = 200
@@ -272,7 +274,7 @@ class StoreSupervisor:
             Exception: What ended one of the tasks, which only a bug can: control must not go on
                 with nobody who cuts or settles.
         """
-        while not await self._stopped_within(WATCH_S):
+        while not await self._stopped_within(WATCH_QUIET_S if store.is_quiet else WATCH_S):
             for task in (*tasks, *self._following):
                 if task.done():
                     task.result()

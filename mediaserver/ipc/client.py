@@ -35,6 +35,8 @@ from metering.errors import BatchTooLargeError, ChainError, ChainUnavailableErro
 
 RECONNECT_S: Final = 0.2
 """A restarted HTTP process is back in about a second: five tries in it cost nothing."""
+COMPLETE_S: Final = 1.0
+"""Between two looks while every peer is connected: a new one comes only with its process."""
 CONNECT_TIMEOUT_S: Final = 2.0
 BUFFER_BYTES_MAX: Final = 16 << 20
 """About ten seconds of the largest stream: a peer further behind is better off with a replay."""
@@ -77,6 +79,7 @@ class LinkClients:
         self._on_connect = on_connect
         self._buffer_bytes_max = buffer_bytes_max
         self._peers: dict[str, _Peer] = {}
+        self._is_missing = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -125,23 +128,33 @@ class LinkClients:
                     peer=name,
                     buffered_bytes=peer.transport.get_write_buffer_size(),
                 )
-                del self._peers[name]
+                self._forget(name, peer)
                 peer.transport.abort()
             else:
                 peer.transport.writelines(buffers)
 
     async def _keep_connected(self) -> None:
         while True:
-            await asyncio.sleep(RECONNECT_S)
+            if not self._is_missing.is_set():
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(COMPLETE_S):
+                        await self._is_missing.wait()
+            if self._is_missing.is_set():
+                await asyncio.sleep(RECONNECT_S)
             await self._connect_missing()
 
     async def _connect_missing(self) -> None:
-        for path in sorted(self._run_dir.glob("http-*.link")):
+        paths = sorted(self._run_dir.glob("http-*.link"))
+        for path in paths:
             if path.name not in self._peers:
                 # A socket file without a listener is that of a process which is being restarted.
                 with contextlib.suppress(OSError, TimeoutError):
                     async with asyncio.timeout(CONNECT_TIMEOUT_S):
                         await self._connect(path)
+        if self._peers and all(path.name in self._peers for path in paths):
+            self._is_missing.clear()
+        else:
+            self._is_missing.set()
 
     async def _connect(self, path: Path) -> None:
         loop = asyncio.get_running_loop()
@@ -157,6 +170,7 @@ class LinkClients:
     def _forget(self, name: str, peer: _Peer) -> None:
         if self._peers.get(name) is peer:
             del self._peers[name]
+            self._is_missing.set()
 
 
 class _Peer(asyncio.Protocol):

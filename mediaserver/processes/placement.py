@@ -25,7 +25,7 @@ from mediaserver.http import unix_http
 from mediaserver.http.problem import ApiError
 
 LOST_S: Final = 5.0
-"""Five reports missed: the worker is gone, or as good as."""
+"""Five reports missed, two of a spare worker: it is gone, or as good as."""
 SETTLE_S: Final = 3.0
 """A report that set out before its worker was given a stream must not free the worker again."""
 SPARE_WAIT_S: Final = 4.0

@@ -40,6 +40,8 @@ from mediaserver.processes.bootstrap import Start
 STREAM_HEADER: Final = "X-Vilokanam-Stream"
 REPORT_PERIOD_S: Final = 1.0
 """Control takes a worker for gone after five of these."""
+SPARE_REPORT_PERIOD_S: Final = 2.0
+"""Of a worker without a stream, which has nothing new to report: half of what control allows."""
 _FACTS: Final = Gauge(
     "mediaserver_worker_facts", "What the stream's health counts, by name", labelnames=("fact",)
 )
@@ -88,6 +90,7 @@ class Worker:
         self._assignment: Assignment | None = None
         self._broadcast: Broadcast | None = None
         self._endpoint: WhipEndpoint | None = None
+        self._taken = asyncio.Event()
         self._over = asyncio.Event()
         self._links = LinkClients(
             self._run_dir, Hello("worker", name, os.getpid()), on_connect=self._replay
@@ -144,6 +147,7 @@ class Worker:
 
     async def _take(self, given: Assignment) -> None:
         self._assignment = given
+        self._taken.set()
         if self._notify_fd is not None:
             os.write(self._notify_fd, b"busy\n")
         tree = self._settings
@@ -191,7 +195,11 @@ class Worker:
             while True:
                 with contextlib.suppress(aiohttp.ClientError, TimeoutError):
                     await control.post("http://control/internal/workers", json=self._report())
-                await asyncio.sleep(REPORT_PERIOD_S)
+                if self._taken.is_set():
+                    await asyncio.sleep(REPORT_PERIOD_S)
+                else:
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(self._taken.wait(), SPARE_REPORT_PERIOD_S)
 
     def _report(self) -> dict[str, Any]:
         given, broadcast = self._assignment, self._broadcast

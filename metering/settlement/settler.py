@@ -76,6 +76,7 @@ class Settler:
         operator: Who signs receipts.
         forget: Tells the store which cuts are final (`Cutter.forget_final`).
         poll_s: How long to wait between questions.
+        idle_s: How long after a turn that found nothing open; None: `poll_s`.
         receipt_wait_ms: How long a viewer's ticks wait for a receipt, unless they ask for one.
         lease: The right to submit; its token goes with every write to the outbox.
         adopted: Called when purses are lower by what the chain settled for a book that was lost.
@@ -94,6 +95,7 @@ class Settler:
         operator: KeyPair,
         forget: Callable[[], Awaitable[int]],
         poll_s: float = 1.0,
+        idle_s: float | None = None,
         receipt_wait_ms: int = RECEIPT_WAIT_MS,
         lease: SubmitterLease | None = None,
         adopted: Callable[[], Awaitable[None]] | None = None,
@@ -104,11 +106,14 @@ class Settler:
         self._operator = operator
         self._forget = forget
         self._poll_s = poll_s
+        self._idle_s = poll_s if idle_s is None else idle_s
+        self._is_idle = False
         self._receipt_wait_ms = receipt_wait_ms
         self._lease: SubmitterLease = lease or NoSubmitterLease()
         self._adopted = adopted
         self._token = 0
         self._looked_ms = 0
+        self._tidied_ms = 0
         alarm = Planck(int(settings.exposure_alarm_planck))
         self._exposure = Exposure(book, alarm)
         self._sealer = Sealer(book, chain, settings, now_ms)
@@ -128,7 +133,7 @@ class Settler:
                 if count := throttle.failed(str(error)):
                     _log.error("settlement.turn.failed", error=str(error), times=count)
             if act is not Action.CLOSE:
-                await asyncio.sleep(self._poll_s)
+                await asyncio.sleep(self._idle_s if self._is_idle else self._poll_s)
 
     async def turn(self, *, is_due: bool | None = None) -> Action:
         """Carry the open batches as far as they go now.
@@ -146,19 +151,22 @@ class Settler:
             StoreUnavailableError: Redis could not be told to forget; the next turn tells it.
             SubmitterLostError: Another settler holds the operator's key.
         """
+        was_idle, self._is_idle = self._is_idle, False
         await self._hold()
         await self._exposure.look(self._now_ms())
         self.progress.exposure_planck = self._exposure.planck
         await self._ask_limits()
         room = self._sealer.limits.in_flight_max
         batches = await self._book.run(lambda book: book.outbox.open(room))
-        if not batches:
+        is_tidy = was_idle and 0 <= self._now_ms() - self._tidied_ms < IDLE_LOOK_MS
+        if not batches and not is_tidy:
             await self._tidy()
         if len(batches) < room and await self._sealer.seal(is_due=is_due):
             batches = await self._book.run(lambda book: book.outbox.open(room))
         self.progress.lag_ms = self._now_ms() - batches[0].sealed_ms if batches else 0
         if not batches:
             await self._idle()
+            self._is_idle = True
             return Action.WAIT
         flights = [await self._flight(batch) for batch in batches]
         look = await self._look(flights)
@@ -381,6 +389,7 @@ class Settler:
         )
         await self._forget()
         await self._book.run(lambda book: book.cuts.compact())
+        self._tidied_ms = now_ms
 
     def _tell_away(self, error: Exception, seq: int | None) -> None:
         """Log that the chain cannot be asked or used now, not each second."""

@@ -29,6 +29,9 @@ _LOAD_S: Final = 300.0
 """Loading 10 GB of append-only file stays below."""
 _STOP_S: Final = 15.0
 _POLL_S: Final = 0.02
+_HZ: Final = 5
+"""Of Redis's own timer, half of its default: most of what an idle Redis costs. It also ends the
+second of ``everysec``, which then lasts 1.2 s at most instead of 1.1."""
 
 _log = structlog.get_logger(room="metering")
 
@@ -135,7 +138,7 @@ class EmbeddedRedis:
             *("--dir", str(self._folder), "--logfile", str(self._log_file), "--daemonize", "no"),
             *("--appendonly", "yes", "--appendfsync", self._fsync, "--save", ""),
             *("--aof-load-truncated", "no", "--aof-use-rdb-preamble", "yes"),
-            *("--maxmemory-policy", "noeviction", "--databases", "1"),
+            *("--maxmemory-policy", "noeviction", "--databases", "1", "--hz", str(_HZ)),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,

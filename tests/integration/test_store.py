@@ -357,3 +357,29 @@ def opened_store(url, fsync=None):
             await store.close()
 
     return opening()
+
+
+async def test_a_store_that_nobody_wrote_to_is_not_read_shard_by_shard(redis_any):
+    """An idle server costs next to nothing, and the first claim is seen as before."""
+
+    async def calls(store, name):
+        stats = await store._redis.info("commandstats")
+        return stats.get(f"cmdstat_{name}", {"calls": 0})["calls"]
+
+    async with opened(redis_any.url) as (store, claims):
+        await seat(store, WHO, 1)
+        assert await store.dirty_shards() == []
+        before, epoch = await store.totals(), await store.epoch()
+        read = [await calls(store, name) for name in ("exists", "hgetall", "mget")]
+
+        assert await store.dirty_shards() == []
+        assert await store.totals() == before
+        assert await store.epoch() == epoch == EPOCH
+        assert store.is_quiet
+        assert [await calls(store, name) for name in ("exists", "hgetall", "mget")] == read
+        await claims.claim(claim(WHO, 1, NOW, 3))
+        assert await store.dirty_shards() == [SHARD]
+        assert (await store.totals()).metered_ticks == before.metered_ticks + 3
+        await store.void()
+        assert await store.epoch() is None
+        assert not store.is_quiet
