@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from mediaserver.hls.rendition_window import Edge
+from mediaserver.hls.window_entries import Edge
 
 MSN_ADVANCE_MAX: Final = 2
 ADVANCE_MS: Final = 3000

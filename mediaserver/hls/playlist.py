@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from typing import Final
 
 from mediaserver.hls import addresses
-from mediaserver.hls.rendition_window import PartEntry, SegmentEntry, Window
+from mediaserver.hls.rendition_window import Window
+from mediaserver.hls.window_entries import PartEntry, SegmentEntry
 from mediaserver.media import AAC_FRAME_SAMPLES, AUDIO_TIMESCALE, Rendition
 
 VERSION_MEDIA: Final = 9

@@ -15,6 +15,15 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Final
 
+from mediaserver.hls.window_entries import (
+    Edge,
+    PartEntry,
+    Plan,
+    SegmentEntry,
+    ended,
+    planned_end,
+    with_gaps,
+)
 from mediaserver.ipc.messages import (
     Message,
     PartMade,
@@ -28,89 +37,6 @@ from mediaserver.media import Rendition, Slot
 
 RENDITIONS_MAX: Final = 16
 """More rungs than any ladder has; a faulty worker may not name more."""
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """A segment as planned, for all renditions."""
-
-    msn: int
-    is_discontinuity: bool
-    slots: tuple[Slot, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class PartEntry:
-    """A part of one rendition; `is_gap` says that its media never came."""
-
-    slot: Slot
-    end_ms: int
-    duration_us: int
-    is_independent: bool = False
-    is_gap: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class SegmentEntry:
-    """A segment of one rendition.
-
-    Attributes:
-        msn: Media sequence number.
-        is_discontinuity: EXT-X-DISCONTINUITY comes before it.
-        init_hash: Which init it needs; empty while all its parts are gaps.
-        parts: Without holes.
-        end_ms: Where it ends on the timeline; 0 while it is open.
-        tick_end: The tick after its last; 0 while it is open.
-    """
-
-    msn: int
-    is_discontinuity: bool
-    init_hash: str
-    parts: tuple[PartEntry, ...]
-    end_ms: int = 0
-    tick_end: int = 0
-
-    @property
-    def is_ended(self) -> bool:
-        """True when no part follows."""
-        return self.end_ms > 0
-
-    @property
-    def is_gap(self) -> bool:
-        """True when nothing of it came."""
-        return not self.init_hash
-
-    @property
-    def start_ms(self) -> int:
-        """Return where it begins on the timeline."""
-        return self.parts[0].slot.start_ms
-
-    @property
-    def first_tick(self) -> int:
-        """Return the first tick of its first slot."""
-        return self.parts[0].slot.first_tick
-
-    @property
-    def tick_count(self) -> int:
-        """Return how many ticks its slots touch together; 0 or less while it is open."""
-        return self.tick_end - self.first_tick
-
-
-@dataclass(frozen=True, slots=True)
-class Edge:
-    """How far one rendition has come.
-
-    Attributes:
-        msn: Its newest segment that has a part.
-        part_count: Parts of that segment.
-        is_segment_ended: That segment gets no more.
-        is_show_ended: ENDLIST.
-    """
-
-    msn: int
-    part_count: int
-    is_segment_ended: bool
-    is_show_ended: bool
 
 
 class Presence(Enum):
@@ -280,7 +206,7 @@ class Window:
                 listed = plans[index].msn
             if follows_ms < kept_ms:
                 kept = plans[index].msn
-            follows_ms += _planned_end(plans, index) - plans[index].slots[0].start_ms
+            follows_ms += planned_end(plans, index) - plans[index].slots[0].start_ms
         return self._evicted(plans, kept, max(self.listed_msn, listed))
 
     def _evicted(self, plans: tuple[Plan, ...], first_msn: int, listed_msn: int) -> Window:
@@ -313,7 +239,7 @@ class Window:
         entry = track[-1] if track and track[-1].msn == msn else None
         if entry and (entry.is_ended or index < len(entry.parts)):
             return self
-        parts = _with_gaps(entry.parts if entry else (), plan, index, part.slot.start_ms)
+        parts = with_gaps(entry.parts if entry else (), plan, index, part.slot.start_ms)
         parts += (PartEntry(part.slot, part.end_ms, part.duration_us, part.is_independent),)
         init_hash = (entry.init_hash if entry else "") or part.init_hash
         segment = SegmentEntry(msn, plan.is_discontinuity, init_hash, parts)
@@ -329,7 +255,7 @@ class Window:
         if entry and entry.is_ended:
             return self
         segment = entry or SegmentEntry(message.msn, plan.is_discontinuity, "", ())
-        segment = _ended(segment, plan, max(message.end_ms, plan.slots[0].start_ms + 1))
+        segment = ended(segment, plan, max(message.end_ms, plan.slots[0].start_ms + 1))
         return self._with_track(message.rendition, (*(track[:-1] if entry else track), segment))
 
     def _with_show_end(self) -> Window:
@@ -338,7 +264,7 @@ class Window:
             tracks[name] = track
             plan = self._plan(track[-1].msn) if track else None
             if plan and not track[-1].is_ended:
-                last = _ended(track[-1], plan, track[-1].parts[-1].end_ms)
+                last = ended(track[-1], plan, track[-1].parts[-1].end_ms)
                 tracks[name] = (*track[:-1], last)
         return replace(self, tracks=tracks, is_ended=True)
 
@@ -350,47 +276,21 @@ class Window:
             if not last.is_ended and last.msn < msn and plan:
                 index = last.msn - self.first_msn
                 is_cut = self.plans[index + 1].is_discontinuity
-                end_ms = last.parts[-1].end_ms if is_cut else _planned_end(self.plans, index)
-                track = (*track[:-1], _ended(last, plan, end_ms))
+                end_ms = last.parts[-1].end_ms if is_cut else planned_end(self.plans, index)
+                track = (*track[:-1], ended(last, plan, end_ms))
             following = self._plan(last.msn + 1)
             if last.msn + 1 >= msn or following is None:
                 break
             empty = SegmentEntry(following.msn, following.is_discontinuity, "", ())
-            end_ms = _planned_end(self.plans, following.msn - self.first_msn)
-            track = (*track, _ended(empty, following, end_ms))
+            end_ms = planned_end(self.plans, following.msn - self.first_msn)
+            track = (*track, ended(empty, following, end_ms))
         return track
 
     def _with_track(self, name: str, track: tuple[SegmentEntry, ...]) -> Window:
         return replace(self, tracks={**self.tracks, name: track})
 
 
-def _planned_end(plans: tuple[Plan, ...], index: int) -> int:
-    if index + 1 < len(plans) and not plans[index + 1].is_discontinuity:
-        return plans[index + 1].slots[0].start_ms
-    return plans[index].slots[-1].planned_end_ms
-
-
 def _is_past(edge: Edge, msn: int, part: int | None) -> bool:
     if msn != edge.msn:
         return msn < edge.msn
     return edge.is_segment_ended or (part is not None and part < edge.part_count)
-
-
-def _with_gaps(
-    parts: tuple[PartEntry, ...], plan: Plan, count: int, end_ms: int
-) -> tuple[PartEntry, ...]:
-    """Return `parts` and a gap for each slot of the plan from there to `count`."""
-    for index in range(len(parts), count):
-        slot = plan.slots[index]
-        following = plan.slots[index + 1].start_ms if index + 1 < count else end_ms
-        parts += (PartEntry(slot, following, (following - slot.start_ms) * 1000, is_gap=True),)
-    return parts
-
-
-def _ended(entry: SegmentEntry, plan: Plan, end_ms: int) -> SegmentEntry:
-    # A slot that was opened but never reached carries nothing, and no tick of it is asked for.
-    made = len(entry.parts)
-    slots = [slot for slot in plan.slots if slot.part < made or slot.start_ms < end_ms]
-    parts = _with_gaps(entry.parts, plan, len(slots), end_ms)
-    tick_end = max(slot.first_tick + slot.tick_count for slot in slots)
-    return replace(entry, parts=parts, end_ms=end_ms, tick_end=tick_end)

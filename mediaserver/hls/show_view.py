@@ -15,8 +15,9 @@ from typing import Final
 from mediaserver.hls.addresses import Init, MediaObject, PartAddress, Segment
 from mediaserver.hls.cache_policy import Kind
 from mediaserver.hls.playlist import part_target_ms
-from mediaserver.hls.rendition_window import Edge, SegmentEntry, Window
+from mediaserver.hls.rendition_window import Window
 from mediaserver.hls.slots import slot_run
+from mediaserver.hls.window_entries import Edge, SegmentEntry
 from mediaserver.ipc.messages import (
     InitMade,
     Message,

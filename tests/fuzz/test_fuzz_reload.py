@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mediaserver.hls.blocking_reload import Ready, Reject, Wait, decide
-from mediaserver.hls.rendition_window import Edge
+from mediaserver.hls.window_entries import Edge
 
 KEYS = st.sampled_from(["_HLS_msn", "_HLS_part", "_HLS_skip", "_HLS_x", "x", "_HLS_", ""])
 VALUES = st.integers(-2, 30).map(str) | st.sampled_from(["YES", "v2", "", "=", "%30"]) | st.text()

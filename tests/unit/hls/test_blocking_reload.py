@@ -3,7 +3,7 @@
 import pytest
 
 from mediaserver.hls.blocking_reload import Decision, Ready, Reject, Wait, decide
-from mediaserver.hls.rendition_window import Edge
+from mediaserver.hls.window_entries import Edge
 
 OPEN = Edge(10, 2, is_segment_ended=False, is_show_ended=False)
 CLOSED = Edge(10, 4, is_segment_ended=True, is_show_ended=False)

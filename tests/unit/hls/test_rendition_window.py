@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from mediaserver.hls.rendition_window import Edge, Presence, Window
+from mediaserver.hls.rendition_window import Presence, Window
+from mediaserver.hls.window_entries import Edge
 from mediaserver.ipc.messages import (
     PartMade,
     RenditionsSet,
