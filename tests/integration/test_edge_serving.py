@@ -98,7 +98,7 @@ class Origin(HttpProcess):
 class Viewer:
     """Who pays, in which player."""
 
-    rig: Rig
+    harness: EdgeHarness
     who: AccountId
     session: int
     token: str
@@ -106,11 +106,11 @@ class Viewer:
     async def get(
         self, path: str, method: str = "GET", **headers: str
     ) -> tuple[int, bytes, aiohttp.typedefs.LooseHeaders]:
-        return await self.rig.get(f"/w/{self.token}{path}", method, **headers)
+        return await self.harness.get(f"/w/{self.token}{path}", method, **headers)
 
     async def billed(self) -> set[int]:
         """Return the ticks that this viewer's claims have committed."""
-        lines = await self.rig.store.leftovers(shard_of(self.who))
+        lines = await self.harness.store.leftovers(shard_of(self.who))
         return {
             tick
             for line in lines
@@ -121,7 +121,7 @@ class Viewer:
 
 
 @dataclass
-class Rig:
+class EdgeHarness:
     """An edge, its origin, a live stream that costs and one that is free."""
 
     folder: Path
@@ -192,19 +192,19 @@ class Rig:
         )
 
 
-def body_of(rig: Rig, back: int, rendition: str = "source") -> bytes:
-    msn = rig.show.msn - back
+def body_of(harness: EdgeHarness, back: int, rendition: str = "source") -> bytes:
+    msn = harness.show.msn - back
     return b"".join(f"{rendition}/{msn}.{part};".encode() * 50 for part in range(4))
 
 
-def lists_hinted(rig: Rig, body: bytes) -> bool:
+def lists_hinted(harness: EdgeHarness, body: bytes) -> bool:
     """True when a playlist has the part that was hinted, and not only its hint."""
-    name = rig.hinted().rpartition("/")[2]
+    name = harness.hinted().rpartition("/")[2]
     return any("#EXT-X-PART:" in line and name in line for line in body.decode().splitlines())
 
 
 @asynccontextmanager
-async def rigged(redis_server) -> AsyncIterator[Rig]:
+async def edge_harness(redis_server) -> AsyncIterator[EdgeHarness]:
     folder = Path(tempfile.mkdtemp(prefix="vk-edge-"))
     port, edge_port = nginx.free_port(), nginx.free_port()
     (folder / "run").mkdir()
@@ -237,19 +237,19 @@ async def rigged(redis_server) -> AsyncIterator[Rig]:
         ):
             with nginx.running(config, edge_port):
                 url = f"http://127.0.0.1:{edge_port}"
-                rig = Rig(folder, url, origin, store, client, settings, show, free)
+                harness = EdgeHarness(folder, url, origin, store, client, settings, show, free)
                 origin.tell(store)
                 for one in (show, free):
                     slug = one.opened.slug
-                    rig.feeds[slug] = origin.feed(f"worker-{slug}")
+                    harness.feeds[slug] = origin.feed(f"worker-{slug}")
                     for message in (*one.open(), *one.segments(20), *one.begin(2)):
-                        rig.feeds[slug].apply(message)
+                        harness.feeds[slug].apply(message)
                 async with asyncio.timeout(10):
-                    while (await rig.get("/readyz"))[0] != 200:  # noqa: ASYNC110 - as players do
+                    while (await harness.get("/readyz"))[0] != 200:  # noqa: ASYNC110 - as players do
                         await asyncio.sleep(0.02)
-                yield rig
-                said = rig.said()
-                assert not [token for token in rig.tokens if token in said]
+                yield harness
+                said = harness.said()
+                assert not [token for token in harness.tokens if token in said]
                 assert KEY not in said
     finally:
         stop.set()
@@ -258,46 +258,46 @@ async def rigged(redis_server) -> AsyncIterator[Rig]:
 
 
 @pytest.fixture
-async def rig(redis_server) -> AsyncIterator[Rig]:
+async def harness(redis_server) -> AsyncIterator[EdgeHarness]:
     nginx.program()
-    async with rigged(redis_server) as made:
+    async with edge_harness(redis_server) as made:
         yield made
 
 
-async def test_two_viewers_are_one_fill_and_two_bills(rig: Rig) -> None:
+async def test_two_viewers_are_one_fill_and_two_bills(harness: EdgeHarness) -> None:
     """Bytes are fetched once; each pays for exactly the seconds that came."""
-    ann, bob = await rig.viewer(1), await rig.viewer(2)
+    ann, bob = await harness.viewer(1), await harness.viewer(2)
     backs = (4, 3, 2, 1)
 
-    got = [(await one.get(rig.segment(back))) for back in backs for one in (ann, bob)]
+    got = [(await one.get(harness.segment(back))) for back in backs for one in (ann, bob)]
 
     assert [status for status, _, _ in got] == [200] * 8
-    assert [body for _, body, _ in got] == [body_of(rig, back) for back in backs for _ in "ab"]
+    assert [body for _, body, _ in got] == [body_of(harness, back) for back in backs for _ in "ab"]
     assert [headers["X-Cache"] for _, _, headers in got] == ["MISS", "HIT"] * 4
-    assert rig.origin.fills == Counter({rig.segment(back): 1 for back in backs})
-    assert rig.origin.plain.total() == rig.origin.plain["/readyz"]
-    wanted = set().union(*(rig.ticks(back) for back in backs))
+    assert harness.origin.fills == Counter({harness.segment(back): 1 for back in backs})
+    assert harness.origin.plain.total() == harness.origin.plain["/readyz"]
+    wanted = set().union(*(harness.ticks(back) for back in backs))
     assert await ann.billed() == await bob.billed() == wanted
-    lines = nginx.read_log(rig.folder / "edge" / "access.log")
+    lines = nginx.read_log(harness.folder / "edge" / "access.log")
     assert {line.session for line in lines} == {
         session_text(SessionId(1)),
         session_text(SessionId(2)),
     }
     assert [(line.path, line.status, line.cache) for line in lines[:2]] == [
-        (rig.segment(4), 200, "MISS"),
-        (rig.segment(4), 200, "HIT"),
+        (harness.segment(4), 200, "MISS"),
+        (harness.segment(4), 200, "HIT"),
     ]
 
 
-async def test_what_is_free_at_the_origin_is_free_at_the_edge(rig: Rig) -> None:
+async def test_what_is_free_at_the_origin_is_free_at_the_edge(harness: EdgeHarness) -> None:
     """HEAD, 304, 416, playlists and inits: Redis hears of nothing."""
-    ann, bob = await rig.viewer(1), await rig.viewer(2)
-    path = rig.segment(1)
+    ann, bob = await harness.viewer(1), await harness.viewer(2)
+    path = harness.segment(1)
     _, _, headers = await bob.get(path)
     etag = headers["ETag"]
 
     assert (await ann.get(path, "HEAD"))[:2] == (200, b"")
-    assert (await ann.get(rig.segment(2), "HEAD"))[:2] == (200, b"")
+    assert (await ann.get(harness.segment(2), "HEAD"))[:2] == (200, b"")
     assert (await ann.get(path, If_None_Match=etag))[:2] == (304, b"")
     assert (await ann.get(path, If_None_Match="*"))[:2] == (304, b"")
     assert (await ann.get(path, Range="bytes=999999-"))[0] == 416
@@ -305,7 +305,7 @@ async def test_what_is_free_at_the_origin_is_free_at_the_edge(rig: Rig) -> None:
     assert (await ann.get(path, "OPTIONS"))[0] == 204
     for free in ("/cam/index.m3u8", "/cam/5/source/media.m3u8", f"/cam/5/source/init-{INIT}.mp4"):
         assert (await ann.get(free))[0] == 200
-        assert (await rig.get(free))[2]["X-Cache"] == "HIT"
+        assert (await harness.get(free))[2]["X-Cache"] == "HIT"
     assert await ann.billed() == set()
 
 
@@ -329,42 +329,46 @@ async def test_what_is_free_at_the_origin_is_free_at_the_edge(rig: Rig) -> None:
     ],
     ids=str,
 )
-async def test_no_header_buys_bytes_without_a_claim(rig: Rig, headers: dict[str, str]) -> None:
+async def test_no_header_buys_bytes_without_a_claim(
+    harness: EdgeHarness, headers: dict[str, str]
+) -> None:
     """Where nginx and the origin read a condition differently, nobody gains: bytes are billed."""
-    ann, bob = await rig.viewer(1), await rig.viewer(2)
-    await bob.get(rig.segment(1))
+    ann, bob = await harness.viewer(1), await harness.viewer(2)
+    await bob.get(harness.segment(1))
 
-    status, body, _ = await ann.get(rig.segment(1), **headers)
+    status, body, _ = await ann.get(harness.segment(1), **headers)
 
     is_media = status in (200, 206) and bool(body)
-    assert await ann.billed() == (rig.ticks(1) if is_media else set())
+    assert await ann.billed() == (harness.ticks(1) if is_media else set())
     assert status in (200, 206, 304, 416)
 
 
-async def test_a_range_is_cut_from_the_cached_object_and_claims_the_whole(rig: Rig) -> None:
+async def test_a_range_is_cut_from_the_cached_object_and_claims_the_whole(
+    harness: EdgeHarness,
+) -> None:
     """Native players ask `bytes=0-`: the edge answers 206 without asking for the bytes again."""
-    ann, bob = await rig.viewer(1), await rig.viewer(2)
-    whole = body_of(rig, 1)
+    ann, bob = await harness.viewer(1), await harness.viewer(2)
+    whole = body_of(harness, 1)
 
-    first = await ann.get(rig.segment(1), Range="bytes=0-")
-    second = await bob.get(rig.segment(1), Range="bytes=5-9")
+    first = await ann.get(harness.segment(1), Range="bytes=0-")
+    second = await bob.get(harness.segment(1), Range="bytes=5-9")
 
     assert first[:2] == (206, whole)
     assert second[:2] == (206, whole[5:10])
     assert second[2]["Content-Range"] == f"bytes 5-9/{len(whole)}"
-    assert rig.origin.fills == Counter({rig.segment(1): 1})
-    assert await ann.billed() == await bob.billed() == rig.ticks(1)
+    assert harness.origin.fills == Counter({harness.segment(1): 1})
+    assert await ann.billed() == await bob.billed() == harness.ticks(1)
 
 
-async def test_without_a_good_token_there_is_not_one_byte(rig: Rig) -> None:
+async def test_without_a_good_token_there_is_not_one_byte(harness: EdgeHarness) -> None:
     """Neither before nor after a payer filled the cache; the answer says why."""
-    path = rig.segment(1)
-    late = await rig.viewer(3, expires_s=int(time.time()) - 1)
-    other = await rig.viewer(4, stream=FREE_STREAM)
+    path = harness.segment(1)
+    late = await harness.viewer(3, expires_s=int(time.time()) - 1)
+    other = await harness.viewer(4, stream=FREE_STREAM)
 
     for is_filled in (False, True):
         if is_filled:
-            assert (await (await rig.viewer(1)).get(path))[0] == 200
+            assert (await (await harness.viewer(1)).get(path))[0] == 200
         for token, wanted, reason in (
             ("", 401, "token"),
             ("x", 403, "malformed"),
@@ -372,7 +376,7 @@ async def test_without_a_good_token_there_is_not_one_byte(rig: Rig) -> None:
             (other.token, 403, "stream"),
         ):
             for method in ("GET", "HEAD"):
-                status, body, headers = await rig.get(
+                status, body, headers = await harness.get(
                     f"/w/{token}{path}" if token else path, method, Range="bytes=0-"
                 )
                 assert status == wanted
@@ -380,109 +384,118 @@ async def test_without_a_good_token_there_is_not_one_byte(rig: Rig) -> None:
                 assert headers["Cache-Control"] == "no-store"
                 if method == "GET":
                     assert json.loads(body)["reason"] == reason
-    assert rig.origin.fills == Counter({path: 1})
+    assert harness.origin.fills == Counter({path: 1})
 
 
-async def test_a_client_that_says_it_is_an_edge_gets_nothing_by_it(rig: Rig) -> None:
+async def test_a_client_that_says_it_is_an_edge_gets_nothing_by_it(harness: EdgeHarness) -> None:
     """Even with the very key: the edge takes it away."""
-    ann = await rig.viewer(1)
-    await ann.get(rig.segment(1))
+    ann = await harness.viewer(1)
+    await ann.get(harness.segment(1))
     liar = {EDGE_HEADER: KEY}
 
-    for path in (rig.segment(1), rig.segment(2), f"/w/x{rig.segment(1)}", f"//{rig.segment(2)}"):
-        assert (await rig.get(path, **liar))[0] in (401, 403, 404)
-    paid = f"/w/{ann.token}{rig.segment(2)}"
+    for path in (
+        harness.segment(1),
+        harness.segment(2),
+        f"/w/x{harness.segment(1)}",
+        f"//{harness.segment(2)}",
+    ):
+        assert (await harness.get(path, **liar))[0] in (401, 403, 404)
+    paid = f"/w/{ann.token}{harness.segment(2)}"
     for path in ("/_edge/authorise", "/_vilokanam/authorise", "/_edge//authorise"):
-        status, _, _ = await rig.get(path, X_Original_URI=paid, X_Original_Method="GET", **liar)
+        status, _, _ = await harness.get(path, X_Original_URI=paid, X_Original_Method="GET", **liar)
         assert status == 404
     # What the edge asks is its own: the client's idea of method and address is not passed on.
-    claimed = await ann.get(rig.segment(3), X_Original_Method="HEAD", X_Original_URI="/")
+    claimed = await ann.get(harness.segment(3), X_Original_Method="HEAD", X_Original_URI="/")
     assert claimed[0] == 200
-    assert await ann.billed() == rig.ticks(1) | rig.ticks(3)
+    assert await ann.billed() == harness.ticks(1) | harness.ticks(3)
 
 
-async def test_who_runs_dry_is_told_so_through_the_edge(rig: Rig) -> None:
+async def test_who_runs_dry_is_told_so_through_the_edge(harness: EdgeHarness) -> None:
     """402 with what is left and where to pay, though the bytes lie ready."""
-    ann, poor = await rig.viewer(1), await rig.viewer(2, deposit=2 * PRICE)
+    ann, poor = await harness.viewer(1), await harness.viewer(2, deposit=2 * PRICE)
     for back in (2, 1):
-        await ann.get(rig.segment(back))
+        await ann.get(harness.segment(back))
 
-    assert (await poor.get(rig.segment(2)))[0] == 200
-    status, body, headers = await poor.get(rig.segment(1))
+    assert (await poor.get(harness.segment(2)))[0] == 200
+    status, body, headers = await poor.get(harness.segment(1))
 
     problem = json.loads(body)
     assert (status, problem["status"], problem["reason"]) == (402, 402, "purse")
     assert problem["seconds_left"] == 0
     assert problem["top_up_url"] == f"https://pay/{account_text(poor.who)}"
     assert headers["Access-Control-Allow-Origin"] == "*"
-    assert await poor.billed() == rig.ticks(2)
-    line = nginx.read_log(rig.folder / "edge" / "access.log")[-1]
+    assert await poor.billed() == harness.ticks(2)
+    line = nginx.read_log(harness.folder / "edge" / "access.log")[-1]
     assert (line.session, line.status) == (session_text(SessionId(2)), 402)
 
 
-async def test_an_ended_session_is_refused_at_the_edge(rig: Rig) -> None:
+async def test_an_ended_session_is_refused_at_the_edge(harness: EdgeHarness) -> None:
     """403: another player took over."""
-    ann = await rig.viewer(1)
-    await rig.store.end_session(ann.who, SessionId(1), "replaced")
+    ann = await harness.viewer(1)
+    await harness.store.end_session(ann.who, SessionId(1), "replaced")
 
-    status, body, _ = await ann.get(rig.segment(1))
+    status, body, _ = await ann.get(harness.segment(1))
 
     assert (status, json.loads(body)["reason"]) == (403, "session")
 
 
-async def test_who_fetches_faster_than_one_player_is_slowed_at_the_edge(rig: Rig) -> None:
+async def test_who_fetches_faster_than_one_player_is_slowed_at_the_edge(
+    harness: EdgeHarness,
+) -> None:
     """429: two people behind one token."""
-    ann = await rig.viewer(1)
+    ann = await harness.viewer(1)
     statuses = []
     for rendition in ("source", "360p", "source", "360p"):
         for back in range(1, 15):
-            status, body, headers = await ann.get(rig.segment(back, rendition))
+            status, body, headers = await ann.get(harness.segment(back, rendition))
             statuses.append(status)
     assert set(statuses) == {200, 429}
     assert json.loads(body)["reason"] == "pace"
     assert headers["Retry-After"] == "1"
 
 
-async def test_money_that_cannot_be_counted_stops_the_edge(rig: Rig) -> None:
+async def test_money_that_cannot_be_counted_stops_the_edge(harness: EdgeHarness) -> None:
     """503 while Redis is not recovered: nothing is given away meanwhile."""
-    ann, bob = await rig.viewer(1), await rig.viewer(2)
-    await bob.get(rig.segment(1))
-    rig.origin.tell(rig.store, epoch="another")
+    ann, bob = await harness.viewer(1), await harness.viewer(2)
+    await bob.get(harness.segment(1))
+    harness.origin.tell(harness.store, epoch="another")
 
-    status, body, headers = await ann.get(rig.segment(1))
+    status, body, headers = await ann.get(harness.segment(1))
 
     assert (status, json.loads(body)["reason"]) == (503, "store")
     assert headers["Retry-After"] == "1"
 
 
 @pytest.mark.parametrize("slug", ["cam", "open"])
-async def test_a_hinted_part_reaches_all_who_wait_at_once_by_one_fill(rig: Rig, slug: str) -> None:
+async def test_a_hinted_part_reaches_all_who_wait_at_once_by_one_fill(
+    harness: EdgeHarness, slug: str
+) -> None:
     """A crowd at the live edge: one fill, no half second of a lock, each billed."""
-    viewers = [await rig.viewer(number) for number in range(1, 11)]
+    viewers = [await harness.viewer(number) for number in range(1, 11)]
     prefixes = [f"/w/{one.token}" if slug == "cam" else "" for one in viewers]
 
     async def fetch(prefix: str) -> float:
-        status, body, _ = await rig.get(prefix + rig.hinted(slug))
-        assert (status, body) == (200, f"source/{rig.show.msn}.2;".encode() * 50)
+        status, body, _ = await harness.get(prefix + harness.hinted(slug))
+        assert (status, body) == (200, f"source/{harness.show.msn}.2;".encode() * 50)
         return time.monotonic()
 
     asked = [asyncio.create_task(fetch(prefix)) for prefix in prefixes]
-    await rig.until(lambda: rig.origin.waiters == len(viewers))
+    await harness.until(lambda: harness.origin.waiters == len(viewers))
     made_s = time.monotonic()
-    rig.make(slug)
+    harness.make(slug)
     arrived = [at_s - made_s for at_s in await asyncio.gather(*asked)]
 
     assert max(arrived) < HALF_SECOND_S, arrived
-    assert (rig.origin.fills + rig.origin.plain)[rig.hinted(slug)] == 1
-    tick = (rig.show.now_ms + 1000) // 1000
+    assert (harness.origin.fills + harness.origin.plain)[harness.hinted(slug)] == 1
+    tick = (harness.show.now_ms + 1000) // 1000
     for one in viewers:
         assert await one.billed() == ({tick} if slug == "cam" else set())
 
 
-async def test_a_blocking_reload_is_answered_when_the_part_is_there(rig: Rig) -> None:
+async def test_a_blocking_reload_is_answered_when_the_part_is_there(harness: EdgeHarness) -> None:
     """All who wait are answered at once; who comes later has it from the cache."""
-    query = f"/cam/5/source/media.m3u8?_HLS_msn={rig.show.msn}&_HLS_part=2"
-    ann = await rig.viewer(1)
+    query = f"/cam/5/source/media.m3u8?_HLS_msn={harness.show.msn}&_HLS_part=2"
+    ann = await harness.viewer(1)
 
     async def reload(one: int) -> tuple[float, bytes]:
         status, body, _ = await ann.get(f"{query}&CMCD={one}")
@@ -490,30 +503,30 @@ async def test_a_blocking_reload_is_answered_when_the_part_is_there(rig: Rig) ->
         return time.monotonic(), body
 
     asked = [asyncio.create_task(reload(one)) for one in range(5)]
-    await rig.until(lambda: rig.origin.waiters == 5)
+    await harness.until(lambda: harness.origin.waiters == 5)
     made_s = time.monotonic()
-    rig.make()
+    harness.make()
     answers = await asyncio.gather(*asked)
 
     assert max(at_s for at_s, _ in answers) - made_s < HALF_SECOND_S
     assert {body for _, body in answers} == {answers[0][1]}
-    assert lists_hinted(rig, answers[0][1])
-    status, body, headers = await rig.get(query + "&CMCD=6")
+    assert lists_hinted(harness, answers[0][1])
+    status, body, headers = await harness.get(query + "&CMCD=6")
     assert (status, body, headers["X-Cache"]) == (200, answers[0][1], "HIT")
 
 
-async def test_who_leaves_while_waiting_claims_nothing(rig: Rig) -> None:
+async def test_who_leaves_while_waiting_claims_nothing(harness: EdgeHarness) -> None:
     """The edge tells the origin that its client is gone."""
-    ann, bob = await rig.viewer(1), await rig.viewer(2)
-    gone = asyncio.create_task(ann.get(rig.hinted()))
-    stays = asyncio.create_task(bob.get(rig.hinted()))
-    await rig.until(lambda: rig.origin.waiters == 2)
+    ann, bob = await harness.viewer(1), await harness.viewer(2)
+    gone = asyncio.create_task(ann.get(harness.hinted()))
+    stays = asyncio.create_task(bob.get(harness.hinted()))
+    await harness.until(lambda: harness.origin.waiters == 2)
 
     gone.cancel()
     with suppress(asyncio.CancelledError):
         await gone
     await asyncio.sleep(0.1)  # until nginx has seen it, a process of its own that tells nobody
-    rig.make()
+    harness.make()
 
     assert (await stays)[0] == 200
     assert await bob.billed() != set()
@@ -521,47 +534,49 @@ async def test_who_leaves_while_waiting_claims_nothing(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("prefix", ["", "/w/x"])
-async def test_no_query_puts_a_wrong_list_under_a_right_name(rig: Rig, prefix: str) -> None:
+async def test_no_query_puts_a_wrong_list_under_a_right_name(
+    harness: EdgeHarness, prefix: str
+) -> None:
     """Directives in other spellings are not one thing to nginx and another to the origin."""
     path = f"{prefix}/cam/5/source/media.m3u8"
-    plain = (await rig.get(path))[1]
+    plain = (await harness.get(path))[1]
     for query in ("%5FHLS_skip=YES", "_HLS_skip=", "_hls_skip=YES", "a=_HLS_skip=YES"):
-        await rig.get(f"{path}?{query}")
-    hinted = f"_HLS_msn={rig.show.msn}&_HLS_part=2"
-    early = asyncio.create_task(rig.get(f"{path}?{hinted.lower()}"))
-    await rig.until(lambda: rig.origin.waiters == 1 or early.done())
-    right = asyncio.create_task(rig.get(f"{path}?_HLS_part=2&_HLS_msn={rig.show.msn}"))
-    await rig.until(lambda: rig.origin.waiters == 2 or right.done())
-    rig.make()
+        await harness.get(f"{path}?{query}")
+    hinted = f"_HLS_msn={harness.show.msn}&_HLS_part=2"
+    early = asyncio.create_task(harness.get(f"{path}?{hinted.lower()}"))
+    await harness.until(lambda: harness.origin.waiters == 1 or early.done())
+    right = asyncio.create_task(harness.get(f"{path}?_HLS_part=2&_HLS_msn={harness.show.msn}"))
+    await harness.until(lambda: harness.origin.waiters == 2 or right.done())
+    harness.make()
 
-    assert lists_hinted(rig, (await right)[1])
+    assert lists_hinted(harness, (await right)[1])
     await early
     # Of those before, none may be what the plain address or the delta now gives.
-    assert not lists_hinted(rig, plain)
-    assert b"EXT-X-SKIP" not in (await rig.get(path))[1]
-    assert b"EXT-X-SKIP" in (await rig.get(f"{path}?_HLS_skip=YES"))[1]
+    assert not lists_hinted(harness, plain)
+    assert b"EXT-X-SKIP" not in (await harness.get(path))[1]
+    assert b"EXT-X-SKIP" in (await harness.get(f"{path}?_HLS_skip=YES"))[1]
 
 
-async def test_a_playlist_has_two_forms_whatever_browsers_write(rig: Rig) -> None:
+async def test_a_playlist_has_two_forms_whatever_browsers_write(harness: EdgeHarness) -> None:
     """One fill packed and one plain, not one per kind of browser."""
     path = "/cam/5/source/media.m3u8"
     packed = ("gzip", "gzip, deflate, br, zstd", "br;q=1.0, gzip;q=0.8, *;q=0.1")
     plain = ("identity", "br", "gzip;q=0, br", "gzip; q=0.0")
 
-    coded = [(await rig.get(path, Accept_Encoding=value))[2] for value in packed]
-    bare = [(await rig.get(path, Accept_Encoding=value))[2] for value in plain]
+    coded = [(await harness.get(path, Accept_Encoding=value))[2] for value in packed]
+    bare = [(await harness.get(path, Accept_Encoding=value))[2] for value in plain]
 
     assert {one.get("Content-Encoding") for one in coded} == {"gzip"}
     assert {one.get("Content-Encoding") for one in bare} == {None}
-    assert rig.origin.plain.total() - rig.origin.plain["/readyz"] <= 4  # 1 s of life each
+    assert harness.origin.plain.total() - harness.origin.plain["/readyz"] <= 4  # 1 s of life each
 
 
-async def test_an_address_has_one_spelling_at_the_edge_too(rig: Rig) -> None:
+async def test_an_address_has_one_spelling_at_the_edge_too(harness: EdgeHarness) -> None:
     """Escapes, dots and doubled slashes are the origin's 404, though nginx could read them."""
-    ann = await rig.viewer(1)
-    right = rig.segment(1, slug="open")
-    assert (await rig.get(right))[0] == 200
-    assert (await ann.get(rig.segment(1)))[0] == 200
+    ann = await harness.viewer(1)
+    right = harness.segment(1, slug="open")
+    assert (await harness.get(right))[0] == 200
+    assert (await ann.get(harness.segment(1)))[0] == 200
     for path in (
         right.replace("/5/", "/%35/"),
         right.replace("/5/", "//5/"),
@@ -569,66 +584,66 @@ async def test_an_address_has_one_spelling_at_the_edge_too(rig: Rig) -> None:
         right.replace("/5/", "/x/../5/"),
         right + "%0a",
         right + "#x",
-        f"/w/{ann.token}{rig.segment(2)}".replace("/5/", "/%35/"),
-        f"/w/{ann.token}/{rig.segment(2)}",
-        f"/w/{ann.token}{rig.segment(2)}%0a",
-        f"/w/{ann.token}/cam/5/source/../360p/{rig.segment(1).rpartition('/')[2]}",
+        f"/w/{ann.token}{harness.segment(2)}".replace("/5/", "/%35/"),
+        f"/w/{ann.token}/{harness.segment(2)}",
+        f"/w/{ann.token}{harness.segment(2)}%0a",
+        f"/w/{ann.token}/cam/5/source/../360p/{harness.segment(1).rpartition('/')[2]}",
     ):
-        assert await rig.status_of(path) == 404, path
-    assert await ann.billed() == rig.ticks(1)
+        assert await harness.status_of(path) == 404, path
+    assert await ann.billed() == harness.ticks(1)
 
 
-async def test_an_origin_that_is_away_is_a_problem_in_plain_words(rig: Rig) -> None:
+async def test_an_origin_that_is_away_is_a_problem_in_plain_words(harness: EdgeHarness) -> None:
     """503 that a page of any site can read, for media and the rest; no paid byte from the cache."""
-    ann = await rig.viewer(1)
-    await ann.get(rig.segment(1))
-    text = (rig.folder / "edge" / "nginx.conf").read_text()
+    ann = await harness.viewer(1)
+    await ann.get(harness.segment(1))
+    text = (harness.folder / "edge" / "nginx.conf").read_text()
     lonely_port, dead_port = nginx.free_port(), nginx.free_port()
-    folder = rig.folder / "lonely"
+    folder = harness.folder / "lonely"
     folder.mkdir()
-    text = text.replace(str(rig.folder / "edge"), str(folder))
-    text = text.replace(rig.url.rpartition(":")[2] + ";", f"{lonely_port};")
+    text = text.replace(str(harness.folder / "edge"), str(folder))
+    text = text.replace(harness.url.rpartition(":")[2] + ";", f"{lonely_port};")
     text = text.replace(
-        f"server 127.0.0.1:{rig.settings.server.port}", f"server 127.0.0.1:{dead_port}"
+        f"server 127.0.0.1:{harness.settings.server.port}", f"server 127.0.0.1:{dead_port}"
     )
     (folder / "nginx.conf").write_text(text)
-    shutil.copytree(rig.folder / "edge" / "cache", folder / "cache", dirs_exist_ok=True)
+    shutil.copytree(harness.folder / "edge" / "cache", folder / "cache", dirs_exist_ok=True)
 
     with nginx.running(folder / "nginx.conf", lonely_port):
-        rig.url = f"http://127.0.0.1:{lonely_port}"
+        harness.url = f"http://127.0.0.1:{lonely_port}"
         for path in (
-            f"/w/{ann.token}{rig.segment(1)}",
-            rig.segment(1),
+            f"/w/{ann.token}{harness.segment(1)}",
+            harness.segment(1),
             "/cam/index.m3u8",
             "/cam/whip",
         ):
-            status, body, headers = await rig.get(path)
+            status, body, headers = await harness.get(path)
             assert (status, json.loads(body)["reason"]) == (503, "origin"), path
             assert headers["Access-Control-Allow-Origin"] == "*"
             assert headers["Retry-After"] == "1"
     assert ann.token not in (folder / "said").read_text()
 
 
-async def test_an_edge_that_cannot_write_tells_no_secret(rig: Rig) -> None:
+async def test_an_edge_that_cannot_write_tells_no_secret(harness: EdgeHarness) -> None:
     """Of a full disk nginx would log the whole address, token included: it must not."""
-    ann = await rig.viewer(1)
-    shutil.rmtree(rig.folder / "edge" / "cache")
-    (rig.folder / "edge" / "cache").write_text("no directory")
+    ann = await harness.viewer(1)
+    shutil.rmtree(harness.folder / "edge" / "cache")
+    (harness.folder / "edge" / "cache").write_text("no directory")
 
     with suppress(aiohttp.ServerDisconnectedError):
-        await ann.get(rig.segment(1))
+        await ann.get(harness.segment(1))
 
-    assert ann.token not in rig.said()
+    assert ann.token not in harness.said()
 
 
-async def test_pages_and_the_live_meter_pass_through(rig: Rig) -> None:
+async def test_pages_and_the_live_meter_pass_through(harness: EdgeHarness) -> None:
     """The meter's WebSocket says what was spent; the operator's metrics stay at home."""
-    ann = await rig.viewer(1)
-    await ann.get(rig.segment(1))
+    ann = await harness.viewer(1)
+    await ann.get(harness.segment(1))
 
-    async with rig.client.ws_connect(f"{rig.url}/w/{ann.token}/cam/meter") as meter:
+    async with harness.client.ws_connect(f"{harness.url}/w/{ann.token}/cam/meter") as meter:
         first = await meter.receive_json(timeout=5)
 
     assert (first["type"], first["spent"]) == ("meter", str(2 * PRICE))
-    assert (await rig.get("/metrics"))[0] == 404
-    assert (await rig.get("/cam/whip", "OPTIONS"))[0] in (200, 204)
+    assert (await harness.get("/metrics"))[0] == 404
+    assert (await harness.get("/cam/whip", "OPTIONS"))[0] in (200, 204)

@@ -51,27 +51,27 @@ class LinkFixture:
 
 
 @pytest.fixture
-async def rig(tmp_path: Path) -> AsyncIterator[LinkFixture]:
-    rig = LinkFixture(tmp_path / "http-0.link")
-    async with rig.server, asyncio.timeout(10):
-        yield rig
-        await rig.close()
+async def harness(tmp_path: Path) -> AsyncIterator[LinkFixture]:
+    harness = LinkFixture(tmp_path / "http-0.link")
+    async with harness.server, asyncio.timeout(10):
+        yield harness
+        await harness.close()
 
 
-async def test_a_workers_messages_become_a_live_stream(rig: LinkFixture) -> None:
+async def test_a_workers_messages_become_a_live_stream(harness: LinkFixture) -> None:
     """From the worker's socket to the playlist."""
     show = Show()
-    writer = await rig.say(Hello("worker", "w1", 1), *show.open(), *show.segments(3))
-    await rig.say(Hello("control", "control", 1), POLICY)
-    await rig.heard.wait()
-    while rig.store.state("cam") != "live":  # noqa: ASYNC110 - the store signals nobody
+    writer = await harness.say(Hello("worker", "w1", 1), *show.open(), *show.segments(3))
+    await harness.say(Hello("control", "control", 1), POLICY)
+    await harness.heard.wait()
+    while harness.store.state("cam") != "live":  # noqa: ASYNC110 - the store signals nobody
         await asyncio.sleep(0)
 
-    assert rig.policies == [POLICY]
+    assert harness.policies == [POLICY]
     writer.close()
-    while rig.store.state("cam") == "live":  # noqa: ASYNC110 - the store signals nobody
+    while harness.store.state("cam") == "live":  # noqa: ASYNC110 - the store signals nobody
         await asyncio.sleep(0)
-    assert rig.store.state("cam") == "waiting"
+    assert harness.store.state("cam") == "waiting"
 
 
 @pytest.mark.parametrize(
@@ -86,22 +86,22 @@ async def test_a_workers_messages_become_a_live_stream(rig: LinkFixture) -> None
         b"\xff" * 64,
     ],
 )
-async def test_a_faulty_peer_is_dropped_and_others_go_on(rig: LinkFixture, sent: bytes) -> None:
+async def test_a_faulty_peer_is_dropped_and_others_go_on(harness: LinkFixture, sent: bytes) -> None:
     """One connection is closed; the next peer is heard."""
-    reader, writer = await rig.connect()
+    reader, writer = await harness.connect()
     writer.write(sent)
 
     assert await reader.read() == b""
-    assert rig.server.dropped["broken"] == 1
-    await rig.say(Hello("control", "control", 1), POLICY)
-    await rig.heard.wait()
+    assert harness.server.dropped["broken"] == 1
+    await harness.say(Hello("control", "control", 1), POLICY)
+    await harness.heard.wait()
 
 
 async def test_the_socket_is_ours_alone_and_goes_when_we_go(tmp_path: Path) -> None:
     """No other user may speak as a worker; a stale file does not stop a start."""
     path = tmp_path / "http-0.link"
     path.touch()
-    rig = LinkFixture(path)
-    async with rig.server:
+    harness = LinkFixture(path)
+    async with harness.server:
         assert path.stat().st_mode & 0o777 == 0o600
     assert not path.exists()

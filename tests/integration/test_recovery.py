@@ -11,7 +11,7 @@ from metering.recovery.reconcile import reconcile
 from metering.recovery.recovery import FSYNC_BOUND_MS, RecoveryPolicy, recover
 from metering.settlement.cutter import Cutter
 from metering.units import SHARDS, Planck, Run, SessionId, Units, shard_of
-from tests.support.book_fixture import PRICE, House, InlineBook, make_house
+from tests.support.book_fixture import PRICE, BookFixture, InlineBook, make_book
 from tests.support.memory_store import MemoryStore
 
 POLICY = RecoveryPolicy(
@@ -20,49 +20,49 @@ POLICY = RecoveryPolicy(
 NOW_TICK = 1_700_000_000
 
 
-async def started(viewers: int = 2) -> tuple[House, MemoryStore, Cutter]:
-    house = make_house(viewers=viewers)
+async def started(viewers: int = 2) -> tuple[BookFixture, MemoryStore, Cutter]:
+    fixture = make_book(viewers=viewers)
     store = MemoryStore()
-    await again(house, store)
-    return house, store, Cutter(store, InlineBook(house.book), house.clock, 10)
+    await again(fixture, store)
+    return fixture, store, Cutter(store, InlineBook(fixture.book), fixture.clock, 10)
 
 
-async def again(house: House, store: MemoryStore):
-    return await recover(store, InlineBook(house.book), house.clock.wall_ms, POLICY)
+async def again(fixture: BookFixture, store: MemoryStore):
+    return await recover(store, InlineBook(fixture.book), fixture.clock.wall_ms, POLICY)
 
 
-def cutter_of(house: House, store: MemoryStore) -> Cutter:
-    return Cutter(store, InlineBook(house.book), house.clock, 10)
+def cutter_of(fixture: BookFixture, store: MemoryStore) -> Cutter:
+    return Cutter(store, InlineBook(fixture.book), fixture.clock, 10)
 
 
-async def assert_books(house: House, store: MemoryStore, metered: int) -> None:
-    found = await reconcile(InlineBook(house.book), store)
+async def assert_books(fixture: BookFixture, store: MemoryStore, metered: int) -> None:
+    found = await reconcile(InlineBook(fixture.book), store)
     assert found.differences == ()
     assert sum(row.metered for row in found.rows) == metered
 
 
-def purse(store: MemoryStore, house: House, viewer: int = 0):
-    account = house.accounts[viewer]
+def purse(store: MemoryStore, fixture: BookFixture, viewer: int = 0):
+    account = fixture.accounts[viewer]
     (found,) = [one for one in store.states[shard_of(account)].balances if one.account == account]
     return found
 
 
 async def test_a_first_start_fills_every_shard():
     """Each viewer's purse, and one epoch over all shards."""
-    house, store, _ = await started()
+    fixture, store, _ = await started()
 
     assert await store.epoch() is not None
     assert len(store.states) == SHARDS
-    assert (purse(store, house).deposited_units, purse(store, house).spent_units) == (10**12, 0)
+    assert (purse(store, fixture).deposited_units, purse(store, fixture).spent_units) == (10**12, 0)
 
 
 async def test_a_redis_that_was_recovered_is_left_alone():
     """Control restarts without stopping anybody."""
-    house, store, _ = await started()
-    store.claim(house.key(), Run(NOW_TICK - 50, 10))
+    fixture, store, _ = await started()
+    store.claim(fixture.key(), Run(NOW_TICK - 50, 10))
     epoch = await store.epoch()
 
-    found = await again(house, store)
+    found = await again(fixture, store)
 
     assert not found.is_new
     assert (found.epoch, await store.epoch()) == (epoch, epoch)
@@ -71,26 +71,26 @@ async def test_a_redis_that_was_recovered_is_left_alone():
 @pytest.mark.parametrize("is_empty", [False, True])
 async def test_what_the_book_has_is_never_billed_again(is_empty):
     """Restarted with its content or empty: watched, cumulative and purse come from the book."""
-    house, store, cutter = await started()
-    key = house.key()
+    fixture, store, cutter = await started()
+    key = fixture.key()
     store.claim(key, Run(NOW_TICK - 50, 10))
     await cutter.round()
 
     after = store.restarted(is_empty=is_empty)
-    found = await again(house, after)
+    found = await again(fixture, after)
 
     assert (found.is_new, found.pending_ticks) == (True, 0)
     assert after.claim(key, Run(NOW_TICK - 50, 12)) == 2
-    await cutter_of(house, after).round()
-    assert house.book.cuts.spent(house.accounts[0]) == 12 * PRICE
-    assert purse(after, house).spent_units == 10 * PRICE
-    await assert_books(house, after, 12)
+    await cutter_of(fixture, after).round()
+    assert fixture.book.cuts.spent(fixture.accounts[0]) == 12 * PRICE
+    assert purse(after, fixture).spent_units == 10 * PRICE
+    await assert_books(fixture, after, 12)
 
 
 async def test_pending_and_unbooked_ticks_survive_a_restart():
     """Those of a cut that the book never got, too."""
-    house, store, cutter = await started()
-    key = house.key()
+    fixture, store, cutter = await started()
+    key = fixture.key()
     store.claim(key, Run(NOW_TICK - 50, 10))
     await cutter.round()
     store.claim(key, Run(NOW_TICK - 40, 5))
@@ -99,22 +99,22 @@ async def test_pending_and_unbooked_ticks_survive_a_restart():
     store.claim(key, Run(NOW_TICK - 30, 3))
 
     after = store.restarted()
-    found = await again(house, after)
+    found = await again(fixture, after)
 
     assert found.pending_ticks == 8
-    assert purse(after, house).spent_units == 18 * PRICE
-    assert purse(after, house).day_spent_units == 18 * PRICE
-    assert dict(purse(after, house).stream_spent)[house.stream.id.bytes] == 18 * PRICE
-    await assert_books(house, after, 18)
-    await cutter_of(house, after).round()
-    assert house.book.cuts.spent(key.account) == 18 * PRICE
-    await assert_books(house, after, 18)
+    assert purse(after, fixture).spent_units == 18 * PRICE
+    assert purse(after, fixture).day_spent_units == 18 * PRICE
+    assert dict(purse(after, fixture).stream_spent)[fixture.stream.id.bytes] == 18 * PRICE
+    await assert_books(fixture, after, 18)
+    await cutter_of(fixture, after).round()
+    assert fixture.book.cuts.spent(key.account) == 18 * PRICE
+    await assert_books(fixture, after, 18)
 
 
 async def test_a_redis_that_lost_its_tail_does_not_bill_twice():
     """It forgot that a cut was made, so the same ticks are pending there again."""
-    house, store, cutter = await started()
-    key = house.key()
+    fixture, store, cutter = await started()
+    key = fixture.key()
     shard = shard_of(key.account)
     store.claim(key, Run(NOW_TICK - 50, 10))
     before = {name: dict(getattr(store, name)) for name in ("last", "booked", "counted")}
@@ -129,18 +129,18 @@ async def test_a_redis_that_lost_its_tail_does_not_bill_twice():
     with pytest.raises(StoreUnavailableError):
         await cutter.round()  # even if nobody noticed the restart
     after = store.restarted()
-    found = await again(house, after)
+    found = await again(fixture, after)
 
     assert found.pending_ticks == 0
-    await cutter_of(house, after).round()
-    assert house.book.cuts.spent(key.account) == 10 * PRICE
-    await assert_books(house, after, 10)
+    await cutter_of(fixture, after).round()
+    assert fixture.book.cuts.spent(key.account) == 10 * PRICE
+    await assert_books(fixture, after, 10)
 
 
 async def test_a_lying_cumulative_count_is_never_booked():
     """The last guard: a shard that goes on elsewhere than the book stops the round."""
-    house, store, cutter = await started()
-    key = house.key()
+    fixture, store, cutter = await started()
+    key = fixture.key()
     store.claim(key, Run(NOW_TICK - 50, 10))
     await cutter.round()
     store.counted[key] -= 5
@@ -149,19 +149,19 @@ async def test_a_lying_cumulative_count_is_never_booked():
     with pytest.raises(LedgerImbalanceError):
         await cutter.round()
 
-    assert house.book.cuts.spent(key.account) == 10 * PRICE
+    assert fixture.book.cuts.spent(key.account) == 10 * PRICE
 
 
 async def test_a_tick_under_two_price_versions_is_taken_once():
     """Whatever Redis holds, a second is billed once to one account."""
-    house, store, _ = await started()
-    house.book.streams.add_price("talks", Planck(3), NOW_TICK)
-    one, two = house.key(version=1), house.key(version=2)
+    fixture, store, _ = await started()
+    fixture.book.streams.add_price("talks", Planck(3), NOW_TICK)
+    one, two = fixture.key(version=1), fixture.key(version=2)
     shard = shard_of(one.account)
     store.pending[shard] = {one: (Run(NOW_TICK - 5, 10),), two: (Run(NOW_TICK, 10),)}
 
     after = store.restarted()
-    found = await again(house, after)
+    found = await again(fixture, after)
 
     assert found.pending_ticks == 15
     assert ticks.intersection(after.pending[shard][one], after.pending[shard].get(two, ())) == ()
@@ -170,9 +170,9 @@ async def test_a_tick_under_two_price_versions_is_taken_once():
 @pytest.mark.parametrize("crash_at", [0, 1, 100, 255, 256])
 async def test_a_crash_while_recovering_loses_nothing(crash_at):
     """Half the shards rebuilt, or all but the note of it: recovering again is the same."""
-    house, store, _ = await started(viewers=6)
+    fixture, store, _ = await started(viewers=6)
     for viewer in range(6):
-        store.claim(house.key(viewer), Run(NOW_TICK - 50, 10))
+        store.claim(fixture.key(viewer), Run(NOW_TICK - 50, 10))
     after = store.restarted()
     rebuild, done = after.rebuild, []
 
@@ -185,32 +185,34 @@ async def test_a_crash_while_recovering_loses_nothing(crash_at):
     after.rebuild = crashing
     if crash_at < SHARDS:
         with pytest.raises(StoreUnavailableError):
-            await again(house, after)
-        assert house.book.recoveries.newest() != Recovered("", after.run_id, house.clock.wall_ms)
+            await again(fixture, after)
+        assert fixture.book.recoveries.newest() != Recovered(
+            "", after.run_id, fixture.clock.wall_ms
+        )
         assert await after.epoch() is None
     with pytest.raises(StoreUnavailableError):
-        await cutter_of(house, after).round()
+        await cutter_of(fixture, after).round()
     after.rebuild = rebuild
 
-    await again(house, after)
-    await cutter_of(house, after).round()
+    await again(fixture, after)
+    await cutter_of(fixture, after).round()
 
-    await assert_books(house, after, 60)
-    assert all(house.book.cuts.spent(account) == 10 * PRICE for account in house.accounts)
+    await assert_books(fixture, after, 60)
+    assert all(fixture.book.cuts.spent(account) == 10 * PRICE for account in fixture.accounts)
 
 
 async def test_live_sessions_are_reopened_and_ended_ones_are_not():
     """Players go on without a new token."""
-    house, store, _ = await started()
-    account, stream = house.accounts[0], house.stream.id
-    later = house.clock.wall_ms + 1000
+    fixture, store, _ = await started()
+    account, stream = fixture.accounts[0], fixture.stream.id
+    later = fixture.clock.wall_ms + 1000
     for number in (1, 2, 3):
-        house.book.sessions.add(SessionId(number), account, stream, 4, 1, later)
-    house.book.sessions.end(SessionId(2), "stopped", 5)
-    house.book.sessions.add(SessionId(3), account, stream, 4, 1, house.clock.wall_ms - 1)
+        fixture.book.sessions.add(SessionId(number), account, stream, 4, 1, later)
+    fixture.book.sessions.end(SessionId(2), "stopped", 5)
+    fixture.book.sessions.add(SessionId(3), account, stream, 4, 1, fixture.clock.wall_ms - 1)
 
     after = store.restarted(is_empty=True)
-    await again(house, after)
+    await again(fixture, after)
 
     (grant,) = after.states[shard_of(account)].sessions
     assert (grant.session, grant.stream, grant.join) == (1, stream.bytes, 4)
@@ -219,32 +221,32 @@ async def test_live_sessions_are_reopened_and_ended_ones_are_not():
 
 async def test_what_must_be_offered_again_reaches_back_before_the_last_cut():
     """By the fsync bound and one cut period; everything, when there was no cut."""
-    house, store, cutter = await started()
-    assert (await again(house, store)).replay_from_ms == 0
-    store.claim(house.key(), Run(NOW_TICK - 50, 10))
+    fixture, store, cutter = await started()
+    assert (await again(fixture, store)).replay_from_ms == 0
+    store.claim(fixture.key(), Run(NOW_TICK - 50, 10))
     await cutter.round()
-    cut_ms = house.clock.wall_ms
-    house.clock.wall_ms += 3_600_000
+    cut_ms = fixture.clock.wall_ms
+    fixture.clock.wall_ms += 3_600_000
 
-    found = await again(house, store.restarted(is_empty=True))
+    found = await again(fixture, store.restarted(is_empty=True))
 
     assert found.replay_from_ms == cut_ms - FSYNC_BOUND_MS - 10_000
 
 
 async def test_old_seconds_are_left_out_of_what_redis_must_remember():
     """Older than the watched hours they are refused anyway; the purse still counts them."""
-    house, store, cutter = await started()
-    store.claim(house.key(), Run(NOW_TICK - 40 * 3600, 10), Run(NOW_TICK - 50, 10))
+    fixture, store, cutter = await started()
+    store.claim(fixture.key(), Run(NOW_TICK - 40 * 3600, 10), Run(NOW_TICK - 50, 10))
     await cutter.round()
-    house.book.settlements.seal(1, 10)
-    await settle_all(house)
+    fixture.book.settlements.seal(1, 10)
+    await settle_all(fixture)
 
     after = store.restarted(is_empty=True)
-    await again(house, after)
+    await again(fixture, after)
 
-    (watched,) = after.states[shard_of(house.accounts[0])].watched
+    (watched,) = after.states[shard_of(fixture.accounts[0])].watched
     assert watched.runs == (Run(NOW_TICK - 50, 10),)
-    assert purse(after, house).spent_units == 20 * PRICE
+    assert purse(after, fixture).spent_units == 20 * PRICE
 
 
 @pytest.mark.parametrize(
@@ -266,28 +268,28 @@ async def test_old_seconds_are_left_out_of_what_redis_must_remember():
 )
 async def test_reconcile_names_each_difference(what, statement):
     """A changed count, a second twice, money that moved, ticks that vanished."""
-    house, store, cutter = await started()
-    store.claim(house.key(), Run(NOW_TICK - 50, 10))
-    store.claim(house.key(1), Run(NOW_TICK - 50, 10))
+    fixture, store, cutter = await started()
+    store.claim(fixture.key(), Run(NOW_TICK - 50, 10))
+    store.claim(fixture.key(1), Run(NOW_TICK - 50, 10))
     await cutter.round()
-    assert (await reconcile(InlineBook(house.book), store)).is_balanced
+    assert (await reconcile(InlineBook(fixture.book), store)).is_balanced
 
-    with house.book.streams._writing() as connection:
+    with fixture.book.streams._writing() as connection:
         connection.exec_driver_sql(statement)
 
-    found = await reconcile(InlineBook(house.book), store)
+    found = await reconcile(InlineBook(fixture.book), store)
     assert any(what in str(one) for one in found.differences)
     assert not found.is_balanced
 
 
-async def settle_all(house: House) -> None:
+async def settle_all(fixture: BookFixture) -> None:
     from metering.ports import BatchOutcome
     from tests.support.book_fixture import OPERATOR
 
-    batch = house.book.outbox.oldest()
+    batch = fixture.book.outbox.oldest()
     assert batch is not None
-    house.book.outbox.add_attempt(batch.seq, b"signed", 1)
-    house.book.settlements.finalize(BatchOutcome(batch.seq, batch.hash, (), 1), 2)
-    house.book.receipts.make(OPERATOR, 3)
-    house.book.cuts.mark_forgotten(house.book.cuts.to_forget())
-    assert house.book.cuts.compact() > 0
+    fixture.book.outbox.add_attempt(batch.seq, b"signed", 1)
+    fixture.book.settlements.finalize(BatchOutcome(batch.seq, batch.hash, (), 1), 2)
+    fixture.book.receipts.make(OPERATOR, 3)
+    fixture.book.cuts.mark_forgotten(fixture.book.cuts.to_forget())
+    assert fixture.book.cuts.compact() > 0

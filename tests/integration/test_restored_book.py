@@ -22,7 +22,7 @@ from metering.settlement.settler import Settler
 from metering.store.claim_client import RawClaims
 from metering.store.client import Store
 from metering.units import Asset, Planck, SessionId, Units, Verdict, shard_of
-from tests.support.book_fixture import OPERATOR, PRICE, InlineBook, make_house
+from tests.support.book_fixture import OPERATOR, PRICE, InlineBook, make_book
 from tests.support.metering_kit import claim
 from tests.support.servers.redis import PROGRAMS, RealRedis
 
@@ -41,11 +41,11 @@ class World:
         self.file = folder / "book.sqlite3"
         self.url = f"sqlite:///{self.file}"
         self.backups: list[Path] = []
-        self.house = make_house(self.url, viewers=3)
-        self.house.clock.wall_ms = BEGIN * 1000
-        for viewer, account in enumerate(self.house.accounts):
-            self.house.book.sessions.add(
-                SessionId(1 + viewer), account, self.house.stream.id, 1, 1, FAR_MS
+        self.fixture = make_book(self.url, viewers=3)
+        self.fixture.clock.wall_ms = BEGIN * 1000
+        for viewer, account in enumerate(self.fixture.accounts):
+            self.fixture.book.sessions.add(
+                SessionId(1 + viewer), account, self.fixture.stream.id, 1, 1, FAR_MS
             )
         self.billed: dict[int, set[int]] = defaultdict(set)
         self.lost: dict[int, set[int]] = defaultdict(set)
@@ -56,13 +56,13 @@ class World:
     @property
     def now(self) -> int:
         """The second that is on air."""
-        return self.house.clock.wall_ms // 1000
+        return self.fixture.clock.wall_ms // 1000
 
     async def start(self) -> Recovery:
         """Recover, and connect what claims."""
         self.store = await Store.connect(self.redis.url, "always")
         self._held.push_async_callback(self.store.close)
-        book, clock = self.house.book, self.house.clock
+        book, clock = self.fixture.book, self.fixture.clock
         found = await recover(
             self.store, InlineBook(book), clock.wall_ms, POLICY, newest_tick=self.now + 2
         )
@@ -85,11 +85,11 @@ class World:
         """Let go of Redis and of the book."""
         await self._held.aclose()
         self._held = AsyncExitStack()
-        self.house.book.close()
+        self.fixture.book.close()
 
     async def watch(self, viewer: int, first: int, count: int) -> set[int]:
         """Claim seconds one by one; return those that were billed."""
-        account, stream = self.house.accounts[viewer], self.house.stream.id.bytes
+        account, stream = self.fixture.accounts[viewer], self.fixture.stream.id.bytes
         billed = set()
         for tick in range(first, first + count):
             before = (await self.store.totals()).forgiven_ticks
@@ -109,7 +109,7 @@ class World:
         await self.cutter.round()
         for _ in range(6):
             await self.settler.turn(is_due=True)
-            self.house.clock.wall_ms += 500
+            self.fixture.clock.wall_ms += 500
 
     def backup(self) -> None:
         """Copy the book as an operator does while it runs."""
@@ -130,7 +130,7 @@ class World:
         for end in ("-wal", "-shm"):
             Path(f"{self.file}{end}").unlink(missing_ok=True)  # noqa: ASYNC240 -- a test's own file
         self.file.write_bytes(self.backups[number].read_bytes())
-        self.house.book = Book.open(self.url, Asset())
+        self.fixture.book = Book.open(self.url, Asset())
         found = await self.start()
         for viewer in range(3):
             # A newer backup, put back after an older one, has seconds that were lost with it.
@@ -142,8 +142,8 @@ class World:
 
     async def known(self, viewer: int) -> set[int]:
         """Return the seconds that book and Redis have billed to a viewer."""
-        account = self.house.accounts[viewer]
-        runs = list(self.house.book.cuts.watched(account, self.house.stream.id))
+        account = self.fixture.accounts[viewer]
+        runs = list(self.fixture.book.cuts.watched(account, self.fixture.stream.id))
         for line in await self.store.leftovers(shard_of(account)):
             if line.key.account == account:
                 runs += line.runs
@@ -151,7 +151,7 @@ class World:
 
     async def assert_right(self) -> None:
         """Nothing lost is billed again, the books balance, the purse pays each second once."""
-        found = await reconcile(InlineBook(self.house.book), self.store)
+        found = await reconcile(InlineBook(self.fixture.book), self.store)
         assert [str(one) for one in found.differences] == []
         for viewer in range(3):
             assert await self.known(viewer) == self.billed[viewer]
@@ -159,12 +159,12 @@ class World:
             assert not self.free[viewer] & self.billed[viewer]
         reading = await self.claims.meters(
             [
-                (account, self.house.stream.id.bytes, SessionId(1 + viewer))
-                for viewer, account in enumerate(self.house.accounts)
+                (account, self.fixture.stream.id.bytes, SessionId(1 + viewer))
+                for viewer, account in enumerate(self.fixture.accounts)
             ]
         )
-        for viewer, account in enumerate(self.house.accounts):
-            paid = self.house.book.deposits.total(account)
+        for viewer, account in enumerate(self.fixture.accounts):
+            paid = self.fixture.book.deposits.total(account)
             assert reading[viewer].balance_units == paid - len(self.billed[viewer]) * PRICE
 
 
@@ -189,7 +189,7 @@ async def test_what_the_restored_book_has_lost_is_forgiven(world, is_other_redis
     await world.watch(0, BEGIN, 10)
     await world.settle()
     world.backup()
-    world.house.clock.wall_ms = (BEGIN + 25) * 1000
+    world.fixture.clock.wall_ms = (BEGIN + 25) * 1000
     await world.watch(0, BEGIN + 10, 10)
     await world.settle()
     await world.watch(0, BEGIN + 20, 5)
@@ -209,9 +209,9 @@ async def test_what_the_restored_book_has_lost_is_forgiven(world, is_other_redis
     assert await world.watch(0, above - 1, 3) == {above, above + 1}
     await world.settle()
     await world.assert_right()
-    (restore,) = (await reconcile(InlineBook(world.house.book), world.store)).restores
+    (restore,) = (await reconcile(InlineBook(world.fixture.book), world.store)).restores
     assert (restore.lost_ticks, restore.forgiven) == (10, floor.forgiven)
-    assert world.house.book.unbilled.counters().forgiven_ticks == 11
+    assert world.fixture.book.unbilled.counters().forgiven_ticks == 11
 
 
 async def test_what_redis_still_has_is_kept_and_viewers_of_other_shards_owe_nothing(world):
@@ -244,7 +244,7 @@ async def test_a_newer_backup_after_an_older_one_is_found_by_its_name(world):
     assert await world.watch(0, floor.forgiven.end, 4) == set(
         range(floor.forgiven.end, floor.forgiven.end + 4)
     )
-    world.house.clock.wall_ms += 10_000
+    world.fixture.clock.wall_ms += 10_000
     await world.settle()
 
     (again,) = (await world.restore(1)).floors
@@ -270,7 +270,7 @@ async def test_what_is_forgiven_stays_so_when_redis_restarts_or_is_emptied(world
         else:
             world.redis.stop()
             world.redis.start()
-        world.house.book = Book.open(world.url, Asset())
+        world.fixture.book = Book.open(world.url, Asset())
         found = await world.start()
 
         assert found.is_new
@@ -279,14 +279,14 @@ async def test_what_is_forgiven_stays_so_when_redis_restarts_or_is_emptied(world
         await world.settle()
         await world.assert_right()
     # Counted once each, though asked for three times.
-    assert world.house.book.unbilled.counters().forgiven_ticks == 5
+    assert world.fixture.book.unbilled.counters().forgiven_ticks == 5
 
 
 @pytest.mark.parametrize("harm", ["restarted", "emptied"])
 async def test_unpaid_seconds_are_not_collected_after_a_rebuild(world, harm):
     """Rules 4: the viewer has topped up since, and the evidence comes again."""
-    viewer, house = 2, world.house
-    account, stream = house.accounts[viewer], house.stream.id.bytes
+    viewer, fixture = 2, world.fixture
+    account, stream = fixture.accounts[viewer], fixture.stream.id.bytes
     await world.store.set_deposits(account, Units(3 * PRICE))
     late = claim(account, 1 + viewer, BEGIN, 10, stream=stream, units=PRICE)
     await world.claims.offer([late])
@@ -300,25 +300,25 @@ async def test_unpaid_seconds_are_not_collected_after_a_rebuild(world, harm):
     else:
         world.redis.stop()
         world.redis.start()
-    house.book = Book.open(world.url, Asset())
+    fixture.book = Book.open(world.url, Asset())
     await world.start()
     await world.claims.offer([late, replace(late)])
 
     assert await world.watch(viewer, BEGIN, 10) == set()
     await world.cutter.round()
     await world.assert_right()
-    assert house.book.unbilled.counters().unpaid_ticks == 7
+    assert fixture.book.unbilled.counters().unpaid_ticks == 7
 
 
 async def test_evidence_for_a_session_that_ended_just_before_is_billed(world):
     """Its seconds were lost with Redis; the HTTP processes still have them."""
-    house = world.house
-    house.clock.wall_ms = int(time.time() * 1000)
-    account, stream = house.accounts[0], house.stream.id.bytes
-    house.book.sessions.end(SessionId(1), "replaced", house.clock.wall_ms - 5000)
+    fixture = world.fixture
+    fixture.clock.wall_ms = int(time.time() * 1000)
+    account, stream = fixture.accounts[0], fixture.stream.id.bytes
+    fixture.book.sessions.end(SessionId(1), "replaced", fixture.clock.wall_ms - 5000)
     await world.stop()
     world.redis.call("FLUSHALL")
-    house.book = Book.open(world.url, Asset())
+    fixture.book = Book.open(world.url, Asset())
     await world.start()
 
     await world.claims.offer([claim(account, 1, BEGIN, 10, stream=stream, units=PRICE)])
@@ -334,9 +334,9 @@ async def test_evidence_for_a_session_that_ended_just_before_is_billed(world):
 async def test_seconds_of_what_the_older_book_does_not_know_are_forgiven(world):
     """A price made after the backup: what was pending under it cannot be booked."""
     world.backup()
-    world.house.book.streams.add_price("talks", Planck(7), BEGIN + 5)
-    stream = world.house.stream.id.bytes
-    account = world.house.accounts[0]
+    world.fixture.book.streams.add_price("talks", Planck(7), BEGIN + 5)
+    stream = world.fixture.stream.id.bytes
+    account = world.fixture.accounts[0]
     await world.watch(0, BEGIN, 5)
     await world.claims.claim(claim(account, 1, BEGIN + 5, 4, stream=stream, version=2, units=7))
 
@@ -356,7 +356,7 @@ async def test_any_story_of_backups_and_restores_bills_each_second_once(world, s
     world.backup()
     restores = 0
     for _ in range(30):
-        world.house.clock.wall_ms += dice.randrange(1000, 6000)
+        world.fixture.clock.wall_ms += dice.randrange(1000, 6000)
         act = dice.choice("wwwwcsbbrx")
         if act == "w":
             viewer = dice.randrange(3)
@@ -372,7 +372,7 @@ async def test_any_story_of_backups_and_restores_bills_each_second_once(world, s
             await world.stop()
             world.redis.stop()
             world.redis.start()
-            world.house.book = Book.open(world.url, Asset())
+            world.fixture.book = Book.open(world.url, Asset())
             assert (await world.start()).floors == ()
         else:
             restores += 1

@@ -18,7 +18,7 @@ from metering.model.ledger import Holder, Role
 from metering.testing.fake_node.faults import RATES
 from metering.units import Asset
 from tests.support.book_fixture import OPERATOR, PRICE, know_joins
-from tests.support.chain_scenario import DEPOSIT, join_call, open_street
+from tests.support.chain_scenario import DEPOSIT, join_call, open_scenario
 from tests.support.wallet import account, of_stream
 
 HOUR_BLOCKS = 601
@@ -38,16 +38,16 @@ def back_up(path: Path, target: Path) -> None:
 
 async def test_what_was_watched_is_settled_once_and_split_as_in_the_book():
     """Escrow falls and credit rises by exactly the billed amount; the book posts the same."""
-    async with open_street() as street:
-        street.watch(7, 11, 0)
-        await street.settle_all()
-        street.watch(3, 0, 5)
-        await street.settle_all()
+    async with open_scenario() as scenario:
+        scenario.watch(7, 11, 0)
+        await scenario.settle_all()
+        scenario.watch(3, 0, 5)
+        await scenario.settle_all()
 
-        street.world.finalize()
-        await street.check()
-        ledger = street.house.book.ledger.balances()
-        values = street.world.forks.head.values
+        scenario.world.finalize()
+        await scenario.check()
+        ledger = scenario.fixture.book.ledger.balances()
+        values = scenario.world.forks.head.values
         for role, who in (
             (Role.CREATOR, account("creator").account),
             (Role.PLATFORM, OPERATOR.account),
@@ -59,22 +59,22 @@ async def test_what_was_watched_is_settled_once_and_split_as_in_the_book():
 
 async def test_two_settlers_of_one_key_have_one_effect(tmp_path):
     """The same batches from two processes that know nothing of each other: paid once."""
-    async with open_street(url=f"sqlite:///{tmp_path}/book.sqlite3") as street:
-        street.watch(7, 11, 13)
+    async with open_scenario(url=f"sqlite:///{tmp_path}/book.sqlite3") as scenario:
+        scenario.watch(7, 11, 13)
         back_up(tmp_path / "book.sqlite3", tmp_path / "other.sqlite3")
         other = Book.open(f"sqlite:///{tmp_path}/other.sqlite3", Asset())
-        first, second = street.settler(), street.settler(other)
+        first, second = scenario.settler(), scenario.settler(other)
 
-        await street.settle_all(first, second)
+        await scenario.settle_all(first, second)
         for _ in range(10):
             await second.turn(is_due=True)
-            street.world.make_block()
+            scenario.world.make_block()
 
-        street.world.finalize()
-        await street.check()
+        scenario.world.finalize()
+        await scenario.check()
         assert other.outbox.oldest() is None
         assert [one.hash for one in other.settlements.newest()] == [
-            one.hash for one in street.house.book.settlements.newest()
+            one.hash for one in scenario.fixture.book.settlements.newest()
         ]
         other.close()
 
@@ -82,26 +82,26 @@ async def test_two_settlers_of_one_key_have_one_effect(tmp_path):
 @pytest.mark.timeout(300)
 async def test_a_stall_of_finality_settles_nothing_and_then_everything():
     """For 1,000 blocks nothing is called settled and the exposure grows; then it all settles."""
-    async with open_street(finality_blocks=0) as street:
-        settler = street.settler()
-        street.world.stall()
+    async with open_scenario(finality_blocks=0) as scenario:
+        settler = scenario.settler()
+        scenario.world.stall()
         exposures = []
         for number in range(20):
-            street.watch(3, 2, 1)
+            scenario.watch(3, 2, 1)
             for _ in range(3):
                 await settler.turn(is_due=True)
             for _ in range(50):
-                street.world.make_block()
-            street.house.clock.wall_ms += 300_000
+                scenario.world.make_block()
+            scenario.fixture.clock.wall_ms += 300_000
             exposures.append(settler.progress.exposure_planck)
-            assert street.settled() == {}, number
-        states = {one.state for one in street.house.book.settlements.newest()}
+            assert scenario.settled() == {}, number
+        states = {one.state for one in scenario.fixture.book.settlements.newest()}
 
-        street.world.stall(0)
-        await street.settle_all(settler)
+        scenario.world.stall(0)
+        await scenario.settle_all(settler)
 
-        street.world.finalize()
-        await street.check()
+        scenario.world.finalize()
+        await scenario.check()
         assert BatchState.FINALIZED not in states
         assert exposures == sorted(exposures)
         assert exposures[-1] >= 19 * 6 * PRICE
@@ -109,20 +109,20 @@ async def test_a_stall_of_finality_settles_nothing_and_then_everything():
 
 async def test_the_alarm_of_the_exposure_rises_and_goes(capsys):
     """An operator is told when more is unsettled than the threshold, and when it is over."""
-    async with open_street(finality_blocks=0) as street:
-        settler = street.settler(exposure_alarm_planck=str(5 * PRICE))
-        street.world.stall()
-        street.watch(9)
+    async with open_scenario(finality_blocks=0) as scenario:
+        settler = scenario.settler(exposure_alarm_planck=str(5 * PRICE))
+        scenario.world.stall()
+        scenario.watch(9)
         for _ in range(3):
             await settler.turn(is_due=True)
-            street.house.clock.wall_ms += 120_000
+            scenario.fixture.clock.wall_ms += 120_000
         told = capsys.readouterr().out
 
-        street.world.stall(0)
-        await street.settle_all(settler)
+        scenario.world.stall(0)
+        await scenario.settle_all(settler)
         for _ in range(3):
             await settler.turn(is_due=True)
-            street.house.clock.wall_ms += 120_000
+            scenario.fixture.clock.wall_ms += 120_000
 
         assert "settlement.exposure.high" in told
         assert "settlement.exposure.normal" in capsys.readouterr().out
@@ -131,9 +131,9 @@ async def test_the_alarm_of_the_exposure_rises_and_goes(capsys):
 @pytest.mark.parametrize("how", ["leaves", "joins again", "asks for withdrawal", "closes"])
 async def test_whoever_goes_pays_what_was_watched(how):
     """Unsettled ticks of a viewer who goes are settled all the same: difference 0."""
-    async with open_street() as street:
-        street.watch(40, 30, 0)
-        viewer, stream = account("viewer 0"), street.house.stream.id
+    async with open_scenario() as scenario:
+        scenario.watch(40, 30, 0)
+        viewer, stream = account("viewer 0"), scenario.fixture.stream.id
         asked = {"operator": OPERATOR.account, "amount": 50 * 10**12}
         act = {
             "leaves": (viewer, of_stream("leave_stream", stream_id=stream.int)),
@@ -141,89 +141,89 @@ async def test_whoever_goes_pays_what_was_watched(how):
             "asks for withdrawal": (viewer, of_stream("request_withdraw", **asked)),
             "closes": (account("creator"), of_stream("close_stream", stream_id=stream.int)),
         }[how]
-        street.do(*act)
+        scenario.do(*act)
         for _ in range(100):
-            street.world.make_block()
+            scenario.world.make_block()
 
-        await street.settle_all()
+        await scenario.settle_all()
 
-        street.world.finalize()
-        await street.check()
+        scenario.world.finalize()
+        await scenario.check()
 
 
 async def test_a_join_that_expired_pays_what_was_watched_before():
     """The end of a join ends new ticks; within the notice its bill is still taken."""
-    async with open_street() as street:
+    async with open_scenario() as scenario:
         viewer = account("viewer 0")
-        street.do(viewer, join_call(street.house.stream.id, duration=60))
-        session = storage.session_key(street.house.stream.id, viewer.account, 2)
+        scenario.do(viewer, join_call(scenario.fixture.stream.id, duration=60))
+        session = storage.session_key(scenario.fixture.stream.id, viewer.account, 2)
         for _ in range(30):
-            street.world.make_block()
-        street.watch(25)
-        await street.settle_all()
+            scenario.world.make_block()
+        scenario.watch(25)
+        await scenario.settle_all()
 
-        street.world.finalize()
-        await street.check()
-        expired = street.world.forks.head.values[session]
-        now_s = street.world.forks.head.values[storage.now_key()] // 1000
+        scenario.world.finalize()
+        await scenario.check()
+        expired = scenario.world.forks.head.values[session]
+        now_s = scenario.world.forks.head.values[storage.now_key()] // 1000
         assert expired.expires_at < now_s
 
 
 async def test_whoever_withdrew_all_after_the_notice_is_refused_and_nobody_else():
     """Ticks that come later than every notice are refused: counted, not lost, not paid."""
-    async with open_street() as street:
-        street.watch(10, 10)
+    async with open_scenario() as scenario:
+        scenario.watch(10, 10)
         viewer = account("viewer 0")
         amount = {"operator": OPERATOR.account, "amount": 100 * 10**12}
-        street.do(viewer, of_stream("request_withdraw", **amount))
+        scenario.do(viewer, of_stream("request_withdraw", **amount))
         for _ in range(HOUR_BLOCKS):
-            street.world.make_block()
-        street.do(viewer, of_stream("withdraw_escrow", operator=OPERATOR.account))
-        settler = street.settler()
+            scenario.world.make_block()
+        scenario.do(viewer, of_stream("withdraw_escrow", operator=OPERATOR.account))
+        settler = scenario.settler()
         for _ in range(8):
             await settler.turn(is_due=True)
-            street.world.make_block()
+            scenario.world.make_block()
 
-        refused = {one.key.account: one.refused for one in street.house.book.cuts.entries()}
+        refused = {one.key.account: one.refused for one in scenario.fixture.book.cuts.entries()}
         assert refused[viewer.account] == 10
-        assert street.settled() == {account("viewer 1").account: 10}
-        assert street.on_chain() == street.settled()
+        assert scenario.settled() == {account("viewer 1").account: 10}
+        assert scenario.on_chain() == scenario.settled()
 
 
 async def test_an_old_book_bills_nothing_twice(tmp_path):
     """A book from before the last batches: what the chain has settled stays settled once."""
     path = tmp_path / "book.sqlite3"
-    async with open_street(url=f"sqlite:///{path}") as street:
-        street.watch(7, 5, 3)
-        await street.settle_all()
-        old_fed = dict(street.fed)
+    async with open_scenario(url=f"sqlite:///{path}") as scenario:
+        scenario.watch(7, 5, 3)
+        await scenario.settle_all()
+        old_fed = dict(scenario.fed)
         back_up(path, tmp_path / "old.sqlite3")
-        street.watch(4, 4, 4)
-        await street.settle_all()
-        street.world.finalize()
-        before = street.on_chain()
+        scenario.watch(4, 4, 4)
+        await scenario.settle_all()
+        scenario.world.finalize()
+        before = scenario.on_chain()
 
-        street.house.book.close()
+        scenario.fixture.book.close()
         for end in ("-wal", "-shm"):
             path.with_name(path.name + end).unlink(missing_ok=True)
         path.write_bytes((tmp_path / "old.sqlite3").read_bytes())
-        street.house.book = Book.open(f"sqlite:///{path}", Asset())
+        scenario.fixture.book = Book.open(f"sqlite:///{path}", Asset())
         # The same seconds come in again from who still has them, and some more.
-        street.fed = old_fed
-        street.watch(4, 4, 4)
-        settler = street.settler()
+        scenario.fed = old_fed
+        scenario.watch(4, 4, 4)
+        settler = scenario.settler()
         for _ in range(10):
             try:
                 await settler.turn(is_due=True)
             except MeteringError as error:
                 print(error)
-            street.world.make_block()
-        street.world.finalize()
+            scenario.world.make_block()
+        scenario.world.finalize()
 
-        assert street.on_chain() == before
+        assert scenario.on_chain() == before
         spent = {
             who: 100 * 10**12
-            - street.world.forks.head.values[storage.escrow_key(OPERATOR.account, who)].held
+            - scenario.world.forks.head.values[storage.escrow_key(OPERATOR.account, who)].held
             for who in before
         }
         assert spent == {who: ticks * PRICE for who, ticks in before.items()}
@@ -235,38 +235,38 @@ async def test_a_restored_book_balances_with_what_it_adopted_and_with_nothing_el
     Viewer 2 began to watch after the backup: the restored book has no entry of theirs.
     """
     path = tmp_path / "book.sqlite3"
-    async with open_street(url=f"sqlite:///{path}") as street:
-        street.watch(7, 5)
-        await street.settle_all()
+    async with open_scenario(url=f"sqlite:///{path}") as scenario:
+        scenario.watch(7, 5)
+        await scenario.settle_all()
         back_up(path, tmp_path / "old.sqlite3")
-        street.watch(30, 0, 20)
-        await street.settle_all()
+        scenario.watch(30, 0, 20)
+        await scenario.settle_all()
 
-        street.house.book.close()
+        scenario.fixture.book.close()
         for end in ("-wal", "-shm"):
             path.with_name(path.name + end).unlink(missing_ok=True)
         path.write_bytes((tmp_path / "old.sqlite3").read_bytes())
-        street.house.book = book = Book.open(f"sqlite:///{path}", Asset())
-        street.world.finalize()
-        behind = await street.reconciled()
-        know_joins(street.house)
-        ann, ben, zoe = street.house.accounts
-        street.fed = {ann: 7, ben: 5}
-        street.watch(0, 6)
-        settler = street.settler()
+        scenario.fixture.book = book = Book.open(f"sqlite:///{path}", Asset())
+        scenario.world.finalize()
+        behind = await scenario.reconciled()
+        know_joins(scenario.fixture)
+        ann, ben, zoe = scenario.fixture.accounts
+        scenario.fed = {ann: 7, ben: 5}
+        scenario.watch(0, 6)
+        settler = scenario.settler()
         for _ in range(10):
             await settler.turn(is_due=True)
-            street.world.make_block()
-        street.world.finalize()
-        once = await street.reconciled()
-        street.watch(3, 2)
-        await street.settle_all(settler)
-        street.world.finalize()
-        found = await street.reconciled()
+            scenario.world.make_block()
+        scenario.world.finalize()
+        once = await scenario.reconciled()
+        scenario.watch(3, 2)
+        await scenario.settle_all(settler)
+        scenario.world.finalize()
+        found = await scenario.reconciled()
         held = storage.escrow_key(OPERATOR.account, ann)
-        less = await street.reconciled({held: lambda one: replace(one, held=one.held - 1)})
-        info = storage.stream_key(street.house.stream.id)
-        more = await street.reconciled(
+        less = await scenario.reconciled({held: lambda one: replace(one, held=one.held - 1)})
+        info = storage.stream_key(scenario.fixture.stream.id)
+        more = await scenario.reconciled(
             {info: lambda one: replace(one, total_ticks=one.total_ticks + 1)}
         )
 
@@ -277,8 +277,8 @@ async def test_a_restored_book_balances_with_what_it_adopted_and_with_nothing_el
             adopted = {row.account: (row.adopted, row.adopted_planck) for row in report.rows}
             assert adopted == {ann: (30, 30 * PRICE), ben: (0, 0), zoe: (20, 20 * PRICE)}
             assert sum(row.metered for row in report.rows) == metered
-        assert street.on_chain() == {ann: 40, ben: 13, zoe: 20}
-        for who, ticks in street.on_chain().items():
+        assert scenario.on_chain() == {ann: 40, ben: 13, zoe: 20}
+        for who, ticks in scenario.on_chain().items():
             assert book.ledger.balances()[Holder(Role.VIEWER, who)] == DEPOSIT - ticks * PRICE
         assert book.escrow.funds([ann])[1][ann].net == DEPOSIT - 30 * PRICE
         [short] = less.differences
@@ -292,46 +292,48 @@ async def test_a_restored_book_balances_with_what_it_adopted_and_with_nothing_el
 @pytest.mark.parametrize("seed", range(3))
 async def test_a_week_of_bad_days_loses_nothing(seed):
     """All faults at once, again and again, with no kill: each second is paid once."""
-    async with open_street(seed=seed) as street:
+    async with open_scenario(seed=seed) as scenario:
         chance = random.Random(seed)
-        settler = street.settler()
-        street.world.faults.set(BAD_DAYS)
+        settler = scenario.settler()
+        scenario.world.faults.set(BAD_DAYS)
         for _ in range(25):
-            street.watch(*(chance.randrange(4) for _ in range(3)))
+            scenario.watch(*(chance.randrange(4) for _ in range(3)))
             try:
                 await settler.turn(is_due=True)
             except MeteringError as error:
                 print(error)
             for _ in range(chance.randrange(4)):
-                street.world.make_block()
-        street.world.faults.set({})
-        street.world.stall(0)
+                scenario.world.make_block()
+        scenario.world.faults.set({})
+        scenario.world.stall(0)
 
-        await street.settle_all(settler, turns=200)
+        await scenario.settle_all(settler, turns=200)
 
-        street.world.finalize()
-        await street.check()
+        scenario.world.finalize()
+        await scenario.check()
 
 
 @pytest.mark.parametrize("depth", [1, 2, 5, 13, 20])
 async def test_a_reorg_before_finality_changes_nothing_in_the_end(depth):
     """In a block, out of it, in again: settled once, and called settled only when it is final."""
-    async with open_street(finality_blocks=25) as street:
-        street.watch(9, 9, 9)
-        settler = street.settler()
+    async with open_scenario(finality_blocks=25) as scenario:
+        scenario.watch(9, 9, 9)
+        settler = scenario.settler()
         for _ in range(3):
             await settler.turn(is_due=True)
-            street.world.make_block()
+            scenario.world.make_block()
         for _ in range(depth):
-            street.world.make_block()
-        street.world.faults.set({"lose": 0.5})
-        assert street.world.reorg(depth) == depth
-        street.world.faults.set({})
-        assert street.settled() == {}
+            scenario.world.make_block()
+        scenario.world.faults.set({"lose": 0.5})
+        assert scenario.world.reorg(depth) == depth
+        scenario.world.faults.set({})
+        assert scenario.settled() == {}
 
-        await street.settle_all(settler, turns=100)
+        await scenario.settle_all(settler, turns=100)
 
-        street.world.finalize()
-        await street.check()
-        left = street.house.book.ledger.balances()[Holder(Role.VIEWER, account("viewer 0").account)]
+        scenario.world.finalize()
+        await scenario.check()
+        left = scenario.fixture.book.ledger.balances()[
+            Holder(Role.VIEWER, account("viewer 0").account)
+        ]
         assert DEPOSIT - left == 9 * PRICE

@@ -22,7 +22,7 @@ from metering.settlement.cutter import Cutter
 from metering.settlement.journal import Journal
 from metering.settlement.settler import Settler
 from metering.units import Asset, Run, shard_of
-from tests.support.book_fixture import OPERATOR, PRICE, House, InlineBook, make_house
+from tests.support.book_fixture import OPERATOR, PRICE, BookFixture, InlineBook, make_book
 from tests.support.crash_proxy import CrashError, CrashProxy, Steps
 from tests.support.memory_chain import MemoryChain
 from tests.support.memory_store import MemoryStore
@@ -35,20 +35,22 @@ class World:
     """What outlives a crash: book, store, chain. `processes` is what does not."""
 
     def __init__(self, chain: Any = None, viewers: int = 3) -> None:
-        self.house: House = make_house(viewers=viewers)
+        self.fixture: BookFixture = make_book(viewers=viewers)
         self.store = MemoryStore()
-        self.chain = chain or Journal(InlineBook(self.house.book), OPERATOR, self.house.clock, 1000)
+        self.chain = chain or Journal(
+            InlineBook(self.fixture.book), OPERATOR, self.fixture.clock, 1000
+        )
 
     def processes(self, steps: Steps) -> tuple[Cutter, Settler]:
-        book: Any = CrashProxy(self.house.book, "book", steps)
+        book: Any = CrashProxy(self.fixture.book, "book", steps)
         store: Any = CrashProxy(self.store, "store", steps)
         chain: Any = CrashProxy(self.chain, "chain", steps)
-        cutter = Cutter(store, InlineBook(book), self.house.clock, 10)
+        cutter = Cutter(store, InlineBook(book), self.fixture.clock, 10)
         settler = Settler(
             InlineBook(book),
             chain,
             settings=SETTINGS,
-            now_ms=self.house.clock,
+            now_ms=self.fixture.clock,
             operator=OPERATOR,
             forget=cutter.forget_final,
             receipt_wait_ms=0,
@@ -56,7 +58,7 @@ class World:
         return cutter, settler
 
     async def start(self) -> None:
-        await recover(self.store, InlineBook(self.house.book), self.house.clock.wall_ms, POLICY)
+        await recover(self.store, InlineBook(self.fixture.book), self.fixture.clock.wall_ms, POLICY)
 
     async def live(self, steps: Steps, rounds: int = 8) -> None:
         """Book what is pending and settle until nothing is left to do."""
@@ -64,38 +66,38 @@ class World:
         await cutter.round()
         for _ in range(rounds):
             act = await settler.turn(is_due=True)
-            self.house.clock.wall_ms += 1000
+            self.fixture.clock.wall_ms += 1000
             if isinstance(self.chain, MemoryChain):
                 self.chain.make_blocks()
-            if act is Action.WAIT and self.house.book.outbox.oldest() is None:
+            if act is Action.WAIT and self.fixture.book.outbox.oldest() is None:
                 return
 
     def watch(self) -> int:
         """Three viewers watch; return how many ticks are new."""
         return sum(
-            self.store.claim(self.house.key(viewer), Run(1_699_999_000, 10 + viewer))
+            self.store.claim(self.fixture.key(viewer), Run(1_699_999_000, 10 + viewer))
             for viewer in range(3)
         )
 
     async def assert_settled(self, ticks: int) -> None:
         """Everything watched is paid once, the books balance, nothing is left over."""
         found = await reconcile(
-            InlineBook(self.house.book), self.store, has_journal=isinstance(self.chain, Journal)
+            InlineBook(self.fixture.book), self.store, has_journal=isinstance(self.chain, Journal)
         )
         assert found.differences == ()
         assert sum(row.settled for row in found.rows) == ticks
         assert sum(row.metered for row in found.rows) == ticks
-        ledger = self.house.book.ledger.balances()
+        ledger = self.fixture.book.ledger.balances()
         assert sum(ledger.values()) == 0
-        spent = sum(10**12 - ledger[Holder(Role.VIEWER, one)] for one in self.house.accounts)
+        spent = sum(10**12 - ledger[Holder(Role.VIEWER, one)] for one in self.fixture.accounts)
         assert spent == ticks * PRICE
         assert all(not cuts for cuts in self.store.cuts.values())
-        self.house.book.receipts.make(OPERATOR, self.house.clock.wall_ms)
-        for account in self.house.accounts:
-            chain = self.house.book.receipts.of(account, self.house.stream.id)
+        self.fixture.book.receipts.make(OPERATOR, self.fixture.clock.wall_ms)
+        for account in self.fixture.accounts:
+            chain = self.fixture.book.receipts.of(account, self.fixture.stream.id)
             data = receipt.file_bytes(Asset(), OPERATOR.account, chain)
             proven = receipt.verify(data, OPERATOR.account)
-            assert proven.amount == self.house.book.cuts.spent(account)
+            assert proven.amount == self.fixture.book.cuts.spent(account)
 
 
 async def steps_of_one_life() -> list[str]:
@@ -116,7 +118,7 @@ async def test_ticks_settle_on_the_journal():
     await world.live(Steps())
 
     await world.assert_settled(ticks)
-    assert journal.verify(world.house.book.journal) is None
+    assert journal.verify(world.fixture.book.journal) is None
 
 
 async def test_a_crash_at_any_step_repeats_harmlessly():
@@ -149,7 +151,7 @@ async def test_a_crash_at_any_step_repeats_harmlessly():
         await world.live(Steps())
         await world.live(Steps())
         await world.assert_settled(ticks)
-        world.house.book.close()
+        world.fixture.book.close()
 
 
 @settings(max_examples=25, deadline=None)
@@ -178,12 +180,12 @@ async def test_no_order_of_chain_answers_pays_twice(events):
         elif event == "crash":
             cutter, settler = world.processes(Steps())
         elif event == "watch":
-            key = world.house.key(number % 3)
+            key = world.fixture.key(number % 3)
             ticks += world.store.claim(key, Run(1_699_000_000 + number, 3))
         else:
             await cutter.round()
         assert sum(chain.paid.values()) <= ticks
-        found = await reconcile(InlineBook(world.house.book), world.store, has_journal=False)
+        found = await reconcile(InlineBook(world.fixture.book), world.store, has_journal=False)
         assert found.differences == ()
 
     chain.is_away = False
@@ -193,7 +195,7 @@ async def test_no_order_of_chain_answers_pays_twice(events):
     assert sum(chain.paid.values()) == ticks
     assert chain.paid == chain.settled_ticks
     await world.assert_settled(ticks)
-    world.house.book.close()
+    world.fixture.book.close()
 
 
 async def test_an_expired_batch_is_signed_again_under_the_same_number():
@@ -209,7 +211,7 @@ async def test_an_expired_batch_is_signed_again_under_the_same_number():
 
     await settler.turn(is_due=True)
 
-    attempts = world.house.book.outbox.attempts(1)
+    attempts = world.fixture.book.outbox.attempts(1)
     assert [one.number for one in attempts] == [1, 2]
     assert attempts[0].signed != attempts[1].signed
     await world.live(Steps(), rounds=20)
@@ -228,11 +230,11 @@ async def test_a_rejected_batch_waits_for_a_person_and_loses_nothing():
 
     assert await settler.turn(is_due=True) is Action.STOP
 
-    assert world.house.book.settlements.get(1).state is BatchState.REJECTED
-    assert world.house.book.outbox.attempts(1)[0].trouble == chain.rejects
+    assert world.fixture.book.settlements.get(1).state is BatchState.REJECTED
+    assert world.fixture.book.outbox.attempts(1)[0].trouble == chain.rejects
     assert await settler.turn(is_due=True) is Action.STOP
     chain.rejects = ""
-    world.house.book.outbox.retry(1)
+    world.fixture.book.outbox.retry(1)
     await world.live(Steps(), rounds=20)
     await world.assert_settled(ticks)
 
@@ -244,17 +246,17 @@ async def test_a_conflict_that_is_over_is_tried_again_and_settled():
     ticks = world.watch()
     cutter, _ = world.processes(Steps())
     await cutter.round()
-    world.house.book.settlements.seal(world.house.clock.at_ms, 100)
-    world.house.book.outbox.set_state(1, BatchState.CONFLICT, 0)
+    world.fixture.book.settlements.seal(world.fixture.clock.at_ms, 100)
+    world.fixture.book.outbox.set_state(1, BatchState.CONFLICT, 0)
     _, settler = world.processes(Steps())
     assert await settler.turn(is_due=False) is Action.STOP
 
-    before = world.house.book.outbox.retry(1)
+    before = world.fixture.book.outbox.retry(1)
 
     assert before.state is BatchState.CONFLICT
     await world.live(Steps(), rounds=20)
     await world.assert_settled(ticks)
-    assert world.house.book.settlements.get(1).state is BatchState.FINALIZED
+    assert world.fixture.book.settlements.get(1).state is BatchState.FINALIZED
 
 
 async def test_refused_entries_show_in_the_books_and_heal():
@@ -263,14 +265,14 @@ async def test_refused_entries_show_in_the_books_and_heal():
     world = World(chain)
     await world.start()
     ticks = world.watch()
-    chain.refuse = {world.house.key(0)}
+    chain.refuse = {world.fixture.key(0)}
     await world.live(Steps(), rounds=20)
-    found = await reconcile(InlineBook(world.house.book), world.store, has_journal=False)
+    found = await reconcile(InlineBook(world.fixture.book), world.store, has_journal=False)
     assert found.is_balanced
     assert sum(row.refused for row in found.rows) == 10
 
     chain.refuse = set()
-    ticks += world.store.claim(world.house.key(0), Run(1_699_999_500, 1))
+    ticks += world.store.claim(world.fixture.key(0), Run(1_699_999_500, 1))
     await world.live(Steps(), rounds=20)
 
     await world.assert_settled(ticks)
@@ -281,19 +283,19 @@ async def test_a_batch_is_sealed_when_its_period_is_over():
     world = World()
     await world.start()
     cutter, settler = world.processes(Steps())
-    world.store.claim(world.house.key(0), Run(1_699_999_500, 1))
+    world.store.claim(world.fixture.key(0), Run(1_699_999_500, 1))
     await cutter.round()
     await settler.turn()
-    world.house.clock.wall_ms += 29_000
+    world.fixture.clock.wall_ms += 29_000
     assert await settler.turn() is Action.CLOSE
-    world.store.claim(world.house.key(0), Run(1_699_999_600, 1))
+    world.store.claim(world.fixture.key(0), Run(1_699_999_600, 1))
     await cutter.round()
 
     await settler.turn()
-    assert len(world.house.book.settlements.newest()) == 1
-    world.house.clock.wall_ms += 1_000
+    assert len(world.fixture.book.settlements.newest()) == 1
+    world.fixture.clock.wall_ms += 1_000
     await settler.turn()
-    assert len(world.house.book.settlements.newest()) == 2
+    assert len(world.fixture.book.settlements.newest()) == 2
 
 
 async def test_nothing_is_cut_from_a_redis_that_was_not_recovered():
@@ -307,23 +309,23 @@ async def test_nothing_is_cut_from_a_redis_that_was_not_recovered():
     with pytest.raises(StoreUnavailableError, match="recovered"):
         await cutter.round()
 
-    assert world.house.book.cuts.booked_numbers() == {}
+    assert world.fixture.book.cuts.booked_numbers() == {}
 
 
 async def test_the_book_works_off_the_loop(tmp_path):
     """With its own thread and a real file, as control runs it."""
     world = World()
-    world.house = make_house(f"sqlite:///{tmp_path}/book.sqlite3", viewers=3)
-    async_book = AsyncBook(world.house.book)
-    chain = Journal(async_book, OPERATOR, world.house.clock, 0)
-    await recover(world.store, async_book, world.house.clock.wall_ms, POLICY)
+    world.fixture = make_book(f"sqlite:///{tmp_path}/book.sqlite3", viewers=3)
+    async_book = AsyncBook(world.fixture.book)
+    chain = Journal(async_book, OPERATOR, world.fixture.clock, 0)
+    await recover(world.store, async_book, world.fixture.clock.wall_ms, POLICY)
     ticks = world.watch()
-    cutter = Cutter(world.store, async_book, world.house.clock, 10)
+    cutter = Cutter(world.store, async_book, world.fixture.clock, 10)
     settler = Settler(
         async_book,
         chain,
         settings=ChainSettings(),
-        now_ms=world.house.clock,
+        now_ms=world.fixture.clock,
         operator=OPERATOR,
         forget=cutter.forget_final,
     )
@@ -337,5 +339,5 @@ async def test_the_book_works_off_the_loop(tmp_path):
     await world.assert_settled(ticks)
     await async_book.close()
     with Book.open(f"sqlite:///{tmp_path}/book.sqlite3", Asset()) as again:
-        assert again.cuts.spent(world.house.accounts[0]) == 10 * PRICE
-        assert shard_of(world.house.accounts[0]) in again.cuts.booked_numbers()
+        assert again.cuts.spent(world.fixture.accounts[0]) == 10 * PRICE
+        assert shard_of(world.fixture.accounts[0]) in again.cuts.booked_numbers()

@@ -26,7 +26,7 @@ from metering.ports import BatchStatus, InFlight
 from metering.settings import ChainSettings
 from metering.settlement.settler import Settler
 from tests.support.book_fixture import OPERATOR, InlineBook
-from tests.support.chain_scenario import Street, forget, open_street
+from tests.support.chain_scenario import ChainScenario, forget, open_scenario
 from tests.support.wallet import of_stream
 
 SEED = b"operator".ljust(32, b".")
@@ -93,13 +93,13 @@ async def when_up(chain: RemoteChain) -> None:
             await asyncio.sleep(0.05)
 
 
-def settler_of(street: Street, chain: RemoteChain) -> Settler:
-    book = street.house.book
+def settler_of(scenario: ChainScenario, chain: RemoteChain) -> Settler:
+    book = scenario.fixture.book
     return Settler(
         InlineBook(book),
         chain,
         settings=ChainSettings(batch_period_s=1, batch_entries_max=2),
-        now_ms=street.house.clock,
+        now_ms=scenario.fixture.clock,
         operator=OPERATOR,
         forget=lambda: forget(book),
         receipt_wait_ms=0,
@@ -108,31 +108,34 @@ def settler_of(street: Street, chain: RemoteChain) -> Settler:
 
 async def test_batches_settle_through_the_process_and_its_death_costs_nothing(data_dir):
     """Killed after it sent a batch: control waits, the next one goes on from finalized state."""
-    async with open_street() as street, running(data_dir, street.node.url) as (process, chain):
+    async with (
+        open_scenario() as scenario,
+        running(data_dir, scenario.node.url) as (process, chain),
+    ):
         await when_up(chain)
-        settler = settler_of(street, chain)
-        street.watch(7, 11, 0)
+        settler = settler_of(scenario, chain)
+        scenario.watch(7, 11, 0)
         await settler.turn(is_due=True)
-        assert street.house.book.outbox.oldest() is not None
+        assert scenario.fixture.book.outbox.oldest() is not None
 
         assert await process.end() == -signal.SIGKILL
         assert await settler.turn(is_due=True) is Action.WAIT  # and control goes on
-        street.watch(3, 0, 5)
+        scenario.watch(3, 0, 5)
         await process.start()
         await when_up(chain)
-        await street.settle_all(settler)
+        await scenario.settle_all(settler)
 
-        street.world.finalize()
-        await street.check()
-        assert all(one.number == 1 for one in street.house.book.outbox.attempts(1))
+        scenario.world.finalize()
+        await scenario.check()
+        assert all(one.number == 1 for one in scenario.fixture.book.outbox.attempts(1))
 
 
 async def test_it_tells_its_health_and_what_the_pool_said(data_dir):
     """On a socket that /metrics of the server gathers."""
-    async with open_street() as street, running(data_dir, street.node.url) as (_, chain):
+    async with open_scenario() as scenario, running(data_dir, scenario.node.url) as (_, chain):
         await when_up(chain)
-        street.watch(7)
-        await street.settle_all(settler_of(street, chain))
+        scenario.watch(7)
+        await scenario.settle_all(settler_of(scenario, chain))
         connector = aiohttp.UnixConnector(str(data_dir / "run" / "settler.sock"))
         async with aiohttp.ClientSession(connector=connector) as session:
             async with session.get("http://settler/internal/metrics") as answer:
@@ -146,7 +149,10 @@ async def test_it_tells_its_health_and_what_the_pool_said(data_dir):
 
 async def test_it_ends_in_order_when_told_to(data_dir):
     """Within the drain time-out, whatever the node does."""
-    async with open_street() as street, running(data_dir, street.node.url) as (process, chain):
+    async with (
+        open_scenario() as scenario,
+        running(data_dir, scenario.node.url) as (process, chain),
+    ):
         await when_up(chain)
 
         assert await process.end(signal.SIGTERM) == EXIT_OK
@@ -183,20 +189,20 @@ async def test_a_key_file_that_is_none_stops_it_with_a_word(data_dir):
 
 async def test_an_upgrade_is_followed_and_what_it_killed_is_signed_again():
     """Signed under 100 and not in a block when 101 came: dead once its era is over."""
-    async with open_street() as street:
-        chain = street.chain(era_blocks=8)
-        street.watch(7)
-        book = street.house.book
+    async with open_scenario() as scenario:
+        chain = scenario.chain(era_blocks=8)
+        scenario.watch(7)
+        book = scenario.fixture.book
         book.settlements.seal(1, 10)
         batch = book.settlements.get(1)
         old = await chain.sign(1, batch.hash, batch.entries)
-        street.world.make_block(is_upgrade=True)
-        street.world.finalize()
+        scenario.world.make_block(is_upgrade=True)
+        scenario.world.finalize()
 
         await chain.submit(old)
         for _ in range(9):
-            street.world.make_block()
-        street.world.finalize()
+            scenario.world.make_block()
+        scenario.world.finalize()
         (found,) = (await chain.look([InFlight(1, batch.hash, old)])).findings
 
         assert found.status is BatchStatus.EXPIRED
@@ -205,17 +211,17 @@ async def test_an_upgrade_is_followed_and_what_it_killed_is_signed_again():
         assert after.spec_version > before.spec_version
         assert after.nonce == before.nonce
         await chain.submit(new)
-        street.world.make_block()
-        street.world.finalize()
+        scenario.world.make_block()
+        scenario.world.finalize()
         (found,) = (await chain.look([InFlight(1, batch.hash, new)])).findings
         assert found.status is BatchStatus.FINAL
 
 
 async def test_an_unknown_extension_stops_settlement_and_loses_nothing(monkeypatch):
     """It is named; when the program or the runtime is mended, what waited settles."""
-    async with open_street() as street:
-        street.watch(7, 11)
-        settler = street.settler()
+    async with open_scenario() as scenario:
+        scenario.watch(7, 11)
+        settler = scenario.settler()
         whole = Metadata.facts
 
         def strange(self, *args):
@@ -224,41 +230,41 @@ async def test_an_unknown_extension_stops_settlement_and_loses_nothing(monkeypat
 
         monkeypatch.setattr(Metadata, "facts", strange)
         with pytest.raises(RuntimeUnsupportedError, match="CheckMoon"):
-            await street.chain().sign(1, bytes(32), b"\x00")
+            await scenario.chain().sign(1, bytes(32), b"\x00")
         assert await settler.turn(is_due=True) is Action.WAIT
-        assert street.world.forks.head.number < 30
-        assert street.house.book.outbox.attempts(1) == []
+        assert scenario.world.forks.head.number < 30
+        assert scenario.fixture.book.outbox.attempts(1) == []
 
         monkeypatch.setattr(Metadata, "facts", whole)
-        await street.settle_all(street.settler())
-        street.world.finalize()
-        await street.check()
+        await scenario.settle_all(scenario.settler())
+        scenario.world.finalize()
+        await scenario.check()
 
 
 async def test_an_operator_that_is_switched_off_waits_and_goes_on():
     """No fee is burnt on batches that must fail."""
-    async with open_street() as street:
-        street.watch(7)
-        street.do(OPERATOR, of_stream("deregister_operator"))
-        street.world.finalize()
-        settler = street.settler()
+    async with open_scenario() as scenario:
+        scenario.watch(7)
+        scenario.do(OPERATOR, of_stream("deregister_operator"))
+        scenario.world.finalize()
+        settler = scenario.settler()
 
         assert await settler.turn(is_due=True) is Action.WAIT
-        assert street.house.book.outbox.attempts(1) == []
+        assert scenario.fixture.book.outbox.attempts(1) == []
 
 
 async def test_reconcile_reads_the_chains_own_sessions():
     """A count that somebody changed in the book differs from what the chain keeps."""
-    async with open_street() as street:
-        street.watch(7, 11)
-        await street.settle_all()
-        street.world.finalize()
-        book = street.house.book
-        even = await street.reconciled()
+    async with open_scenario() as scenario:
+        scenario.watch(7, 11)
+        await scenario.settle_all()
+        scenario.world.finalize()
+        book = scenario.fixture.book
+        even = await scenario.reconciled()
         with book.streams._writing() as connection:
             connection.exec_driver_sql("UPDATE entries SET settled = settled - 1, booked = booked")
 
-        odd = await street.reconciled()
+        odd = await scenario.reconciled()
 
     assert even.differences == ()
     assert any(one.what == "settled on the chain" for one in odd.differences)

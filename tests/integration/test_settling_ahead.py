@@ -23,7 +23,14 @@ from metering.recovery.reconcile import reconcile
 from metering.settings import ChainSettings
 from metering.settlement.settler import Settler
 from metering.units import AccountId, Asset, Cut, CutLine, EntryKey, Run, shard_of
-from tests.support.book_fixture import OPERATOR, PRICE, House, InlineBook, know_joins, make_house
+from tests.support.book_fixture import (
+    OPERATOR,
+    PRICE,
+    BookFixture,
+    InlineBook,
+    know_joins,
+    make_book,
+)
 from tests.support.memory_chain import MemoryChain
 
 FIRST = 1_699_999_000
@@ -33,26 +40,26 @@ FIRST = 1_699_999_000
 class Room:
     """A book that is fed by hand, a chain, and how to settle."""
 
-    house: House
+    fixture: BookFixture
     chain: MemoryChain
     counts: dict[AccountId, int] = field(default_factory=dict)
     entries_max: int = 2
 
     @property
     def book(self) -> Book:
-        return self.house.book
+        return self.fixture.book
 
     def watch(self, viewer: int, ticks: int) -> None:
         """Book what a viewer watched, each tick a new one."""
-        who = self.house.accounts[viewer]
+        who = self.fixture.accounts[viewer]
         before = self.counts.get(who, 0)
         self.counts[who] = before + ticks
         booked = {one.key: one.booked for one in self.book.cuts.entries()}
-        key = EntryKey(self.house.stream.id, who, 1, 1)
+        key = EntryKey(self.fixture.stream.id, who, 1, 1)
         line = CutLine(key, (Run(FIRST + before, ticks),), booked.get(key, 0) + ticks)
         shard = shard_of(who)
         number = self.book.cuts.booked_numbers().get(shard, 0) + 1
-        self.book.cuts.book([Cut(shard, number, (line,))], self.house.clock.wall_ms)
+        self.book.cuts.book([Cut(shard, number, (line,))], self.fixture.clock.wall_ms)
 
     def settler(self, **changes) -> Settler:
         async def forget() -> int:
@@ -64,7 +71,7 @@ class Room:
             InlineBook(self.book),
             self.chain,
             settings=ChainSettings(**options),
-            now_ms=self.house.clock,
+            now_ms=self.fixture.clock,
             operator=OPERATOR,
             forget=forget,
         )
@@ -85,9 +92,9 @@ class Room:
 def make_room(viewers: int = 6, url: str = "sqlite://", **options) -> Room:
     chain = MemoryChain(in_flight_max=4)
     chain.keeps_entries = True
-    house = make_house(url, viewers=viewers)
-    know_joins(house)
-    return Room(house, chain, **options)
+    fixture = make_book(url, viewers=viewers)
+    know_joins(fixture)
+    return Room(fixture, chain, **options)
 
 
 async def test_several_batches_are_in_flight_and_settle_in_order():
@@ -229,7 +236,7 @@ async def test_exposure_rises_while_nothing_is_final_and_its_alarm_is_told_once(
     with structlog.testing.capture_logs() as logs:
         for _ in range(5):
             room.watch(0, 10)
-            room.house.clock.wall_ms += 10_000
+            room.fixture.clock.wall_ms += 10_000
             await settler.turn(is_due=True)
 
         assert settler.progress.exposure_planck == 50 * PRICE
@@ -237,7 +244,7 @@ async def test_exposure_rises_while_nothing_is_final_and_its_alarm_is_told_once(
         assert room.book.settlements.exposure() == (50, 50 * PRICE)
         assert room.chain.paid == {}
         await room.settle(settler, turns=30)
-        room.house.clock.wall_ms += 10_000
+        room.fixture.clock.wall_ms += 10_000
         await settler.turn(is_due=True)
 
     assert settler.progress.exposure_planck == 0
@@ -299,7 +306,7 @@ def backup(room: Room, path: Path) -> Callable[[], None]:
         shutil.copy(kept, path)
         for extra in ("-wal", "-shm"):
             Path(f"{path}{extra}").unlink(missing_ok=True)
-        room.house.book = Book.open(f"sqlite:///{path}", Asset())
+        room.fixture.book = Book.open(f"sqlite:///{path}", Asset())
 
     return restore
 
@@ -315,7 +322,7 @@ async def test_an_idle_chain_is_looked_at_so_that_its_head_can_be_watched():
     room.chain.finalized = 2
 
     await settler.turn()
-    room.house.clock.wall_ms += 10_000
+    room.fixture.clock.wall_ms += 10_000
     await settler.turn()
 
     assert finalized == 1
@@ -339,7 +346,7 @@ async def test_a_restored_book_takes_over_what_the_chain_has_and_bills_nothing_t
         room.book.settlements.seal(1, 2)
     if in_backup == "one in flight":
         await settler.turn(is_due=True)
-    booked = room.counts[room.house.accounts[0]]
+    booked = room.counts[room.fixture.accounts[0]]
     restore = backup(room, path)
     await room.settle(settler)
     for _ in range(3):
@@ -357,8 +364,8 @@ async def test_a_restored_book_takes_over_what_the_chain_has_and_bills_nothing_t
     room.watch(0, 3)
     await room.settle(settler)
 
-    ann, bea = room.house.accounts
-    key = EntryKey(room.house.stream.id, ann, 1, 1)
+    ann, bea = room.fixture.accounts
+    key = EntryKey(room.fixture.stream.id, ann, 1, 1)
     behind = [one for one in logs if one["event"] == "settlement.book.behind"]
     assert len(behind) == 1
     assert behind[0]["lost_ticks"] == room.book.adoption.lost_ticks()

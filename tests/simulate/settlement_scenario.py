@@ -22,7 +22,7 @@ from metering.signing import KeyPair
 from metering.testing.fake_node.tables import Call
 from metering.units import AccountId
 from tests.simulate.settlement_chains import VIEWERS, ChainProcess
-from tests.support.book_fixture import OPERATOR, PRICE, InlineBook, make_house
+from tests.support.book_fixture import OPERATOR, PRICE, InlineBook, make_book
 from tests.support.chain_scenario import DEPOSIT, FEE_PPM, feed, funds, open_book, setup_calls
 from tests.support.wallet import Signer, dev, of_stream, transfer
 
@@ -33,7 +33,7 @@ TICKS_AT_ONCE = 9
 
 
 @dataclass
-class SoakTown:
+class SettlementSoak:
     """The book's path, the chain, and the count of what was watched.
 
     Attributes:
@@ -50,17 +50,17 @@ class SoakTown:
     forgotten: set[int] = field(default_factory=set)
 
     @classmethod
-    def found(cls, path: Path, chain: ChainProcess) -> SoakTown:
+    def found(cls, path: Path, chain: ChainProcess) -> SettlementSoak:
         """Make the book, and on the chain what it stands for."""
-        house = make_house(f"sqlite:///{path}", VIEWERS, FEE_PPM, deposit=DEPOSIT)
-        house.book.close()
-        town = cls(path, chain, house.stream.id, house.accounts)
+        fixture = make_book(f"sqlite:///{path}", VIEWERS, FEE_PPM, deposit=DEPOSIT)
+        fixture.book.close()
+        settlement = cls(path, chain, fixture.stream.id, fixture.accounts)
         if not chain.has_faults:
             for who, planck in funds(VIEWERS).items():
-                town.do(dev("Alice"), transfer(who, planck))
-        for who, call in setup_calls(house.stream.id, VIEWERS):
-            town.do(who, call)
-        return town
+                settlement.do(dev("Alice"), transfer(who, planck))
+        for who, call in setup_calls(fixture.stream.id, VIEWERS):
+            settlement.do(who, call)
+        return settlement
 
     def feed(self, chance: random.Random, at_least: int = 0) -> None:
         """Book some more seconds of some viewers, never more than the chain's rate allows."""

@@ -44,7 +44,7 @@ from metering.settings import ChainSettings
 from metering.settlement.settler import Settler
 from tests.simulate.settlement_cells import Cell, cells, name_at_runtime, operations
 from tests.simulate.settlement_chains import ChainProcess, start_chopsticks, start_fake
-from tests.simulate.settlement_scenario import SoakTown
+from tests.simulate.settlement_scenario import SettlementSoak
 from tests.support.book_fixture import OPERATOR
 from tests.support.chain_scenario import forget, open_book
 from tests.support.crash_proxy import CrashProxy, When, reported
@@ -99,13 +99,13 @@ class Plan:
 
 
 @dataclass
-class Soak:
+class SoakRounds:
     """The rounds and their table."""
 
     seed: int
     path: Path
     chain: ChainProcess
-    town: SoakTown
+    settlement: SettlementSoak
     chance: random.Random
     kills: dict[Cell, int] = field(default_factory=lambda: dict.fromkeys(CELLS, 0))
     faults: str = "all"
@@ -118,7 +118,7 @@ class Soak:
             self._settle_all()
             self._live(replace(plan, nth=1))
             return
-        self.town.feed(self.chance)
+        self.settlement.feed(self.chance)
         if operation in PERIOD:
             plan.is_due = None
         if operation in SPLIT and self.chain.has_faults:
@@ -147,7 +147,7 @@ class Soak:
         """Settle all without kills or faults; return what is wrong then."""
         self._calm()
         code = self._live(Plan(None, for_s=SETTLE_S))
-        found = self.town.differences()
+        found = self.settlement.differences()
         if code != SETTLED:
             found.append(f"not all was settled within {SETTLE_S} s")
         if self.chain.has_faults:
@@ -158,11 +158,11 @@ class Soak:
         """Put an older book back, of before the newest batches; its seconds come in again."""
         for _ in range(2):
             self._settle_all()
-            if self.town.backup is not None:
+            if self.settlement.backup is not None:
                 break
-            self.town.back_up()
-            self.town.feed(self.chance, at_least=1)
-        self.town.put_back(self.chance)
+            self.settlement.back_up()
+            self.settlement.feed(self.chance, at_least=1)
+        self.settlement.put_back(self.chance)
 
     def _settle_all(self) -> None:
         self._calm()
@@ -180,9 +180,9 @@ class Soak:
         self._calm()
         self._live(Plan(("book.outbox.add_attempt", When.AFTER)))
         if is_ours:
-            self.town.fail_what_waits()
+            self.settlement.fail_what_waits()
         else:
-            self.town.usurp()
+            self.settlement.usurp()
 
     def _live(self, plan: Plan) -> int:
         """Start a settler and wait for its end; count its kill."""
@@ -320,8 +320,8 @@ def run(
     ):
         client.read_metadata(bytes.fromhex(chain.call("state_getMetadata")[2:]))
         path = Path(folder) / "book.sqlite3"
-        town = SoakTown.found(path, chain)
-        soak = Soak(seed, path, chain, town, chance)
+        settlement = SettlementSoak.found(path, chain)
+        soak = SoakRounds(seed, path, chain, settlement, chance)
         wanted = wanted or CELLS
         tries: dict[Cell, int] = dict.fromkeys(CELLS, 0)
         for number in range(1, rounds + 1):
@@ -332,7 +332,7 @@ def run(
                 wrong += [f"after {number} rounds: {one}" for one in soak.settle()]
                 if wrong:
                     break
-        kills, ticks, told = soak.kills, town.total(), chain.told()
+        kills, ticks, told = soak.kills, settlement.total(), chain.told()
     empty = [cell for cell in wanted if not kills[cell]]
     print(table(kills))
     took_s = time.monotonic() - began_s

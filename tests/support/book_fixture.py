@@ -21,7 +21,7 @@ PRICE = Planck(10**8)
 
 
 @dataclass
-class House:
+class BookFixture:
     """A book, one stream and some viewers."""
 
     book: Book
@@ -33,13 +33,13 @@ class House:
         return EntryKey(self.stream.id, self.accounts[viewer], join, version)
 
 
-def make_house(
+def make_book(
     url: str = "sqlite://",
     viewers: int = 1,
     fee_ppm: int = 100_000,
     price: Planck = PRICE,
     deposit: int = 10**12,
-) -> House:
+) -> BookFixture:
     """Return a new book at `url` with a stream and viewers who paid in 10**12 planck each."""
     book = Book.open(url, Asset())
     stream, _ = book.streams.create("talks", "Talks", price, 1, fee_ppm)
@@ -49,20 +49,20 @@ def make_house(
         book.viewers.create(f"viewer {number}", account, 1)
         book.deposits.add(account, Planck(deposit), f"top-up {number}", "", 1)
         accounts.append(account)
-    return House(book, stream, accounts)
+    return BookFixture(book, stream, accounts)
 
 
-def know_joins(house: House) -> None:
+def know_joins(fixture: BookFixture) -> None:
     """Let the book know join 1 of every viewer, as if it had read the chain's events."""
-    now_s = house.clock.wall_ms // 1000
+    now_s = fixture.clock.wall_ms // 1000
     terms = {"join": 1, "max_spend": 10**14, "max_price": PRICE, "expires_at": now_s + 30 * 86400}
     joined = tuple(
         PalletEvent(
-            place, "SessionOpened", {"stream_id": house.stream.id.int, "viewer": who, **terms}
+            place, "SessionOpened", {"stream_id": fixture.stream.id.int, "viewer": who, **terms}
         )
-        for place, who in enumerate(house.accounts)
+        for place, who in enumerate(fixture.accounts)
     )
-    with house.book.streams._writing() as connection:
+    with fixture.book.streams._writing() as connection:
         take_joins(connection, join_events(EventBlock(1, b"1", b"0", now_s, joined)))
 
 

@@ -28,7 +28,7 @@ from metering.testing.fake_node.state import State, encoded
 from metering.testing.fake_node.tables import Call
 from metering.testing.fake_node.world import World
 from metering.units import AccountId, Asset, Cut, CutLine, EntryKey, Run, shard_of
-from tests.support.book_fixture import OPERATOR, PRICE, House, InlineBook, make_house
+from tests.support.book_fixture import OPERATOR, PRICE, BookFixture, InlineBook, make_book
 from tests.support.servers import chopsticks
 from tests.support.wallet import Signer, account, of_stream
 
@@ -114,10 +114,10 @@ class WorldReads:
 
 
 @dataclass
-class Street:
-    """The house, the world behind a node, and how to settle."""
+class ChainScenario:
+    """A book, the chain behind a node that has the same viewers, and how to settle."""
 
-    house: House
+    fixture: BookFixture
     world: World
     node: FakeNode
     fed: dict[AccountId, int] = field(default_factory=dict)
@@ -134,8 +134,8 @@ class Street:
     def settler(
         self, book: Book | None = None, *, exposure_alarm_planck: str = "0", **options: Any
     ) -> Settler:
-        """Return a settler over a book, this street's by default."""
-        its = book or self.house.book
+        """Return a settler over a book, by default the scenario's."""
+        its = book or self.fixture.book
         return Settler(
             InlineBook(its),
             self.chain(**options),
@@ -144,7 +144,7 @@ class Street:
                 batch_entries_max=2,
                 exposure_alarm_planck=exposure_alarm_planck,
             ),
-            now_ms=self.house.clock,
+            now_ms=self.fixture.clock,
             operator=OPERATOR,
             forget=lambda: forget(its),
             receipt_wait_ms=0,
@@ -153,9 +153,9 @@ class Street:
     def watch(self, *counts: int) -> None:
         """Let viewer 0, 1, … watch so many seconds, and book them."""
         more = {
-            who: count for who, count in zip(self.house.accounts, counts, strict=False) if count
+            who: count for who, count in zip(self.fixture.accounts, counts, strict=False) if count
         }
-        feed(self.house.book, self.house.stream.id, self.fed, more)
+        feed(self.fixture.book, self.fixture.stream.id, self.fed, more)
 
     def do(self, who: KeyPair, call: Call) -> None:
         """Put a call into the next block."""
@@ -172,20 +172,20 @@ class Street:
         block = self.world.forks.block(self.world.forks.finalized_hash)
         assert block is not None
         found = {}
-        for who in self.house.accounts:
-            session = block.values.get(storage.session_key(self.house.stream.id, who, 1))
+        for who in self.fixture.accounts:
+            session = block.values.get(storage.session_key(self.fixture.stream.id, who, 1))
             if session is not None and session.ticks:
                 found[who] = session.ticks
         return found
 
     async def settle_all(self, *settlers: Settler, turns: int = 60) -> None:
         """Make turns and blocks until nothing is open, or fail."""
-        book = self.house.book
+        book = self.fixture.book
         for _ in range(turns):
             for settler in settlers or (self.settler(),):
                 await settler.turn(is_due=True)
             self.world.make_block()
-            self.house.clock.wall_ms += 6000
+            self.fixture.clock.wall_ms += 6000
             if book.outbox.oldest() is None and self.settled() == self.fed:
                 return
         raise AssertionError(f"{self.settled()} of {self.fed} are settled after {turns} turns")
@@ -193,7 +193,7 @@ class Street:
     def settled(self) -> dict[AccountId, int]:
         """Return each viewer's ticks that the book holds settled."""
         return {
-            one.key.account: one.settled for one in self.house.book.cuts.entries() if one.settled
+            one.key.account: one.settled for one in self.fixture.book.cuts.entries() if one.settled
         }
 
     async def reconciled(
@@ -203,7 +203,7 @@ class Street:
 
         Nobody follows the chain here, so the book is told for this once how far it has read.
         """
-        book, forks = self.house.book, self.world.forks
+        book, forks = self.fixture.book, self.world.forks
         genesis = forks.hash_at(0)
         assert genesis is not None
         cursor = Cursor(genesis, forks.finalized, forks.finalized_hash, NOW_MS // 1000)
@@ -229,29 +229,29 @@ class Street:
         assert self.on_chain() == self.fed
         block = self.world.forks.block(self.world.forks.finalized_hash)
         assert block is not None
-        stream = block.values[storage.stream_key(self.house.stream.id)]
+        stream = block.values[storage.stream_key(self.fixture.stream.id)]
         assert stream.total_ticks == sum(self.fed.values())
         assert stream.total_amount == PRICE * sum(self.fed.values())
 
 
 @asynccontextmanager
-async def open_street(
+async def open_scenario(
     viewers: int = 3, *, url: str = "sqlite://", seed: int = 1, **options: Any
-) -> AsyncIterator[Street]:
-    """Open a street whose chain makes blocks on demand and has no faults unless told."""
-    house = make_house(url, viewers, FEE_PPM, deposit=DEPOSIT)
+) -> AsyncIterator[ChainScenario]:
+    """Open a scenario whose chain makes blocks on demand and has the faults that `options` name."""
+    fixture = make_book(url, viewers, FEE_PPM, deposit=DEPOSIT)
     world = World(seed, now_ms=NOW_MS, funds=funds(viewers), **options)
     async with FakeNode(world, chopsticks.metadata_bytes()) as node:
-        street = Street(house, world, node)
-        for who, call in setup_calls(house.stream.id, viewers):
-            street.do(who, call)
+        scenario = ChainScenario(fixture, world, node)
+        for who, call in setup_calls(fixture.stream.id, viewers):
+            scenario.do(who, call)
         world.finalize()
         try:
-            yield street
+            yield scenario
         finally:
-            for line in street.lines:
+            for line in scenario.lines:
                 await line.close()
-            house.book.close()
+            fixture.book.close()
 
 
 def open_book(path: Path) -> Book:

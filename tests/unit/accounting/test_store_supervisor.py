@@ -11,7 +11,7 @@ from mediaserver.accounting.store_supervisor import StoreSupervisor
 from mediaserver.clock import SystemClock
 from mediaserver.settings.load import Settings
 from metering.book.async_book import AsyncBook
-from tests.support.book_fixture import OPERATOR, make_house
+from tests.support.book_fixture import OPERATOR, make_book
 
 
 class SlowStore:
@@ -47,15 +47,15 @@ def make_money(caller) -> StoreSupervisor:
 
 async def test_of_two_top_ups_at_once_the_newer_sum_is_said_last() -> None:
     """A viewer who pays twice in a moment can spend both: an older sum never comes after."""
-    house, store = make_house(), SlowStore()
-    (account,) = house.accounts
-    book = AsyncBook(house.book)
+    fixture, store = make_book(), SlowStore()
+    (account,) = fixture.accounts
+    book = AsyncBook(fixture.book)
     money = make_money(book)
-    before = house.book.deposits.total(account)
+    before = fixture.book.deposits.total(account)
 
     first = asyncio.create_task(money.apply_deposits(store, account))
     await store.began.wait()
-    house.book.deposits.add(account, 10**8, "second", "", 1)
+    fixture.book.deposits.add(account, 10**8, "second", "", 1)
     second = asyncio.create_task(money.apply_deposits(store, account))
     for _ in range(20):
         await asyncio.sleep(0)
@@ -72,8 +72,8 @@ async def test_control_does_not_go_on_when_nobody_cuts_any_more() -> None:
     async def fail() -> None:
         raise ZeroDivisionError
 
-    house = make_house()
-    money = make_money(AsyncBook(house.book))
+    fixture = make_book()
+    money = make_money(AsyncBook(fixture.book))
     task = asyncio.create_task(fail())
     await asyncio.wait({task})
 

@@ -32,13 +32,13 @@ from metering.units import (
     account_text,
     shard_of,
 )
-from tests.support.book_fixture import OPERATOR, PRICE, make_house
+from tests.support.book_fixture import OPERATOR, PRICE, make_book
 
 HUGE = Planck(10**38)
 
 
-def cut(house, number, *runs, cumulative, viewer=0, version=1):
-    key = house.key(viewer, version=version)
+def cut(fixture, number, *runs, cumulative, viewer=0, version=1):
+    key = fixture.key(viewer, version=version)
     return Cut(shard_of(key.account), number, (CutLine(key, runs, cumulative),))
 
 
@@ -114,9 +114,9 @@ def test_a_book_of_the_old_split_is_brought_to_the_new_one(tmp_path):
     from metering.recovery.reconcile import read
 
     path = tmp_path / "book.sqlite3"
-    house = make_house(f"sqlite:///{path}", viewers=1)
-    stream, account = house.stream, house.accounts[0]
-    house.book.close()
+    fixture = make_book(f"sqlite:///{path}", viewers=1)
+    stream, account = fixture.stream, fixture.accounts[0]
+    fixture.book.close()
     with sqlite3.connect(path) as raw:
         # As 0002 left it: 8 ticks settled, and of 8000056 planck a tenth, 800005.6, rounded up.
         raw.execute("UPDATE prices SET planck_per_tick = '1000007'")
@@ -159,23 +159,23 @@ def test_a_book_of_the_old_split_is_brought_to_the_new_one(tmp_path):
 
 def test_a_slug_once_used_never_names_another_stream():
     """Not even after it was closed."""
-    house = make_house()
-    house.book.streams.enable("talks", is_enabled=False)
+    fixture = make_book()
+    fixture.book.streams.enable("talks", is_enabled=False)
 
     with pytest.raises(InvalidValueError, match="never used twice"):
-        house.book.streams.create("talks", "Other", PRICE, 2, 0)
+        fixture.book.streams.create("talks", "Other", PRICE, 2, 0)
 
 
 @pytest.mark.parametrize("slug", ["", "-a", "A", "a b", "w", "api", "a" * 64, "favicon.ico", "é"])
 def test_a_slug_that_cannot_be_an_address_is_refused(slug):
     """With what would be one."""
     with pytest.raises(InvalidValueError, match="slug"):
-        make_house().book.streams.create(slug, "T", PRICE, 1, 0)
+        make_book().book.streams.create(slug, "T", PRICE, 1, 0)
 
 
 def test_a_stream_key_opens_its_stream_and_no_other_until_rotated():
     """The book keeps only its hash."""
-    book = make_house().book
+    book = make_book().book
     stream, key = book.streams.create("one", "One", PRICE, 1, 0)
 
     assert book.streams.by_key("one", key) == stream
@@ -191,16 +191,16 @@ def test_a_stream_key_opens_its_stream_and_no_other_until_rotated():
 
 def test_prices_begin_one_after_another():
     """A price that has begun is never changed."""
-    house = make_house()
+    fixture = make_book()
 
-    assert house.book.streams.add_price("talks", Planck(5), 1000) == PriceVersion(
+    assert fixture.book.streams.add_price("talks", Planck(5), 1000) == PriceVersion(
         2, 1000, Planck(5)
     )
     with pytest.raises(InvalidValueError, match="later tick"):
-        house.book.streams.add_price("talks", Planck(6), 1000)
+        fixture.book.streams.add_price("talks", Planck(6), 1000)
     with pytest.raises(UnknownNameError):
-        house.book.streams.add_price("nowhere", Planck(6), 1000)
-    assert [v.number for v in house.book.streams.get("talks").prices] == [1, 2]
+        fixture.book.streams.add_price("nowhere", Planck(6), 1000)
+    assert [v.number for v in fixture.book.streams.get("talks").prices] == [1, 2]
 
 
 def test_a_price_that_redis_could_not_count_is_refused():
@@ -217,7 +217,7 @@ def test_a_price_that_redis_could_not_count_is_refused():
 
 def test_a_viewer_without_a_wallet_gets_an_account():
     """And is found by name, account, its text, and key."""
-    book = make_house().book
+    book = make_book().book
     viewer, key = book.viewers.create("ann", None, 3)
 
     for name in ("ann", viewer.account, account_text(viewer.account)):
@@ -231,30 +231,30 @@ def test_a_viewer_without_a_wallet_gets_an_account():
 
 def test_a_viewer_is_made_once():
     """Neither the name nor the account can be taken over."""
-    house = make_house()
+    fixture = make_book()
 
-    for name, account in (("viewer 0", None), ("other", house.accounts[0])):
+    for name, account in (("viewer 0", None), ("other", fixture.accounts[0])):
         with pytest.raises(InvalidValueError, match="already"):
-            house.book.viewers.create(name, account, 3)
+            fixture.book.viewers.create(name, account, 3)
 
 
 def test_a_deposit_repeated_counts_once():
     """A page that sends its top-up twice pays once."""
-    house = make_house()
-    account = house.accounts[0]
+    fixture = make_book()
+    account = fixture.accounts[0]
 
-    first = house.book.deposits.add(account, Planck(7), "key", "memo", 1)
-    again = house.book.deposits.add(account, Planck(7), "key", "memo", 2)
+    first = fixture.book.deposits.add(account, Planck(7), "key", "memo", 1)
+    again = fixture.book.deposits.add(account, Planck(7), "key", "memo", 2)
 
     assert (first.is_new, again.is_new) == (True, False)
-    assert first.total_planck == again.total_planck == house.book.deposits.total(account)
-    assert house.book.viewers.get(account).deposited == 10**12 + 7
-    assert house.book.ledger.balances()[Holder(Role.VIEWER, account)] == 10**12 + 7
+    assert first.total_planck == again.total_planck == fixture.book.deposits.total(account)
+    assert fixture.book.viewers.get(account).deposited == 10**12 + 7
+    assert fixture.book.ledger.balances()[Holder(Role.VIEWER, account)] == 10**12 + 7
 
 
 def test_a_key_is_never_taken_for_an_option():
     """`publish --key KEY` works with every key: digits and letters, no "-" to begin with."""
-    book = make_house().book
+    book = make_book().book
 
     shown = [book.streams.rotate_key("talks", 2) for _ in range(20)] + [
         book.viewers.create("v", None, 1)[1]
@@ -265,25 +265,25 @@ def test_a_key_is_never_taken_for_an_option():
 
 def test_a_deposit_key_used_for_another_body_is_refused():
     """Amount, account or memo."""
-    house = make_house(viewers=2)
-    one, two = house.accounts
-    house.book.deposits.add(one, Planck(7), "key", "memo", 1)
+    fixture = make_book(viewers=2)
+    one, two = fixture.accounts
+    fixture.book.deposits.add(one, Planck(7), "key", "memo", 1)
 
     for account, planck, memo in ((one, 8, "memo"), (two, 7, "memo"), (one, 7, "other")):
         with pytest.raises(IdempotencyConflictError):
-            house.book.deposits.add(account, Planck(planck), "key", memo, 1)
-    assert house.book.deposits.total(one) == 10**12 + 7
+            fixture.book.deposits.add(account, Planck(planck), "key", memo, 1)
+    assert fixture.book.deposits.total(one) == 10**12 + 7
 
 
 def test_deposits_that_cannot_be_are_refused():
     """Of nobody, of nothing, of more than Redis counts."""
-    house = make_house()
+    fixture = make_book()
 
     with pytest.raises(UnknownNameError):
-        house.book.deposits.add(AccountId(b"?" * 32), Planck(1), "a", "", 1)
+        fixture.book.deposits.add(AccountId(b"?" * 32), Planck(1), "a", "", 1)
     for planck in (0, -1, 2**63):
         with pytest.raises(InvalidValueError):
-            house.book.deposits.add(house.accounts[0], Planck(planck), f"b{planck}", "", 1)
+            fixture.book.deposits.add(fixture.accounts[0], Planck(planck), f"b{planck}", "", 1)
 
 
 def test_planck_beyond_64_bits_are_kept_exactly():
@@ -299,24 +299,24 @@ def test_planck_beyond_64_bits_are_kept_exactly():
 
 def test_a_session_lives_until_it_ends_or_expires():
     """The first reason stays; an ended id is never minted again."""
-    house = make_house()
-    account, stream = house.accounts[0], house.stream.id
+    fixture = make_book()
+    account, stream = fixture.accounts[0], fixture.stream.id
     for number in (1, 2, 2**64 - 1):
-        house.book.sessions.add(SessionId(number), account, stream, 1, 10, 100)
+        fixture.book.sessions.add(SessionId(number), account, stream, 1, 10, 100)
 
-    house.book.sessions.end(SessionId(1), "limit", 20)
-    house.book.sessions.end(SessionId(1), "other", 21)
-    house.book.sessions.add(SessionId(2), account, stream, 1, 30, 500)
+    fixture.book.sessions.end(SessionId(1), "limit", 20)
+    fixture.book.sessions.end(SessionId(1), "other", 21)
+    fixture.book.sessions.add(SessionId(2), account, stream, 1, 30, 500)
 
-    assert [one.session for one in house.book.sessions.live(50)] == [2, 2**64 - 1]
-    assert [one.session for one in house.book.sessions.live(100)] == [2]
-    assert house.book.sessions.get(SessionId(1)).reason == "limit"
+    assert [one.session for one in fixture.book.sessions.live(50)] == [2, 2**64 - 1]
+    assert [one.session for one in fixture.book.sessions.live(100)] == [2]
+    assert fixture.book.sessions.get(SessionId(1)).reason == "limit"
     with pytest.raises(IdempotencyConflictError):
-        house.book.sessions.add(SessionId(1), account, stream, 1, 40, 600)
+        fixture.book.sessions.add(SessionId(1), account, stream, 1, 40, 600)
     with pytest.raises(IdempotencyConflictError):
-        house.book.sessions.add(SessionId(2), account, stream, 2, 40, 600)
+        fixture.book.sessions.add(SessionId(2), account, stream, 2, 40, 600)
     with pytest.raises(UnknownNameError):
-        house.book.sessions.add(SessionId(9), AccountId(b"?" * 32), stream, 1, 1, 2)
+        fixture.book.sessions.add(SessionId(9), AccountId(b"?" * 32), stream, 1, 1, 2)
 
 
 # Cuts
@@ -324,93 +324,95 @@ def test_a_session_lives_until_it_ends_or_expires():
 
 def test_a_cut_is_booked_once():
     """The same number again is passed over."""
-    house = make_house()
-    first = cut(house, 1, Run(100, 10), cumulative=10)
+    fixture = make_book()
+    first = cut(fixture, 1, Run(100, 10), cumulative=10)
 
-    assert house.book.cuts.book([first], 1) == 10
-    assert house.book.cuts.book([first], 2) == 0
+    assert fixture.book.cuts.book([first], 1) == 10
+    assert fixture.book.cuts.book([first], 2) == 0
 
     shard = first.shard
-    assert house.book.cuts.booked_number(shard) == 1
-    assert house.book.cuts.booked_number(shard + 1) == 0
-    assert house.book.cuts.spent(house.accounts[0]) == 10 * PRICE
-    assert house.book.cuts.watched(house.accounts[0], house.stream.id) == (Run(100, 10),)
+    assert fixture.book.cuts.booked_number(shard) == 1
+    assert fixture.book.cuts.booked_number(shard + 1) == 0
+    assert fixture.book.cuts.spent(fixture.accounts[0]) == 10 * PRICE
+    assert fixture.book.cuts.watched(fixture.accounts[0], fixture.stream.id) == (Run(100, 10),)
 
 
 def test_a_round_is_written_whole_or_not_at_all():
     """One bad line keeps out the good one beside it."""
-    house = make_house(viewers=2)
-    good = cut(house, 1, Run(100, 10), cumulative=10, viewer=1)
-    bad = cut(house, 1, Run(100, 10), cumulative=11)
+    fixture = make_book(viewers=2)
+    good = cut(fixture, 1, Run(100, 10), cumulative=10, viewer=1)
+    bad = cut(fixture, 1, Run(100, 10), cumulative=11)
 
     with pytest.raises(LedgerImbalanceError, match="make 10"):
-        house.book.cuts.book([good, bad], 1)
+        fixture.book.cuts.book([good, bad], 1)
 
-    assert house.book.cuts.booked_numbers() == {}
-    assert house.book.cuts.spent(house.accounts[1]) == 0
+    assert fixture.book.cuts.booked_numbers() == {}
+    assert fixture.book.cuts.spent(fixture.accounts[1]) == 0
 
 
 @pytest.mark.parametrize("wrong", ["gap", "went back", "no price", "shard"])
 def test_a_cut_that_does_not_go_on_where_the_book_is_stops_booking(wrong):
     """Rather than bill a second twice."""
-    house = make_house()
-    house.book.cuts.book([cut(house, 1, Run(100, 10), cumulative=10)], 1)
+    fixture = make_book()
+    fixture.book.cuts.book([cut(fixture, 1, Run(100, 10), cumulative=10)], 1)
     cuts = {
-        "gap": cut(house, 3, Run(200, 1), cumulative=11),
-        "went back": cut(house, 2, Run(100, 10), cumulative=10),
-        "no price": cut(house, 2, Run(200, 1), cumulative=1, version=2),
-        "shard": Cut(0, 1, cut(house, 2, Run(200, 1), cumulative=11).lines),
+        "gap": cut(fixture, 3, Run(200, 1), cumulative=11),
+        "went back": cut(fixture, 2, Run(100, 10), cumulative=10),
+        "no price": cut(fixture, 2, Run(200, 1), cumulative=1, version=2),
+        "shard": Cut(0, 1, cut(fixture, 2, Run(200, 1), cumulative=11).lines),
     }
 
     with pytest.raises(LedgerImbalanceError):
-        house.book.cuts.book([cuts[wrong]], 2)
+        fixture.book.cuts.book([cuts[wrong]], 2)
 
-    assert house.book.cuts.spent(house.accounts[0]) == 10 * PRICE
+    assert fixture.book.cuts.spent(fixture.accounts[0]) == 10 * PRICE
 
 
 def test_what_a_viewer_spent_is_priced_by_version():
     """Ticks of each version at its own price."""
-    house = make_house()
-    house.book.streams.add_price("talks", Planck(3), 200)
-    shard = shard_of(house.accounts[0])
+    fixture = make_book()
+    fixture.book.streams.add_price("talks", Planck(3), 200)
+    shard = shard_of(fixture.accounts[0])
     lines = (
-        CutLine(house.key(version=1), (Run(190, 10),), 10),
-        CutLine(house.key(version=2), (Run(200, 4),), 4),
+        CutLine(fixture.key(version=1), (Run(190, 10),), 10),
+        CutLine(fixture.key(version=2), (Run(200, 4),), 4),
     )
 
-    house.book.cuts.book([Cut(shard, 1, lines)], 1)
+    fixture.book.cuts.book([Cut(shard, 1, lines)], 1)
 
-    assert house.book.cuts.spent(house.accounts[0]) == 10 * PRICE + 4 * 3
+    assert fixture.book.cuts.spent(fixture.accounts[0]) == 10 * PRICE + 4 * 3
 
 
-def settle(house, seq=1, refused=()):
-    batch = house.book.outbox.oldest()
-    house.book.outbox.add_attempt(seq, b"signed", 1)
-    return house.book.settlements.finalize(BatchOutcome(seq, batch.hash, refused, 1), 2)
+def settle(fixture, seq=1, refused=()):
+    batch = fixture.book.outbox.oldest()
+    fixture.book.outbox.add_attempt(seq, b"signed", 1)
+    return fixture.book.settlements.finalize(BatchOutcome(seq, batch.hash, refused, 1), 2)
 
 
 def test_final_ticks_are_merged_by_hour_and_none_is_lost():
     """The book does not grow by a row a cut for ever."""
-    house = make_house()
-    account = house.accounts[0]
+    fixture = make_book()
+    account = fixture.accounts[0]
     for number in range(1, 5):
         run = Run(3600 * 5 - 20 + number * 10, 10)
-        house.book.cuts.book([cut(house, number, run, cumulative=number * 10)], number)
-    house.book.settlements.seal(9, 100)
-    settle(house)
-    before = house.book.cuts.watched(account, house.stream.id)
-    assert house.book.cuts.compact() == 0  # neither receipted nor forgotten yet
+        fixture.book.cuts.book([cut(fixture, number, run, cumulative=number * 10)], number)
+    fixture.book.settlements.seal(9, 100)
+    settle(fixture)
+    before = fixture.book.cuts.watched(account, fixture.stream.id)
+    assert fixture.book.cuts.compact() == 0  # neither receipted nor forgotten yet
 
-    house.book.receipts.make(OPERATOR, 10)
-    assert house.book.cuts.to_forget() == {shard_of(account): 4}
-    house.book.cuts.mark_forgotten(house.book.cuts.to_forget())
+    fixture.book.receipts.make(OPERATOR, 10)
+    assert fixture.book.cuts.to_forget() == {shard_of(account): 4}
+    fixture.book.cuts.mark_forgotten(fixture.book.cuts.to_forget())
 
-    assert house.book.cuts.compact() == 4
-    assert house.book.cuts.to_forget() == {}
-    assert house.book.cuts.watched(account, house.stream.id) == before == (Run(3600 * 5 - 10, 40),)
-    booked = house.book.cuts.booked_ticks(shard_of(account))
+    assert fixture.book.cuts.compact() == 4
+    assert fixture.book.cuts.to_forget() == {}
+    assert (
+        fixture.book.cuts.watched(account, fixture.stream.id) == before == (Run(3600 * 5 - 10, 40),)
+    )
+    booked = fixture.book.cuts.booked_ticks(shard_of(account))
     assert sorted(one.runs for one in booked) == [(Run(17990, 10),), (Run(18000, 30),)]
-    assert house.book.cuts.booked_number(shard_of(account)) == 4
+    assert fixture.book.cuts.booked_number(shard_of(account)) == 4
 
 
 # Settlement
@@ -418,71 +420,71 @@ def test_final_ticks_are_merged_by_hour_and_none_is_lost():
 
 def test_a_settled_batch_pays_creator_and_platform_once():
     """Whatever is said again."""
-    house = make_house(fee_ppm=100_001)
-    account, stream = house.accounts[0], house.stream
-    house.book.cuts.book([cut(house, 1, Run(100, 7), cumulative=7)], 1)
-    house.book.settlements.seal(1, 100)
-    first = settle(house)
+    fixture = make_book(fee_ppm=100_001)
+    account, stream = fixture.accounts[0], fixture.stream
+    fixture.book.cuts.book([cut(fixture, 1, Run(100, 7), cumulative=7)], 1)
+    fixture.book.settlements.seal(1, 100)
+    first = settle(fixture)
 
-    again = house.book.settlements.finalize(BatchOutcome(1, first.hash, (), 1), 99)
+    again = fixture.book.settlements.finalize(BatchOutcome(1, first.hash, (), 1), 99)
 
     assert again == first
     paid = 7 * PRICE
     fee = paid * 100_001 // 10**6
-    assert house.book.ledger.balances() == {
+    assert fixture.book.ledger.balances() == {
         Holder(Role.OUTSIDE): -(10**12),
         Holder(Role.VIEWER, account): 10**12 - paid,
         Holder(Role.CREATOR, stream.creator, stream.id): paid - fee,
         Holder(Role.PLATFORM, stream=stream.id): fee,
     }
-    assert house.book.ledger.earned(stream.creator) == {stream.id: paid - fee}
-    assert house.book.ledger.unbalanced() == []
+    assert fixture.book.ledger.earned(stream.creator) == {stream.id: paid - fee}
+    assert fixture.book.ledger.unbalanced() == []
 
 
 def test_a_refused_entry_is_carried_again_by_a_later_one():
     """Refused is a state, not an end."""
-    house = make_house(viewers=2)
+    fixture = make_book(viewers=2)
     for viewer in (0, 1):
-        house.book.cuts.book([cut(house, 1, Run(100, 5), cumulative=5, viewer=viewer)], 1)
-    house.book.settlements.seal(1, 100)
-    settle(house, refused=((0, "purse"),))
-    (refusal,) = house.book.settlements.refusals()
-    entries = {entry.key: entry for entry in house.book.cuts.entries()}
+        fixture.book.cuts.book([cut(fixture, 1, Run(100, 5), cumulative=5, viewer=viewer)], 1)
+    fixture.book.settlements.seal(1, 100)
+    settle(fixture, refused=((0, "purse"),))
+    (refusal,) = fixture.book.settlements.refusals()
+    entries = {entry.key: entry for entry in fixture.book.cuts.entries()}
     assert (entries[refusal.key].settled, entries[refusal.key].refused) == (0, 5)
 
-    assert house.book.settlements.seal(2, 100) == []
-    assert len(house.book.settlements.seal(2, 100, with_refused=True)) == 1
-    settle(house, seq=2)
+    assert fixture.book.settlements.seal(2, 100) == []
+    assert len(fixture.book.settlements.seal(2, 100, with_refused=True)) == 1
+    settle(fixture, seq=2)
 
-    assert all((e.settled, e.refused) == (5, 0) for e in house.book.cuts.entries())
+    assert all((e.settled, e.refused) == (5, 0) for e in fixture.book.cuts.entries())
 
 
 def test_one_batch_above_its_bound_becomes_several_without_a_gap():
     """And the cut is forgotten only after the last of them."""
-    house = make_house(viewers=3)
+    fixture = make_book(viewers=3)
     for viewer in range(3):
-        house.book.cuts.book([cut(house, 1, Run(1, 1), cumulative=1, viewer=viewer)], 1)
+        fixture.book.cuts.book([cut(fixture, 1, Run(1, 1), cumulative=1, viewer=viewer)], 1)
 
-    sealed = house.book.settlements.seal(1, 2)
+    sealed = fixture.book.settlements.seal(1, 2)
 
     assert [(batch.seq, batch.entry_count) for batch in sealed] == [(1, 2), (2, 1)]
-    assert house.book.settlements.seal(2, 2) == []
-    settle(house, 1)
-    assert house.book.cuts.to_forget() == {}
-    settle(house, 2)
-    assert len(house.book.cuts.to_forget()) == len({shard_of(a) for a in house.accounts})
+    assert fixture.book.settlements.seal(2, 2) == []
+    settle(fixture, 1)
+    assert fixture.book.cuts.to_forget() == {}
+    settle(fixture, 2)
+    assert len(fixture.book.cuts.to_forget()) == len({shard_of(a) for a in fixture.accounts})
 
 
 def test_other_content_under_our_number_is_never_booked():
     """A second operator with the same key, or a book that went back."""
-    house = make_house()
-    house.book.cuts.book([cut(house, 1, Run(100, 5), cumulative=5)], 1)
-    house.book.settlements.seal(1, 100)
+    fixture = make_book()
+    fixture.book.cuts.book([cut(fixture, 1, Run(100, 5), cumulative=5)], 1)
+    fixture.book.settlements.seal(1, 100)
 
     with pytest.raises(LedgerImbalanceError):
-        house.book.settlements.finalize(BatchOutcome(1, b"?" * 32, (), 1), 2)
+        fixture.book.settlements.finalize(BatchOutcome(1, b"?" * 32, (), 1), 2)
 
-    assert house.book.settlements.get(1).state is BatchState.SEALED
+    assert fixture.book.settlements.get(1).state is BatchState.SEALED
 
 
 @settings(max_examples=20, deadline=None)
@@ -493,23 +495,23 @@ def test_other_content_under_our_number_is_never_booked():
 )
 def test_books_sum_to_nothing_whatever_is_watched(steps, fee_ppm, price):
     """Hypothesis law: after each settlement, all balances sum to zero and every split is exact."""
-    house = make_house(viewers=3, fee_ppm=fee_ppm, price=Planck(price))
+    fixture = make_book(viewers=3, fee_ppm=fee_ppm, price=Planck(price))
     totals = [0, 0, 0]
-    numbers = dict.fromkeys(map(shard_of, house.accounts), 0)
+    numbers = dict.fromkeys(map(shard_of, fixture.accounts), 0)
     for seq, (viewer, count) in enumerate(steps, 1):
-        shard = shard_of(house.accounts[viewer])
+        shard = shard_of(fixture.accounts[viewer])
         numbers[shard] += 1
         run = Run(1000 + totals[viewer] * 2, count)
         totals[viewer] += count
-        one = cut(house, numbers[shard], run, cumulative=totals[viewer], viewer=viewer)
-        house.book.cuts.book([one], seq)
-        house.book.settlements.seal(seq, 100)
-        settle(house, seq)
-        ledger = house.book.ledger.balances()
+        one = cut(fixture, numbers[shard], run, cumulative=totals[viewer], viewer=viewer)
+        fixture.book.cuts.book([one], seq)
+        fixture.book.settlements.seal(seq, 100)
+        settle(fixture, seq)
+        ledger = fixture.book.ledger.balances()
         assert sum(ledger.values()) == 0
-        paid = sum(10**12 - ledger[Holder(Role.VIEWER, a)] for a in house.accounts)
+        paid = sum(10**12 - ledger[Holder(Role.VIEWER, a)] for a in fixture.accounts)
         assert paid == sum(totals) * price
-    house.book.close()
+    fixture.book.close()
 
 
 # Receipts and counters
@@ -517,42 +519,42 @@ def test_books_sum_to_nothing_whatever_is_watched(steps, fee_ppm, price):
 
 def test_receipts_come_from_booked_cuts_and_chain():
     """One per viewer and stream and round; a file that verifies; no tick twice."""
-    house = make_house()
-    account, stream = house.accounts[0], house.stream.id
-    assert house.book.receipts.make(OPERATOR, 1) == 0
+    fixture = make_book()
+    account, stream = fixture.accounts[0], fixture.stream.id
+    assert fixture.book.receipts.make(OPERATOR, 1) == 0
     for number in (1, 2):
         run = Run(number * 100, 10)
-        house.book.cuts.book([cut(house, number, run, cumulative=number * 10)], number)
-        assert house.book.receipts.make(OPERATOR, number) == 1
-        assert house.book.receipts.make(OPERATOR, number, account) == 0
+        fixture.book.cuts.book([cut(fixture, number, run, cumulative=number * 10)], number)
+        assert fixture.book.receipts.make(OPERATOR, number) == 1
+        assert fixture.book.receipts.make(OPERATOR, number, account) == 0
 
-    data = receipt.file_bytes(Asset(), OPERATOR.account, house.book.receipts.of(account, stream))
+    data = receipt.file_bytes(Asset(), OPERATOR.account, fixture.book.receipts.of(account, stream))
     found = receipt.verify(data, OPERATOR.account)
 
     assert [one.receipt.number for one in found.receipts] == [1, 2]
-    assert found.amount == house.book.cuts.spent(account) == 20 * PRICE
-    assert house.book.receipts.streams(account) == [stream]
+    assert found.amount == fixture.book.cuts.spent(account) == 20 * PRICE
+    assert fixture.book.receipts.streams(account) == [stream]
 
 
 def test_receipts_wait_so_that_they_are_few():
     """Then one receipt takes all that has gathered; who asks does not wait."""
-    house = make_house(viewers=2)
+    fixture = make_book(viewers=2)
     for number in (1, 2):
         for viewer in (0, 1):
             run = Run(number * 100, 10)
-            one = cut(house, number, run, cumulative=number * 10, viewer=viewer)
-            house.book.cuts.book([one], number * 1000)
+            one = cut(fixture, number, run, cumulative=number * 10, viewer=viewer)
+            fixture.book.cuts.book([one], number * 1000)
 
-    assert house.book.receipts.make(OPERATOR, 1500, waited_ms=1000) == 0
-    assert house.book.receipts.make(OPERATOR, 1500, house.accounts[1]) == 1
-    assert house.book.receipts.make(OPERATOR, 2000, waited_ms=1000) == 1
-    (made,) = house.book.receipts.of(house.accounts[0], house.stream.id)
+    assert fixture.book.receipts.make(OPERATOR, 1500, waited_ms=1000) == 0
+    assert fixture.book.receipts.make(OPERATOR, 1500, fixture.accounts[1]) == 1
+    assert fixture.book.receipts.make(OPERATOR, 2000, waited_ms=1000) == 1
+    (made,) = fixture.book.receipts.of(fixture.accounts[0], fixture.stream.id)
     assert made.receipt.ticks == 20
 
 
 def test_counters_outlive_an_emptied_store():
     """Unpaid seconds are shown for ever, though Redis counts from 0 again."""
-    book = make_house().book
+    book = make_book().book
     assert book.unbilled.counters() == Counters(0, 0, 0)
 
     for counted in (Counters(5, 1, 0), Counters(7, 1, 2), Counters(2, 0, 0), Counters(3, 0, 0)):
@@ -563,7 +565,7 @@ def test_counters_outlive_an_emptied_store():
 
 def test_the_book_remembers_which_redis_is_ours():
     """None before the first."""
-    book = make_house().book
+    book = make_book().book
     assert book.recoveries.newest() is None
 
     book.recoveries.put(Recovered("epoch", "run", 5))
@@ -573,11 +575,11 @@ def test_the_book_remembers_which_redis_is_ours():
 
 def test_seeds_made_here_sign_for_their_account():
     """The server can act for a viewer without a wallet."""
-    book = make_house().book
+    book = make_book().book
     viewer, _ = book.viewers.create("ann", None, 1)
 
     seed = book.viewers.seed(viewer.account)
 
     assert seed is not None
     assert signing.from_seed(seed).account == viewer.account
-    assert book.viewers.seed(make_house().accounts[0]) is None
+    assert book.viewers.seed(make_book().accounts[0]) is None

@@ -20,148 +20,148 @@ from tests.support.block_tree import (
     requested,
     withdrawn,
 )
-from tests.support.book_fixture import House, make_house
+from tests.support.book_fixture import BookFixture, make_book
 
 NEW = AccountId(b"\x77" * 32)
 PAID = 10**12
-"""What `make_house` books for each viewer."""
+"""What `make_book` books for each viewer."""
 
 
 @pytest.fixture
-def house():
-    made = make_house()
+def fixture():
+    made = make_book()
     yield made
     made.book.close()
 
 
 @pytest.fixture
-def blocks(house: House):
+def blocks(fixture: BookFixture):
     made = Blocks()
-    house.book.escrow.begin(Cursor(made.genesis, 0, made.genesis, START_S))
+    fixture.book.escrow.begin(Cursor(made.genesis, 0, made.genesis, START_S))
     return made
 
 
-def _take(house: House, blocks: Blocks):
-    return house.book.escrow.take_blocks(blocks.path(blocks.best), OPERATOR, 5)
+def _take(fixture: BookFixture, blocks: Blocks):
+    return fixture.book.escrow.take_blocks(blocks.path(blocks.best), OPERATOR, 5)
 
 
-def _funds(house: House, account: AccountId) -> Funds:
-    return house.book.escrow.funds([account])[1][account]
+def _funds(fixture: BookFixture, account: AccountId) -> Funds:
+    return fixture.book.escrow.funds([account])[1][account]
 
 
-def test_finalized_events_become_rows_and_postings_once(house, blocks):
+def test_finalized_events_become_rows_and_postings_once(fixture, blocks):
     """Taken again after a crash, the same blocks change nothing."""
-    [ann] = house.accounts
+    [ann] = fixture.accounts
     blocks.extend(deposited(ann, 500), requested(ann, 200))
     blocks.extend(withdrawn(ann, 120))
     blocks.extend(requested(ann, 30))
 
-    taken = _take(house, blocks)
-    again = _take(house, blocks)
+    taken = _take(fixture, blocks)
+    again = _take(fixture, blocks)
 
     assert (taken.accounts, again.accounts) == ({ann}, frozenset())
-    assert house.book.escrow.cursor().number == 3
-    assert _funds(house, ann) == Funds(PAID + 500, 120, 30)
-    assert house.book.viewers.get(ann).withdrawn == 120
-    assert house.book.escrow.withdrawals() == {ann: 120}
-    ledger = house.book.ledger.balances()
+    assert fixture.book.escrow.cursor().number == 3
+    assert _funds(fixture, ann) == Funds(PAID + 500, 120, 30)
+    assert fixture.book.viewers.get(ann).withdrawn == 120
+    assert fixture.book.escrow.withdrawals() == {ann: 120}
+    ledger = fixture.book.ledger.balances()
     assert ledger[Holder(Role.VIEWER, ann)] == PAID + 380
     assert sum(ledger.values()) == 0
-    assert [event.planck for event in house.book.escrow.history(ann)] == [500, 200, 120, 30]
+    assert [event.planck for event in fixture.book.escrow.history(ann)] == [500, 200, 120, 30]
 
 
-def test_a_viewer_who_is_added_later_gets_what_they_had_paid_in(house, blocks):
+def test_a_viewer_who_is_added_later_gets_what_they_had_paid_in(fixture, blocks):
     """Money on the chain waits for its owner; it is booked when they are known."""
     blocks.extend(deposited(NEW, 700), requested(NEW, 100))
     blocks.extend(withdrawn(NEW, 100))
-    _take(house, blocks)
+    _take(fixture, blocks)
 
-    record, _ = house.book.viewers.create("nora", NEW, 9)
+    record, _ = fixture.book.viewers.create("nora", NEW, 9)
 
     assert (record.deposited, record.withdrawn) == (700, 100)
-    assert _funds(house, NEW) == Funds(700, 100, 0)
-    assert house.book.ledger.balances()[Holder(Role.VIEWER, NEW)] == 600
-    assert sum(house.book.ledger.balances().values()) == 0
+    assert _funds(fixture, NEW) == Funds(700, 100, 0)
+    assert fixture.book.ledger.balances()[Holder(Role.VIEWER, NEW)] == 600
+    assert sum(fixture.book.ledger.balances().values()) == 0
 
 
-def test_a_block_that_does_not_follow_is_refused_whole(house, blocks):
+def test_a_block_that_does_not_follow_is_refused_whole(fixture, blocks):
     """Another chain, or one that was begun anew, writes nothing."""
-    [ann] = house.accounts
+    [ann] = fixture.accounts
     blocks.extend(deposited(ann, 500))
-    _take(house, blocks)
+    _take(fixture, blocks)
     other = Blocks(genesis=b"\x46" * 32)
     other.extend()
     other.extend(deposited(ann, 500))
 
     with pytest.raises(OtherChainError, match="connect the right node"):
-        _take(house, other)
+        _take(fixture, other)
     with pytest.raises(OtherChainError, match="taken block 1"):
-        house.book.escrow.begin(Cursor(other.genesis, 0, other.genesis, START_S))
+        fixture.book.escrow.begin(Cursor(other.genesis, 0, other.genesis, START_S))
 
-    assert house.book.escrow.cursor().number == 1
-    assert _funds(house, ann).deposited == PAID + 500
+    assert fixture.book.escrow.cursor().number == 1
+    assert _funds(fixture, ann).deposited == PAID + 500
 
 
-def test_a_gap_is_refused(house, blocks):
+def test_a_gap_is_refused(fixture, blocks):
     """No block is passed over."""
     blocks.extend()
     blocks.extend()
 
     with pytest.raises(OtherChainError):
-        house.book.escrow.take_blocks(blocks.path(blocks.best)[1:], OPERATOR, 5)
+        fixture.book.escrow.take_blocks(blocks.path(blocks.best)[1:], OPERATOR, 5)
 
 
-def test_an_amount_beyond_64_bits_and_no_whole_unit_is_kept_exactly(house, blocks):
+def test_an_amount_beyond_64_bits_and_no_whole_unit_is_kept_exactly(fixture, blocks):
     """Amounts are the viewer's choice; the book rounds none of them."""
-    [ann] = house.accounts
+    [ann] = fixture.accounts
     blocks.extend(deposited(ann, 2**90 + 1))
-    _take(house, blocks)
+    _take(fixture, blocks)
 
-    assert _funds(house, ann).net == PAID + 2**90 + 1
+    assert _funds(fixture, ann).net == PAID + 2**90 + 1
 
 
-def test_joins_are_kept_for_streams_that_are_ours(house, blocks):
+def test_joins_are_kept_for_streams_that_are_ours(fixture, blocks):
     """Opened, joined again, left, closed: as the chain says; other streams are passed over."""
-    [ann] = house.accounts
-    ours = house.stream.id
+    [ann] = fixture.accounts
+    ours = fixture.stream.id
     blocks.extend(opened(ann, 1, ours), opened(ann, 1), opened(NEW, 1, ours))
-    first = _take(house, blocks)
+    first = _take(fixture, blocks)
     blocks.extend(opened(ann, 2, ours, max_spend=2**128 - 1))
-    _take(house, blocks)
-    joins = house.book.joins.of_viewer(ann, ours)
+    _take(fixture, blocks)
+    joins = fixture.book.joins.of_viewer(ann, ours)
 
     assert first.joins == {(ours, ann), (ours, NEW)}
     assert (joins[1].ended_s, joins[2].ended_s) == (START_S + 12, None)
     assert (joins[2].max_spend, joins[2].joined_s) == (2**128 - 1, START_S + 12)
-    assert house.book.joins.of_shard(shard_of(ann), START_S + 12) == [joins[2]]
+    assert fixture.book.joins.of_shard(shard_of(ann), START_S + 12) == [joins[2]]
 
     blocks.extend(ended(ann, 2, ours))
     blocks.extend(closed(ours))
-    last = _take(house, blocks)
+    last = _take(fixture, blocks)
 
     assert last.joins == {(ours, ann), (ours, NEW)}
-    assert house.book.joins.of_viewer(ann, ours)[2].ended_s == START_S + 18
-    assert house.book.joins.of_viewer(NEW, ours)[1].ended_s == START_S + 24
-    assert house.book.joins.unended() == []
+    assert fixture.book.joins.of_viewer(ann, ours)[2].ended_s == START_S + 18
+    assert fixture.book.joins.of_viewer(NEW, ours)[1].ended_s == START_S + 24
+    assert fixture.book.joins.unended() == []
 
 
-def test_what_bounds_joins_is_kept_for_a_start_without_the_node(house):
+def test_what_bounds_joins_is_kept_for_a_start_without_the_node(fixture):
     """Redis can be rebuilt while the node is away."""
     limits = JoinLimits(120, 1_100_000, 8, 3600)
-    none = house.book.joins.limits()
-    house.book.joins.put_limits(limits)
-    house.book.joins.put_limits(limits)
+    none = fixture.book.joins.limits()
+    fixture.book.joins.put_limits(limits)
+    fixture.book.joins.put_limits(limits)
 
     assert none is None
-    assert house.book.joins.limits() == limits
+    assert fixture.book.joins.limits() == limits
 
 
-def test_funds_of_a_shard_name_every_viewer(house, blocks):
+def test_funds_of_a_shard_name_every_viewer(fixture, blocks):
     """Who has nothing is there with nothing: recovery writes their purse too."""
-    record, _ = house.book.viewers.create("nora", NEW, 9)
+    record, _ = fixture.book.viewers.create("nora", NEW, 9)
     nothing = Planck(0)
 
-    assert house.book.escrow.funds_of_shard(shard_of(NEW))[record.account] == Funds(
+    assert fixture.book.escrow.funds_of_shard(shard_of(NEW))[record.account] == Funds(
         nothing, nothing, nothing
     )
-    assert house.book.escrow.frozen([NEW]) == {}
+    assert fixture.book.escrow.frozen([NEW]) == {}

@@ -22,14 +22,14 @@ from metering.escrow.call_client import CallOutcome, ChainFacts, Draft, Reading,
 from metering.escrow.call_sender import CallSender
 from metering.escrow.custodial_wallets import CustodialWallets
 from metering.units import AccountId, Planck
-from tests.support.book_fixture import OPERATOR, InlineBook, make_house
+from tests.support.book_fixture import OPERATOR, InlineBook, make_book
 
 HASH = Hash(b"\x01" * 32)
 RICH = 10**15
 
 
 @dataclass
-class Counterfeit:
+class ForgedNode:
     """A chain of one account table; what is sent is final at once, or when it is let.
 
     Attributes:
@@ -97,114 +97,114 @@ class Counterfeit:
 
 
 @pytest.fixture
-def house():
-    made = make_house()
+def fixture():
+    made = make_book()
     yield made
     made.book.close()
 
 
-def make(house, chain: Counterfeit) -> CustodialWallets:
+def make(fixture, chain: ForgedNode) -> CustodialWallets:
     return CustodialWallets(
         CallSender(chain, poll_s=0, wait_s=0.2),
-        InlineBook(house.book),
+        InlineBook(fixture.book),
         operator=OPERATOR,
         float_planck=100,
-        now_ms=house.clock,
+        now_ms=fixture.clock,
     )
 
 
 @pytest.fixture
-def walletless(house):
-    record, _ = house.book.viewers.create("nora", None, 1)
+def walletless(fixture):
+    record, _ = fixture.book.viewers.create("nora", None, 1)
     return record.account
 
 
-async def test_a_deposit_is_funded_made_and_made_once(house, walletless):
+async def test_a_deposit_is_funded_made_and_made_once(fixture, walletless):
     """The same key again, by another control too, changes nothing."""
-    chain = Counterfeit()
-    first = await make(house, chain).deposit(walletless, Planck(500), "k")
-    again = await make(house, chain).deposit(walletless, Planck(500), "k")
+    chain = ForgedNode()
+    first = await make(fixture, chain).deposit(walletless, Planck(500), "k")
+    again = await make(fixture, chain).deposit(walletless, Planck(500), "k")
 
     assert (first, again) == (True, False)
     assert chain.calls == ["transfer_keep_alive", "deposit"]
     assert chain.escrow == {walletless: 500}
 
 
-async def test_what_pays_the_fees_need_not_be_final_first(house, walletless, monkeypatch):
+async def test_what_pays_the_fees_need_not_be_final_first(fixture, walletless, monkeypatch):
     """A viewer waits: the call itself goes on as soon as a block has the money."""
     monkeypatch.setattr(custody_file, "_FUND_TRIES", 1)
-    chain = Counterfeit(unfinal=frozenset({"transfer_keep_alive"}))
+    chain = ForgedNode(unfinal=frozenset({"transfer_keep_alive"}))
 
-    assert await make(house, chain).deposit(walletless, Planck(500), "k")
+    assert await make(fixture, chain).deposit(walletless, Planck(500), "k")
 
     assert chain.calls == ["transfer_keep_alive", "deposit"]
 
 
 @pytest.mark.parametrize("lost", [1, 2])
-async def test_a_lost_answer_and_a_repeat_make_one_deposit(house, walletless, lost, monkeypatch):
+async def test_a_lost_answer_and_a_repeat_make_one_deposit(fixture, walletless, lost, monkeypatch):
     """Whichever of the two calls it was that nobody answered."""
     monkeypatch.setattr(custody_file, "_POLL_S", 0)
-    chain = Counterfeit(lost=lost)
+    chain = ForgedNode(lost=lost)
     with contextlib.suppress(ChainUnavailableError):
-        await make(house, chain).deposit(walletless, Planck(500), "k")
+        await make(fixture, chain).deposit(walletless, Planck(500), "k")
 
-    await make(house, chain).deposit(walletless, Planck(500), "k")
+    await make(fixture, chain).deposit(walletless, Planck(500), "k")
 
     assert chain.escrow == {walletless: 500}
     assert chain.calls.count("deposit") == 1
 
 
-async def test_what_was_begun_before_is_finished_first(house, walletless):
+async def test_what_was_begun_before_is_finished_first(fixture, walletless):
     """Another deposit does not take the nonce of one that nobody repeated."""
-    chain = Counterfeit(free={walletless: RICH}, lost=1)
+    chain = ForgedNode(free={walletless: RICH}, lost=1)
     with pytest.raises(ChainUnavailableError):
-        await make(house, chain).deposit(walletless, Planck(500), "one")
+        await make(fixture, chain).deposit(walletless, Planck(500), "one")
 
-    await make(house, chain).deposit(walletless, Planck(70), "two")
-    again = await make(house, chain).deposit(walletless, Planck(500), "one")
+    await make(fixture, chain).deposit(walletless, Planck(70), "two")
+    again = await make(fixture, chain).deposit(walletless, Planck(500), "one")
 
     assert not again
     assert chain.escrow == {walletless: 570}
 
 
-async def test_a_node_that_is_away_leaves_it_to_be_repeated(house, walletless):
+async def test_a_node_that_is_away_leaves_it_to_be_repeated(fixture, walletless):
     """Nothing is sent, and nothing is lost."""
-    chain = Counterfeit(free={walletless: RICH}, is_away=True)
+    chain = ForgedNode(free={walletless: RICH}, is_away=True)
     with pytest.raises(ChainUnavailableError):
-        await make(house, chain).deposit(walletless, Planck(500), "k")
+        await make(fixture, chain).deposit(walletless, Planck(500), "k")
     chain.is_away = False
 
-    await make(house, chain).deposit(walletless, Planck(500), "k")
+    await make(fixture, chain).deposit(walletless, Planck(500), "k")
 
     assert chain.escrow == {walletless: 500}
 
 
-async def test_a_call_that_the_chain_refuses_is_over_and_says_why(house, walletless):
+async def test_a_call_that_the_chain_refuses_is_over_and_says_why(fixture, walletless):
     """It does not stand in the way of the next, and a repeat says the same."""
-    chain = Counterfeit(free={walletless: RICH}, fails=frozenset({"deposit"}))
+    chain = ForgedNode(free={walletless: RICH}, fails=frozenset({"deposit"}))
     for _ in range(2):
         with pytest.raises(ExtrinsicRejectedError, match="NotActive"):
-            await make(house, chain).deposit(walletless, Planck(500), "k")
+            await make(fixture, chain).deposit(walletless, Planck(500), "k")
     chain.fails = frozenset()
-    await make(house, chain).deposit(walletless, Planck(70), "other")
+    await make(fixture, chain).deposit(walletless, Planck(70), "other")
 
     assert chain.calls == ["deposit", "deposit"]
     assert chain.escrow == {walletless: 70}
 
 
-async def test_a_key_used_for_another_deposit_is_refused(house, walletless):
+async def test_a_key_used_for_another_deposit_is_refused(fixture, walletless):
     """One key, one deposit."""
-    chain = Counterfeit(free={walletless: RICH})
-    await make(house, chain).deposit(walletless, Planck(500), "k")
+    chain = ForgedNode(free={walletless: RICH})
+    await make(fixture, chain).deposit(walletless, Planck(500), "k")
 
     with pytest.raises(IdempotencyConflictError):
-        await make(house, chain).deposit(walletless, Planck(501), "k")
+        await make(fixture, chain).deposit(walletless, Planck(501), "k")
 
 
-async def test_a_wallets_owner_signs_for_themselves(house):
+async def test_a_wallets_owner_signs_for_themselves(fixture):
     """We have no key to sign with."""
-    [ann] = house.accounts
-    custody = make(house, Counterfeit())
+    [ann] = fixture.accounts
+    custody = make(fixture, ForgedNode())
 
     assert not await custody.holds(ann)
     with pytest.raises(InvalidValueError, match="own wallet"):
@@ -213,10 +213,10 @@ async def test_a_wallets_owner_signs_for_themselves(house):
         await custody.deposit(ann, Planck(0), "k")
 
 
-async def test_a_join_allows_twice_the_price_and_is_made(house, walletless):
+async def test_a_join_allows_twice_the_price_and_is_made(fixture, walletless):
     """A price may rise without another join; the spending cap is the operator's to set."""
-    chain = Counterfeit(free={walletless: RICH})
-    await make(house, chain).join(walletless, house.stream.id, Planck(7), 0)
+    chain = ForgedNode(free={walletless: RICH})
+    await make(fixture, chain).join(walletless, fixture.stream.id, Planck(7), 0)
 
     assert chain.calls == ["join_with_caps"]
     assert custody_file.PRICE_FACTOR == 2

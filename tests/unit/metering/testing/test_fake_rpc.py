@@ -7,23 +7,23 @@ import pytest
 from metering.chain.node import scale, storage
 from metering.testing.fake_node.pool import RpcError
 from metering.testing.fake_node.rpc import Rpc
-from tests.support.fake_chain import STREAM, Town, make_town
+from tests.support.pallet_scenario import STREAM, PalletScenario, make_pallet_scenario
 
 
 @pytest.fixture
-def town() -> Town:
-    return make_town()
+def scenario() -> PalletScenario:
+    return make_pallet_scenario()
 
 
 @pytest.fixture
-def rpc(town) -> Rpc:
-    return Rpc(town.world, b"meta\x0e")
+def rpc(scenario) -> Rpc:
+    return Rpc(scenario.world, b"meta\x0e")
 
 
-def test_a_block_is_found_by_number_and_hash(town, rpc):
+def test_a_block_is_found_by_number_and_hash(scenario, rpc):
     """The header's hash is what its parent's child names, and what its bytes hash to."""
-    town.world.submit(town.settle(1, town.entry(0, 5)))
-    town.world.make_block()
+    scenario.world.submit(scenario.settle(1, scenario.entry(0, 5)))
+    scenario.world.make_block()
     found = rpc.answer("chain_getBlockHash", [4])
 
     block = rpc.answer("chain_getBlock", [found])["block"]
@@ -40,12 +40,12 @@ def test_a_block_is_found_by_number_and_hash(town, rpc):
     assert rpc.answer("chain_getHeader", ["0x" + "00" * 32]) is None
 
 
-def test_storage_is_the_pallets_bytes_at_any_block(town, rpc):
+def test_storage_is_the_pallets_bytes_at_any_block(scenario, rpc):
     """What is read is what the runtime would hold, now and at an older block."""
-    key = "0x" + storage.operator_key(town.operator.account).hex()
+    key = "0x" + storage.operator_key(scenario.operator.account).hex()
     before = rpc.answer("chain_getBlockHash", [])
-    town.world.submit(town.settle(1, town.entry(0, 5)))
-    town.world.make_block()
+    scenario.world.submit(scenario.settle(1, scenario.entry(0, 5)))
+    scenario.world.make_block()
 
     now = storage.OPERATOR.decode(bytes.fromhex(rpc.answer("state_getStorage", [key])[2:]))
     old = storage.OPERATOR.decode(bytes.fromhex(rpc.answer("state_getStorage", [key, before])[2:]))
@@ -56,14 +56,14 @@ def test_storage_is_the_pallets_bytes_at_any_block(town, rpc):
     assert rpc.answer("state_getStorage", ["0x00"]) is None
 
 
-def test_keys_come_in_pages(town, rpc):
+def test_keys_come_in_pages(scenario, rpc):
     """Each page begins after the last key of the one before."""
     prefix = "0x" + storage.prefix("TickStream", "Sessions").hex()
     first = rpc.answer("state_getKeysPaged", [prefix, 1, prefix])
     second = rpc.answer("state_getKeysPaged", [prefix, 5, first[0]])
 
     found = [storage.session_of(bytes.fromhex(one[2:])) for one in first + second]
-    assert {one.account for one in found} == {one.account for one in town.viewers}
+    assert {one.account for one in found} == {one.account for one in scenario.viewers}
     assert {one.stream.int for one in found} == {STREAM}
 
 
@@ -74,11 +74,11 @@ def test_the_hash_of_block_0_is_in_storage(rpc):
     assert rpc.answer("state_getStorage", [key]) == rpc.answer("chain_getBlockHash", [0])
 
 
-def test_the_next_index_counts_what_waits(town, rpc):
+def test_the_next_index_counts_what_waits(scenario, rpc):
     """As wallets ask it, by SS58 address."""
     alice = "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY"
-    town.world.submit(town.settle(1, town.entry(0, 5)))
-    operator = "0x" + town.operator.account.hex()
+    scenario.world.submit(scenario.settle(1, scenario.entry(0, 5)))
+    operator = "0x" + scenario.operator.account.hex()
 
     assert rpc.answer("system_accountNextIndex", [alice]) == 0
     assert rpc.answer("system_accountNextIndex", [operator]) == 2
@@ -95,7 +95,7 @@ def test_an_upgrade_shows_at_its_block_and_not_before(rpc):
     assert rpc.answer("state_getRuntimeVersion", [])["specVersion"] == 101
 
 
-def test_old_states_are_let_go_of(town, rpc):
+def test_old_states_are_let_go_of(scenario, rpc):
     """A node prunes: what is asked of too old a block is an error, not a wrong answer."""
     old = rpc.answer("chain_getBlockHash", [3])
     rpc.answer("fake_makeBlock", [300])

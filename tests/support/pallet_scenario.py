@@ -22,8 +22,8 @@ PRICE = 10**8
 
 
 @dataclass
-class Town:
-    """The world and who lives in it."""
+class PalletScenario:
+    """A chain in memory and the accounts on it."""
 
     world: World
     operator: KeyPair
@@ -45,7 +45,7 @@ class Town:
         return Signer(genesis, **fields)
 
     def signed(self, who: KeyPair, call: Call, **changes: Any) -> bytes:
-        """Return bytes under the account's next nonce, as this town counts them."""
+        """Return bytes under the account's next nonce, as the scenario counts them."""
         nonce = changes.pop("nonce", None)
         if nonce is None:
             nonce = self.nonces.get(who.account, 0)
@@ -67,15 +67,17 @@ class Town:
         return self.signed(self.operator, settle_of(seq, list(entries)))
 
 
-def make_town(viewers: int = 2, seed: int = 1, *, deposit: int = UNIT, **options: Any) -> Town:
-    """Return a town whose chain has no faults unless told."""
+def make_pallet_scenario(
+    viewers: int = 2, seed: int = 1, *, deposit: int = UNIT, **options: Any
+) -> PalletScenario:
+    """Return a scenario whose chain has only the faults that `options` name."""
     operator, creator = account("operator"), account("creator")
     people = [account(f"viewer {number}") for number in range(viewers)]
     funds = {one.account: 1000 * UNIT for one in (operator, creator, *people)}
     world = World(seed, now_ms=NOW_MS, funds=funds, **options)
-    town = Town(world, operator, creator, people)
-    town.do(operator, "register_operator")
-    town.do(
+    scenario = PalletScenario(world, operator, creator, people)
+    scenario.do(operator, "register_operator")
+    scenario.do(
         creator,
         "create_stream",
         stream_id=STREAM,
@@ -86,10 +88,10 @@ def make_town(viewers: int = 2, seed: int = 1, *, deposit: int = UNIT, **options
     )
     for one in people:
         world.submit(
-            town.signed(one, of_stream("deposit", operator=operator.account, amount=deposit))
+            scenario.signed(one, of_stream("deposit", operator=operator.account, amount=deposit))
         )
         world.submit(
-            town.signed(
+            scenario.signed(
                 one,
                 of_stream(
                     "join_with_caps",
@@ -101,7 +103,15 @@ def make_town(viewers: int = 2, seed: int = 1, *, deposit: int = UNIT, **options
             )
         )
     world.make_block()
-    return town
+    return scenario
 
 
-__all__ = ["NOW_MS", "PRICE", "STREAM", "Town", "Validity", "make_town", "tables"]
+__all__ = [
+    "NOW_MS",
+    "PRICE",
+    "STREAM",
+    "PalletScenario",
+    "Validity",
+    "make_pallet_scenario",
+    "tables",
+]
