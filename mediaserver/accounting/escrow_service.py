@@ -1,7 +1,7 @@
-"""Control's side of escrows: follows the chain, and keeps purses and joins in the store as it says.
+"""Control's side of escrows: follows the chain, and writes balances and joins to the store.
 
-The follower's book and overlay change together under `Follower.steady`; whoever tells the store a
-purse reads both under it, so a deposit that turns from provisional to final is never counted twice.
+The follower's book and overlay change together under `EventFollower.steady`; a writer of
+balances reads both under it, so a deposit that turns from provisional to final is counted once.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ from metering.recovery.derive import frozen_units, whole_units
 from metering.signing import KeyPair
 from metering.units import AccountId, Planck, SessionId, Units
 
-TOLD_AT_ONCE: Final = 200
-"""Purses read in one go: they hold up the follower for some tens of milliseconds."""
+WRITTEN_AT_ONCE: Final = 200
+"""Balances read in one go: they hold up the follower for some tens of milliseconds."""
 RETRY_S: Final = 0.5
 LEFT: Final = "left"
 """Why a session ended whose viewer left the stream on the chain, or joined it again."""
@@ -49,15 +49,15 @@ _log = log.get("escrow")
 
 
 class EscrowStore(Protocol):
-    """What is told of purses and joins: `metering.store.client.Store`."""
+    """What is written of balances and joins: `metering.store.client.Store`."""
 
     async def set_purse(
         self, account: AccountId, total: Units, provisional: Units, frozen: Units
     ) -> Units:
-        """Say all that the chain gives and takes of a purse."""
+        """Set all that the chain adds to and takes from a balance."""
 
     async def set_joins(self, joins: Sequence[JoinCaps]) -> None:
-        """Say what joins may have."""
+        """Set the caps of joins."""
 
     async def end_session(self, account: AccountId, session: SessionId, reason: str) -> bool:
         """End a session."""
@@ -134,9 +134,9 @@ class Escrow:
             cap=Planck(int(settings.chain.provisional_cap_planck)),
             from_block=settings.chain.escrow_from_block,
             now_ms=now_ms,
-            tell=self._tell,
+            notify=self._notify,
         )
-        # Dicts for their order: who was put there first is told first.
+        # Dicts for their order: first put, first written.
         self._accounts: dict[AccountId, None] = {}
         self._keys: dict[JoinKey, None] = {}
         self._gone: dict[tuple[UUID, AccountId, int], Join] = {}
@@ -147,7 +147,7 @@ class Escrow:
 
     @property
     def overlay(self) -> Overlay | None:
-        """Return what the blocks above the finalized one say."""
+        """Return the state of the blocks above the finalized one."""
         return self.follower.overlay
 
     async def begin(self) -> None:
@@ -155,7 +155,7 @@ class Escrow:
         await self.follower.refresh()
 
     def all_again(self) -> None:
-        """Tell the store everything of the overlay again: it was rebuilt meanwhile."""
+        """Write everything of the overlay to the store again: it was rebuilt meanwhile."""
         overlay = self.follower.overlay
         if overlay is not None:
             self._accounts |= dict.fromkeys(overlay.accounts)
@@ -166,8 +166,8 @@ class Escrow:
             }
         self._work.set()
 
-    async def tell_adopted(self) -> None:
-        """Tell the store the purses that paid for ticks of a book that was lost.
+    async def write_adopted(self) -> None:
+        """Write the balances that paid for ticks of a book that was lost.
 
         Raises:
             BookError: The book does not answer.
@@ -176,7 +176,7 @@ class Escrow:
         self._work.set()
 
     async def keep(self, store: EscrowStore) -> None:
-        """Tell a store what changes until cancelled."""
+        """Write what changes to a store until cancelled."""
         while True:
             await self._work.wait()
             self._work.clear()
@@ -188,27 +188,27 @@ class Escrow:
                 await asyncio.sleep(RETRY_S)
 
     async def apply(self, store: EscrowStore) -> None:
-        """Tell a store all that has changed; what fails is told again.
+        """Write all that has changed to a store; what fails is written again.
 
         Raises:
             StoreUnavailableError: It is away.
             BookError: The book does not answer.
         """
         while self._accounts or self._keys or self._gone:
-            some = list(islice(self._accounts, TOLD_AT_ONCE))
-            await self.tell_purses(store, some)
+            some = list(islice(self._accounts, WRITTEN_AT_ONCE))
+            await self.write_balances(store, some)
             for account in some:
                 self._accounts.pop(account, None)
             gone = list(self._gone)
-            await self._tell_gone(store, list(self._gone.values()))
+            await self._write_gone(store, list(self._gone.values()))
             for name in gone:
                 self._gone.pop(name, None)
-            for key in list(islice(self._keys, TOLD_AT_ONCE)):
-                await self.tell_joins(store, key)
+            for key in list(islice(self._keys, WRITTEN_AT_ONCE)):
+                await self.write_joins(store, key)
                 self._keys.pop(key, None)
 
-    async def tell_purses(self, store: EscrowStore, accounts: Iterable[AccountId]) -> None:
-        """Tell a store what the chain gives and takes of some purses, now.
+    async def write_balances(self, store: EscrowStore, accounts: Iterable[AccountId]) -> None:
+        """Write to a store what the chain adds to and takes from some balances, now.
 
         Raises:
             StoreUnavailableError: It is away.
@@ -232,8 +232,8 @@ class Escrow:
                     frozen_units(frozen, self._quantum),
                 )
 
-    async def tell_joins(self, store: EscrowStore, key: JoinKey) -> None:
-        """Tell a store the caps of a viewer's joins of a stream; end sessions of ended ones.
+    async def write_joins(self, store: EscrowStore, key: JoinKey) -> None:
+        """Write the caps of a viewer's joins of a stream to a store; end sessions of ended ones.
 
         Raises:
             StoreUnavailableError: It is away.
@@ -247,14 +247,14 @@ class Escrow:
         overlay = self.follower.overlay
         skew_s = overlay.skew_s if overlay else 0
         chain_s = self._now_ms() // 1000 - skew_s
-        told = [one for one in joins.values() if one.till_s > chain_s - limits.notice_s]
-        await store.set_joins([caps_of(one, limits, self._quantum, skew_s) for one in told])
-        for join in told:
+        shown = [known for known in joins.values() if known.till_s > chain_s - limits.notice_s]
+        await store.set_joins([caps_of(join, limits, self._quantum, skew_s) for join in shown])
+        for join in shown:
             if not is_open(join, chain_s):
                 await self._end_sessions(store, stream, account, join.number)
 
     async def viewer_status(self, account: AccountId, stream: UUID) -> ViewerStatus:
-        """Return how a viewer stands with a stream.
+        """Return the status of a viewer with a stream.
 
         Raises:
             BookError: The book does not answer.
@@ -294,7 +294,7 @@ class Escrow:
         if task is None:
             work = self._wallets.join(account, stream, price, max_spend)
             task = self._joining[key] = asyncio.create_task(self._join(key, work))
-            # Its error is logged: nobody may be left who asks for it.
+            # Its error is logged: no caller may be left to await it.
             task.add_done_callback(lambda done: done.cancelled() or done.exception())
         return task
 
@@ -329,10 +329,10 @@ class Escrow:
         if heads is not None:
             _ABOVE.set(heads.best.number - heads.finalized.number)
 
-    async def _tell(self, changed: Changed) -> None:
+    async def _notify(self, changed: Changed) -> None:
         self._accounts |= dict.fromkeys(changed.accounts)
         self._keys |= dict.fromkeys(changed.joins)
-        self._gone |= {(one.stream, one.account, one.number): one for one in changed.gone}
+        self._gone |= {(join.stream, join.account, join.number): join for join in changed.gone}
         self._work.set()
         await self._move()
 
@@ -345,20 +345,20 @@ class Escrow:
         try:
             await work
         except MeteringError as error:
-            # Whoever asked is told too, unless they went on with a join that was not final then.
+            # The caller gets it too, unless they went on with a join that was not final then.
             _log.warning("escrow.join.failed", stream_id=key[0].hex, error=str(error))
             raise
         finally:
             del self._joining[key]
             await self._move()
 
-    async def _tell_gone(self, store: EscrowStore, joins: Sequence[Join]) -> None:
+    async def _write_gone(self, store: EscrowStore, joins: Sequence[Join]) -> None:
         limits = self.follower.limits
         if limits is None or not joins:
             return
-        await store.set_joins([caps_of(one, limits, self._quantum) for one in joins])
-        for one in joins:
-            self._keys[one.stream, one.account] = None
+        await store.set_joins([caps_of(join, limits, self._quantum) for join in joins])
+        for join in joins:
+            self._keys[join.stream, join.account] = None
 
     async def _joins(self, key: JoinKey) -> dict[int, Join]:
         stream, account = key
@@ -366,7 +366,7 @@ class Escrow:
             known = await self._book.run(lambda book: book.joins.of_viewer(account, stream))
             overlay = self.follower.overlay
             events = overlay.joins if overlay else ()
-            return joins_after(known, (one for one in events if concerns(one, key)))
+            return joins_after(known, (event for event in events if concerns(event, key)))
 
     async def _end_sessions(
         self, store: EscrowStore, stream: UUID, account: AccountId, join: int

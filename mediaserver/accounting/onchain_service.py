@@ -69,7 +69,7 @@ class OnChain:
         )
 
     async def status(self) -> dict[str, Any]:
-        """Return where the chain is, how the operator stands on it, and how far settlement is.
+        """Return where the chain is, the status of the operator on it, and how far settlement is.
 
         Raises:
             ChainError: The node or the settler is away, or cannot be used.
@@ -80,7 +80,7 @@ class OnChain:
             [storage.operator_key(account), storage.account_key(account)]
         )
         ours = decoded(storage.OPERATOR, reading.values[0])
-        purse = decoded(storage.SYSTEM_ACCOUNT, reading.values[1])
+        holdings = decoded(storage.SYSTEM_ACCOUNT, reading.values[1])
         progress = dataclasses.asdict(self._settlement.progress)
         return {
             "url": self._settings.url,
@@ -95,8 +95,8 @@ class OnChain:
                 "is_active": ours is not None and ours.active,
                 "bond": str(ours.bond if ours else 0),
                 "last_seq": ours.last_seq if ours else 0,
-                "nonce": purse.nonce if purse else 0,
-                "free": str(purse.free if purse else 0),
+                "nonce": holdings.nonce if holdings else 0,
+                "free": str(holdings.free if holdings else 0),
             },
             "settlement": {
                 "in_flight": progress["in_flight"],
@@ -144,7 +144,7 @@ class OnChain:
         return _status(record, self.registrar.status(record.id))
 
     async def register_stream(self, record: StreamRecord) -> dict[str, Any]:
-        """Do for a stream now what is to be done, and return how it stands then.
+        """Do for a stream now what is to be done, and return its status then.
 
         Raises:
             ExtrinsicRejectedError: The chain refuses it, and why.
@@ -160,9 +160,9 @@ class OnChain:
         """
         streams = await self._book.run(lambda book: book.streams.all())
         slugs: dict[AccountId, list[str]] = {self._operator.account: []}
-        for one in streams:
-            slugs.setdefault(one.creator, []).append(one.slug)
-        found = await self._credits(list(slugs))
+        for stream in streams:
+            slugs.setdefault(stream.creator, []).append(stream.slug)
+        credits_ = await self._credits(list(slugs))
         return [
             {
                 "account": account_text(account),
@@ -170,7 +170,7 @@ class OnChain:
                 "streams": slugs[account],
                 **_payout(payout),
             }
-            for account, payout in found.items()
+            for account, payout in credits_.items()
         ]
 
     async def withdraw(self, record: StreamRecord | None) -> dict[str, Any]:
@@ -212,12 +212,12 @@ class OnChain:
             ChainError: The node or the settler is away, or cannot be used.
         """
         key = storage.escrow_key(self._operator.account, viewer.account)
-        found = await self._sender.value(storage.ESCROW, key)
-        asked = found.withdrawal if found else None
+        escrow = await self._sender.value(storage.ESCROW, key)
+        asked = escrow.withdrawal if escrow else None
         return {
             "account": account_text(viewer.account),
             "operator": account_text(self._operator.account),
-            "held": str(found.held if found else 0),
+            "held": str(escrow.held if escrow else 0),
             "free": str(await self._sender.free(viewer.account)),
             "asked_back": str(asked.amount) if asked else None,
             "ready_at": asked.ready_at if asked else None,
@@ -235,7 +235,7 @@ class OnChain:
         return await self._for_viewer(
             viewer,
             call,
-            lambda found: found.withdrawal is not None and found.withdrawal.amount == planck,
+            lambda escrow: escrow.withdrawal is not None and escrow.withdrawal.amount == planck,
         )
 
     async def take_back(self, viewer: ViewerRecord) -> dict[str, Any]:
@@ -262,8 +262,8 @@ class OnChain:
         key = storage.escrow_key(self._operator.account, viewer.account)
 
         def is_over(raw: bytes | None) -> bool:
-            found = decoded(storage.ESCROW, raw)
-            return found is not None and is_done(found)
+            escrow = decoded(storage.ESCROW, raw)
+            return escrow is not None and is_done(escrow)
 
         block = await self._sender.do(
             signing.from_seed(seed),
@@ -276,18 +276,20 @@ class OnChain:
     async def _credits(self, accounts: list[AccountId]) -> dict[AccountId, Payout]:
         facts = await self._sender.service.facts()
         notice_s = facts.constants.get("CreditNotice", 1)
-        found = {}
+        payouts = {}
         for start in range(0, len(accounts), 200):
             some = accounts[start : start + 200]
-            reading = await self._sender.service.read([storage.credit_key(one) for one in some])
+            reading = await self._sender.service.read(
+                [storage.credit_key(account) for account in some]
+            )
             for account, raw in zip(some, reading.values, strict=True):
-                found[account] = rolled(decoded(storage.CREDIT, raw), facts.time_s, notice_s)
-        return found
+                payouts[account] = rolled(decoded(storage.CREDIT, raw), facts.time_s, notice_s)
+        return payouts
 
 
 def _has_bond(raw: bytes | None) -> bool:
-    found = decoded(storage.OPERATOR, raw)
-    return found is not None and found.bond > 0
+    info = decoded(storage.OPERATOR, raw)
+    return info is not None and info.bond > 0
 
 
 def _status(record: StreamRecord, status: StreamStatus) -> dict[str, Any]:

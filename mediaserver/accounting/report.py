@@ -21,19 +21,19 @@ _TOTALS: Final = (
 """Of the books' rows, summed in a report."""
 
 
-def as_json(found: Reconciliation, *, is_store_read: bool) -> dict[str, Any]:
+def as_json(report: Reconciliation, *, is_store_read: bool) -> dict[str, Any]:
     """Return a report as JSON: integers that may be large are text.
 
     Args:
-        found: What was compared.
+        report: What was compared.
         is_store_read: False while Redis is away: then only book and chain were.
     """
-    totals = {name: sum(getattr(row, name) for row in found.rows) for name in _TOTALS}
-    counted = dataclasses.asdict(found.counters)
+    totals = {name: sum(getattr(row, name) for row in report.rows) for name in _TOTALS}
+    counted = dataclasses.asdict(report.counters)
     return {
-        "is_balanced": found.is_balanced,
+        "is_balanced": report.is_balanced,
         "is_store_read": is_store_read,
-        "is_chain_read": found.is_chain_read,
+        "is_chain_read": report.is_chain_read,
         "totals": {
             **{name: str(value) for name, value in totals.items()},
             **{name: str(value) for name, value in counted.items()},
@@ -46,17 +46,17 @@ def as_json(found: Reconciliation, *, is_store_read: bool) -> dict[str, Any]:
                 "planck": str(row.planck),
                 "adopted_planck": str(row.adopted_planck),
             }
-            for row in found.rows
+            for row in report.rows
         ],
-        "differences": [str(one) for one in found.differences],
+        "differences": [str(difference) for difference in report.differences],
         "restores": [
             {
-                "found_ms": one.found_ms,
-                "shards": one.shards,
-                "forgiven_from": one.forgiven.first,
-                "forgiven_to": one.forgiven.end,
-                "lost_ticks": str(one.lost_ticks),
+                "found_ms": restore.found_ms,
+                "shards": restore.shards,
+                "forgiven_from": restore.forgiven.first,
+                "forgiven_to": restore.forgiven.end,
+                "lost_ticks": str(restore.lost_ticks),
             }
-            for one in found.restores
+            for restore in report.restores
         ],
     }

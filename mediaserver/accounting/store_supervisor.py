@@ -39,7 +39,7 @@ WATCH_QUIET_S: Final = 2.0
 LAST_CUT_TIMEOUT_S: Final = 1.0
 """Of the drain time-out: what is not cut now is cut after the next start."""
 APPLIED_PER_LOOK: Final = 200
-"""Deposits told again between two looks: they take a tenth of the time, some 0.2 ms each."""
+"""Deposits written again between two looks: they take a tenth of the time, some 0.2 ms each."""
 _CANCEL_AGAIN_S: Final = 0.1
 
 _READY: Final = Gauge("metering_store_ready", "1 while control has recovered the store it sees")
@@ -99,7 +99,7 @@ class StoreSupervisor:
         self._lent = 0
         self._given_back = asyncio.Condition()
         self._stop = asyncio.Event()
-        # A dict for its order: who was put there first is told first.
+        # A dict for its order: first put, first written.
         self._apply_later: dict[AccountId, None] = {}
         self._applying = asyncio.Lock()
         self._has_looked_back = False
@@ -130,21 +130,21 @@ class StoreSupervisor:
                 self._given_back.notify_all()
 
     def apply_later(self, account: AccountId) -> None:
-        """Remember an account whose deposits the store has not been told of."""
+        """Remember an account whose deposits the store does not have yet."""
         self._apply_later[account] = None
 
     async def apply_deposits(self, store: Store, account: AccountId) -> None:
-        """Tell a lent store what an account paid in.
+        """Write to a lent store what an account paid in.
 
-        One at a time: the last sum said counts, and of two top-ups at once the older sum would
-        otherwise be said last now and then.
+        One at a time: the last sum written counts, and of two top-ups at once the older sum would
+        otherwise be written last now and then.
 
         Raises:
             StoreUnavailableError: It is away.
             BookError: The book does not answer.
         """
         if self._escrow is not None:
-            await self._escrow.tell_purses(store, [account])
+            await self._escrow.write_balances(store, [account])
             return
         async with self._applying:
             total = await self._book.run(lambda book: book.deposits.total(account))
@@ -177,14 +177,14 @@ class StoreSupervisor:
     async def report(self) -> dict[str, Any]:
         """Return the comparison of store, book and ledger as JSON."""
         store = self._store if self._is_ready else None
-        found = await reconcile(
+        report = await reconcile(
             self._book,
             store,
             has_journal=self._settlement.is_local,
             reads=self._escrow.reads if self._escrow else None,
             operator=self._escrow.operator if self._escrow else NOBODY,
         )
-        return as_json(found, is_store_read=store is not None)
+        return as_json(report, is_store_read=store is not None)
 
     async def _one_life(self) -> None:
         """Serve one life of the store, from its recovery until it is found to be another one."""
@@ -230,14 +230,14 @@ class StoreSupervisor:
             pending_ticks=self.recovery.pending_ticks,
         )
         cutter = self._cutter(store)
-        adopted = self._escrow.tell_adopted if self._escrow else None
+        adopted = self._escrow.write_adopted if self._escrow else None
         tasks = [
             asyncio.create_task(cutter.run()),
             asyncio.create_task(self._settlement.settler(store, cutter, adopted).run()),
         ]
         if self._escrow is not None:
             self._escrow.all_again()
-            await self._escrow.tell_adopted()
+            await self._escrow.write_adopted()
             tasks.append(asyncio.create_task(self._escrow.keep(store)))
         try:
             await self._watch(store, self.recovery.epoch, cutter, tasks)
@@ -272,7 +272,7 @@ class StoreSupervisor:
 
         Raises:
             Exception: What ended one of the tasks, which only a bug can: control must not go on
-                with nobody who cuts or settles.
+                when nothing cuts or settles.
         """
         while not await self._stopped_within(WATCH_QUIET_S if store.is_quiet else WATCH_S):
             for task in (*tasks, *self._following):
@@ -293,7 +293,7 @@ class StoreSupervisor:
                 _log.warning("money.store.lost", reason=str(error))
                 return
             except BookError as error:
-                # They wait; whoever writes the book says louder what is wrong with it.
+                # They wait; the writer of the book logs what is wrong with it.
                 _log.debug("money.deposits.waiting", reason=str(error))
 
     async def _stopped_within(self, timeout_s: float) -> bool:
@@ -305,7 +305,7 @@ class StoreSupervisor:
         return True
 
     async def _apply(self, store: Store) -> None:
-        """Tell the store of deposits that were booked while it was away."""
+        """Write the deposits that were booked while the store was away."""
         for account in list(islice(self._apply_later, APPLIED_PER_LOOK)):
             await self.apply_deposits(store, account)
             self._apply_later.pop(account, None)
@@ -313,8 +313,8 @@ class StoreSupervisor:
     async def _look_back(self) -> None:
         """Remember every depositor once: the control before us may have died between its rows."""
         if not self._has_looked_back:
-            found = await self._book.run(lambda book: book.deposits.accounts())
-            self._apply_later |= dict.fromkeys(found)
+            accounts = await self._book.run(lambda book: book.deposits.accounts())
+            self._apply_later |= dict.fromkeys(accounts)
             self._has_looked_back = True
 
     async def _cut_last(self, cutter: Cutter) -> None:

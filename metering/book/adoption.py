@@ -2,12 +2,12 @@
 
 The chain's counts are cumulative, and so are the book's, of the same seconds in the same order. So
 of an entry the chain has 150 ticks of, and this book 120: those 120 are settled, whatever the
-book thought of them, and 30 more were billed by the book that was lost. Which seconds they were
-nobody knows any more, so no receipt and no cut here has them: they are kept as a count, `ahead`.
+book had of them, and 30 more were billed by the book that was lost. Which seconds they were
+is not known any more, so no receipt and no cut here has them: they are kept as a count, `ahead`.
 What is watched from now on comes on top, so the chain moves it, and neither second is billed twice.
 
 The chain has moved what those 30 cost, so the ledger moves it too, with the same rounding: the
-transfer `adopted`. The purse is then what the escrow holds, and nobody spends what is gone.
+transfer `adopted`. The balance is then what the escrow holds, and what is gone cannot be spent.
 
 An entry that began after the backup is not in this book. Its join is (it came from the chain's
 events), so it is asked for too, and made with nothing booked.
@@ -90,12 +90,12 @@ class AdoptionRepository(Repository):
             joins.stream, joins.account, joins.number, prices.number.label("version")
         ).join_from(escrow_schema.joins, schema.prices, prices.stream == joins.stream)
         with self._reading() as connection:
-            found = {key_of(row) for row in connection.execute(select(schema.entries))}
-            found |= {
+            keys = {key_of(row) for row in connection.execute(select(schema.entries))}
+            keys |= {
                 EntryKey(row.stream, row.account, row.number, row.version)
                 for row in connection.execute(query)
             }
-        return sorted(found, key=lambda one: (one.stream.int, one.account, one.join, one.version))
+        return sorted(keys, key=lambda key: (key.stream.int, key.account, key.join, key.version))
 
     def adopt(
         self, on_chain: Mapping[EntryKey, int], last_seq: int, now_ms: int, token: int = 0
@@ -125,10 +125,10 @@ class AdoptionRepository(Repository):
                     raise InvalidValueError(
                         f"batch {seq} is {state} and above {last_seq}, the chain's last"
                     )
-            found = self._settled_by(connection, on_chain)
-            if postings := settlement_postings(one.moved for one in found):
+            changes = self._settled_by(connection, on_chain)
+            if postings := settlement_postings(change.moved for change in changes):
                 post(connection, "adopted", f"{last_seq} at {now_ms}", now_ms, postings)
-            if begun := [one.moved.key for one in found if one.is_new]:
+            if begun := [change.moved.key for change in changes if change.is_new]:
                 nothing = {"booked": 0, "settled": 0, "refused": 0}
                 connection.execute(
                     insert(schema.entries),
@@ -137,18 +137,18 @@ class AdoptionRepository(Repository):
                         for key in begun
                     ],
                 )
-            if found:
+            if changes:
                 connection.execute(
                     update(schema.entries)
                     .where(*is_key(schema.entries))
                     .values(settled=bindparam("to_settled"), ahead=bindparam("to_ahead")),
                     [
                         {
-                            **key_binds(one.moved.key),
-                            "to_settled": one.settled,
-                            "to_ahead": one.ahead,
+                            **key_binds(change.moved.key),
+                            "to_settled": change.settled,
+                            "to_ahead": change.ahead,
                         }
-                        for one in found
+                        for change in changes
                     ],
                 )
             numbers = [seq for seq, _ in open_batches]
@@ -160,12 +160,12 @@ class AdoptionRepository(Repository):
             set_passed_seq(connection, last_seq)
         return Adopted(
             len(numbers),
-            sum(one.settled - one.settled_before for one in found),
-            sum(one.ahead for one in found),
+            sum(change.settled - change.settled_before for change in changes),
+            sum(change.ahead for change in changes),
             Planck(
                 sum(
-                    cost(one.moved.after - one.moved.before, one.moved.planck_per_tick)
-                    for one in found
+                    cost(change.moved.after - change.moved.before, change.moved.planck_per_tick)
+                    for change in changes
                 )
             ),
         )
@@ -184,7 +184,7 @@ class AdoptionRepository(Repository):
         ).join_from(schema.prices, schema.streams, streams.id == prices.stream)
         terms = {(row.stream, row.number): row for row in connection.execute(query)}
         rows = {key_of(row): row for row in connection.execute(select(schema.entries))}
-        found = []
+        changes = []
         for key, count in on_chain.items():
             row, term = rows.get(key), terms.get((key.stream, key.version))
             booked, settled, ahead = (row.booked, row.settled, row.ahead) if row else (0, 0, 0)
@@ -199,5 +199,5 @@ class AdoptionRepository(Repository):
                 term.platform_fee_ppm,
                 term.creator,
             )
-            found.append(_Change(moved, settled, after, count - after, row is None))
-        return found
+            changes.append(_Change(moved, settled, after, count - after, row is None))
+        return changes

@@ -180,14 +180,14 @@ class CutRepository(Repository):
 
     def watched(self, account: AccountId, stream: UUID) -> tuple[Run, ...]:
         """Return every second of a stream that the book has for an account."""
-        found: list[Run] = []
+        all_runs: list[Run] = []
         with self._reading() as connection:
             for table in (schema.history, schema.cut_lines):
                 for text in connection.execute(
                     select(table.c.runs).where(table.c.account == account, table.c.stream == stream)
                 ).scalars():
-                    found.extend(tick_runs.from_text(text))
-        return ticks.normal(found)
+                    all_runs.extend(tick_runs.from_text(text))
+        return ticks.normal(all_runs)
 
     def spent(self, account: AccountId) -> Planck:
         """Return what an account's booked and adopted ticks cost, each at its version's price."""
@@ -315,12 +315,12 @@ def _booked_numbers(connection: Connection) -> dict[int, int]:
 
 def _entries(connection: Connection, keys: Sequence[EntryKey]) -> dict[EntryKey, int]:
     """Return how far each of some entries is booked; all entries of their accounts are read."""
-    found = {}
+    counts = {}
     entries = schema.entries.c
     for accounts in chunks(accounts_of(keys)):
         for row in connection.execute(select(schema.entries).where(entries.account.in_(accounts))):
-            found[key_of(row)] = row.booked
-    return found
+            counts[key_of(row)] = row.booked
+    return counts
 
 
 def _entry_query() -> Select[Any]:

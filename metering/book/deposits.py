@@ -80,8 +80,8 @@ class DepositRepository(Repository):
         deposits = schema.deposits.c
         with self._reading() as connection:
             newest = func.max(deposits.created_ms)
-            found = select(deposits.account).group_by(deposits.account).order_by(newest.desc())
-            return [AccountId(account) for account in connection.execute(found).scalars()]
+            query = select(deposits.account).group_by(deposits.account).order_by(newest.desc())
+            return [AccountId(account) for account in connection.execute(query).scalars()]
 
 
 def deposited(connection: Connection, accounts: Iterable[AccountId]) -> dict[AccountId, Planck]:

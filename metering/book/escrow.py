@@ -102,11 +102,11 @@ class EscrowRepository(Repository):
         Who is no viewer is left out.
         """
         wanted = list(dict.fromkeys(accounts))
-        found: dict[AccountId, Funds] = {}
+        funds_of_accounts: dict[AccountId, Funds] = {}
         with self._reading() as connection:
             for some in chunks(wanted):
-                found |= funds_of(connection, some)
-            return _cursor(connection), found
+                funds_of_accounts |= funds_of(connection, some)
+            return _cursor(connection), funds_of_accounts
 
     def funds_of_shard(self, shard: int) -> dict[AccountId, Funds]:
         """Return the same of every viewer of a shard, nothing included."""
@@ -115,18 +115,18 @@ class EscrowRepository(Repository):
             accounts = connection.execute(
                 select(viewers.account).where(viewers.shard == shard)
             ).scalars()
-            found: dict[AccountId, Funds] = {}
+            by_account: dict[AccountId, Funds] = {}
             for some in chunks(list(accounts)):
-                found |= funds_of(connection, some)
-            return found
+                by_account |= funds_of(connection, some)
+            return by_account
 
     def frozen(self, accounts: Iterable[AccountId]) -> dict[AccountId, Planck]:
         """Return what some accounts, viewers or not, ask back as of the cursor."""
-        found: dict[AccountId, Planck] = {}
+        by_account: dict[AccountId, Planck] = {}
         with self._reading() as connection:
             for some in chunks(list(accounts)):
-                found |= _frozen(connection, some)
-        return found
+                by_account |= _frozen(connection, some)
+        return by_account
 
     def withdrawals(self) -> dict[AccountId, Planck]:
         """Return what each viewer took out of their escrow in all."""

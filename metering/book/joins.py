@@ -48,13 +48,13 @@ class JoinRepository(Repository):
         return [_join_of(row) for row in rows]
 
     def limits(self) -> JoinLimits | None:
-        """Return what the runtime last said that bounds every join; None before it did."""
+        """Return the bounds of every join that were last read from the runtime; None before."""
         with self._reading() as connection:
             text = meta(connection, _LIMITS)
         return None if text is None else JoinLimits(**json.loads(text))
 
     def put_limits(self, limits: JoinLimits) -> None:
-        """Keep what the runtime says, for a start at which the node is away."""
+        """Keep the bounds of the runtime, for a start at which the node is away."""
         with self._writing() as connection:
             put_meta(connection, _LIMITS, json.dumps(asdict(limits)))
 
@@ -106,7 +106,7 @@ def take_joins(connection: Connection, events: Sequence[JoinEvent]) -> set[JoinK
         }
     known = _joins(connection, touched)
     rows = []
-    for key in sorted(touched, key=lambda one: (one[0].int, one[1])):
+    for key in sorted(touched, key=lambda pair: (pair[0].int, pair[1])):
         before = known.get(key, {})
         after = joins_after(before, (event for event in events if concerns(event, key)))
         rows += [_row_of(join) for join in after.values() if before.get(join.number) != join]
@@ -120,14 +120,14 @@ def take_joins(connection: Connection, events: Sequence[JoinEvent]) -> set[JoinK
 
 
 def _joins(connection: Connection, keys: Iterable[JoinKey]) -> dict[JoinKey, dict[int, Join]]:
-    found: dict[JoinKey, dict[int, Join]] = defaultdict(dict)
+    by_key: dict[JoinKey, dict[int, Join]] = defaultdict(dict)
     joins = tables.joins.c
     for stream, account in keys:
         for row in connection.execute(
             select(tables.joins).where(joins.account == account, joins.stream == stream)
         ):
-            found[stream, account][row.number] = _join_of(row)
-    return found
+            by_key[stream, account][row.number] = _join_of(row)
+    return by_key
 
 
 def _row_of(join: Join) -> dict[str, Any]:

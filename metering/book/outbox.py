@@ -1,9 +1,8 @@
 """The outbox: batches that are not final, their signed attempts, and who may write here.
 
 One submitter at a time: each write names the fencing token of its lease
-(metering/settlement/submitter_lease.py), and
-the newest token that the book has seen wins for ever. A settler that was stopped for a minute and
-wakes up with an old token writes nothing.
+(metering/settlement/submitter_lease.py), and the newest token that the book has seen wins. A
+settler that was stopped for a minute and wakes up with an old token writes nothing.
 """
 
 from __future__ import annotations
@@ -199,14 +198,16 @@ class OutboxRepository(Repository):
                     select(schema.batches).where(batches.seq >= from_seq).order_by(batches.seq)
                 )
             ]
-            for one in old:
-                if one.state is not BatchState.SEALED:
+            for record in old:
+                if record.state is not BatchState.SEALED:
                     raise InvalidValueError(
-                        f"batch {one.seq} is {one.state.value}; only sealed ones are split"
+                        f"batch {record.seq} is {record.state.value}; only sealed ones are split"
                     )
-            lines = [(entry.key, entry.cumulative) for one in old for entry in decode(one.entries)]
+            lines = [
+                (entry.key, entry.cumulative) for record in old for entry in decode(record.entries)
+            ]
             new = batch.seal(lines, from_seq, entries_max)
-            known = {one.seq for one in old}
+            known = {record.seq for record in old}
             for made in new:
                 if made.seq in known:
                     connection.execute(
@@ -268,14 +269,14 @@ def insert_batches(connection: Connection, sealed: Iterable[Batch], now_ms: int)
     """Write new batches down as sealed."""
     rows = [
         {
-            "seq": one.seq,
-            "hash": one.hash,
-            "entries": one.entries,
-            "entry_count": one.count,
+            "seq": made.seq,
+            "hash": made.hash,
+            "entries": made.entries,
+            "entry_count": made.count,
             "state": BatchState.SEALED.value,
             "sealed_ms": now_ms,
         }
-        for one in sealed
+        for made in sealed
     ]
     if rows:
         connection.execute(insert(schema.batches), rows)

@@ -151,7 +151,7 @@ def _newest(
 ) -> dict[tuple[AccountId, UUID], tuple[int, bytes]]:
     """Return number and hash of the newest receipt of every chain of some accounts."""
     receipts = schema.receipts.c
-    found = {}
+    newest_receipts = {}
     for some in chunks(accounts):
         last = (
             select(receipts.account, receipts.stream, func.max(receipts.number).label("number"))
@@ -167,19 +167,19 @@ def _newest(
                 & (receipts.number == last.c.number),
             )
         ):
-            found[row.account, row.stream] = (row.number, row.hash)
-    return found
+            newest_receipts[row.account, row.stream] = (row.number, row.hash)
+    return newest_receipts
 
 
 def _lines(rows: Sequence[Row[Any]], prices: dict[tuple[UUID, int], Planck]) -> list[ReceiptLine]:
     """Return the receipt lines of some cut lines: runs merged by join number and version."""
-    found: dict[tuple[int, int], list[Run]] = {}
+    runs_by_price: dict[tuple[int, int], list[Run]] = {}
     for row in rows:
-        found.setdefault((row.join, row.version), []).extend(tick_runs.from_text(row.runs))
+        runs_by_price.setdefault((row.join, row.version), []).extend(tick_runs.from_text(row.runs))
     stream = rows[0].stream
     return [
         ReceiptLine(join, version, prices[stream, version], ticks.normal(watched))
-        for (join, version), watched in found.items()
+        for (join, version), watched in runs_by_price.items()
     ]
 
 

@@ -122,7 +122,7 @@ class SessionRepository(Repository):
         """Return the live sessions under a join."""
         sessions = schema.sessions.c
         with self._reading() as connection:
-            found = connection.execute(
+            texts = connection.execute(
                 select(sessions.session).where(
                     sessions.account == account,
                     sessions.stream == stream,
@@ -131,7 +131,7 @@ class SessionRepository(Repository):
                     sessions.expires_ms > now_ms,
                 )
             ).scalars()
-            return [SessionId(int(session, 16)) for session in found]
+            return [SessionId(int(session, 16)) for session in texts]
 
 
 def _is_session(session: SessionId) -> ColumnElement[bool]:

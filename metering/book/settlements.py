@@ -1,4 +1,4 @@
-"""Batches, their signed attempts, and what finalized state said of them."""
+"""Batches, their signed attempts, and their finalized outcomes."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class SettlementRepository(Repository):
                 .where(~cuts.is_forgotten, cuts.batch_seq.is_(None))
                 .values(batch_seq=sealed[-1].seq)
             )
-        return [self.get(one.seq) for one in sealed]
+        return [self.get(made.seq) for made in sealed]
 
     def get(self, seq: int) -> BatchRecord:
         """Return a batch.
@@ -101,12 +101,12 @@ class SettlementRepository(Repository):
         return newest or 0
 
     def finalize(self, outcome: BatchOutcome, now_ms: int, token: int = 0) -> BatchRecord:
-        """Close a batch as finalized state says, and post what it settled; once.
+        """Close a batch with its finalized outcome, and post what it settled; once.
 
         In one transaction: the outcome, its refusals, each entry's settled count, the ledger.
 
         Args:
-            outcome: What finalized state says.
+            outcome: From finalized state.
             now_ms: Unix time.
             token: Of the submitter's lease (outbox.py).
 
@@ -159,8 +159,8 @@ class SettlementRepository(Repository):
             .group_by(entries.stream, entries.version, prices.planck_per_tick)
         )
         with self._reading() as connection:
-            found = [(int(ticks), int(planck)) for ticks, planck in connection.execute(query)]
-        return sum(ticks for ticks, _ in found), Planck(sum(a * b for a, b in found))
+            sums = [(int(ticks), int(planck)) for ticks, planck in connection.execute(query)]
+        return sum(ticks for ticks, _ in sums), Planck(sum(a * b for a, b in sums))
 
     def refusals(self, seq: int | None = None) -> list[Refusal]:
         """Return every refused entry, or those of one batch, oldest first."""

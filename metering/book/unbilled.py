@@ -19,13 +19,13 @@ from metering.units import HOUR_TICKS, AccountId, Run, shard_of
 class UnbilledRepository(Repository):
     """Reads and writes what is never billed."""
 
-    def add(self, found: Iterable[UnbilledTicks]) -> None:
-        """Keep these ticks, beside those that are there already: said twice, they are kept once."""
+    def add(self, unbilled: Iterable[UnbilledTicks]) -> None:
+        """Keep these ticks, beside those that are there already: added twice, kept once."""
         hours: dict[tuple[AccountId, UUID, int], list[Run]] = {}
-        for one in found:
-            for run in one.runs:
+        for entry in unbilled:
+            for run in entry.runs:
                 for hour, bit, bits in ticks.by_hour(run):
-                    added = hours.setdefault((one.account, one.stream, hour), [])
+                    added = hours.setdefault((entry.account, entry.stream, hour), [])
                     added.append(Run(hour * HOUR_TICKS + bit, bits))
         table = schema.unbilled.c
         with self._writing() as connection:
@@ -117,7 +117,7 @@ class UnbilledRepository(Repository):
             ]
 
     def put_counters(self, counted: Counters) -> None:
-        """Keep what the store counts now; below what it said before, it began anew."""
+        """Keep what the store counts now; a lower count than before means that it was emptied."""
         table = schema.counters
         with self._writing() as connection:
             before = {row.name: row for row in connection.execute(select(table))}

@@ -73,10 +73,10 @@ class ViewerRepository(Repository):
                     )
                 )
                 adopt(connection, account, now_ms)
-                found = connection.execute(
+                rows = connection.execute(
                     select(schema.viewers).where(schema.viewers.c.account == account)
                 ).all()
-                record = _records(connection, found)[0]
+                record = _records(connection, rows)[0]
         except IntegrityError as error:
             raise InvalidValueError(
                 f"viewer {name!r}, or account {account_text(account)}, is there already: choose "
@@ -100,7 +100,7 @@ class ViewerRepository(Repository):
         """
         viewers = schema.viewers.c
         if isinstance(name_or_account, str) and not name_or_account.startswith("0x"):
-            found = self._viewer_where(viewers.name == name_or_account)
+            record = self._viewer_where(viewers.name == name_or_account)
         else:
             try:
                 raw = (
@@ -110,10 +110,10 @@ class ViewerRepository(Repository):
                 )
             except ValueError:
                 raw = b""
-            found = self._viewer_where(viewers.account == raw)
-        if found is None:
+            record = self._viewer_where(viewers.account == raw)
+        if record is None:
             raise UnknownNameError(f"there is no viewer {name_or_account!r}")
-        return found
+        return record
 
     def by_key(self, key: str) -> ViewerRecord | None:
         """Return the viewer whose key this is, None when it is nobody's."""

@@ -46,8 +46,8 @@ class CallSender:
 
     async def free(self, account: AccountId) -> int:
         """Return what an account may spend, planck, at the finalized head."""
-        found = await self.value(storage.SYSTEM_ACCOUNT, storage.account_key(account))
-        return found.free if found else 0
+        info = await self.value(storage.SYSTEM_ACCOUNT, storage.account_key(account))
+        return info.free if info else 0
 
     async def do(
         self,

@@ -158,13 +158,13 @@ class CallService:
                 CallOutcome.EXPIRED if final.number >= era.death else CallOutcome.WAITING
             )
         for number in range(era.birth, min(final.number, era.death - 1) + 1):
-            found = await self._node.block_hash(number)
-            inside = None if found is None else await self._node.extrinsics(found)
-            if found is None or inside is None:
+            block_hash = await self._node.block_hash(number)
+            inside = None if block_hash is None else await self._node.extrinsics(block_hash)
+            if block_hash is None or inside is None:
                 continue
             for index, one in enumerate(inside):
                 if extrinsic.extrinsic_hash(one) == sent:
-                    return await self._judge(await self._node.head(found), index)
+                    return await self._judge(await self._node.head(block_hash), index)
         return Verdict(CallOutcome.EXPIRED, reason="another transaction of the key took its nonce")
 
     async def _judge(self, block: Head, index: int) -> Verdict:
@@ -179,7 +179,7 @@ class CallService:
         return Verdict(CallOutcome.FAILED, block.number, "the block does not say why")
 
     async def _nonce(self, account: AccountId, head: Head) -> int:
-        found = await self._node.value(
+        info = await self._node.value(
             storage.SYSTEM_ACCOUNT, storage.account_key(account), head.hash
         )
-        return found.nonce if found else 0
+        return info.nonce if info else 0

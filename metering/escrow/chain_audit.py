@@ -1,4 +1,4 @@
-"""What the chain's own storage says of what the book holds, read at one finalized block.
+"""The chain's own storage, for comparing with the book, read at one finalized block.
 
 The block is the newest one that the book has taken, so both speak of the same deposits.
 """
@@ -25,7 +25,7 @@ class ChainReads(Protocol):
     """Reads storage at a block of one's choice."""
 
     async def values(self, keys: Sequence[bytes], at: bytes) -> list[bytes | None]:
-        """Return what lies under each key, None where nothing does.
+        """Return the value under each key, None where there is none.
 
         Raises:
             ChainUnavailableError: Ask again; the node may have forgotten the block.
@@ -35,7 +35,7 @@ class ChainReads(Protocol):
 async def read_chain_state(
     chain: ChainReads, records: Records, at: bytes, operator: AccountId
 ) -> ChainState:
-    """Return what the chain says of the streams, viewers and entries of the book.
+    """Return the chain's state of the streams, viewers and entries of the book.
 
     Args:
         chain: What is read.
@@ -48,23 +48,27 @@ async def read_chain_state(
     """
     joins = sorted(
         {(key.stream, key.account, key.join) for key in records.entries},
-        key=lambda one: (one[0].int, one[1], one[2]),
+        key=lambda join: (join[0].int, join[1], join[2]),
     )
-    sessions = await _read(chain, storage.SESSION, [storage.session_key(*one) for one in joins], at)
+    sessions = await _read(
+        chain, storage.SESSION, [storage.session_key(*join) for join in joins], at
+    )
     settled: dict[EntryKey, int] = {}
     for (stream, account, join), session in zip(joins, sessions, strict=True):
         for version, count in session.by_price if session else ():
             settled[EntryKey(stream, account, join, version)] = count
     viewers = sorted(records.deposits)
     escrows = await _read(
-        chain, storage.ESCROW, [storage.escrow_key(operator, one) for one in viewers], at
+        chain, storage.ESCROW, [storage.escrow_key(operator, viewer) for viewer in viewers], at
     )
-    streams: list[UUID] = sorted(records.earners, key=lambda one: one.int)
+    streams: list[UUID] = sorted(records.earners, key=lambda stream: stream.int)
     infos = await _read(
-        chain, storage.STREAM_INFO, [storage.stream_key(one) for one in streams], at
+        chain, storage.STREAM_INFO, [storage.stream_key(stream) for stream in streams], at
     )
     payees = sorted({operator, *(earner.creator for earner in records.earners.values())})
-    credits_ = await _read(chain, storage.CREDIT, [storage.credit_key(one) for one in payees], at)
+    credits_ = await _read(
+        chain, storage.CREDIT, [storage.credit_key(payee) for payee in payees], at
+    )
     [own] = await _read(chain, storage.OPERATOR, [storage.operator_key(operator)], at)
     seqs = sorted(records.batches)[-OUTCOMES_READ:]
     outcomes = await _read(
@@ -73,21 +77,24 @@ async def read_chain_state(
     return ChainState(
         own.last_seq if own else 0,
         settled,
-        frozenset(one for one, found in zip(joins, sessions, strict=True) if found),
-        {one: found.held if found else 0 for one, found in zip(viewers, escrows, strict=True)},
+        frozenset(join for join, session in zip(joins, sessions, strict=True) if session),
         {
-            one: (found.total_ticks, found.total_amount)
-            for one, found in zip(streams, infos, strict=True)
-            if found
+            viewer: escrow.held if escrow else 0
+            for viewer, escrow in zip(viewers, escrows, strict=True)
         },
         {
-            one: found.available + found.pending + found.maturing if found else 0
-            for one, found in zip(payees, credits_, strict=True)
+            stream: (info.total_ticks, info.total_amount)
+            for stream, info in zip(streams, infos, strict=True)
+            if info
         },
         {
-            seq: (bytes(found.hash), tuple(index for index, _ in found.refused))
-            for seq, found in zip(seqs, outcomes, strict=True)
-            if found
+            payee: credit.available + credit.pending + credit.maturing if credit else 0
+            for payee, credit in zip(payees, credits_, strict=True)
+        },
+        {
+            seq: (bytes(outcome.hash), tuple(index for index, _ in outcome.refused))
+            for seq, outcome in zip(seqs, outcomes, strict=True)
+            if outcome
         },
     )
 
@@ -95,8 +102,8 @@ async def read_chain_state(
 async def _read(
     chain: ChainReads, codec: Codec[T], keys: Sequence[bytes], at: bytes
 ) -> list[T | None]:
-    found: list[T | None] = []
+    values: list[T | None] = []
     for start in range(0, len(keys), READ_AT_ONCE):
         raw = await chain.values(keys[start : start + READ_AT_ONCE], at)
-        found += [None if one is None else codec.decode(one) for one in raw]
-    return found
+        values += [None if value is None else codec.decode(value) for value in raw]
+    return values

@@ -1,9 +1,9 @@
-"""Reads finalized blocks into the book, one after the other, and what lies above them into memory.
+"""Reads finalized blocks into the book in order, and the blocks above them into memory.
 
 Each turn asks for both heads. Finalized blocks that the book has not are taken in batches, each in
 one transaction with the cursor. Then the blocks between the finalized and the best one are read,
 each once, and the overlay is worked out anew: provisional credit, what is frozen, provisional
-joins. Whoever keeps the purses is told what has changed.
+joins. The owner of the balances is notified of what changed.
 
 Source: docs/metering.md, "Deposits from the chain".
 """
@@ -50,7 +50,7 @@ _STOPPED: Final = (
     RuntimeUnsupportedError,
     InvalidValueError,
 )
-"""Trouble that does not go by itself: a person must look."""
+"""Failures that do not pass by themselves: a person must look."""
 
 _log = structlog.get_logger(room="metering")
 
@@ -65,12 +65,12 @@ class Heads:
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """Whose purses and joins are not what they were.
+    """Whose balances and joins changed.
 
     Attributes:
-        accounts: Purses to be told again.
-        joins: Joins to be told again, by stream and viewer.
-        gone: Joins of blocks that were left, which nobody has any more.
+        accounts: Balances to write again.
+        joins: Joins to write again, by stream and viewer.
+        gone: Joins of blocks that were left, which no branch has any more.
     """
 
     accounts: frozenset[AccountId]
@@ -81,8 +81,8 @@ class Changed:
 class ChainEvents(Protocol):
     """What the follower asks of the process that speaks to the node.
 
-    Contract: `heads` may go back, and the best block need not stand on the one of a moment ago; the
-    finalized one never goes back on one chain. `block` says the same of the same hash each time.
+    Contract: `heads` may go back, and the best block need not descend from the one before; the
+    finalized one never goes back on one chain. `block` returns the same for the same hash.
     Every question is bounded in time.
     """
 
@@ -109,7 +109,7 @@ class ChainEvents(Protocol):
         """
 
     async def limits(self) -> JoinLimits:
-        """Return what the runtime in force says that bounds every join.
+        """Return the bounds of every join in the runtime in force.
 
         Raises:
             ChainUnavailableError: Ask again.
@@ -127,14 +127,14 @@ class EventFollower:
         cap: Most provisional credit of all viewers together.
         from_block: First block to take, when the book follows no chain yet.
         now_ms: Unix time.
-        tell: Called after each turn that changed something.
+        notify: Called after each turn that changed something.
 
     Attributes:
-        overlay: What the blocks above the finalized one say; None before they were read, and while
-            the book is still taking finalized ones.
+        overlay: The state of the blocks above the finalized one; None before they were read, and
+            while the book is still taking finalized ones.
         limits: What bounds every join; None before it was known.
         heads: As of the last turn; None before the first.
-        steady: Held while book and overlay change together. Whoever needs both holds it too.
+        steady: Held while book and overlay change together. A caller that needs both holds it too.
     """
 
     def __init__(
@@ -146,7 +146,7 @@ class EventFollower:
         cap: Planck,
         from_block: int,
         now_ms: Callable[[], int],
-        tell: Callable[[Changed], Awaitable[None]],
+        notify: Callable[[Changed], Awaitable[None]],
     ) -> None:
         self.overlay: Overlay | None = None
         self.limits: JoinLimits | None = None
@@ -158,14 +158,14 @@ class EventFollower:
         self._cap = cap
         self._from_block = from_block
         self._now_ms = now_ms
-        self._tell = tell
+        self._notify = notify
         self._blocks: dict[bytes, EventBlock] = {}
         self._skew_s = 0
         self._turns = 0
         self._stall = LogThrottle()
 
     async def run(self) -> None:
-        """Make turns until cancelled. Trouble is logged and the turn repeated later."""
+        """Make turns until cancelled. A failure is logged and the turn repeated later."""
         throttle = LogThrottle()
         while True:
             is_behind = False
@@ -216,7 +216,7 @@ class EventFollower:
                 self.overlay = await self._look_above(heads)
         changed = await self._changed(before, taken)
         if changed.accounts or changed.joins or changed.gone:
-            await self._tell(changed)
+            await self._notify(changed)
         return is_behind
 
     async def refresh(self) -> None:
@@ -246,13 +246,13 @@ class EventFollower:
     async def _finalized_after(self, cursor: Cursor, finalized: BlockRef) -> list[EventBlock]:
         """Return the next finalized blocks that the book has not, in order."""
         last = min(finalized.number, cursor.number + BLOCKS_PER_TURN)
-        found: list[EventBlock] = []
+        blocks: list[EventBlock] = []
         if last == finalized.number:
             at = finalized.hash
             for _ in range(last - cursor.number):
-                found.append(await self._block(at))
-                at = found[-1].parent
-            return found[::-1]
+                blocks.append(await self._block(at))
+                at = blocks[-1].parent
+            return blocks[::-1]
         return [
             await self._block(await self._chain.hash_of(number))
             for number in range(cursor.number + 1, last + 1)
@@ -283,7 +283,7 @@ class EventFollower:
             block = await self._block(at)
             if block.number <= heads.finalized.number:
                 raise ChainUnavailableError(
-                    f"block {heads.best.number} does not stand on the finalized block "
+                    f"block {heads.best.number} does not descend from the finalized block "
                     f"{heads.finalized.number}: the node was between two heads"
                 )
             at = block.parent
@@ -303,7 +303,7 @@ class EventFollower:
         else:
             self._stall.succeeded()
             self._set_skew(heads)
-        found = overlay(
+        fresh = overlay(
             heads.finalized,
             seen,
             best,
@@ -312,7 +312,7 @@ class EventFollower:
             cap=self._cap,
             skew_s=self._skew_s,
         )
-        return replace(found, head=heads.best)
+        return replace(fresh, head=heads.best)
 
     def _set_skew(self, heads: Heads) -> None:
         best = self._blocks.get(heads.best.hash)
@@ -327,7 +327,7 @@ class EventFollower:
 
     def _forget(self, number: int) -> None:
         """Drop what is final, or can never be."""
-        self._blocks = {key: one for key, one in self._blocks.items() if one.number > number}
+        self._blocks = {key: block for key, block in self._blocks.items() if block.number > number}
 
     # What has changed
 
@@ -335,10 +335,10 @@ class EventFollower:
         self._turns += 1
         if self.limits is not None and self._turns % LIMITS_EVERY != 1:
             return
-        found = await self._chain.limits()
-        if found != self.limits:
-            await self._book.run(lambda book: book.joins.put_limits(found))
-            self.limits = found
+        limits = await self._chain.limits()
+        if limits != self.limits:
+            await self._book.run(lambda book: book.joins.put_limits(limits))
+            self.limits = limits
 
     async def _changed(self, before: Overlay | None, taken: Taken) -> Changed:
         after = self.overlay
@@ -346,14 +346,14 @@ class EventFollower:
         for name in ("provisional", "frozen"):
             old = getattr(before, name) if before else {}
             new = getattr(after, name) if after else {}
-            accounts |= {one for one in old.keys() | new.keys() if old.get(one) != new.get(one)}
+            accounts |= {key for key in old.keys() | new.keys() if old.get(key) != new.get(key)}
         old_events = set(before.joins) if before else set()
         new_events = set(after.joins) if after else set()
         differing = old_events ^ new_events
         keys: set[JoinKey] = set(taken.joins)
-        keys |= {(one.stream, one.account) for one in differing if one.account is not None}
+        keys |= {(event.stream, event.account) for event in differing if event.account is not None}
         is_all = (before.skew_s if before else 0) != (after.skew_s if after else 0)
-        closed = {one.stream for one in differing if one.account is None}
+        closed = {event.stream for event in differing if event.account is None}
         if is_all or closed:
             keys |= {
                 (join.stream, join.account)
@@ -363,7 +363,7 @@ class EventFollower:
         opened = _opened(event.opened for event in old_events)
         opened -= _opened(event.opened for event in new_events)
         gone = []
-        for stream, account, number in sorted(opened, key=lambda one: (one[0].int, one[1:])):
+        for stream, account, number in sorted(opened, key=lambda join: (join[0].int, join[1:])):
             known = await self._book.run(_joins_of(account, stream))
             if number not in known:
                 gone.append(Join(stream, account, number, 0, 0, 0, 0, ended_s=0))

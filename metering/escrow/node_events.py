@@ -52,10 +52,10 @@ class NodeEvents:
         """Return the hash of the block at a height of the best branch."""
         if number == 0:
             return await self._node.genesis()
-        found = await self._node.block_hash(number)
-        if found is None:
+        block_hash = await self._node.block_hash(number)
+        if block_hash is None:
             raise ChainUnavailableError(f"the node {self._node.url} has no block {number}")
-        return found
+        return block_hash
 
     async def block(self, block_hash: bytes) -> EventBlock:
         """Return a block with the pallet's events, decoded."""
@@ -72,12 +72,12 @@ class NodeEvents:
                     "archive), and raise --state-pruning above the blocks of your longest stop"
                 ) from error
             raise
-        found = tuple(
+        pallet_events = tuple(
             PalletEvent(position, event.name, event.fields)
             for position, event in enumerate(events)
             if event.pallet == PALLET and event.name in WANTED
         )
-        return EventBlock(head.number, head.hash, head.parent, (now_ms or 0) // 1000, found)
+        return EventBlock(head.number, head.hash, head.parent, (now_ms or 0) // 1000, pallet_events)
 
     async def values(self, keys: Sequence[bytes], at: bytes) -> list[bytes | None]:
         """Return what lies under each key at a block, None where nothing does."""

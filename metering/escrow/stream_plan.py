@@ -24,7 +24,7 @@ NOTICE_SLACK_S: Final = 30
 
 
 class State(Enum):
-    """How a stream stands on the chain."""
+    """Whether a stream is on the chain, and as the book has it."""
 
     REGISTERED = "registered"
     WAITING = "waiting"
@@ -52,7 +52,7 @@ class Plan:
 
 def plan(
     record: StreamRecord,
-    found: StreamInfo | None,
+    info: StreamInfo | None,
     *,
     operator: AccountId,
     now_s: int,
@@ -62,20 +62,20 @@ def plan(
 
     Args:
         record: As the book has it.
-        found: As the chain has it; None when it does not.
+        info: The stream on the chain; None when it is not there.
         operator: Who settles.
         now_s: The chain's clock.
         notice_s: Its notice of a new price.
     """
-    if found is None:
+    if info is None:
         first = record.prices[0]
         made = calls.create_stream(
             record.id, operator, record.title, first.planck_per_tick, record.platform_fee_ppm
         )
         return Plan(made, first.number)
-    if fault := _fault(record, found, operator):
+    if fault := _fault(record, info, operator):
         return Plan(fault=fault)
-    last = found.prices[-1]
+    last = info.prices[-1]
     for version in record.prices:
         if version.number > last.number:
             begins = max(version.from_tick, now_s + notice_s + NOTICE_SLACK_S, last.from_ + 1)
@@ -84,27 +84,26 @@ def plan(
     return Plan()
 
 
-def is_there(found: StreamInfo | None, price: int) -> bool:
+def is_there(info: StreamInfo | None, price: int) -> bool:
     """Return True when the chain has the stream and this version of its price."""
-    return found is not None and found.prices[-1].number >= price
+    return info is not None and info.prices[-1].number >= price
 
 
-def _fault(record: StreamRecord, found: StreamInfo, operator: AccountId) -> str:
+def _fault(record: StreamRecord, info: StreamInfo, operator: AccountId) -> str:
     """Return why a stream on the chain is not ours to keep, empty when it is."""
     fee = record.platform_fee_ppm
-    if found.creator != record.creator:
-        return f"its creator on the chain is 0x{found.creator.hex()}"
-    if found.operator != operator:
-        return f"its operator on the chain is 0x{found.operator.hex()}"
-    if found.status:
+    if info.creator != record.creator:
+        return f"its creator on the chain is 0x{info.creator.hex()}"
+    if info.operator != operator:
+        return f"its operator on the chain is 0x{info.operator.hex()}"
+    if info.status:
         return "it is closed on the chain, for good"
-    if found.splits != ((Split(operator, fee),) if fee else ()):
-        shares = ", ".join(f"0x{one.account.hex()[:8]}… {one.ppm} ppm" for one in found.splits)
+    if info.splits != ((Split(operator, fee),) if fee else ()):
+        shares = ", ".join(f"0x{split.account.hex()[:8]}… {split.ppm} ppm" for split in info.splits)
         return f"its shares on the chain are {shares or 'none'}, not {fee} ppm for the platform"
-    booked = {one.number: one.planck_per_tick for one in record.prices}
-    for one in found.prices:
-        if booked.get(one.number) != one.price:
-            return (
-                f"price {one.number} is {one.price} on the chain and {booked.get(one.number)} here"
-            )
+    booked = {price.number: price.planck_per_tick for price in record.prices}
+    for price in info.prices:
+        ours = booked.get(price.number)
+        if ours != price.price:
+            return f"price {price.number} is {price.price} on the chain and {ours} here"
     return ""

@@ -44,7 +44,7 @@ _log = structlog.get_logger(room="metering")
 
 @dataclass(frozen=True, slots=True)
 class StreamStatus:
-    """How a stream stands on the chain.
+    """Where the registration of a stream is.
 
     Attributes:
         state: In one word.
@@ -124,21 +124,21 @@ class StreamRegistrar:
         async with self._busy:
             self._turns += 1
             records = await self._book.run(lambda book: book.streams.all())
-            open_ones = [one for one in records if not self._is_settled(one)]
-            if not open_ones:
+            unsettled = [record for record in records if not self._is_settled(record)]
+            if not unsettled:
                 return
             try:
                 facts = await self._sender.service.facts()
                 await self._require_operator()
             except MeteringError as error:
-                for one in open_ones:
-                    self._note(one, StreamStatus(State.WAITING, str(error)))
+                for record in unsettled:
+                    self._note(record, StreamStatus(State.WAITING, str(error)))
                 raise
-            for start in range(0, len(open_ones), READ_AT_ONCE):
-                await self._some(open_ones[start : start + READ_AT_ONCE], facts)
+            for start in range(0, len(unsettled), READ_AT_ONCE):
+                await self._some(unsettled[start : start + READ_AT_ONCE], facts)
 
     async def look(self, record: StreamRecord) -> StreamStatus:
-        """Do all that is to be done for one stream now; return how it stands then.
+        """Do all that is to be done for one stream now; return its status then.
 
         Raises:
             ChainUnavailableError: The node or the settler is away.
@@ -150,13 +150,13 @@ class StreamRegistrar:
             for _ in range(len(record.prices) + 1):
                 facts = await self._sender.service.facts()
                 await self._require_operator()
-                found = await self._sender.value(storage.STREAM_INFO, storage.stream_key(record.id))
-                if not await self._step(record, found, facts):
+                info = await self._sender.value(storage.STREAM_INFO, storage.stream_key(record.id))
+                if not await self._step(record, info, facts):
                     break
             return self.status(record.id)
 
     async def _some(self, records: Sequence[StreamRecord], facts: ChainFacts) -> None:
-        reading = await self._sender.service.read([storage.stream_key(one.id) for one in records])
+        reading = await self._sender.service.read([storage.stream_key(item.id) for item in records])
         for record, raw in zip(records, reading.values, strict=True):
             try:
                 await self._step(record, decoded(storage.STREAM_INFO, raw), facts)
@@ -164,7 +164,7 @@ class StreamRegistrar:
                 self._note(record, StreamStatus(State.WAITING, str(error)))
 
     async def _step(
-        self, record: StreamRecord, found: storage.StreamInfo | None, facts: ChainFacts
+        self, record: StreamRecord, info: storage.StreamInfo | None, facts: ChainFacts
     ) -> bool:
         """Do the next step; return True when there was one and it is done."""
         notice_s = facts.constants.get("PriceNotice")
@@ -172,12 +172,12 @@ class StreamRegistrar:
             raise RuntimeUnsupportedError(f"the runtime has no constant {PALLET}.PriceNotice")
         todo = plan(
             record,
-            found,
+            info,
             operator=self._operator.account,
             now_s=facts.time_s,
             notice_s=notice_s,
         )
-        has = found.prices[-1].number if found else 0
+        has = info.prices[-1].number if info else 0
         if todo.fault:
             self._note(record, StreamStatus(State.DIFFERS, todo.fault, has))
             return False
@@ -220,11 +220,11 @@ class StreamRegistrar:
     async def _require_operator(self) -> None:
         """Raise OperatorNotReadyError unless the operator is registered and active."""
         account = self._operator.account
-        found = await self._sender.value(storage.OPERATOR, storage.operator_key(account))
-        if found is None or not found.bond or not found.active:
+        info = await self._sender.value(storage.OPERATOR, storage.operator_key(account))
+        if info is None or not info.bond or not info.active:
             raise OperatorNotReadyError(
                 f"the operator {account_text(account)} is not "
-                f"{'active' if found and found.bond else 'registered'} on the chain: `vilokanam "
+                f"{'active' if info and info.bond else 'registered'} on the chain: `vilokanam "
                 "operator register`; its streams wait"
             )
 

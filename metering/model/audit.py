@@ -261,9 +261,9 @@ def _journal(records: Records) -> Iterable[Difference]:
     for key in records.journal.keys() | records.entries.keys():
         entry = records.entries.get(key)
         in_book = 0 if entry is None else entry.settled
-        found = records.journal.get(key, 0)
-        if in_book != found:
-            yield Difference(_subject(key), "settled in the journal", in_book, found)
+        journaled = records.journal.get(key, 0)
+        if in_book != journaled:
+            yield Difference(_subject(key), "settled in the journal", in_book, journaled)
 
 
 def _witness(records: Records) -> Iterable[Difference]:
@@ -281,18 +281,18 @@ def _witness(records: Records) -> Iterable[Difference]:
         if other != hashed:
             yield Difference(f"batch {seq}", "final on the chain with other content", 0, 1)
         for place in sorted(set(refused) ^ set(not_taken)):
-            was, found = int(place in refused), int(place in not_taken)
-            yield Difference(f"batch {seq}, entry {place}", "refused by the chain", was, found)
+            was, actual = int(place in refused), int(place in not_taken)
+            yield Difference(f"batch {seq}, entry {place}", "refused by the chain", was, actual)
     ticks_of: dict[UUID, int] = defaultdict(int)
     cost_of: dict[UUID, int] = defaultdict(int)
     for key, counts in records.entries.items():
         ticks_of[key.stream] += counts.moved
         cost_of[key.stream] += cost(counts.moved, counts.planck_per_tick)
         join = (key.stream, key.account, key.join)
-        found = chain.settled.get(key, 0)
+        actual = chain.settled.get(key, 0)
         is_kept = join in chain.joins or join not in records.ended
-        if is_kept and found != counts.moved:
-            yield Difference(_subject(key), "settled on the chain", counts.moved, found)
+        if is_kept and actual != counts.moved:
+            yield Difference(_subject(key), "settled on the chain", counts.moved, actual)
     for stream in records.earners:
         settled, amount = chain.totals.get(stream, (0, 0))
         if settled != ticks_of[stream]:
@@ -343,9 +343,9 @@ def _money(records: Records) -> Iterable[Difference]:
         expected[Holder(Role.CREATOR, earner.creator, key.stream)] += creator
         expected[Holder(Role.PLATFORM, stream=key.stream)] += platform
     for holder in expected.keys() | records.ledger.keys():
-        want, found = expected.get(holder, 0), records.ledger.get(holder, 0)
-        if want != found:
-            yield Difference(_holder(holder), "planck in the ledger", want, found)
+        want, actual = expected.get(holder, 0), records.ledger.get(holder, 0)
+        if want != actual:
+            yield Difference(_holder(holder), "planck in the ledger", want, actual)
     total = sum(records.ledger.values())
     if total:
         yield Difference("the ledger", "sum of all balances", 0, total)
@@ -361,17 +361,17 @@ def _store(records: Records) -> Iterable[Difference]:
     have = sum(ticks.count(runs) for _, runs in records.booked)
     have += sum(ticks.count(line.runs) for line in records.pending)
     if not least <= have <= most:
-        found = least if have < least else most
-        yield Difference("the store", "metered ticks, all accounts", have, found)
+        bound = least if have < least else most
+        yield Difference("the store", "metered ticks, all accounts", have, bound)
 
 
 def _runs_by_key(
     booked: Iterable[tuple[EntryKey, tuple[Run, ...]]],
 ) -> dict[EntryKey, tuple[Run, ...]]:
-    found: dict[EntryKey, list[Run]] = defaultdict(list)
+    by_key: dict[EntryKey, list[Run]] = defaultdict(list)
     for key, runs in booked:
-        found[key].extend(runs)
-    return {key: ticks.normal(runs) for key, runs in found.items()}
+        by_key[key].extend(runs)
+    return {key: ticks.normal(runs) for key, runs in by_key.items()}
 
 
 def _subject(key: EntryKey) -> str:

@@ -136,13 +136,13 @@ def escrow_events(block: EventBlock, operator: AccountId) -> tuple[EscrowEvent, 
     Raises:
         InvalidValueError: If an event has other fields than the pallet of this release.
     """
-    found = []
+    result = []
     for event in block.events:
         kind = _KINDS.get(event.name)
         if kind is None or _bytes(event, "operator") != operator:
             continue
         ready_s = _int(event, "ready_at") if kind is Kind.REQUEST else None
-        found.append(
+        result.append(
             EscrowEvent(
                 block.number,
                 block.hash,
@@ -153,7 +153,7 @@ def escrow_events(block: EventBlock, operator: AccountId) -> tuple[EscrowEvent, 
                 ready_s,
             )
         )
-    return tuple(found)
+    return tuple(result)
 
 
 def join_events(block: EventBlock) -> tuple[JoinEvent, ...]:
@@ -162,7 +162,7 @@ def join_events(block: EventBlock) -> tuple[JoinEvent, ...]:
     Raises:
         InvalidValueError: If an event has other fields than the pallet of this release.
     """
-    found = []
+    result = []
     for event in block.events:
         if event.name not in _JOIN_EVENTS:
             continue
@@ -182,10 +182,10 @@ def join_events(block: EventBlock) -> tuple[JoinEvent, ...]:
                 expires_s=_int(event, "expires_at"),
             )
             join = None
-        found.append(
+        result.append(
             JoinEvent(block.number, event.position, stream, account, opened, join, block.at_s)
         )
-    return tuple(found)
+    return tuple(result)
 
 
 def frozen_after(frozen: Planck, event: EscrowEvent) -> Planck:
@@ -209,18 +209,18 @@ def joins_after(joins: Mapping[int, Join], events: Iterable[JoinEvent]) -> dict[
         joins: Before.
         events: Of that stream, of that viewer or of everybody; other viewers' are passed over.
     """
-    found = dict(joins)
+    after = dict(joins)
     for event in events:
         if event.opened is not None:
             opened = event.opened
-            for number, join in found.items():
-                found[number] = _ended(join, event.at_s) if number < opened.number else join
-            found[opened.number] = opened
+            for number, join in after.items():
+                after[number] = _ended(join, event.at_s) if number < opened.number else join
+            after[opened.number] = opened
         elif event.join is None:
-            found = {number: _ended(join, event.at_s) for number, join in found.items()}
-        elif event.join in found:
-            found[event.join] = _ended(found[event.join], event.at_s)
-    return found
+            after = {number: _ended(join, event.at_s) for number, join in after.items()}
+        elif event.join in after:
+            after[event.join] = _ended(after[event.join], event.at_s)
+    return after
 
 
 def concerns(event: JoinEvent, key: JoinKey) -> bool:

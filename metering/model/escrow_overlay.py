@@ -101,7 +101,7 @@ def _branch(
     base: BlockRef, by_hash: Mapping[bytes, EventBlock], best: BlockRef
 ) -> Sequence[EventBlock]:
     """Return the blocks from the one after `base` to `best`."""
-    found: list[EventBlock] = []
+    blocks: list[EventBlock] = []
     at = best.hash
     while at != base.hash:
         block = by_hash.get(at)
@@ -110,9 +110,9 @@ def _branch(
                 f"block {best.number} does not descend from block {base.number}, "
                 f"0x{base.hash.hex()}: the branch is not known that far"
             )
-        found.append(block)
+        blocks.append(block)
         at = block.parent
-    return found[::-1]
+    return blocks[::-1]
 
 
 def _frozen(

@@ -140,7 +140,7 @@ def skew(before_s: int, ours_s: int, chains_s: int) -> int:
     >>> skew(0, ours_s=1006, chains_s=1000), skew(0, 5000, 1000), skew(4000, 5030, 1000)
     (0, 4000, 4000)
     """
-    found = ours_s - chains_s
-    if abs(found) < SKEW_STEP_S:
+    skew_s = ours_s - chains_s
+    if abs(skew_s) < SKEW_STEP_S:
         return 0
-    return before_s if abs(found - before_s) < SKEW_STEP_S else found
+    return before_s if abs(skew_s - before_s) < SKEW_STEP_S else skew_s

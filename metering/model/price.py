@@ -42,13 +42,14 @@ def to_planck(units: Units, quantum: int) -> Planck:
 
 def in_force(prices: Sequence[PriceVersion], tick: int) -> PriceVersion | None:
     """Return the version in force at a tick, None before the first: such a tick is free."""
-    found: PriceVersion | None = None
+    newest: PriceVersion | None = None
     for version in prices:
         if version.from_tick <= tick and (
-            found is None or (version.from_tick, version.number) > (found.from_tick, found.number)
+            newest is None
+            or (version.from_tick, version.number) > (newest.from_tick, newest.number)
         ):
-            found = version
-    return found
+            newest = version
+    return newest
 
 
 def priced_runs(prices: Sequence[PriceVersion], run: Run, quantum: int) -> tuple[PricedRun, ...]:
@@ -62,21 +63,21 @@ def priced_runs(prices: Sequence[PriceVersion], run: Run, quantum: int) -> tuple
 
     Source: docs/metering.md, "Money": the price of a tick is the version in force at that tick.
     """
-    found: list[PricedRun] = []
+    priced: list[PricedRun] = []
     version = in_force(prices, run.first)
     first = run.first
     for later in sorted(
         (v for v in prices if run.first < v.from_tick < run.end),
         key=lambda v: (v.from_tick, v.number),
     ):
-        _append(found, version, first, later.from_tick, quantum)
+        _append(priced, version, first, later.from_tick, quantum)
         version, first = later, later.from_tick
-    _append(found, version, first, run.end, quantum)
-    return tuple(found)
+    _append(priced, version, first, run.end, quantum)
+    return tuple(priced)
 
 
 def _append(
-    found: list[PricedRun], version: PriceVersion | None, first: int, end: int, quantum: int
+    priced: list[PricedRun], version: PriceVersion | None, first: int, end: int, quantum: int
 ) -> None:
     if version is None or version.planck_per_tick == 0 or end == first:
         return
@@ -86,4 +87,4 @@ def _append(
             f"{units} units per tick is not in 1..{UNITS_PER_TICK_MAX}: change the price or "
             "price.quantum_planck"
         )
-    found.append(PricedRun(Run(first, end - first), version.number, units))
+    priced.append(PricedRun(Run(first, end - first), version.number, units))

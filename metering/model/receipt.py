@@ -175,29 +175,29 @@ def verify(data: bytes, operator: AccountId) -> ReceiptFile:
     Raises:
         ReceiptInvalidError: Names the first receipt that does not hold, and why.
     """
-    found, count = _parse(data, operator)
+    file, count = _parse(data, operator)
     previous, seen = FIRST_PREVIOUS, tuple[Run, ...]()
-    for number, signed in enumerate(found.receipts, 1):
+    for number, signed in enumerate(file.receipts, 1):
         receipt = signed.receipt
         if receipt.number != number:
             raise ReceiptInvalidError(f"receipt {number} is missing: {receipt.number} is there")
         if receipt.previous != previous:
             raise ReceiptInvalidError(f"receipt {number} does not follow the one before it")
         try:
-            body = canonical_bytes(receipt, found.asset)
+            body = canonical_bytes(receipt, file.asset)
         except (struct.error, OverflowError, ValueError) as error:
             raise ReceiptInvalidError(f"receipt {number}: a number does not fit") from error
         if not signing.is_signed(operator, body, signed.signature):
             raise ReceiptInvalidError(f"receipt {number} is not signed by this operator")
         seen = _check_lines(receipt, seen)
-        previous = hash_of(receipt, found.asset)
-    last = len(found.receipts)
+        previous = hash_of(receipt, file.asset)
+    last = len(file.receipts)
     _require(count == last, f"receipt {last + 1} is missing: the file says {count}")
-    if file_bytes(found.asset, operator, found.receipts) != data:
+    if file_bytes(file.asset, operator, file.receipts) != data:
         raise ReceiptInvalidError(
             f"after receipt {last}: the file is not in its canonical spelling"
         )
-    return found
+    return file
 
 
 def _check_lines(receipt: Receipt, seen: tuple[Run, ...]) -> tuple[Run, ...]:

@@ -14,7 +14,7 @@ from metering.book.records import BookedTicks, EntryRecord, Funds
 from metering.model import ticks
 from metering.model.join_caps import Join, JoinLimits, caps_of
 from metering.model.price import UNITS_MAX, to_units
-from metering.store.records import BalanceState, JoinState, WatchedState
+from metering.store.records import BalanceState, JoinState, ShardMark, WatchedState
 from metering.units import AccountId, CutLine, EntryKey, Planck, Run, Units
 
 _DAY_S: Final = 86400
@@ -28,9 +28,9 @@ def less_booked(
     A tick is one tick whatever join number or price version it was counted under.
     """
     seen: dict[tuple[AccountId, UUID], tuple[Run, ...]] = {}
-    for one in booked:
-        at = (one.key.account, one.key.stream)
-        seen[at] = ticks.union(seen.get(at, ()), one.runs)
+    for entry in booked:
+        at = (entry.key.account, entry.key.stream)
+        seen[at] = ticks.union(seen.get(at, ()), entry.runs)
     out = []
     for line in leftovers:
         at = (line.key.account, line.key.stream)
@@ -43,11 +43,11 @@ def less_booked(
 
 
 def watched_states(
-    found: Iterable[tuple[AccountId, UUID, tuple[Run, ...]]],
+    seen: Iterable[tuple[AccountId, UUID, tuple[Run, ...]]],
 ) -> tuple[WatchedState, ...]:
     """Return ticks merged by account and stream."""
     watched: dict[tuple[AccountId, UUID], list[Run]] = defaultdict(list)
-    for account, stream, runs in found:
+    for account, stream, runs in seen:
         watched[account, stream].extend(runs)
     return tuple(
         WatchedState(account, stream.bytes, ticks.normal(runs))
@@ -92,9 +92,9 @@ def balance_states(
         spent[key.account] += cost
         by_stream[key.account][key.stream] += cost
     day = [Run(now_tick // _DAY_S * _DAY_S, _DAY_S)]
-    for one in [*booked, *(BookedTicks(line.key, line.runs) for line in pending)]:
-        count = ticks.count(ticks.intersection(one.runs, day))
-        today[one.key.account] += count * prices[one.key.stream, one.key.version]
+    for entry in [*booked, *(BookedTicks(line.key, line.runs) for line in pending)]:
+        count = ticks.count(ticks.intersection(entry.runs, day))
+        today[entry.key.account] += count * prices[entry.key.stream, entry.key.version]
     return tuple(
         BalanceState(
             account,
@@ -129,11 +129,11 @@ def join_states(
         (line.key, ticks.count(line.runs)) for line in pending
     ]:
         had[key.account, key.stream, key.join][key.version] += count
-    found = []
+    states = []
     for join in joins:
         counts = had.get((join.account, join.stream, join.number), {})
         cost = sum(count * prices[join.stream, version] for version, count in counts.items())
-        found.append(
+        states.append(
             JoinState(
                 caps_of(join, limits, quantum, skew_s),
                 sum(counts.values()),
@@ -141,7 +141,18 @@ def join_states(
                 tuple(sorted(version for version, count in counts.items() if count)),
             )
         )
-    return tuple(found)
+    return tuple(states)
+
+
+def forgiven_range(ranges: Sequence[Run], mark: ShardMark | None, oldest: int) -> Run | None:
+    """Return one range over all forgiven ranges that end after `oldest`, of book and shard."""
+    merged = list(ranges)
+    if mark is not None and mark.forgiven is not None and mark.forgiven.end > oldest:
+        merged.append(mark.forgiven)
+    if not merged:
+        return None
+    first = min(run.first for run in merged)
+    return Run(first, max(run.end for run in merged) - first)
 
 
 def whole_units(planck: Planck, quantum: int) -> Units:

@@ -112,7 +112,7 @@ async def _with_chain(
     operator: AccountId,
     leftovers: list[CutLine],
 ) -> tuple[Records, Counters]:
-    """Return the records with what the chain says at the block up to which the book has read it.
+    """Return the records with the state of the chain at the block up to which the book has read it.
 
     A batch may be final there and not yet closed in the book, or the other way round, for a second
     or two: both are read again until they speak of the same batch, or while they still may.
@@ -120,8 +120,8 @@ async def _with_chain(
 
     def again(book: Book) -> tuple[Records, Counters, Cursor | None, bool]:
         records, counters = read(book, leftovers, has_journal=False)
-        found = of_chain(book, records, operator)
-        return found, counters, book.escrow.cursor(), book.outbox.oldest() is not None
+        of_book = of_chain(book, records, operator)
+        return of_book, counters, book.escrow.cursor(), book.outbox.oldest() is not None
 
     for attempt in range(_ALIGN_TIMES):
         if attempt:
@@ -130,14 +130,14 @@ async def _with_chain(
         if cursor is None:
             break
         try:
-            found = await read_chain_state(reads, records, cursor.hash, operator)
+            state = await read_chain_state(reads, records, cursor.hash, operator)
         except ChainError as error:
             _log.warning("metering.reconcile.blind", error=str(error))
             break
-        records = replace(records, chain=found)
+        records = replace(records, chain=state)
         # Ahead of a book that has nothing on its way, the chain stays ahead: no wait helps.
-        if found.last_seq == records.last_seq or (
-            found.last_seq > records.last_seq and not is_open
+        if state.last_seq == records.last_seq or (
+            state.last_seq > records.last_seq and not is_open
         ):
             break
     return records, counters
@@ -146,12 +146,12 @@ async def _with_chain(
 def of_chain(book: Book, records: Records, operator: AccountId) -> Records:
     """Return records of the book with what is to be compared with a chain."""
     refused: dict[int, list[int]] = defaultdict(list)
-    for one in book.settlements.refusals():
-        refused[one.seq].append(one.position)
+    for refusal in book.settlements.refusals():
+        refused[refusal.seq].append(refusal.position)
     batches = {}
     before: int | None = None
-    while found := book.settlements.newest(before_seq=before):
-        for batch in found:
+    while page := book.settlements.newest(before_seq=before):
+        for batch in page:
             before = batch.seq
             if batch.state is BatchState.FINALIZED:
                 batches[batch.seq] = (bytes(batch.hash), tuple(sorted(refused[batch.seq])))
@@ -170,7 +170,7 @@ def read(book: Book, leftovers: list[CutLine], *, has_journal: bool) -> tuple[Re
     entries = book.cuts.entries()
     pending = less_booked(leftovers, booked, {entry.key: entry.booked for entry in entries})
     records = Records(
-        tuple((one.key, one.runs) for one in booked),
+        tuple((line.key, line.runs) for line in booked),
         pending,
         {
             entry.key: EntryCounts(
@@ -201,8 +201,8 @@ def settled_by_journal(book: Book) -> dict[EntryKey, int]:
     A batch that the book holds final and the journal has not, or has otherwise, counts as nothing,
     so that its entries show as differences.
     """
-    refused = {(one.seq, one.position) for one in book.settlements.refusals()}
-    found: dict[EntryKey, int] = {}
+    refused = {(refusal.seq, refusal.position) for refusal in book.settlements.refusals()}
+    counts: dict[EntryKey, int] = {}
     before: int | None = None
     while batches := book.settlements.newest(before_seq=before):
         for batch in batches:
@@ -213,5 +213,5 @@ def settled_by_journal(book: Book) -> dict[EntryKey, int]:
             entries = journal.parse(record.signed).entries
             for position, entry in enumerate(decode(entries)):
                 if (batch.seq, position) not in refused:
-                    found[entry.key] = max(found.get(entry.key, 0), entry.cumulative)
-    return found
+                    counts[entry.key] = max(counts.get(entry.key, 0), entry.cumulative)
+    return counts

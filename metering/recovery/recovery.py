@@ -1,4 +1,4 @@
-"""Makes Redis what the book says it must be: one way for a restart, a fail-over and an empty one.
+"""Makes Redis what the book requires: one way for a restart, a fail-over and an empty one.
 
 Taken from Redis are only the ticks that are pending or in cuts that the book has not, less those
 that the book has. All else is derived from the book. A crash at any point repeats harmlessly: each
@@ -35,7 +35,13 @@ from metering.model import ticks
 from metering.model.escrow_events import overlaid
 from metering.model.escrow_overlay import Overlay
 from metering.model.join_caps import JoinLimits
-from metering.recovery.derive import balance_states, join_states, less_booked, watched_states
+from metering.recovery.derive import (
+    balance_states,
+    forgiven_range,
+    join_states,
+    less_booked,
+    watched_states,
+)
 from metering.settlement.unbilled import UnbilledStore, keep_unbilled
 from metering.store.records import EndedSession, JoinState, SessionGrant, ShardMark, ShardState
 from metering.units import (
@@ -64,7 +70,7 @@ class RecoverStore(UnbilledStore, Protocol):
         """Return the epoch of all shards, None when it must be rebuilt."""
 
     async def marks(self) -> dict[int, ShardMark]:
-        """Return what each shard that ever served a book says of it."""
+        """Return the mark of each shard that ever served a book."""
 
     async def void(self) -> None:
         """Let no claim pass until every shard is rebuilt."""
@@ -85,8 +91,8 @@ class RecoveryPolicy:
         cut_period_s: [metering].cut_period_s.
         window_ms: Longest playlist window: what a player can ask for again.
         session_limit_units: What one session may spend, 0 for no limit.
-        stream_limit_units: What one stream may take of a purse, 0 for no limit.
-        day_limit_units: What one day may take of a purse, 0 for no limit.
+        stream_limit_units: What one stream may take of a balance, 0 for no limit.
+        day_limit_units: What one day may take of a balance, 0 for no limit.
         has_joins: Batches are settled on a chain: every session keeps to the caps of its join.
     """
 
@@ -161,7 +167,7 @@ async def recover(
         now_ms: Unix time.
         policy: The settings.
         newest_tick: Newest second that was planned by any stream: matters after a restored book.
-        overlay: What the chain's blocks after the finalized one say, when it is known.
+        overlay: The chain's blocks after the finalized one, when they are known.
 
     Raises:
         StoreUnavailableError: Redis went away meanwhile: recover again.
@@ -274,7 +280,7 @@ def _shard_state(
     overlay = work.overlay
     cursor = book.escrow.cursor()
     if overlay is not None and (cursor is None or overlay.base.number != cursor.number):
-        # The book has gone on since: what was provisional may be in it. It is told again soon.
+        # The book has gone on since: what was provisional may be in it. It is written again soon.
         overlay = None
     oldest = min([work.oldest] + [run.first for line in leftovers for run in line.runs])
     booked = book.cuts.booked_ticks(shard, oldest)
@@ -307,22 +313,25 @@ def _shard_state(
             prices=work.prices,
         ),
         watched=watched_states(
-            [(one.key.account, one.key.stream, one.runs) for one in booked]
-            + [(one.account, one.stream, one.runs) for one in book.unbilled.of_shard(shard, oldest)]
+            [(line.key.account, line.key.stream, line.runs) for line in booked]
+            + [
+                (line.account, line.stream, line.runs)
+                for line in book.unbilled.of_shard(shard, oldest)
+            ]
         ),
         pending=pending,
         cumulative=tuple(counts.items()),
         booked_number=work.numbers.get(shard, 0),
-        sessions=tuple(_grant(one, work.policy) for one in work.live.get(shard, ())),
+        sessions=tuple(_grant(session, work.policy) for session in work.live.get(shard, ())),
         ended=tuple(
             EndedSession(
-                _grant(one, work.policy),
-                one.reason or "expired",
-                one.expires_ms if one.ended_ms is None else one.ended_ms,
+                _grant(session, work.policy),
+                session.reason or "expired",
+                session.expires_ms if session.ended_ms is None else session.ended_ms,
             )
-            for one in work.ended.get(shard, ())
+            for session in work.ended.get(shard, ())
         ),
-        forgiven=_forgiven(book.unbilled.forgiven(shard, work.oldest), mark, work.oldest),
+        forgiven=forgiven_range(book.unbilled.forgiven(shard, work.oldest), mark, work.oldest),
         newly_forgiven=_total(dropped),
         joins=_joins(book, work, shard, entries, pending),
     )
@@ -340,13 +349,13 @@ def _joins(
         return ()
     streams = {stream for stream, _ in work.prices}
     known = book.joins.of_shard(shard, work.chain_s - work.limits.notice_s)
-    found = [
+    joins = [
         join
         for join in overlaid(known, work.overlay.joins if work.overlay else ())
         if shard_of(join.account) == shard and join.stream in streams
     ]
     return join_states(
-        found,
+        joins,
         limits=work.limits,
         quantum=book.asset.quantum,
         skew_s=work.overlay.skew_s if work.overlay else 0,
@@ -362,17 +371,6 @@ def _floor(work: _Work, shard: int, mark: ShardMark | None, known_ticks: int) ->
         return None
     lost = max(0, mark.metered - known_ticks)
     return Floor(shard, mark.epoch, work.forgiven, work.now_ms, lost)
-
-
-def _forgiven(ranges: Sequence[Run], mark: ShardMark | None, oldest: int) -> Run | None:
-    """Return one range over all that are in force, as book and shard have them."""
-    found = list(ranges)
-    if mark is not None and mark.forgiven is not None and mark.forgiven.end > oldest:
-        found.append(mark.forgiven)
-    if not found:
-        return None
-    first = min(run.first for run in found)
-    return Run(first, max(run.end for run in found) - first)
 
 
 def _total(lines: Iterable[CutLine]) -> int:
@@ -392,7 +390,7 @@ def _grant(session: SessionRecord, policy: RecoveryPolicy) -> SessionGrant:
 
 
 def _by_shard(sessions: Iterable[SessionRecord]) -> dict[int, list[SessionRecord]]:
-    found: dict[int, list[SessionRecord]] = defaultdict(list)
+    by_shard: dict[int, list[SessionRecord]] = defaultdict(list)
     for session in sessions:
-        found[shard_of(session.account)].append(session)
-    return found
+        by_shard[shard_of(session.account)].append(session)
+    return by_shard

@@ -1,19 +1,68 @@
-"""Reads what a chain itself keeps of entries, page by page, all at one finalized block.
+"""Adopts what a chain has settled beyond the book: of a book that was restored from a backup.
 
-For adoption alone (metering/book/adoption.py); books are compared by chain_audit.py.
+The chain's own counts are read page by page, all at one finalized block; metering/book/adoption.py
+says what becomes of them. Books are compared with a chain by escrow/chain_audit.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
+import structlog
+
+from metering.book.async_book import AsyncBook
 from metering.ports import Chain, ChainSettled
 from metering.units import EntryKey
 
 PAGE: Final = 2000
 """Entries asked for at once: some 300 kB over the settler's socket."""
+
+_log = structlog.get_logger(room="settlement")
+
+
+async def adopt_chain(book: AsyncBook, chain: Chain, now_ms: Callable[[], int], token: int) -> bool:
+    """Take over what the chain has settled beyond the book; return True when it was done.
+
+    The chain has passed numbers that this book gave to other content, or not yet: the book is older
+    than the chain, as one that was restored, or another settler used the key. Either way none of
+    our bytes under those numbers can take effect any more, and the chain's own counts are the
+    record of what did.
+
+    Args:
+        book: To be brought up to the chain.
+        chain: Where batches are settled.
+        now_ms: Unix time.
+        token: Of the submitter's lease.
+
+    Returns:
+        False when the chain keeps batches only: then there is nothing to adopt from.
+
+    Raises:
+        ChainError: The chain is away, or cannot be used.
+        InvalidValueError: Bytes that are signed may still take effect: wait.
+        SubmitterLostError: Another settler holds the operator's key.
+    """
+    # At the block up to which the book has read events, it has every join there is.
+    cursor = await book.run(lambda book: book.escrow.cursor())
+    keys = await book.run(lambda book: book.adoption.candidates())
+    settled = await read_settled(chain, keys, cursor.hash if cursor else None)
+    if settled is None:
+        return False
+    at_ms = now_ms()
+    adopted = await book.run(
+        lambda book: book.adoption.adopt(settled.ticks, settled.last_seq, at_ms, token)
+    )
+    _log.error(
+        "settlement.book.behind",
+        last_seq=settled.last_seq,
+        batches=adopted.batches,
+        settled_ticks=adopted.settled_ticks,
+        lost_ticks=adopted.lost_ticks,
+        planck=adopted.planck,
+    )
+    return True
 
 
 async def read_settled(
@@ -22,17 +71,19 @@ async def read_settled(
     """Return what the chain keeps of entries; None when it keeps batches only.
 
     Args:
-        chain: Which.
+        chain: Asked page by page.
         keys: Of which entries.
         at: Hash of a finalized block; None is the newest.
 
     Raises:
         ChainUnavailableError: Try again.
     """
-    found: ChainSettled | None = None
+    settled: ChainSettled | None = None
     for start in range(0, max(len(keys), 1), PAGE):
-        page = await chain.settled(keys[start : start + PAGE], found.at if found else at)
+        page = await chain.settled(keys[start : start + PAGE], settled.at if settled else at)
         if page is None:
             return None
-        found = page if found is None else replace(found, ticks={**found.ticks, **page.ticks})
-    return found
+        settled = (
+            page if settled is None else replace(settled, ticks={**settled.ticks, **page.ticks})
+        )
+    return settled

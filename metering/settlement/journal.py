@@ -123,7 +123,9 @@ class Journal:
             ChainUnavailableError: Try again.
         """
         last = await self.last_settled()
-        return ChainSnapshot(last, last, last, tuple([await self._find(one) for one in flights]))
+        return ChainSnapshot(
+            last, last, last, tuple([await self._find(flight) for flight in flights])
+        )
 
     async def _find(self, flight: InFlight) -> Finding:
         seq = flight.seq

@@ -99,4 +99,4 @@ class Sealer:
     def _bound(self) -> int:
         """Return how many entries a new batch may have."""
         bounds = (self._settings.batch_entries_max, self.limits.entries_max, self._entries_max)
-        return min(one for one in bounds if one is not None)
+        return min(bound for bound in bounds if bound is not None)

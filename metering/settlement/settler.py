@@ -1,10 +1,10 @@
-"""Drives batches, a few in flight: book -> chain -> book. settlement.py says what comes next.
+"""Drives batches, a few in flight: book -> chain -> book. model/batch_state.py has the transitions.
 
 sealer.py makes them, exposure.py adds up what is not final.
 
 Every act may be cut off by a crash; the next turn looks at finalized state first and repeats.
 Order: sealed bytes are written, then signed bytes are written, then they are sent; the outcome is
-written with its ledger postings in one transaction; only then is Redis told to forget.
+written with its ledger postings in one transaction; only then does Redis forget.
 
 The soak (tests/simulate/settlement_soak.py) kills this process before and after each operation of
 the book, the chain and the node that is awaited here.
@@ -35,7 +35,7 @@ from metering.log_throttle import LogThrottle
 from metering.model.batch_state import Action, AttemptOutcome, BatchState, action, advance
 from metering.ports import BatchStatus, Chain, ChainSnapshot, Finding, InFlight
 from metering.settings import ChainSettings
-from metering.settlement.chain_compare import read_settled
+from metering.settlement.chain_compare import adopt_chain
 from metering.settlement.exposure import Exposure
 from metering.settlement.progress import Progress
 from metering.settlement.sealer import Sealer
@@ -44,7 +44,7 @@ from metering.signing import KeyPair
 from metering.units import Planck
 
 RECEIPT_WAIT_MS: Final = 600_000
-"""One receipt per viewer and stream in ten minutes: each is kept for ever, some 400 bytes."""
+"""One receipt per viewer and stream in ten minutes: each is kept indefinitely, some 400 bytes."""
 
 IDLE_LOOK_MS: Final = 10_000
 """So often a chain is looked at of which nothing is asked: whether it is there."""
@@ -74,12 +74,12 @@ class Settler:
         settings: [chain].
         now_ms: Unix time.
         operator: Who signs receipts.
-        forget: Tells the store which cuts are final (`Cutter.forget_final`).
+        forget: Lets the store forget the cuts that are final (`Cutter.forget_final`).
         poll_s: How long to wait between questions.
         idle_s: How long after a turn that found nothing open; None: `poll_s`.
         receipt_wait_ms: How long a viewer's ticks wait for a receipt, unless they ask for one.
         lease: The right to submit; its token goes with every write to the outbox.
-        adopted: Called when purses are lower by what the chain settled for a book that was lost.
+        adopted: Called when balances are lower by what the chain settled for a book that was lost.
 
     Attributes:
         progress: For metrics.
@@ -122,7 +122,7 @@ class Settler:
         self.progress = Progress()
 
     async def run(self) -> None:
-        """Make turns until cancelled. Trouble is logged and the turn repeated later."""
+        """Make turns until cancelled. A failure is logged and the turn repeated later."""
         throttle = LogThrottle()
         while True:
             act = Action.WAIT
@@ -148,7 +148,7 @@ class Settler:
         Raises:
             BookError: The book does not answer.
             LedgerImbalanceError: The books differ: a person must look.
-            StoreUnavailableError: Redis could not be told to forget; the next turn tells it.
+            StoreUnavailableError: Redis could not forget; the next turn repeats it.
             SubmitterLostError: Another settler holds the operator's key.
         """
         was_idle, self._is_idle = self._is_idle, False
@@ -173,9 +173,11 @@ class Settler:
         if look is None:
             return Action.WAIT
         has_closed = await self._judge(flights, look)
-        if any(one.state is BatchState.CONFLICT for one in flights) and await self._adopt():
+        if any(flight.state is BatchState.CONFLICT for flight in flights) and await self._adopt():
             return Action.WAIT
-        act = await self._go_on([one for one in flights if one.outcome is not AttemptOutcome.FINAL])
+        act = await self._go_on(
+            [flight for flight in flights if flight.outcome is not AttemptOutcome.FINAL]
+        )
         if has_closed:
             await self._tidy()
             return Action.CLOSE
@@ -192,7 +194,7 @@ class Settler:
         try:
             await self._sealer.learn()
         except _UNFIT as error:
-            self._tell_away(error, None)
+            self._log_away(error, None)
 
     async def _flight(self, batch: BatchRecord) -> _Flight:
         """Return a batch with the signed bytes that may still take effect."""
@@ -218,7 +220,7 @@ class Settler:
 
     async def _look(self, flights: Sequence[_Flight]) -> ChainSnapshot | None:
         """Read finalized state: it alone decides. None when the chain is away."""
-        asked = [InFlight(one.batch.seq, one.batch.hash, one.signed) for one in flights]
+        asked = [InFlight(flight.batch.seq, flight.batch.hash, flight.signed) for flight in flights]
         try:
             look = await self._chain.look(asked)
             last = await self._book.run(lambda book: book.outbox.last_final_seq())
@@ -228,16 +230,16 @@ class Settler:
                     f"{last}: it is another chain, or one that went back; settlement waits"
                 )
         except _UNFIT as error:
-            self._tell_away(error, flights[0].batch.seq if flights else None)
+            self._log_away(error, flights[0].batch.seq if flights else None)
             return None
         self._away.succeeded()
         self.progress.finalized, self.progress.best = look.finalized, look.best
-        self.progress.in_flight = sum(one.signed is not None for one in flights)
-        self.progress.in_block = sum(one.is_in_block for one in look.findings)
+        self.progress.in_flight = sum(flight.signed is not None for flight in flights)
+        self.progress.in_block = sum(finding.is_in_block for finding in look.findings)
         return look
 
     async def _judge(self, flights: Sequence[_Flight], look: ChainSnapshot) -> bool:
-        """Take in what finalized state says of each batch; return True when one was closed."""
+        """Apply what finalized state has of each batch; return True when one was closed."""
         has_closed = False
         for flight, finding in zip(flights, look.findings, strict=True):
             flight.outcome = _OUTCOMES[finding.status]
@@ -253,7 +255,7 @@ class Settler:
                     reason=finding.reason,
                 )
             elif flight.outcome is AttemptOutcome.OTHER_CONTENT:
-                self._tell_failed(flight, finding.reason)
+                self._log_failed(flight, finding.reason)
             after = advance(flight.state, flight.outcome)
             if after is BatchState.FINALIZED:
                 await self._close(flight, finding)
@@ -264,39 +266,15 @@ class Settler:
         return has_closed
 
     async def _adopt(self) -> bool:
-        """Take over what the chain has settled beyond this book; return True when it was done.
-
-        It has passed numbers that this book gave to other content, or not yet: the book is older
-        than the chain, as one that was restored, or another settler used the key. Either way none
-        of our bytes under those numbers can take effect any more, and the chain's own counts say
-        what did.
-        """
+        """Adopt what the chain has settled beyond this book; return True when it was done."""
         try:
-            # At the block up to which the book has read events, it knows every join there is.
-            cursor = await self._book.run(lambda book: book.escrow.cursor())
-            keys = await self._book.run(lambda book: book.adoption.candidates())
-            block = cursor.hash if cursor else None
-            found = await read_settled(self._chain, keys, block)
-            if found is None:
-                return False
-            now_ms, token = self._now_ms(), self._token
-            done = await self._book.run(
-                lambda book: book.adoption.adopt(found.ticks, found.last_seq, now_ms, token)
-            )
+            is_done = await adopt_chain(self._book, self._chain, self._now_ms, self._token)
         except (*_UNFIT, InvalidValueError) as error:
-            self._tell_away(error, None)
+            self._log_away(error, None)
             return False
-        _log.error(
-            "settlement.book.behind",
-            last_seq=found.last_seq,
-            batches=done.batches,
-            settled_ticks=done.settled_ticks,
-            lost_ticks=done.lost_ticks,
-            planck=done.planck,
-        )
-        if self._adopted is not None:
+        if is_done and self._adopted is not None:
             await self._adopted()
-        return True
+        return is_done
 
     async def _go_on(self, flights: Sequence[_Flight]) -> Action:
         """Sign what has no living bytes and send what has, in order of the sequence."""
@@ -307,7 +285,7 @@ class Settler:
                 return Action.STOP
             try:
                 if act is Action.SIGN:
-                    alive = [one.signed for one in flights if one.signed is not None]
+                    alive = [other.signed for other in flights if other.signed is not None]
                     await self._sign(flight, alive)
                     act = action(flight.state, flight.outcome)
                 if act is Action.SUBMIT:
@@ -316,17 +294,17 @@ class Settler:
                 await self._split(flights[place:], error)
                 return Action.WAIT
             except _UNFIT as error:
-                self._tell_away(error, flight.batch.seq)
+                self._log_away(error, flight.batch.seq)
                 return Action.WAIT
             except ExtrinsicRejectedError as error:
                 flight.trouble = str(error)
-                self._tell_failed(flight, str(error))
+                self._log_failed(flight, str(error))
                 await self._note(flight, advance(flight.state, AttemptOutcome.REJECTED))
                 return Action.STOP
         return Action.WAIT
 
     async def _sign(self, flight: _Flight, alive: Sequence[bytes]) -> None:
-        """Sign, and keep the bytes before anybody sees them."""
+        """Sign, and keep the bytes before they are sent."""
         batch = flight.batch
         signed = await self._chain.sign(batch.seq, batch.hash, batch.entries, alive)
         now_ms, token = self._now_ms(), self._token
@@ -353,9 +331,9 @@ class Settler:
         """Seal what no block takes in smaller batches, once nothing behind it is alive."""
         self._sealer.narrow(error)
         first = flights[0].batch.seq
-        if any(one.signed is not None for one in flights):
+        if any(flight.signed is not None for flight in flights):
             # They leave a gap behind this one, so they fail or expire; their numbers are needed.
-            self._tell_away(error, first)
+            self._log_away(error, first)
             return
         await self._sealer.split(first, self._token, str(error))
 
@@ -391,7 +369,7 @@ class Settler:
         await self._book.run(lambda book: book.cuts.compact())
         self._tidied_ms = now_ms
 
-    def _tell_away(self, error: Exception, seq: int | None) -> None:
+    def _log_away(self, error: Exception, seq: int | None) -> None:
         """Log that the chain cannot be asked or used now, not each second."""
         if not (count := self._away.failed(str(error))):
             return
@@ -402,7 +380,7 @@ class Settler:
         else:
             _log.error("settlement.chain.unfit", batch_id=seq, error=str(error), times=count)
 
-    def _tell_failed(self, flight: _Flight, reason: str) -> None:
+    def _log_failed(self, flight: _Flight, reason: str) -> None:
         if count := self._failing.failed(reason):
             _log.error(
                 "settlement.batch.failed", batch_id=flight.batch.seq, error=reason, times=count

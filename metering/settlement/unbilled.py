@@ -33,14 +33,14 @@ async def keep_unbilled(store: UnbilledStore, book: AsyncBook) -> None:
         StoreUnavailableError: Redis does not answer.
         BookError: The book does not answer. Nothing is lost.
     """
-    found = await store.unbilled()
-    if not found:
+    unbilled = await store.unbilled()
+    if not unbilled:
         return
     rows = [
-        UnbilledTicks(one.account, UUID(bytes=one.stream), one.runs)
-        for shard in found
-        for one in shard.ticks
+        UnbilledTicks(tick.account, UUID(bytes=tick.stream), tick.runs)
+        for shard in unbilled
+        for tick in shard.ticks
     ]
     await book.run(lambda book: book.unbilled.add(rows))
-    for shard in found:
+    for shard in unbilled:
         await store.forget_unbilled(shard)

@@ -7,7 +7,14 @@ import pytest
 from tests.simulate.settlement_cells import FILES, ROOT, calls_in, cells, operations
 from tests.support.crash_proxy import CrashError, CrashProxy, Steps
 
-OWN = ("self._sealer.", "self._exposure.", "read_settled(", "self.turn(", "asyncio.sleep(")
+OWN = (
+    "self._sealer.",
+    "self._exposure.",
+    "read_settled(",
+    "adopt_chain(",
+    "self.turn(",
+    "asyncio.sleep(",
+)
 """Their files are read too, or they leave nothing half done."""
 
 

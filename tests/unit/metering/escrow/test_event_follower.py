@@ -45,7 +45,7 @@ class Follow:
             cap=Planck(cap),
             from_block=from_block,
             now_ms=lambda: START_S * 1000,
-            tell=self._tell,
+            notify=self._tell,
         )
 
     async def _tell(self, changed: Changed) -> None:
