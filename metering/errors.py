@@ -13,7 +13,6 @@ MeteringError
 └── ChainError
     ├── ChainUnavailableError    retry
     ├── ExtrinsicRejectedError   a person must look
-    ├── ExtrinsicExpiredError    sign the same batch again
     ├── OutcomeUnknownError      ask the chain first
     ├── BlockPrunedError         operator: the node forgot a block that the book has not taken
     ├── OtherChainError          operator: the node follows another chain than the book
@@ -76,10 +75,6 @@ class ChainUnavailableError(ChainError):
 
 class ExtrinsicRejectedError(ChainError):
     """The back end refuses these bytes for good; the message carries its reason."""
-
-
-class ExtrinsicExpiredError(ChainError):
-    """Finalized state proves that the signed bytes can never take effect any more."""
 
 
 class OutcomeUnknownError(ChainError):

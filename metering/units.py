@@ -16,8 +16,6 @@ AccountId = NewType("AccountId", bytes)
 """32 bytes: an sr25519 public key."""
 SessionId = NewType("SessionId", int)
 """Unsigned 64-bit; written as 16 hexadecimal digits."""
-Tick = NewType("Tick", int)
-"""One Unix second of a stream's media time."""
 Planck = NewType("Planck", int)
 """Smallest unit of the asset; never a float, a decimal string outside."""
 Units = NewType("Units", int)

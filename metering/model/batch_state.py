@@ -1,6 +1,6 @@
 """A batch's life: what to do next, given its state and the last outcome.
 
-Only *finalized* closes a batch. What cannot be told is asked again and never taken for a failure.
+Only *finalized* closes a batch. What is not known is asked again and never taken for a failure.
 
     sealed --sign--> signed --submit--> sent --ask--> finalized (entries may be refused, each named)
                        ^                  |
@@ -33,15 +33,13 @@ class BatchState(Enum):
 
 
 class AttemptOutcome(Enum):
-    """What the last question or act brought."""
+    """The outcome of the last reading of finalized state, or of the last act."""
 
     NOTHING = "nothing"
-    """Nothing was asked yet, or this process has just started."""
+    """Finalized state was not read yet: this process has just started."""
     SIGNED = "signed"
     ACCEPTED = "accepted"
-    """The bytes were taken; this says nothing of their outcome."""
-    UNAVAILABLE = "unavailable"
-    """No answer: it may or may not have arrived."""
+    """The bytes were taken; whether they take effect is open."""
     REJECTED = "rejected"
     NOT_FINAL = "not_final"
     EXPIRED = "expired"
@@ -56,7 +54,6 @@ class Action(Enum):
 
     SIGN = "sign"
     SUBMIT = "submit"
-    ASK = "ask"
     WAIT = "wait"
     STOP = "stop"
     """A person must look."""
@@ -79,17 +76,15 @@ def advance(state: BatchState, outcome: AttemptOutcome) -> BatchState:
 def action(state: BatchState, outcome: AttemptOutcome) -> Action:
     """Return what to do in `state`, after `outcome` has been applied with `advance`.
 
-    Every life begins by asking, since after a crash the chain may know more than the book does. The
-    same bytes are handed over again at each turn until they are final: the chain contract allows
-    it, and a pool may drop them.
+    Before finalized state was read nothing is signed or sent: after a crash the chain may have more
+    than the book. The same bytes are handed over again at each turn until they are final: the
+    contract of a chain allows it, and a pool may drop them.
     """
     if state is BatchState.FINALIZED:
         return Action.CLOSE
-    if outcome is AttemptOutcome.NOTHING:
-        return Action.ASK
     if state in (BatchState.REJECTED, BatchState.CONFLICT):
         return Action.STOP
-    if outcome is AttemptOutcome.UNAVAILABLE:
+    if outcome is AttemptOutcome.NOTHING:
         return Action.WAIT
     if state is BatchState.SEALED:
         return Action.SIGN

@@ -35,11 +35,6 @@ def to_units(planck: Planck, quantum: int) -> Units:
     return Units(units)
 
 
-def to_planck(units: Units, quantum: int) -> Planck:
-    """Return units as planck, exact."""
-    return Planck(units * quantum)
-
-
 def in_force(prices: Sequence[PriceVersion], tick: int) -> PriceVersion | None:
     """Return the version in force at a tick, None before the first: such a tick is free."""
     newest: PriceVersion | None = None

@@ -69,14 +69,6 @@ class Extension:
 
 
 @dataclass(frozen=True, slots=True)
-class EventName:
-    """An event of a runtime by its names."""
-
-    pallet: str
-    event: str
-
-
-@dataclass(frozen=True, slots=True)
 class RuntimeFacts:
     """One version of a runtime, as its metadata tells.
 
