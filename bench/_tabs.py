@@ -116,9 +116,9 @@ def chromium() -> Iterator[Tabs]:
         )
         stack.callback(browser.wait, 10)
         stack.callback(browser.terminate)
-        told = folder / "DevToolsActivePort"
-        until(lambda: told.exists() and "/" in told.read_text(), "Chromium")
-        port, path = told.read_text().split()
+        port_file = folder / "DevToolsActivePort"
+        until(lambda: port_file.exists() and "/" in port_file.read_text(), "Chromium")
+        port, path = port_file.read_text().split()
         loop = asyncio.new_event_loop()
         stack.callback(loop.close)
         client = loop.run_until_complete(_client())

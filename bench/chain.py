@@ -1,8 +1,8 @@
 """Settlement: entries encoded and signed per second, and how long a batch takes to be final.
 
 Run: python bench/chain.py [--encoded 200000] [--rounds 5]
-Encoding stands beside scalecodec, the codec of substrate-interface, with the same entries; finality
-beside a plain transfer on the same chain. Final in chopsticks means in the next block, which it
+Encoding is compared with scalecodec, the codec of substrate-interface, on the same entries;
+finality with a plain transfer on the same chain. Final in chopsticks means in the next block, which it
 makes at once: the time is its execution. The fake node makes blocks by the clock: there it is ours.
 """
 

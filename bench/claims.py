@@ -55,7 +55,7 @@ class Stopwatch:
 
 
 async def fill(store: Store, accounts: list[AccountId]) -> None:
-    """Give every account a purse and a session."""
+    """Give every account a balance and a session."""
     by_shard: dict[int, list[AccountId]] = {shard: [] for shard in range(SHARDS)}
     for who in accounts:
         by_shard[shard_of(who)].append(who)

@@ -3,7 +3,7 @@
 Both play the same metered stream of the same server in headless Chromium, each time in a fresh
 context (empty caches), in turn, with nobody watching (bench/_tabs.py). Then both play for 10 s side
 by side: seconds behind the server's clock by PROGRAM-DATE-TIME, and stalls. First frame:
-requestVideoFrameCallback, milliseconds since navigation began. The plain page lies on a server of
+requestVideoFrameCallback, milliseconds since navigation began. The plain page is on a server of
 its own with hls.min.js beside it.
 """
 

@@ -150,7 +150,7 @@ def request(path: str) -> bytes:
 
 
 async def fill(store: Store) -> None:
-    """Give every viewer a purse and a session."""
+    """Give every viewer a balance and a session."""
     by_shard: dict[int, list[AccountId]] = {shard: [] for shard in range(SHARDS)}
     for kind in KINDS:
         for who in accounts(kind):

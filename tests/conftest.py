@@ -15,11 +15,11 @@ from hypothesis import HealthCheck, settings
 
 from tests.support.servers.redis import PROGRAMS, RealRedis
 
-settings.register_profile("desk", max_examples=100, deadline=None)
+settings.register_profile("local", max_examples=100, deadline=None)
 settings.register_profile(
     "ci", max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
-settings.load_profile("ci" if os.environ.get("CI") else "desk")
+settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 
 REDIS_FIXTURES = {"redis_server", "redis_any", "redis_one", "redis_each", "redis_programs"}
@@ -77,7 +77,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
-    """In CI nothing may be missing: what skips at a desk fails there."""
+    """In CI nothing may be missing: what skips on a developer's machine fails there."""
     report = yield
     if report.skipped and not hasattr(report, "wasxfail") and os.environ.get("CI"):
         report.outcome = "failed"

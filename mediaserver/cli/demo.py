@@ -1,6 +1,6 @@
 """``vilokanam demo``: a whole server with a live picture and a paying viewer, in one command.
 
-Everything lies under one directory. Progress goes to standard error; standard output has five lines
+Everything is under one directory. Progress goes to standard error; standard output has five lines
 that a script can read. Ctrl-C ends the publisher, then the server, in order.
 """
 

@@ -141,6 +141,6 @@ def _edge(settings: Settings, data_dir: Path, cache_dir: str, access_log: str) -
 
 
 def _owner(folder: Path) -> str:
-    """Return ``user group`` of a folder: root's nginx works as who may read what lies there."""
+    """Return ``user group`` of a folder: root's nginx works as who may read what is there."""
     status = folder.stat()
     return f"{pwd.getpwuid(status.st_uid).pw_name} {getgrgid(status.st_gid).gr_name}"

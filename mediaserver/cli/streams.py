@@ -123,7 +123,7 @@ def _register(arguments: argparse.Namespace) -> int:
 
 
 def _chain_lines(chain: Any) -> list[str]:
-    """Return how a stream stands on the chain; nothing when there is none."""
+    """Return how far a stream is on the chain; nothing when there is none."""
     if chain is None:
         return []
     reason = f": {chain['reason']}" if chain["reason"] else f", price {chain['price']}"

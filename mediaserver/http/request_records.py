@@ -97,7 +97,7 @@ def _unknown(name: str, known: tuple[str, ...]) -> str:
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     body = dict(pairs)
     if len(body) != len(pairs):
-        raise ValueError("a name stands there twice")
+        raise ValueError("a name is there twice")
     return body
 
 

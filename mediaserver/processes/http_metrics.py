@@ -1,7 +1,7 @@
 """What an HTTP process counts, read from its objects when somebody asks.
 
 The rooms keep plain counters; only here do they get the names that a dashboard knows. No stream and
-no viewer ever stands in a label.
+no viewer is ever in a label.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class HttpMetrics:
         self._meter = meter
 
     def collect(self) -> Iterator[Metric]:
-        """Yield every family as it stands now."""
+        """Yield every family as it is now."""
         answers = CounterMetricFamily(
             "mediaserver_hls_answers",
             "Answers by kind of place and status",

@@ -24,7 +24,7 @@ SECRET_TEXT_MIN: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class SecretPaths:
-    """Where each secret lies."""
+    """Where each secret is."""
 
     admin_token: Path
     token_keys: Path

@@ -114,7 +114,7 @@ def _from_text(kind: Any, text: str) -> Any:
 
 
 def _record(kind: type, tree: Any, path: str, faults: list[str]) -> Any:
-    """Build one record of the tree; each fault is added and the default stands in its place."""
+    """Build one record of the tree; each fault is added and the default is put in its place."""
     if not isinstance(tree, dict):
         faults.append(
             f"{path or 'file'}: {_shown(tree)} is not a table; write [{path}] above its keys"
