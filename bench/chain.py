@@ -2,8 +2,9 @@
 
 Run: python bench/chain.py [--encoded 200000] [--rounds 5]
 Encoding is compared with scalecodec, the codec of substrate-interface, on the same entries;
-finality with a plain transfer on the same chain. Final in chopsticks means in the next block, which it
-makes at once: the time is its execution. The fake node makes blocks by the clock: there it is ours.
+finality with a plain transfer on the same chain. Final in chopsticks means in the next block,
+which it makes at once: the time is its execution. The fake node makes blocks by the clock: there
+it is ours.
 """
 
 from __future__ import annotations
