@@ -21,7 +21,7 @@ CONFIRMED_S: Final = 1.0
 UNSENT_MAX_MS: Final = 2000
 """What may be delivered before the store hears of it, both media together."""
 _CHUNKS_MAX: Final = 12
-_SEATS_MAX: Final = 4
+_SLOTS_MAX: Final = 4
 """Twice the players that an account may have on a stream: the rest have ended."""
 _CHUNK_TICKS_MAX: Final = 512
 
@@ -40,7 +40,7 @@ class _Chunk:
 
 
 @dataclass(slots=True)
-class _Seat:
+class _PlayerSlot:
     """One player as this process knows it."""
 
     confirmed_s: float = float("-inf")
@@ -53,7 +53,7 @@ class _Viewer:
     """One account on one stream."""
 
     chunks: list[_Chunk] = field(default_factory=list)
-    seats: dict[SessionId, _Seat] = field(default_factory=dict)
+    slots: dict[SessionId, _PlayerSlot] = field(default_factory=dict)
 
 
 class Memory:
@@ -91,10 +91,10 @@ class Memory:
         viewer = self._viewers.get((account, stream))
         if viewer is None:
             return False
-        seat = viewer.seats.get(session)
-        if seat is None or now_s - seat.confirmed_s >= CONFIRMED_S:
+        slot = viewer.slots.get(session)
+        if slot is None or now_s - slot.confirmed_s >= CONFIRMED_S:
             return False
-        if seat.video_ms + seat.audio_ms >= UNSENT_MAX_MS:
+        if slot.video_ms + slot.audio_ms >= UNSENT_MAX_MS:
             return False
         return all(_covers(viewer.chunks, priced.run) for priced in runs)
 
@@ -108,11 +108,11 @@ class Memory:
     def take(self, account: AccountId, stream: bytes, session: SessionId) -> tuple[int, int]:
         """Return (video ms, audio ms) that are unsent; they are on their way now."""
         viewer = self._viewers.get((account, stream))
-        seat = viewer.seats.get(session) if viewer else None
-        if seat is None:
+        slot = viewer.slots.get(session) if viewer else None
+        if slot is None:
             return 0, 0
-        taken = (seat.video_ms, seat.audio_ms)
-        seat.video_ms = seat.audio_ms = 0
+        taken = (slot.video_ms, slot.audio_ms)
+        slot.video_ms = slot.audio_ms = 0
         return taken
 
     def give_back(
@@ -120,9 +120,9 @@ class Memory:
     ) -> None:
         """Add what did not arrive to what is unsent again."""
         if video_ms or audio_ms:
-            seat = self._seat(self._viewer(account, stream), session)
-            seat.video_ms += video_ms
-            seat.audio_ms += audio_ms
+            slot = self._slot(self._viewer(account, stream), session)
+            slot.video_ms += video_ms
+            slot.audio_ms += audio_ms
 
     def committed(self, claim: Claim, asked_s: float, now_ms: int) -> None:
         """Remember that the store granted a claim.
@@ -133,8 +133,8 @@ class Memory:
             now_ms: Unix time of the answer.
         """
         viewer = self._viewer(claim.account, claim.stream)
-        seat = self._seat(viewer, claim.session)
-        seat.confirmed_s = max(seat.confirmed_s, asked_s)
+        slot = self._slot(viewer, claim.session)
+        slot.confirmed_s = max(slot.confirmed_s, asked_s)
         for priced in claim.runs:
             self._keep(viewer.chunks, claim.session, priced, now_ms)
 
@@ -162,14 +162,14 @@ class Memory:
             self._viewers.move_to_end(key)
         return viewer
 
-    def _seat(self, viewer: _Viewer, session: SessionId) -> _Seat:
-        seat = viewer.seats.get(session)
-        if seat is None:
-            if len(viewer.seats) >= _SEATS_MAX:
-                stale = min(viewer.seats, key=lambda one: viewer.seats[one].confirmed_s)
-                del viewer.seats[stale]
-            seat = viewer.seats[session] = _Seat()
-        return seat
+    def _slot(self, viewer: _Viewer, session: SessionId) -> _PlayerSlot:
+        slot = viewer.slots.get(session)
+        if slot is None:
+            if len(viewer.slots) >= _SLOTS_MAX:
+                stale = min(viewer.slots, key=lambda session: viewer.slots[session].confirmed_s)
+                del viewer.slots[stale]
+            slot = viewer.slots[session] = _PlayerSlot()
+        return slot
 
     def _keep(
         self, chunks: list[_Chunk], session: SessionId, priced: PricedRun, now_ms: int

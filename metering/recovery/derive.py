@@ -21,9 +21,9 @@ _DAY_S: Final = 86400
 
 
 def less_booked(
-    leftovers: Iterable[CutLine], booked: Iterable[BookedTicks], counts: dict[EntryKey, int]
+    unbooked: Iterable[CutLine], booked: Iterable[BookedTicks], counts: dict[EntryKey, int]
 ) -> tuple[CutLine, ...]:
-    """Return the leftovers less what the book has, each tick of a viewer and stream once.
+    """Return the unbooked less what the book has, each tick of a viewer and stream once.
 
     A tick is one tick whatever join number or price version it was counted under.
     """
@@ -32,7 +32,7 @@ def less_booked(
         at = (entry.key.account, entry.key.stream)
         seen[at] = ticks.union(seen.get(at, ()), entry.runs)
     out = []
-    for line in leftovers:
+    for line in unbooked:
         at = (line.key.account, line.key.stream)
         fresh = ticks.difference(line.runs, seen.get(at, ()))
         if fresh:

@@ -32,7 +32,7 @@ _log = structlog.get_logger(room="metering")
 class AuditStore(Protocol):
     """What reconciling needs of `metering.store.client.Store`."""
 
-    async def leftovers(self, shard: int, booked_number: int | None = None) -> tuple[CutLine, ...]:
+    async def unbooked(self, shard: int, booked_number: int | None = None) -> tuple[CutLine, ...]:
         """Return what is pending or in cuts after `booked_number`."""
 
     async def totals(self) -> StoreTotals:
@@ -88,16 +88,16 @@ async def reconcile(
         ChainUnavailableError: The chain does not answer.
         BookError: The book does not answer.
     """
-    leftovers: list[CutLine] = []
+    unbooked: list[CutLine] = []
     before: StoreTotals | None = None
     if store is not None:
         before = await store.totals()
         numbers = await book.run(lambda book: book.cuts.booked_numbers())
         for shard in range(SHARDS):
-            leftovers += await store.leftovers(shard, numbers.get(shard, 0))
-    records, counters = await book.run(lambda book: read(book, leftovers, has_journal=has_journal))
+            unbooked += await store.unbooked(shard, numbers.get(shard, 0))
+    records, counters = await book.run(lambda book: read(book, unbooked, has_journal=has_journal))
     if reads is not None:
-        records, counters = await _with_chain(book, reads, operator, leftovers)
+        records, counters = await _with_chain(book, reads, operator, unbooked)
     if store is not None and before is not None:
         after = await store.totals()
         records = replace(records, store_metered=(before.metered_ticks, after.metered_ticks))
@@ -110,7 +110,7 @@ async def _with_chain(
     book: AsyncBook,
     reads: ChainReads,
     operator: AccountId,
-    leftovers: list[CutLine],
+    unbooked: list[CutLine],
 ) -> tuple[Records, Counters]:
     """Return the records with the state of the chain at the block up to which the book has read it.
 
@@ -119,7 +119,7 @@ async def _with_chain(
     """
 
     def again(book: Book) -> tuple[Records, Counters, Cursor | None, bool]:
-        records, counters = read(book, leftovers, has_journal=False)
+        records, counters = read(book, unbooked, has_journal=False)
         of_book = of_chain(book, records, operator)
         return of_book, counters, book.escrow.cursor(), book.outbox.oldest() is not None
 
@@ -164,11 +164,11 @@ def of_chain(book: Book, records: Records, operator: AccountId) -> Records:
     )
 
 
-def read(book: Book, leftovers: list[CutLine], *, has_journal: bool) -> tuple[Records, Counters]:
+def read(book: Book, unbooked: list[CutLine], *, has_journal: bool) -> tuple[Records, Counters]:
     """Return the records of the book, with what the store had left."""
     booked = book.cuts.booked_ticks()
     entries = book.cuts.entries()
-    pending = less_booked(leftovers, booked, {entry.key: entry.booked for entry in entries})
+    pending = less_booked(unbooked, booked, {entry.key: entry.booked for entry in entries})
     records = Records(
         tuple((line.key, line.runs) for line in booked),
         pending,

@@ -75,7 +75,7 @@ class RecoverStore(UnbilledStore, Protocol):
     async def void(self) -> None:
         """Let no claim pass until every shard is rebuilt."""
 
-    async def leftovers(self, shard: int, booked_number: int | None = None) -> tuple[CutLine, ...]:
+    async def unbooked(self, shard: int, booked_number: int | None = None) -> tuple[CutLine, ...]:
         """Return what is pending or in cuts after `booked_number`."""
 
     async def rebuild(self, shard: int, state: ShardState, epoch: str) -> None:
@@ -238,11 +238,11 @@ async def _rebuild(  # noqa: PLR0917 -- one step of `recover`, with what it hold
     number = work.numbers.get(shard, 0)
     is_foreign = shard in work.foreign
     # Its cuts are not those of the book, whatever their numbers: all that it has is looked at.
-    leftovers = await store.leftovers(shard, 0 if is_foreign else number)
-    if shard not in work.in_use and not leftovers and not is_foreign:
+    unbooked = await store.unbooked(shard, 0 if is_foreign else number)
+    if shard not in work.in_use and not unbooked and not is_foreign:
         await store.rebuild(shard, ShardState(booked_number=number), epoch)
         return
-    state = await book.run(lambda book: _shard_state(book, work, shard, leftovers, mark))
+    state = await book.run(lambda book: _shard_state(book, work, shard, unbooked, mark))
     await store.rebuild(shard, state, epoch)
     work.pending_ticks += _total(state.pending)
     work.dropped_ticks += state.newly_forgiven
@@ -270,7 +270,7 @@ def _shard_state(
     book: Book,
     work: _Work,
     shard: int,
-    leftovers: tuple[CutLine, ...],
+    unbooked: tuple[CutLine, ...],
     mark: ShardMark | None,
 ) -> ShardState:
     """Return what a shard must hold; what is to be forgiven is noted in the book before."""
@@ -282,9 +282,9 @@ def _shard_state(
     if overlay is not None and (cursor is None or overlay.base.number != cursor.number):
         # The book has gone on since: what was provisional may be in it. It is written again soon.
         overlay = None
-    oldest = min([work.oldest] + [run.first for line in leftovers for run in line.runs])
+    oldest = min([work.oldest] + [run.first for line in unbooked for run in line.runs])
     booked = book.cuts.booked_ticks(shard, oldest)
-    fresh = less_booked(leftovers, booked, counts)
+    fresh = less_booked(unbooked, booked, counts)
     pending = tuple(
         line
         for line in fresh

@@ -10,13 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ssl
-from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Final, Self
-from urllib.parse import parse_qs, unquote, urlsplit
 
 import structlog
 
@@ -25,6 +21,8 @@ from metering.log_throttle import LogThrottle
 from metering.model import rate_limit
 from metering.ports import Claim, ClaimAnswer
 from metering.store import keys, resp
+from metering.store.address import RedisAddress
+from metering.store.claim_connection import ClaimConnection, OnReply, connect, load_commands
 from metering.store.records import MeterReading
 from metering.store.resp import Script
 from metering.units import AccountId, SessionId, Units, shard_of
@@ -36,84 +34,11 @@ CLAIMS_PER_CALL_MAX: Final = 256
 WAITING_MAX: Final = 32_768
 """Claims that wait for the next flush: what Redis grants in a third of a second."""
 _REFUSAL_S: Final = 10.0
-"""Whoever is taken out of service for it is asked again: only a claim finds out that it is over."""
+"""A process out of service for it serves again after this: only a claim shows that it is over."""
 _METERS_PER_WRITE: Final = 500
 _BACK_OFF_S: Final = (0.05, 0.1, 0.2, 0.5, 1.0)
 
 _log = structlog.get_logger(room="metering")
-_OnReply = Callable[[Any], None]
-
-
-@dataclass(frozen=True, slots=True)
-class _Target:
-    """Where Redis is, from a URL."""
-
-    path: str
-    host: str
-    port: int
-    is_tls: bool
-    hello: tuple[bytes, ...]
-
-    @classmethod
-    def parse(cls, url: str) -> Self:
-        parts = urlsplit(url)
-        query = parse_qs(parts.query)
-        user, password = unquote(parts.username or ""), unquote(parts.password or "")
-        is_unix = parts.scheme == "unix"
-        database = query.get("db", ["0" if is_unix else parts.path.strip("/") or "0"])[0]
-        hello = []
-        if password:
-            hello.append(resp.command(*(w.encode() for w in ("AUTH", user, password) if w)))
-        if database != "0":
-            hello.append(resp.command(b"SELECT", database.encode()))
-        return cls(
-            unquote(parts.path) if is_unix else "",
-            parts.hostname or "127.0.0.1",
-            parts.port or 6379,
-            parts.scheme == "rediss",
-            tuple(hello),
-        )
-
-
-class _Connection(asyncio.Protocol):
-    """Bytes in, replies to whoever is next."""
-
-    def __init__(self) -> None:
-        self.closed = asyncio.get_running_loop().create_future()
-        self._reader = resp.reader()
-        self._expected: deque[_OnReply] = deque()
-        self._transport: asyncio.WriteTransport | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport  # type: ignore[assignment]  # asyncio types it too wide
-
-    def data_received(self, data: bytes) -> None:
-        self._reader.feed(data)
-        while (reply := self._reader.gets()) is not False:
-            self._expected.popleft()(reply)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._transport = None
-        lost = StoreUnavailableError("the connection to Redis was lost")
-        while self._expected:
-            self._expected.popleft()(lost)
-        if not self.closed.done():
-            self.closed.set_result(exc)
-
-    def send(self, data: bytes, replies: Iterable[_OnReply]) -> None:
-        """Write commands; each reply, in order, goes to its callback. Errors come as values."""
-        if self._transport is None:
-            lost = StoreUnavailableError("the connection to Redis was lost")
-            for on_reply in replies:
-                on_reply(lost)
-            return
-        self._expected.extend(replies)
-        self._transport.write(data)
-
-    def abort(self) -> None:
-        """Drop the connection now."""
-        if self._transport is not None:
-            self._transport.abort()
 
 
 class RawClaims:
@@ -137,14 +62,14 @@ class RawClaims:
         self.refused_total = 0
         self.flushes_total = 0
         self.claims_total = 0
-        self._target = _Target.parse(url)
+        self._address = RedisAddress.parse(url)
         self._watched_s = watched_hours * 3600
         self._cap = rate_limit.cap_fifths(window_ms)
         self._timeout_s = timeout_ms / 1000
         self._waiting_max = waiting_max
         self._claim = Script("claim")
         self._evidence = Script("evidence")
-        self._connection: _Connection | None = None
+        self._connection: ClaimConnection | None = None
         self._run_id = ""
         self._expected_epoch = ""
         self._expected_run_id = ""
@@ -177,7 +102,7 @@ class RawClaims:
         self._drop()
 
     def set_expected(self, epoch: str, run_id: str) -> None:
-        """Say which Redis control last recovered; another one gets no claims."""
+        """Set which Redis control last recovered; another one gets no claims."""
         self._expected_epoch = epoch
         self._expected_run_id = run_id
         self._is_void = False
@@ -195,7 +120,7 @@ class RawClaims:
 
     @property
     def refusal(self) -> str:
-        """Return what Redis said of late instead of answering, such as that its disk is full."""
+        """Return the newest error of Redis, such as a full disk; empty when it is old or none."""
         age_s = asyncio.get_running_loop().time() - self._refused_at_s
         return self._refusal if age_s < _REFUSAL_S else ""
 
@@ -229,14 +154,14 @@ class RawClaims:
         return await future
 
     async def offer(self, evidence: Sequence[Claim]) -> None:
-        """Report what was delivered: never refused, what the purse cannot pay is counted unpaid.
+        """Report what was delivered: never refused, what the balance cannot pay is counted unpaid.
 
         Raises:
             StoreUnavailableError: Repeat the whole of it later.
         """
         by_shard: dict[int, list[bytes]] = {}
-        for one in evidence:
-            by_shard.setdefault(shard_of(one.account), []).append(resp.pack_claim(one))
+        for claim in evidence:
+            by_shard.setdefault(shard_of(claim.account), []).append(resp.pack_claim(claim))
         if not self.is_ready:
             raise StoreUnavailableError("Redis is away or has not been recovered")
         calls = [
@@ -269,10 +194,10 @@ class RawClaims:
                 commands.append(resp.command(b"HGET", keys.purse(account), b"b"))
             replies = await self._ask(commands)
             for number, (_, stream, _) in enumerate(some):
-                seat, balance = replies[2 * number], replies[2 * number + 1]
-                if isinstance(seat, Exception) or isinstance(balance, Exception):
-                    raise self._failure(seat)
-                readings.append(_reading(seat, balance, stream))
+                session_fields, balance = replies[2 * number], replies[2 * number + 1]
+                if isinstance(session_fields, Exception) or isinstance(balance, Exception):
+                    raise self._failure(session_fields)
+                readings.append(_reading(session_fields, balance, stream))
         return readings
 
     # Flush
@@ -286,7 +211,7 @@ class RawClaims:
         self._waiting_count = 0
         self.flushes_total += 1
         calls: list[bytes] = []
-        callbacks: list[_OnReply] = []
+        callbacks: list[OnReply] = []
         for shard, items in waiting.items():
             for start in range(0, len(items), CLAIMS_PER_CALL_MAX):
                 some = items[start : start + CLAIMS_PER_CALL_MAX]
@@ -306,7 +231,7 @@ class RawClaims:
 
     def _on_claims(
         self, call: bytes, futures: Sequence[asyncio.Future[ClaimAnswer]], *, is_again: bool = False
-    ) -> _OnReply:
+    ) -> OnReply:
         def on_reply(reply: Any) -> None:
             if self._is_script_missing(reply) and not is_again and self._connection is not None:
                 # SCRIPT FLUSH on a running server: load them and repeat, once.
@@ -334,7 +259,7 @@ class RawClaims:
         return on_reply
 
     def _give_up(self) -> None:
-        """Nothing came in time: what waits will not be answered in time either."""
+        """Drop the connection: what waits will not be answered in time either."""
         _log.warning("metering.store.timed_out", timeout_s=self._timeout_s)
         self._drop()
 
@@ -365,7 +290,9 @@ class RawClaims:
         failures = 0
         while True:
             try:
-                connection = await self._connect()
+                connection, run_id = await connect(
+                    self._address, self._timeout_s, (self._claim, self._evidence)
+                )
             except (OSError, StoreUnavailableError) as error:
                 if not failures:
                     _log.warning("metering.store.unreachable", error=str(error))
@@ -373,41 +300,11 @@ class RawClaims:
                 failures += 1
                 continue
             failures = 0
-            self._connection = connection
+            self._connection, self._run_id = connection, run_id
             _log.info("metering.store.connected", run_id=self._run_id, is_ready=self.is_ready)
             self._notify()
             await connection.closed
             self._drop()
-
-    async def _connect(self) -> _Connection:
-        loop = asyncio.get_running_loop()
-        target = self._target
-        connection = _Connection()
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                if target.path:
-                    await loop.create_unix_connection(lambda: connection, target.path)
-                else:
-                    context = ssl.create_default_context() if target.is_tls else None
-                    await loop.create_connection(
-                        lambda: connection, target.host, target.port, ssl=context
-                    )
-                info = resp.command(b"INFO", b"server")
-                replies = await _answered(
-                    connection, [*target.hello, info, *_load_commands(self._claim, self._evidence)]
-                )
-        except TimeoutError as error:
-            connection.abort()
-            raise StoreUnavailableError("Redis does not answer") from error
-        except BaseException:
-            connection.abort()
-            raise
-        for reply in replies:
-            if isinstance(reply, Exception):
-                connection.abort()
-                raise StoreUnavailableError(f"Redis: {reply}")
-        self._run_id = _run_id(replies[len(target.hello)])
-        return connection
 
     def _drop(self) -> None:
         """Forget the connection: what was sent or waits fails."""
@@ -429,12 +326,12 @@ class RawClaims:
             raise StoreUnavailableError("Redis is away")
         try:
             async with asyncio.timeout(self._timeout_s):
-                replies = await _answered(self._connection, commands)
+                replies = await self._connection.ask(commands)
                 if any(self._is_script_missing(reply) for reply in replies):
-                    await _answered(self._connection, _load_commands(self._claim, self._evidence))
-                    replies = await _answered(self._connection, commands)
+                    await self._connection.ask(load_commands((self._claim, self._evidence)))
+                    replies = await self._connection.ask(commands)
         except TimeoutError as error:
-            # It hangs: were the connection kept, each question more would wait in it for ever.
+            # It hangs: on a kept connection each further command would wait indefinitely.
             self._drop()
             raise StoreUnavailableError("Redis does not answer") from error
         for reply in replies:
@@ -443,7 +340,7 @@ class RawClaims:
         return replies
 
     def _loads(self) -> bytes:
-        return b"".join(_load_commands(self._claim, self._evidence))
+        return b"".join(load_commands((self._claim, self._evidence)))
 
     @staticmethod
     def _is_script_missing(reply: Any) -> bool:
@@ -453,41 +350,13 @@ class RawClaims:
         self._changed.set()
 
 
-async def _answered(connection: _Connection, commands: Sequence[bytes]) -> list[Any]:
-    """Send commands and return their replies; errors are values."""
-    if not commands:
-        return []
-    done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    replies: list[Any] = []
-
-    def on_reply(reply: Any) -> None:
-        replies.append(reply)
-        if len(replies) == len(commands) and not done.done():
-            done.set_result(None)
-
-    connection.send(b"".join(commands), [on_reply] * len(commands))
-    await done
-    return replies
-
-
-def _load_commands(*scripts: Script) -> list[bytes]:
-    return [resp.command(b"SCRIPT", b"LOAD", script.text) for script in scripts]
-
-
 def _ignore(_reply: Any) -> None:
-    """Drop a reply that says nothing: an error shows in the one that follows."""
+    """Drop a reply that carries nothing: an error shows in the one that follows."""
 
 
-def _run_id(info: bytes) -> str:
-    for line in info.splitlines():
-        if line.startswith(b"run_id:"):
-            return line[7:].decode()
-    raise StoreUnavailableError("Redis does not tell its run id")
-
-
-def _reading(seat: Sequence[bytes | None], balance: bytes | None, stream: bytes) -> MeterReading:
-    state, packed, units, of_stream = seat
+def _reading(fields: Sequence[bytes | None], balance: bytes | None, stream: bytes) -> MeterReading:
+    state, packed, units, of_stream = fields
     if state is None or packed is None or of_stream != stream:
         return MeterReading(Units(int(balance or 0)), 0, Units(0), "gone")
-    ticks = keys.SEAT.unpack(packed)[3]
+    ticks = keys.SLOT.unpack(packed)[3]
     return MeterReading(Units(int(balance or 0)), ticks, Units(int(units or 0)), state.decode())

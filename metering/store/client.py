@@ -1,21 +1,16 @@
 """Control's side of the store: sessions, deposits, cuts and recovery, on redis-py.
 
-Drives the scripts; what they decide is written in them. Claims do not pass here
+Runs the scripts; what they decide is written in them. Claims do not pass here
 (metering/store/claim_client.py). Every call raises `StoreUnavailableError` when Redis does not
 answer or is another one than at the last `connect` or `refresh`: control then recovers it.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Any, Final, Generic, Self, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Final, Self
 
-import redis.asyncio
-from redis.exceptions import RedisError
-
-from metering.errors import InvalidValueError, StoreRefusedError, StoreUnavailableError
+from metering.errors import InvalidValueError, StoreUnavailableError
 from metering.model import ticks
 from metering.model.join_caps import JoinCaps
 from metering.model.price import UNITS_MAX
@@ -23,7 +18,7 @@ from metering.store import keys
 from metering.store.pending_words import cut_lines, pending_words, unbilled_ticks
 from metering.store.rebuild import ShardWriter, caps_fields
 from metering.store.records import SessionGrant, ShardMark, ShardState, StoreTotals, Unbilled
-from metering.store.resp import Script
+from metering.store.store_connection import Remembered, StoreConnection, errors_as_unavailable
 from metering.units import (
     SHARDS,
     AccountId,
@@ -35,65 +30,35 @@ from metering.units import (
     shard_of,
 )
 
-_TIMEOUT_S: Final = 5.0
-_CONNECTIONS_MAX: Final = 8
-"""Redis does one thing at a time: more would only wait there."""
-_OLDEST: Final = (6, 2)
 _SWEEP_COUNT: Final = 1000
+_SCRIPTS: Final = (
+    "open_session",
+    "end_session",
+    "deposits",
+    "cut",
+    "forget",
+    "forget_unbilled",
+    "unbooked",
+    "lease",
+    "rebuild",
+)
 
-T = TypeVar("T")
 
-
-@dataclass(frozen=True, slots=True)
-class _Remembered(Generic[T]):
-    """What was read of all shards, and the state of Redis that it belongs to."""
-
-    state: tuple[object, object]
-    value: T
-
-
-class Store:
+class Store(StoreConnection):
     """Redis as control sees it. Make one with `connect`, leave it with `close`.
 
     Attributes:
-        run_id: Redis run id at the last `connect` or `refresh`.
         is_quiet: Whether nothing was written between the last two reads of `epoch`.
     """
 
     def __init__(self, url: str, fsync: str, watched_hours: int, window_ms: int) -> None:
-        self.run_id = ""
+        super().__init__(url, fsync, _SCRIPTS)
         self.is_quiet = False
-        self._fsync = fsync
         self._writer = ShardWriter(watched_hours, window_ms)
         self._swept_for = ""
-        self._epoch: _Remembered[str | None] | None = None
-        self._clean: _Remembered[None] | None = None
-        self._totals: _Remembered[StoreTotals] | None = None
-        # Who finds all connections in use waits for one; the plain pool would fail at once.
-        pool = redis.asyncio.BlockingConnectionPool.from_url(
-            url,
-            protocol=2,
-            socket_timeout=_TIMEOUT_S,
-            socket_connect_timeout=_TIMEOUT_S,
-            max_connections=_CONNECTIONS_MAX,
-            timeout=_TIMEOUT_S,
-            redis_connect_func=self._greet,
-        )
-        self._redis = redis.asyncio.Redis.from_pool(pool)
-        self._scripts = {
-            name: self._redis.register_script(Script(name).text)
-            for name in (
-                "open_session",
-                "end_session",
-                "deposits",
-                "cut",
-                "forget",
-                "forget_unbilled",
-                "leftovers",
-                "lease",
-                "rebuild",
-            )
-        }
+        self._epoch: Remembered[str | None] | None = None
+        self._clean: Remembered[None] | None = None
+        self._totals: Remembered[StoreTotals] | None = None
 
     @classmethod
     async def connect(
@@ -119,26 +84,9 @@ class Store:
             raise
         return store
 
-    async def refresh(self) -> str:
-        """Look again who answers, check its settings and return its run id."""
-        self.run_id = ""
-        async with _door():
-            info = await self._redis.info()
-            try:
-                config = await self._redis.config_get("appendfsync")
-            except redis.exceptions.ResponseError:
-                config = {}  # A managed Redis hides CONFIG; its operator has been asked.
-        self._check(info, config)
-        self.run_id = str(info["run_id"])
-        return self.run_id
-
-    async def close(self) -> None:
-        """Close the connections."""
-        await self._redis.aclose()
-
     async def epoch(self) -> str | None:
         """Return the epoch of all shards; None when there is none or they differ: rebuild."""
-        async with _door():
+        async with errors_as_unavailable():
             state = await self._state()
             self.is_quiet = self._epoch is not None and self._epoch.state == state
             if self._epoch is None or self._epoch.state != state:
@@ -146,10 +94,10 @@ class Store:
                 markers = set(await self._redis.mget(map(keys.epoch, range(SHARDS))))
                 marker = markers.pop()
                 epoch = None if markers or not isinstance(marker, bytes) else marker.decode()
-                self._epoch = _Remembered(state, epoch)
+                self._epoch = Remembered(state, epoch)
         return self._epoch.value
 
-    # Sessions and purses
+    # Sessions and balances
 
     async def open_session(self, grant: SessionGrant, max_sessions: int) -> SessionId | None:
         """Let a player claim. Repeating it is harmless; an ended id stays ended.
@@ -183,9 +131,9 @@ class Store:
         )
 
     async def set_deposits(self, account: AccountId, total_units: Units) -> Units:
-        """Say what all deposits of an account sum to; returns the balance. Idempotent.
+        """Set the sum of all deposits of an account; return the balance. Idempotent.
 
-        The last one said counts, so whoever says it reads the sum and says it in one go.
+        The last call counts, so a caller reads the sum and sets it in one go.
         """
         if not 0 <= total_units <= UNITS_MAX:
             raise InvalidValueError(f"deposits of {total_units} units are not in 0..{UNITS_MAX}")
@@ -194,9 +142,9 @@ class Store:
     async def set_purse(
         self, account: AccountId, total: Units, provisional: Units, frozen: Units
     ) -> Units:
-        """Say all that the chain gives and takes of a purse at once; returns the balance.
+        """Set all that the chain gives to and takes from a balance at once; return the balance.
 
-        Idempotent, like `set_deposits`: each is said as it is now, never as what was added.
+        Idempotent, like `set_deposits`: each is set as it is now, never as what was added.
 
         Args:
             account: Whose.
@@ -206,13 +154,13 @@ class Store:
         """
         for amount in (total, provisional, frozen):
             if not 0 <= amount <= UNITS_MAX:
-                raise InvalidValueError(f"a purse of {amount} units is not in 0..{UNITS_MAX}")
+                raise InvalidValueError(f"a balance of {amount} units is not in 0..{UNITS_MAX}")
         key = keys.purse(account)
         return Units(int(await self._run("deposits", key, total, provisional, frozen)))
 
     async def set_joins(self, joins: Sequence[JoinCaps]) -> None:
-        """Say what joins may have; what they have had stays. Idempotent."""
-        async with _door():
+        """Set what joins may have; what they have had stays. Idempotent."""
+        async with errors_as_unavailable():
             pipe = self._redis.pipeline(transaction=False)
             for caps in joins:
                 pipe.hset(keys.counts(caps.account, caps.stream), mapping=caps_fields(caps))
@@ -221,14 +169,14 @@ class Store:
     async def set_limits(
         self, account: AccountId, stream_limit_units: Units, day_limit_units: Units
     ) -> None:
-        """Set what one stream, and one UTC day, may take of a purse; 0 for no limit.
+        """Set what one stream, and one UTC day, may take of a balance; 0 for no limit.
 
         What was spent while there was no limit does not count against it.
         """
         for limit in (stream_limit_units, day_limit_units):
             if not 0 <= limit <= UNITS_MAX:
                 raise InvalidValueError(f"a limit of {limit} units is not in 0..{UNITS_MAX}")
-        async with _door():
+        async with errors_as_unavailable():
             await self._redis.hset(
                 keys.purse(account),
                 mapping={"m": int(stream_limit_units), "y": int(day_limit_units)},
@@ -264,7 +212,7 @@ class Store:
 
     async def dirty_shards(self) -> list[int]:
         """Return the shards that have something pending, or a cut that is not booked."""
-        async with _door():
+        async with errors_as_unavailable():
             state = await self._state()
             if self._clean is not None and self._clean.state == state:
                 return []
@@ -278,7 +226,7 @@ class Store:
             for shard in range(SHARDS)
             if replies[2 * shard] or _is_unbooked(*replies[2 * shard + 1])
         ]
-        self._clean = None if dirty else _Remembered(state, None)
+        self._clean = None if dirty else Remembered(state, None)
         return dirty
 
     async def forget(self, shard: int, up_to_number: int) -> None:
@@ -288,7 +236,7 @@ class Store:
 
     async def unbilled(self) -> list[Unbilled]:
         """Return what is watched and never billed, as far as it was not forgotten."""
-        async with _door():
+        async with errors_as_unavailable():
             pipe = self._redis.pipeline(transaction=False)
             for shard in range(SHARDS):
                 pipe.hgetall(keys.unbilled(shard))
@@ -310,37 +258,37 @@ class Store:
     # Recovery
 
     async def marks(self) -> dict[int, ShardMark]:
-        """Return what each shard that ever served a book says of it."""
-        async with _door():
+        """Return the mark of each shard that has ever served a book."""
+        async with errors_as_unavailable():
             pipe = self._redis.pipeline(transaction=False)
             for shard in range(SHARDS):
                 pipe.hmget(keys.meta(shard), "epoch", "booked", "from", "to")
                 pipe.hget(keys.totals(shard), "metered")
             replies = await pipe.execute()
-        found = {}
+        marks = {}
         for shard in range(SHARDS):
             (epoch, booked, first, stop), metered = replies[2 * shard : 2 * shard + 2]
             if booked:
                 forgiven = Run(int(first), int(stop) - int(first)) if stop else None
-                found[shard] = ShardMark(
+                marks[shard] = ShardMark(
                     (epoch or b"").decode(), int(booked), int(metered or 0), forgiven
                 )
-        return found
+        return marks
 
     async def void(self) -> None:
         """Let no claim pass until every shard is rebuilt."""
-        async with _door():
+        async with errors_as_unavailable():
             await self._redis.delete(*(keys.epoch(shard) for shard in range(SHARDS)))
 
-    async def leftovers(self, shard: int, booked_number: int | None = None) -> tuple[CutLine, ...]:
+    async def unbooked(self, shard: int, booked_number: int | None = None) -> tuple[CutLine, ...]:
         """Return what is pending or in cuts after `booked_number`, merged per key.
 
         Args:
             shard: Which.
-            booked_number: Last cut that the book has; None for what the shard was told last.
+            booked_number: Last cut that the book has; None: the last that the shard knows of.
         """
         bits, counts = await self._run(
-            "leftovers", keys.meta(shard), "" if booked_number is None else booked_number
+            "unbooked", keys.meta(shard), "" if booked_number is None else booked_number
         )
         return cut_lines(
             zip(bits[::2], bits[1::2], strict=True),
@@ -357,7 +305,7 @@ class Store:
         if self._swept_for != epoch:
             await self._sweep()
             self._swept_for = epoch
-        async with _door():
+        async with errors_as_unavailable():
             now_s, micros = await self._redis.time()
             pipe = self._redis.pipeline(transaction=False)
             self._writer.write(pipe, state, now_s * 1000 + micros // 1000)
@@ -379,7 +327,7 @@ class Store:
 
     async def totals(self) -> StoreTotals:
         """Return the counts over all shards."""
-        async with _door():
+        async with errors_as_unavailable():
             state = await self._state()
             if self._totals is not None and self._totals.state == state:
                 return self._totals.value
@@ -398,7 +346,7 @@ class Store:
             total(b"pending"),
             total(b"late"),
         )
-        self._totals = _Remembered(state, totals)
+        self._totals = Remembered(state, totals)
         return totals
 
     async def lease(self, operator: AccountId, holder: str, ttl_ms: int, known_token: int) -> int:
@@ -415,73 +363,23 @@ class Store:
 
     # Helpers
 
-    async def _state(self) -> tuple[object, object]:
-        """Return what differs after anything was written: a look at 256 shards need not be made.
-
-        Taken before the look that it is remembered with. Redis counts each change since its start
-        or last dump, whose time is the other half; expired keys only cause one more look.
-        """
-        info = await self._redis.info("persistence")
-        return info["rdb_last_save_time"], info["rdb_changes_since_last_save"]
-
-    async def _run(self, script: str, key: bytes, *words: bytes | str | int) -> Any:
-        async with _door():
-            return await self._scripts[script](keys=[key], args=words)
-
-    async def _greet(self, connection: Any) -> None:
-        """Greet on every new connection: nothing passes to a Redis that took another's place."""
-        await connection.on_connect()
-        if not self.run_id:
-            return
-        await connection.send_command("INFO", "server")
-        info: bytes = await connection.read_response()
-        if f"run_id:{self.run_id}".encode() not in info:
-            raise redis.exceptions.ConnectionError("this is another Redis: it must be recovered")
-
-    def _check(self, info: Mapping[str, Any], config: Mapping[Any, Any]) -> None:
-        version = tuple(int(part) for part in str(info["redis_version"]).split(".")[:2])
-        policy = info.get("maxmemory_policy")
-        fsync = {_text(key): _text(value) for key, value in config.items()}.get("appendfsync")
-        if version < _OLDEST:
-            raise StoreRefusedError(f"Redis {info['redis_version']} is too old: use 6.2 or newer")
-        if info.get("redis_mode") == "cluster":
-            raise StoreRefusedError("cluster-enabled yes: this version speaks to one Redis only")
-        if policy != "noeviction":
-            raise StoreRefusedError(f"maxmemory-policy is {policy}: set it to noeviction")
-        if not int(info.get("aof_enabled", 0)):
-            raise StoreRefusedError("appendonly is no: set it to yes")
-        if fsync is not None and fsync != self._fsync:
-            raise StoreRefusedError(f"appendfsync is {fsync}: set it to {self._fsync}")
-
     async def _sweep(self) -> None:
         """Void every shard, then remove what is derived from the book."""
         await self.void()
-        async with _door():
+        async with errors_as_unavailable():
             cursor = 0
             while True:
-                cursor, found = await self._redis.scan(cursor, match="{*}:*", count=_SWEEP_COUNT)
-                gone = [key for key in found if _is_derived(key)]
+                cursor, names = await self._redis.scan(cursor, match="{*}:*", count=_SWEEP_COUNT)
+                gone = [key for key in names if _is_derived(key)]
                 if gone:
                     await self._redis.unlink(*gone)
                 if cursor == 0:
                     return
 
 
-@asynccontextmanager
-async def _door() -> AsyncIterator[None]:
-    try:
-        yield
-    except (RedisError, OSError) as error:
-        raise StoreUnavailableError(f"Redis: {error}") from error
-
-
 def _is_derived(key: bytes | str) -> bool:
     raw = key.encode() if isinstance(key, str) else key
     return raw[raw.index(b"}") + 2] in keys.DERIVED_KINDS
-
-
-def _text(value: bytes | str) -> str:
-    return value.decode() if isinstance(value, bytes) else value
 
 
 def _is_unbooked(last: bytes | None, booked: bytes | None) -> bool:

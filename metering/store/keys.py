@@ -24,9 +24,9 @@ big-endian. The scripts build the same names (scripts/common.lua).
         set: sessions that are live, or ended with buckets that nobody took over. Until the
         last may be forgotten.
     {k}:s<account><session>
-        hash: i stream, s state, x expires ms, j join, l limit units, u units, e ended ms, k whom it
-        replaced, b packed (`SEAT`), c 1 when its join is one of the chain. Until expiry or end, and
-        the watched hours + 1 h.
+        hash: i stream, s state, x expires ms, j join, l limit units, u units, e ended ms, k the
+        session it replaced, b packed (`SLOT`), c 1 when its join is one of the chain. Until expiry
+        or end, and the watched hours + 1 h.
     {k}:w<id>:<hour>
         string, bitmap: watched, bit = tick mod 3600. End of the hour + watched hours + 1 h.
     {k}:p
@@ -54,7 +54,7 @@ ID_BYTES: Final = 48
 """Account and stream."""
 LIVE: Final = b"live"
 """State of a session that may claim; any other state is the reason why it ended."""
-SEAT: Final = struct.Struct(">IIQII")
+SLOT: Final = struct.Struct(">IIQII")
 """Video and audio bucket (fifths of a ms), their time (ms: the last claim), ticks billed, and the
 last hour whose watched bitmap is known to have its lifetime."""
 WORD_TICKS: Final = 30
@@ -89,7 +89,7 @@ def pending(shard: int) -> bytes:
 
 
 def purse(account: AccountId) -> bytes:
-    """Return the key of an account's purse."""
+    """Return the key of an account's balance."""
     return b"{%d}:a%b" % (shard_of(account), account)
 
 

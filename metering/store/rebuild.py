@@ -110,7 +110,7 @@ class ShardWriter:
                 "x": grant.expires_ms,
                 "j": grant.join,
                 "l": int(grant.limit_units),
-                "b": keys.SEAT.pack(self.pace_cap, self.pace_cap, now_ms, 0, 0),
+                "b": keys.SLOT.pack(self.pace_cap, self.pace_cap, now_ms, 0, 0),
                 **({"c": 1} if grant.is_capped else {}),
                 **what,
             },

@@ -1,4 +1,4 @@
-"""What control and the store tell each other. Values only.
+"""What control writes to the store and reads from it. Values only.
 
 All amounts are units (`metering.units.Units`), signed 64 bits.
 """
@@ -39,7 +39,7 @@ class SessionGrant:
 
 @dataclass(frozen=True, slots=True)
 class BalanceState:
-    """A purse as the book has it.
+    """A balance as the book has it.
 
     Attributes:
         account: Whose.
@@ -107,11 +107,11 @@ class EndedSession:
 
 @dataclass(frozen=True, slots=True)
 class ShardMark:
-    """What a shard says of the book it served, as recovery asks for it.
+    """The mark of a shard: which book it served, as recovery reads it.
 
     Attributes:
         epoch: Which recovery made it, empty for none. A book that never made it went back.
-        booked_number: Newest cut that it was told is booked. A book that has fewer went back.
+        booked_number: Newest cut that it knows is booked. A book that has fewer went back.
         metered: Ticks billed: in booked cuts or pending.
         forgiven: `ShardState.forgiven`, as it was rebuilt last.
     """
@@ -193,7 +193,7 @@ class MeterReading:
     """What the live meter shows of one session.
 
     Attributes:
-        balance_units: The purse.
+        balance_units: What the account has left.
         session_ticks: Billed under this session.
         session_units: What those cost.
         state: ``live``, ``gone`` when the store has no such session, else why it ended.

@@ -1,7 +1,7 @@
 """RESP by hand: commands to bytes, claims to commands, replies to answers.
 
 The claims connection speaks RESP2 itself, since one redis-py call costs three times the CPU. This
-and redis.py are the only files that import a Redis library.
+file, address.py and store_connection.py alone import a Redis library.
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ async def test_a_purse_for_k_ticks_grants_exactly_k_among_4000_claims(redis_serv
         assert len(granted) == paid_ticks
         assert {a.verdict for a in admissions} == {Verdict.GRANTED, Verdict.PURSE}
         assert (await store.totals()).metered_ticks == paid_ticks
-        [line] = await store.leftovers(shard_of(WHO))
+        [line] = await store.unbooked(shard_of(WHO))
         assert {t for run in line.runs for t in range(run.first, run.end)} == granted
         assert one.flushes_total < one.claims_total / 4
 

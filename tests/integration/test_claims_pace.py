@@ -30,13 +30,13 @@ CAP = rate_limit.cap_fifths(60_000)
 async def age(store, session: int, passed_ms: int) -> None:
     """Let time pass for one session's buckets: Redis itself keeps the clock."""
     key = keys.session(WHO, SessionId(session))
-    video, audio, at_ms, *rest = keys.SEAT.unpack(await store._redis.hget(key, "b"))
-    await store._redis.hset(key, "b", keys.SEAT.pack(video, audio, at_ms - passed_ms, *rest))
+    video, audio, at_ms, *rest = keys.SLOT.unpack(await store._redis.hget(key, "b"))
+    await store._redis.hset(key, "b", keys.SLOT.pack(video, audio, at_ms - passed_ms, *rest))
 
 
 async def buckets(store, session: int) -> tuple[int, int, int]:
     raw = await store._redis.hget(keys.session(WHO, SessionId(session)), "b")
-    return keys.SEAT.unpack(raw)[:3]
+    return keys.SLOT.unpack(raw)[:3]
 
 
 async def test_the_script_keeps_the_buckets_as_pace_does(redis_server):

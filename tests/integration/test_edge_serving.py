@@ -110,7 +110,7 @@ class Viewer:
 
     async def billed(self) -> set[int]:
         """Return the ticks that this viewer's claims have committed."""
-        lines = await self.harness.store.leftovers(shard_of(self.who))
+        lines = await self.harness.store.unbooked(shard_of(self.who))
         return {
             tick
             for line in lines

@@ -144,7 +144,7 @@ class World:
         """Return the seconds that book and Redis have billed to a viewer."""
         account = self.fixture.accounts[viewer]
         runs = list(self.fixture.book.cuts.watched(account, self.fixture.stream.id))
-        for line in await self.store.leftovers(shard_of(account)):
+        for line in await self.store.unbooked(shard_of(account)):
             if line.key.account == account:
                 runs += line.runs
         return {tick for run in runs for tick in range(run.first, run.end)}

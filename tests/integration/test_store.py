@@ -73,7 +73,7 @@ async def test_a_shard_that_lost_a_cut_is_not_cut_again(redis_any):
         assert (await store.totals()).pending_ticks == 3
 
 
-async def test_dirty_shards_and_leftovers_name_what_is_not_booked(redis_any):
+async def test_dirty_shards_and_unbooked_name_what_is_not_booked(redis_any):
     """Control asks only shards that have something, and sees pending and unbooked alike."""
     async with opened(redis_any.url) as (store, claims):
         await seat(store, WHO, 1)
@@ -83,8 +83,8 @@ async def test_dirty_shards_and_leftovers_name_what_is_not_booked(redis_any):
         await claims.claim(claim(WHO, 1, NOW + 3, 1))
 
         assert await store.dirty_shards() == [SHARD]
-        assert await store.leftovers(SHARD) == (CutLine(KEY, (Run(NOW, 4),), 4),)
-        assert await store.leftovers(SHARD, 1) == (CutLine(KEY, (Run(NOW + 3, 1),), 4),)
+        assert await store.unbooked(SHARD) == (CutLine(KEY, (Run(NOW, 4),), 4),)
+        assert await store.unbooked(SHARD, 1) == (CutLine(KEY, (Run(NOW + 3, 1),), 4),)
         await store.cut(SHARD, 2, 1)
         await store.forget(SHARD, 2)
         assert await store.dirty_shards() == []
@@ -252,7 +252,7 @@ async def test_a_killed_redis_loses_no_more_than_its_last_second(program, redis_
             await store.refresh()
             assert not claims.is_ready
 
-            [line] = await store.leftovers(SHARD)
+            [line] = await store.unbooked(SHARD)
             held = {tick for run in line.runs for tick in range(run.first, run.end)}
             lost = [at for at, tick in answered if tick not in held]
             assert held <= {tick for _, tick in answered}
@@ -279,7 +279,7 @@ async def test_a_torn_tail_is_mended_to_whole_claims(program, redis_folder, cut_
     await embedded.start()
     try:
         async with opened_store(embedded.url) as store:
-            [line] = await store.leftovers(SHARD)
+            [line] = await store.unbooked(SHARD)
             count = ticks.count(line.runs)
             assert 45 <= count < 50
             balance = await store.set_deposits(WHO, Units(10_000))

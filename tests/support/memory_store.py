@@ -72,7 +72,7 @@ class MemoryStore:
         self.gone[shard] = max(self.gone[shard], up_to_number)
         self.booked[shard] = max(self.booked[shard], up_to_number)
 
-    async def leftovers(self, shard: int, booked_number: int | None = None) -> tuple[CutLine, ...]:
+    async def unbooked(self, shard: int, booked_number: int | None = None) -> tuple[CutLine, ...]:
         known = self.booked[shard] if booked_number is None else booked_number
         left = dict(self.pending[shard])
         for number, cut in self.cuts[shard].items():

@@ -104,7 +104,7 @@ def redis() -> Iterator[str]:
         keys.cut(17, 42),
     ):
         yield f"key {key!r}"
-    yield f"bucket {keys.SEAT.format} word {keys.WORD_TICKS}"
+    yield f"bucket {keys.SLOT.format} word {keys.WORD_TICKS}"
     for path in (ROOT / "metering/store/scripts").glob("*.lua"):
         code = re.sub(r"--.*", "", path.read_text())
         for text in re.findall(r'"[^"\n]*"|\'[^\'\n]*\'', code):

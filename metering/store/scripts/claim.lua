@@ -39,7 +39,7 @@ local function claim(packed)
   local join = s[7] and join_of(P .. 'n' .. id, s[4])
   if s[7] and not (join and now < join.till * 1000) then return 3, 0, 0, balance end
 
-  local v, w, since, ticks, hour = seat_of(s[6])
+  local v, w, since, ticks, hour = slot_of(s[6])
   v = refilled(v, since, now, cap) - PER_MS * video
   w = refilled(w, since, now, cap) - PER_MS * audio
   if v < 0 or w < 0 then return 4, 0, 0, balance end
@@ -107,7 +107,7 @@ local function claim(packed)
   end
   if new > 0 and join then keep_join(join, new) end
   sum_new, sum_forgiven = sum_new + new, sum_forgiven + forgiven
-  call('HSET', S, 'b', pack_seat(v, w, now, ticks + new, hour))
+  call('HSET', S, 'b', pack_slot(v, w, now, ticks + new, hour))
   return 0, new, cost, balance
 end
 

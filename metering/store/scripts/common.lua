@@ -39,9 +39,9 @@ end
 
 -- What changes with every claim is one field of a session: video and audio bucket, their time, ticks billed, and
 -- the last hour whose watched bitmap is known to have its lifetime.
-local SEAT = '>I4I4I8I4I4'
-local function seat_of(packed) return struct.unpack(SEAT, packed) end
-local function pack_seat(v, a, at, ticks, hour) return struct.pack(SEAT, v, a, at, ticks, hour) end
+local SLOT = '>I4I4I8I4I4'
+local function slot_of(packed) return struct.unpack(SLOT, packed) end
+local function pack_slot(v, a, at, ticks, hour) return struct.pack(SLOT, v, a, at, ticks, hour) end
 
 -- Watched and pending bits are read and written in pieces of one word: 30 ticks, which divide the hour.
 -- Appends to `pieces` what of a run was not watched; returns how many ticks that is.

@@ -102,8 +102,8 @@ local function evidence(packed)
     call('HINCRBY', S, 'u', amount)
     if a[3] and a[3] ~= '0' then call('HINCRBY', P .. 'n' .. id, 'u', amount) end
     if a[4] and a[4] ~= '0' then call('HINCRBY', A, day_field(A, a[2], now), amount) end
-    local v, w, since, ticks, hour = seat_of(s[3])
-    call('HSET', S, 'b', pack_seat(v, w, since, ticks + billed, hour))
+    local v, w, since, ticks, hour = slot_of(s[3])
+    call('HSET', S, 'b', pack_slot(v, w, since, ticks + billed, hour))
     if j then keep_join(j, billed) end
     T.metered = T.metered + billed
   end

@@ -30,7 +30,7 @@ for _, member in ipairs(call('SMEMBERS', KEYS[1])) do
     call('SREM', KEYS[1], member)
   else
     local one = {member = member, key = key}
-    one.v, one.a, one.at = seat_of(s[3])
+    one.v, one.a, one.at = slot_of(s[3])
     if s[1] == 'live' and tonumber(s[2]) <= now then
       finish(key, 'expired', now, keep)
       s[1], s[4] = 'expired', now
@@ -62,7 +62,7 @@ if heir then
   call('SREM', KEYS[1], heir.member)
 end
 call('HSET', S, 'i', sub(id, 33), 's', 'live', 'x', ARGV[6], 'j', ARGV[4], 'l', ARGV[5], 'k', replaced,
-  'b', pack_seat(v, a, now, 0, 0))
+  'b', pack_slot(v, a, now, 0, 0))
 if ARGV[10] then call('HSET', S, 'c', ARGV[10]) end
 call('PEXPIREAT', S, until_ms)
 call('SADD', KEYS[1], session)

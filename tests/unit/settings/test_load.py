@@ -158,6 +158,8 @@ def test_every_fault_is_told_at_once_with_its_key_its_value_and_a_remedy(tmp_pat
         ("price.asset_symbol", "<b>", "is not a symbol"),
         ("metering.policy_lost_s", 61, "is above price.change_notice_s 60; use at most 60"),
         ("metering.redis_url", "localhost:6379", "is not a scheme of Redis"),
+        ("metering.redis_url", "redis://:hush@host:port/0", "is not an address of Redis; use"),
+        ("metering.redis_url", "unix://", "is not an address of Redis; use"),
         ("server.public_url", "live.example.org", "is not an address of a site"),
         ("server.public_url", "https://live.example.org/tv", "without a path"),
         ("server.data_dir", "", "is empty"),

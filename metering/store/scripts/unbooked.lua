@@ -1,4 +1,4 @@
--- leftovers: every tick that is pending or in a cut that is not booked.
+-- unbooked: every tick that is pending or in a cut that is not booked.
 -- KEYS  {k}:m cut numbers
 -- ARGV  booked number, '' for what the shard knows
 -- Answers {b<id>:<join>:<version>:<word> of a cut or p... of the pending, bits, ...} and

@@ -1,0 +1,130 @@
+"""Control's connections to Redis: whether the right one answers, and may be trusted with money.
+
+What is asked over them is in metering/store/client.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final, Generic, TypeVar
+
+import redis.asyncio
+from redis.exceptions import RedisError
+
+from metering.errors import StoreRefusedError, StoreUnavailableError
+from metering.store.resp import Script
+
+_TIMEOUT_S: Final = 5.0
+_CONNECTIONS_MAX: Final = 8
+"""Redis does one thing at a time: more would only wait there."""
+_OLDEST: Final = (6, 2)
+
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered(Generic[T]):
+    """What was read of all shards, and the state of Redis that it belongs to."""
+
+    state: tuple[object, object]
+    value: T
+
+
+class StoreConnection:
+    """A pool of connections to one Redis, and the scripts that are run over it.
+
+    Attributes:
+        run_id: Redis run id at the last `refresh`.
+    """
+
+    def __init__(self, url: str, fsync: str, scripts: Sequence[str]) -> None:
+        self.run_id = ""
+        self._fsync = fsync
+        # A caller that finds all connections in use waits for one; the plain pool fails at once.
+        pool = redis.asyncio.BlockingConnectionPool.from_url(
+            url,
+            protocol=2,
+            socket_timeout=_TIMEOUT_S,
+            socket_connect_timeout=_TIMEOUT_S,
+            max_connections=_CONNECTIONS_MAX,
+            timeout=_TIMEOUT_S,
+            redis_connect_func=self._greet,
+        )
+        self._redis = redis.asyncio.Redis.from_pool(pool)
+        self._scripts = {name: self._redis.register_script(Script(name).text) for name in scripts}
+
+    async def refresh(self) -> str:
+        """Read again which Redis answers, check its settings and return its run id.
+
+        Raises:
+            StoreUnavailableError: If it does not answer.
+            StoreRefusedError: If it would lose money; names the setting.
+        """
+        self.run_id = ""
+        async with errors_as_unavailable():
+            info = await self._redis.info()
+            try:
+                config = await self._redis.config_get("appendfsync")
+            except redis.exceptions.ResponseError:
+                config = {}  # A managed Redis hides CONFIG; its operator has been asked.
+        self._check(info, config)
+        self.run_id = str(info["run_id"])
+        return self.run_id
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._redis.aclose()
+
+    async def _state(self) -> tuple[object, object]:
+        """Return what differs after anything was written: a look at 256 shards need not be made.
+
+        Taken before the look that it is remembered with. Redis counts each change since its start
+        or last dump, whose time is the other half; expired keys only cause one more look.
+        """
+        info = await self._redis.info("persistence")
+        return info["rdb_last_save_time"], info["rdb_changes_since_last_save"]
+
+    async def _run(self, script: str, key: bytes, *words: bytes | str | int) -> Any:
+        async with errors_as_unavailable():
+            return await self._scripts[script](keys=[key], args=words)
+
+    async def _greet(self, connection: Any) -> None:
+        """Check each new connection: nothing passes to a Redis that took another's place."""
+        await connection.on_connect()
+        if not self.run_id:
+            return
+        await connection.send_command("INFO", "server")
+        info: bytes = await connection.read_response()
+        if f"run_id:{self.run_id}".encode() not in info:
+            raise redis.exceptions.ConnectionError("this is another Redis: it must be recovered")
+
+    def _check(self, info: Mapping[str, Any], config: Mapping[Any, Any]) -> None:
+        version = tuple(int(part) for part in str(info["redis_version"]).split(".")[:2])
+        policy = info.get("maxmemory_policy")
+        fsync = {_text(key): _text(value) for key, value in config.items()}.get("appendfsync")
+        if version < _OLDEST:
+            raise StoreRefusedError(f"Redis {info['redis_version']} is too old: use 6.2 or newer")
+        if info.get("redis_mode") == "cluster":
+            raise StoreRefusedError("cluster-enabled yes: this version speaks to one Redis only")
+        if policy != "noeviction":
+            raise StoreRefusedError(f"maxmemory-policy is {policy}: set it to noeviction")
+        if not int(info.get("aof_enabled", 0)):
+            raise StoreRefusedError("appendonly is no: set it to yes")
+        if fsync is not None and fsync != self._fsync:
+            raise StoreRefusedError(f"appendfsync is {fsync}: set it to {self._fsync}")
+
+
+@asynccontextmanager
+async def errors_as_unavailable() -> AsyncIterator[None]:
+    """Turn what redis-py raises into `StoreUnavailableError`."""
+    try:
+        yield
+    except (RedisError, OSError) as error:
+        raise StoreUnavailableError(f"Redis: {error}") from error
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode() if isinstance(value, bytes) else value
