@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-DOORS = {
+ADAPTERS = {
     "substrateinterface": {"metering/chain/node/substrate.py"},
     "scalecodec": {"metering/chain/node/substrate.py"},
     "websocket": set(),
@@ -18,16 +18,16 @@ DOORS = {
 
 
 def imported(path: Path) -> set[str]:
-    found = set()
+    names = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            found |= {one.name.partition(".")[0] for one in node.names}
+            names |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            found.add(node.module.partition(".")[0])
-    return found
+            names.add(node.module.partition(".")[0])
+    return names
 
 
-@pytest.mark.parametrize("library", sorted(DOORS))
+@pytest.mark.parametrize("library", sorted(ADAPTERS))
 def test_a_library_has_one_importer(library) -> None:
     """Elsewhere it could wait without end, or change our logging."""
     importers = {
@@ -37,7 +37,7 @@ def test_a_library_has_one_importer(library) -> None:
         if library in imported(path)
     }
 
-    assert importers == DOORS[library]
+    assert importers == ADAPTERS[library]
 
 
 def test_control_does_not_load_the_chains_library() -> None:
