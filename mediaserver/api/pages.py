@@ -44,7 +44,6 @@ class Pages:
     def __init__(self, static_dir: Path = STATIC_DIR) -> None:
         index = static_dir / "index.html"
         html = index.read_text() if index.exists() else _MISSING_PAGE
-        self.is_built = index.exists()
         self._before, _, self._after = html.partition(BOOT_MARK)
         self._assets: dict[str, _Asset] = {}
         for path in (static_dir / "assets").glob("**/*"):

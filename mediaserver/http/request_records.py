@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import MISSING, fields
+from dataclasses import Field
 from types import NoneType
-from typing import Any, Final, TypeVar, cast, get_args, get_type_hints
+from typing import Any, Final, TypeVar, get_args
 
 from aiohttp import web
 
 from mediaserver.http.problem import ApiError
+from mediaserver.http.record_fields import FAULTY, is_of, nearest, read_fields, type_text
 from metering.units import Planck
 
 BODY_BYTES_MAX: Final = 64 << 10
@@ -45,39 +44,32 @@ def parse(kind: type[T], raw: bytes) -> T:
         raise ApiError(400, "Not JSON", f"the body is not a JSON object: {error}") from error
     if not isinstance(body, dict):
         raise ApiError(400, "Not JSON", 'the body is not a JSON object; send {"name": value}')
-    values, faults = _values(kind, body)
+    faults: list[str] = []
+
+    def convert(spec: Field[Any], field_kind: Any, raw_value: Any) -> Any:
+        value, fault = _value(field_kind, raw_value)
+        if fault:
+            faults.append(f"{spec.name}: {fault}")
+            return FAULTY
+        return value
+
+    values = read_fields(kind, body, convert, _unknown, faults)
     if faults:
         raise ApiError(422, "Invalid body", "; ".join(faults), faults=faults)
     return kind(**values)
-
-
-def _values(kind: type, body: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    kinds = get_type_hints(kind)
-    faults = [_unknown(name, tuple(kinds)) for name in body if name not in kinds]
-    values: dict[str, Any] = {}
-    for spec in fields(cast(Any, kind)):
-        if spec.name in body:
-            value, fault = _value(kinds[spec.name], body[spec.name])
-            if fault:
-                faults.append(f"{spec.name}: {fault}")
-            values[spec.name] = value
-        elif spec.default is MISSING:
-            faults.append(f"{spec.name}: is missing")
-    return values, faults
 
 
 def _value(kind: Any, raw: Any) -> tuple[Any, str]:
     if NoneType in get_args(kind):
         if raw is None:
             return None, ""
-        kind = next(one for one in get_args(kind) if one is not NoneType)
+        kind = next(option for option in get_args(kind) if option is not NoneType)
     if kind is Planck:
         if isinstance(raw, str) and _PLANCK.fullmatch(raw) and int(raw) <= PLANCK_MAX:
             return Planck(int(raw)), ""
         return None, 'is not planck: a whole decimal number in quotes, such as "1000"'
-    if type(raw) is not kind:
-        names = {str: "text", int: "a whole number", bool: "true or false"}
-        return None, f"is not {names[kind]}"
+    if not is_of(kind, raw):
+        return None, f"is not {type_text(kind)}"
     if kind is str and len(raw) > TEXT_CHARACTERS_MAX:
         return None, f"is longer than {TEXT_CHARACTERS_MAX} characters"
     if kind is str and not raw.isprintable():
@@ -89,8 +81,8 @@ def _value(kind: Any, raw: Any) -> tuple[Any, str]:
 
 def _unknown(name: str, known: tuple[str, ...]) -> str:
     shown = name[:80]
-    near = difflib.get_close_matches(shown, known, 1)
-    remedy = f"did you mean {near[0]}?" if near else f"fields are {', '.join(known) or 'none'}"
+    near = nearest(shown, known)
+    remedy = f"did you mean {near}?" if near else f"fields are {', '.join(known) or 'none'}"
     return f"{shown}: is not a field; {remedy}"
 
 

@@ -1,21 +1,21 @@
 """How the settings are read: defaults, the file, the environment; every fault at once.
 
-The records are in settings_tree.py, each room's beside its code. Defaults come
-first, then the file, then the environment. `load` reports every fault at once, so that an operator
-mends a file in one go. What each key means: config/mediaserver.toml, which a test keeps true.
+The tree is in records.py, each room's record beside its code. Defaults come first, then the file,
+then the environment. `load` reports every fault at once, so that an operator corrects a file in one
+go. What each key means: config/mediaserver.toml, which a test keeps true.
 """
 
 from __future__ import annotations
 
-import difflib
 import json
 import tomllib
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import Field, is_dataclass
 from pathlib import Path
 from typing import Any, Final, cast, get_args, get_origin, get_type_hints
 
 from mediaserver.errors import ConfigError
+from mediaserver.http.record_fields import FAULTY, is_of, nearest, read_fields, type_text
 from mediaserver.settings.records import Settings
 from mediaserver.settings.rules import cross_faults, text_faults
 
@@ -25,7 +25,6 @@ FILE_BYTES_MAX: Final = 1 << 20
 """The reference file is 10 kB: a larger one is not a configuration."""
 LIST_ITEMS_MAX: Final = 64
 """No list of ours (addresses, rungs) needs more."""
-_MISSING: Final = object()
 
 
 def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
@@ -91,8 +90,8 @@ def _overlay(tree: dict[str, Any], environ: Mapping[str, str], faults: list[str]
             faults.append(_unknown(name, key, f"{table}.", tuple(kinds)))
             continue
         value = _from_text(kinds[key], text)
-        if value is _MISSING:
-            faults.append(f"{name}: {text} is not {_kind_text(kinds[key])}; {_remedy(kinds[key])}")
+        if value is FAULTY:
+            faults.append(f"{name}: {text} is not {type_text(kinds[key])}; {_remedy(kinds[key])}")
             continue
         values = tree.setdefault(table, {})
         if isinstance(values, dict):
@@ -103,14 +102,14 @@ def _from_text(kind: Any, text: str) -> Any:
     if kind is str:
         return text
     if kind is bool:
-        return {"true": True, "false": False}.get(text.lower(), _MISSING)
+        return {"true": True, "false": False}.get(text.lower(), FAULTY)
     try:
         if kind is int:
             return int(text)
         value = json.loads(text)
     except ValueError:
-        return _MISSING
-    return value if isinstance(value, list) else _MISSING
+        return FAULTY
+    return value if isinstance(value, list) else FAULTY
 
 
 def _record(kind: type, tree: Any, path: str, faults: list[str]) -> Any:
@@ -120,25 +119,21 @@ def _record(kind: type, tree: Any, path: str, faults: list[str]) -> Any:
             f"{path or 'file'}: {_shown(tree)} is not a table; write [{path}] above its keys"
         )
         return kind()
-    kinds = get_type_hints(kind)
     prefix = f"{path}." if path else ""
-    faults.extend(
-        _unknown(prefix + key, key, prefix, tuple(kinds)) for key in tree if key not in kinds
-    )
-    values = {}
-    for spec in fields(kind):
-        if spec.name not in tree:
-            continue
+
+    def convert(spec: Field[Any], field_kind: Any, raw: Any) -> Any:
         here = prefix + spec.name
-        value = _value(kinds[spec.name], tree[spec.name], here, faults)
-        if value is _MISSING:
-            continue
-        fault = _range_fault(value, spec.metadata)
+        value = _value(field_kind, raw, here, faults)
+        fault = "" if value is FAULTY else _range_fault(value, spec.metadata)
         if fault:
             faults.append(f"{here}: {_shown(value)} {fault}")
-        else:
-            values[spec.name] = value
-    return kind(**values)
+            return FAULTY
+        return value
+
+    def unknown(key: str, known: tuple[str, ...]) -> str:
+        return _unknown(prefix + key, key, prefix, known)
+
+    return kind(**read_fields(kind, tree, convert, unknown, faults))
 
 
 def _value(kind: Any, raw: Any, path: str, faults: list[str]) -> Any:
@@ -147,15 +142,14 @@ def _value(kind: Any, raw: Any, path: str, faults: list[str]) -> Any:
     if get_origin(kind) is tuple and isinstance(raw, list):
         if len(raw) > LIST_ITEMS_MAX:
             faults.append(f"{path}: {len(raw)} items are over {LIST_ITEMS_MAX}; list fewer")
-            return _MISSING
+            return FAULTY
         item = get_args(kind)[0]
-        values = [_value(item, one, f"{path}[{i}]", faults) for i, one in enumerate(raw)]
-        return _MISSING if _MISSING in values else tuple(values)
-    # bool is a kind of int to Python, not to an operator.
-    if isinstance(kind, type) and type(raw) is kind:
+        values = [_value(item, value, f"{path}[{i}]", faults) for i, value in enumerate(raw)]
+        return FAULTY if FAULTY in values else tuple(values)
+    if is_of(kind, raw):
         return raw
-    faults.append(f"{path}: {_shown(raw)} is not {_kind_text(kind)}; {_remedy(kind)}")
-    return _MISSING
+    faults.append(f"{path}: {_shown(raw)} is not {type_text(kind)}; {_remedy(kind)}")
+    return FAULTY
 
 
 def _range_fault(value: Any, metadata: Mapping[str, Any]) -> str:
@@ -171,24 +165,18 @@ def _range_fault(value: Any, metadata: Mapping[str, Any]) -> str:
 
 
 def _unknown(where: str, key: str, prefix: str, known: tuple[str, ...]) -> str:
-    near = difflib.get_close_matches(key, known, 1)
+    tables = get_type_hints(Settings)
+    near = nearest(key, known)
     if near:
-        return f"{where}: {key} is not a setting; did you mean {prefix}{near[0]}?"
+        return f"{where}: {key} is not a setting; did you mean {prefix}{near}?"
     everywhere = [
-        f"{table.name}.{one}"
-        for table in fields(Settings)
-        for one in get_type_hints(get_type_hints(Settings)[table.name])
+        f"{table}.{name}" for table, kind in tables.items() for name in get_type_hints(kind)
     ]
-    elsewhere = [one for one in everywhere if one.partition(".")[2] == key]
+    elsewhere = [path for path in everywhere if path.partition(".")[2] == key]
     if elsewhere:
         return f"{where}: {key} is not a setting here; did you mean {elsewhere[0]}?"
     what = "keys" if prefix else "tables"
     return f"{where}: {key} is not a setting; {what} are {', '.join(known)}"
-
-
-def _kind_text(kind: Any) -> str:
-    names = {int: "a whole number", str: "text", bool: "true or false"}
-    return names.get(kind, "a list")
 
 
 def _remedy(kind: Any) -> str:
