@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from itertools import islice
-from typing import Final, Protocol
+from typing import Final
 from uuid import UUID
 
 from prometheus_client import Gauge
@@ -29,10 +29,11 @@ from metering.escrow.custodial_wallets import CustodialWallets
 from metering.escrow.event_follower import Changed, EventFollower
 from metering.model.escrow_events import JoinKey, concerns, joins_after, newest
 from metering.model.escrow_overlay import Overlay
-from metering.model.join_caps import Join, JoinCaps, caps_of, is_open
+from metering.model.join_caps import Join, caps_of, is_open
 from metering.recovery.derive import frozen_units, whole_units
 from metering.signing import KeyPair
-from metering.units import AccountId, Planck, SessionId, Units
+from metering.store.client import Store
+from metering.units import AccountId, Planck, SessionId
 
 WRITTEN_AT_ONCE: Final = 200
 """Balances read in one go: they hold up the follower for some tens of milliseconds."""
@@ -46,21 +47,6 @@ _PROVISIONAL: Final = Gauge("metering_escrow_provisional_planck", "Credited befo
 _FROZEN: Final = Gauge("metering_escrow_frozen_planck", "Asked back in blocks that are not final")
 
 _log = log.get("escrow")
-
-
-class EscrowStore(Protocol):
-    """What is written of balances and joins: `metering.store.client.Store`."""
-
-    async def set_purse(
-        self, account: AccountId, total: Units, provisional: Units, frozen: Units
-    ) -> Units:
-        """Set all that the chain adds to and takes from a balance."""
-
-    async def set_joins(self, joins: Sequence[JoinCaps]) -> None:
-        """Set the caps of joins."""
-
-    async def end_session(self, account: AccountId, session: SessionId, reason: str) -> bool:
-        """End a session."""
 
 
 def open_escrow(
@@ -103,11 +89,8 @@ class Escrow:
     """Keeps the store in step with the chain.
 
     Args:
-        settings: The whole tree.
-        book: The book.
         chain: What is followed, and read for reconciling.
         operator: Whose escrows.
-        now_ms: Unix time.
         wallets: Signs for viewers whose key we hold.
     """
 
@@ -175,7 +158,7 @@ class Escrow:
         self._accounts |= dict.fromkeys(await self._book.run(lambda book: book.adoption.accounts()))
         self._work.set()
 
-    async def keep(self, store: EscrowStore) -> None:
+    async def keep(self, store: Store) -> None:
         """Write what changes to a store until cancelled."""
         while True:
             await self._work.wait()
@@ -187,7 +170,7 @@ class Escrow:
                 self._work.set()
                 await asyncio.sleep(RETRY_S)
 
-    async def apply(self, store: EscrowStore) -> None:
+    async def apply(self, store: Store) -> None:
         """Write all that has changed to a store; what fails is written again.
 
         Raises:
@@ -207,7 +190,7 @@ class Escrow:
                 await self.write_joins(store, key)
                 self._keys.pop(key, None)
 
-    async def write_balances(self, store: EscrowStore, accounts: Iterable[AccountId]) -> None:
+    async def write_balances(self, store: Store, accounts: Iterable[AccountId]) -> None:
         """Write to a store what the chain adds to and takes from some balances, now.
 
         Raises:
@@ -232,7 +215,7 @@ class Escrow:
                     frozen_units(frozen, self._quantum),
                 )
 
-    async def write_joins(self, store: EscrowStore, key: JoinKey) -> None:
+    async def write_joins(self, store: Store, key: JoinKey) -> None:
         """Write the caps of a viewer's joins of a stream to a store; end sessions of ended ones.
 
         Raises:
@@ -352,7 +335,7 @@ class Escrow:
             del self._joining[key]
             await self._move()
 
-    async def _write_gone(self, store: EscrowStore, joins: Sequence[Join]) -> None:
+    async def _write_gone(self, store: Store, joins: Sequence[Join]) -> None:
         limits = self.follower.limits
         if limits is None or not joins:
             return
@@ -369,7 +352,7 @@ class Escrow:
             return joins_after(known, (event for event in events if concerns(event, key)))
 
     async def _end_sessions(
-        self, store: EscrowStore, stream: UUID, account: AccountId, join: int
+        self, store: Store, stream: UUID, account: AccountId, join: int
     ) -> None:
         now_ms = self._now_ms()
         live = await self._book.run(

@@ -60,10 +60,7 @@ class Settlement:
     """Makes the settler of each life of the store, and measures it.
 
     Args:
-        settings: The whole tree.
-        book: The book.
         operator: Signs batches and receipts.
-        clock: For times of rows.
         run_dir: Where the settler's socket is.
     """
 

@@ -110,8 +110,8 @@ class CutRepository(Repository):
     def compact(self, lines_max: int = 5000) -> int:
         """Merge final, receipted cut lines into hours of history; return how many lines went.
 
-        Ticks are kept for ever, as runs per account, stream and hour. Cuts without lines go too,
-        but for the newest of each shard.
+        Ticks are kept indefinitely, as runs per account, stream and hour. Cuts without lines go
+        too, but for the newest of each shard.
         """
         cuts, lines = schema.cuts.c, schema.cut_lines.c
         with self._writing() as connection:
@@ -222,7 +222,7 @@ def _check(cut: Cut, known: dict[EntryKey, int], prices: dict[tuple[UUID, int], 
         expected = known.get(key, 0) + ticks.count(line.runs)
         if line.cumulative != expected or not line.runs:
             raise LedgerImbalanceError(
-                f"cut {cut.number} of shard {cut.shard}: {key} says {line.cumulative} ticks in "
+                f"cut {cut.number} of shard {cut.shard}: {key} has {line.cumulative} ticks in "
                 f"all, the book and this cut make {expected}"
             )
 

@@ -46,7 +46,7 @@ class EscrowRepository(Repository):
             return _cursor(connection)
 
     def begin(self, cursor: Cursor) -> None:
-        """Say after which block to read on; only once, before the first block is taken.
+        """Set the block after which to read on; only once, before the first block is taken.
 
         Raises:
             OtherChainError: If the book follows a chain already, from another block.
@@ -58,7 +58,7 @@ class EscrowRepository(Repository):
             _put_cursor(connection, cursor)
 
     def take_blocks(self, blocks: Sequence[EventBlock], operator: AccountId, now_ms: int) -> Taken:
-        """Write what some finalized blocks say, in one transaction, and move the cursor.
+        """Write the events of some finalized blocks, in one transaction, and move the cursor.
 
         Args:
             blocks: In order, without a gap; those at or below the cursor are passed over.
@@ -66,7 +66,7 @@ class EscrowRepository(Repository):
             now_ms: Unix time, for the rows.
 
         Returns:
-            Whose purses and joins have changed.
+            Whose balances and joins have changed.
 
         Raises:
             OtherChainError: If the blocks do not go on where the book is. Nothing is written.
@@ -148,7 +148,7 @@ class EscrowRepository(Repository):
 
 
 def adopt(connection: Connection, account: AccountId, now_ms: int) -> None:
-    """Book what the chain had said of an account before it was a viewer here."""
+    """Book the events of an account from before it was a viewer here."""
     events = tables.escrow_events
     for row in connection.execute(
         select(events)

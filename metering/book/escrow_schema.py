@@ -34,7 +34,7 @@ chain_cursor = Table(
 escrow_events = Table(
     "escrow_events",
     metadata,
-    # Of finalized blocks only, whoever the viewer is: one that is not known yet may be added later.
+    # Of finalized blocks only, of any account: one that is not known yet may be added later.
     Column("number", BigInteger, nullable=False),
     Column("position", Integer, nullable=False),
     Column("hash", LargeBinary(32), nullable=False),

@@ -1,7 +1,7 @@
 """Calls to the chain that we make for viewers whose keys we hold: written before they are signed.
 
 At most one of an account is under way: it has a nonce of its own, and every later one waits until
-finalized state says that this nonce is used. So a call that is repeated is never made twice.
+this nonce is used in finalized state. So a call that is repeated is never made twice.
 """
 
 from __future__ import annotations

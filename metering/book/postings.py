@@ -1,4 +1,4 @@
-"""Ledger postings as rows: what ledger.py worked out, kept for ever."""
+"""Ledger postings as rows: what model/ledger.py computed, kept indefinitely."""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ class Funds:
 
 @dataclass(frozen=True, slots=True)
 class ViewerStatus:
-    """How a viewer stands with a stream, as of the newest block.
+    """A viewer's funds and join for a stream, as of the newest block.
 
     Attributes:
         funds: What they have to do with their escrow.
@@ -134,7 +134,7 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What some finalized blocks have changed: whose purses, and whose joins of which stream."""
+    """What some finalized blocks have changed: whose balances, and whose joins of which stream."""
 
     cursor: Cursor
     accounts: frozenset[AccountId]
@@ -152,7 +152,7 @@ class HeldCall:
         data: Its arguments, SCALE.
         planck: What the account must have beside its fees; 0 for a call that moves nothing.
         nonce: Of the account: whatever is sent for this call bears it. None before it was chosen.
-        is_done: Finalized state says that the nonce is used: by this call, as nobody else signs.
+        is_done: The nonce is used in finalized state: by this call, as no other process signs.
         trouble: Why the chain refused it; empty when it did not.
     """
 
@@ -275,7 +275,7 @@ class Floor:
         epoch: Which recovery had made it, of a book that this one is not.
         forgiven: Ticks that are served and never billed.
         found_ms: When.
-        lost_ticks: Billed before, in cuts that nobody has any more.
+        lost_ticks: Billed before, in cuts that were lost with another book.
     """
 
     shard: int
@@ -293,7 +293,7 @@ class Restore:
         found_ms: When control started with it.
         shards: How many shards had gone on with another book.
         forgiven: From the first to the last tick that is served unbilled.
-        lost_ticks: Billed before, in cuts that nobody has any more.
+        lost_ticks: Billed before, in cuts that were lost with another book.
     """
 
     found_ms: int
@@ -316,9 +316,9 @@ class Counters:
     """Ticks that stores counted beside the bill, since the book began.
 
     Attributes:
-        unpaid_ticks: Delivered and reported, but the purse was empty; never collected.
+        unpaid_ticks: Delivered and reported, but the balance was empty; never collected.
         forgiven_ticks: Served unbilled after the book itself was restored.
-        late_ticks: Reported too late to tell whether they were billed.
+        late_ticks: Reported too late to know whether they were billed.
     """
 
     unpaid_ticks: int

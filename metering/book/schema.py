@@ -62,7 +62,7 @@ class AccountBytes(TypeDecorator[AccountId]):
 
 
 class StreamBytes(TypeDecorator[UUID]):
-    """A stream's UUID as its 16 bytes, big-endian; empty bytes stand for no stream."""
+    """A stream's UUID as its 16 bytes, big-endian; empty bytes mean no stream."""
 
     impl = LargeBinary(16)
     cache_ok = True
@@ -354,7 +354,7 @@ counters = Table(
     "counters",
     metadata,
     # A store's counter, which goes on from 0 when that store is emptied: base is what earlier ones
-    # had reached, newest what this one says.
+    # had reached, newest the count of this one.
     Column("name", String(32), primary_key=True),
     Column("base", BigInteger, nullable=False),
     Column("newest", BigInteger, nullable=False),

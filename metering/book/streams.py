@@ -147,7 +147,7 @@ class StreamRepository(Repository):
     def add_price(self, slug: str, planck_per_tick: Planck, from_tick: int) -> PriceVersion:
         """Return the new price version, in force from `from_tick` on.
 
-        How far ahead it must lie is for the caller, who knows the newest planned tick.
+        How far ahead it must be is for the caller, who knows the newest planned tick.
 
         Raises:
             UnknownNameError: If there is no such stream.

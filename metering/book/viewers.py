@@ -116,7 +116,7 @@ class ViewerRepository(Repository):
         return record
 
     def by_key(self, key: str) -> ViewerRecord | None:
-        """Return the viewer whose key this is, None when it is nobody's."""
+        """Return the viewer whose key this is, None when there is none."""
         # Looked up by hash: time tells nothing about a key of 192 random bits.
         return self._viewer_where(schema.viewers.c.key_sha256 == sha256(key))
 

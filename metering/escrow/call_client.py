@@ -16,7 +16,7 @@ from metering.units import AccountId
 
 
 class CallOutcome(Enum):
-    """What finalized state says of a call."""
+    """The outcome of a call in finalized state."""
 
     WAITING = "waiting"
     DONE = "done"
@@ -106,7 +106,7 @@ class ChainCalls(Protocol):
     async def read(
         self, keys: Sequence[bytes], account: AccountId | None = None, *, best: bool = False
     ) -> Reading:
-        """Return what lies under keys, all at one block."""
+        """Return the values under keys, all at one block."""
 
     async def prepare(
         self, account: AccountId, pallet: str, name: str, data: bytes, at: Hash
@@ -117,4 +117,4 @@ class ChainCalls(Protocol):
         """Hand a signed call over; return its hash."""
 
     async def verdict(self, draft: Draft, sent: Hash) -> Verdict:
-        """Return what finalized state says of it."""
+        """Return its finalized outcome."""

@@ -64,7 +64,7 @@ class CallSender:
             key: Who signs.
             call: What.
             depends: Storage keys that decide whether it is still to be done.
-            unless: Told what lies there; True when there is nothing left to do. Then 0 is returned.
+            unless: Receives the values; True when there is nothing left to do. Then 0 is returned.
             must_be_final: False: it is enough that `unless` says so at the best block.
 
         Raises:
@@ -108,5 +108,5 @@ class CallSender:
 
 
 def decoded(codec: Codec[T], raw: bytes | None) -> T | None:
-    """Return what raw storage says, None when there is none."""
+    """Return the value of raw storage, None when there is none."""
     return None if raw is None else codec.decode(raw)

@@ -64,7 +64,7 @@ class CallService:
     async def read(
         self, keys: Sequence[bytes], account: AccountId | None = None, *, best: bool = False
     ) -> Reading:
-        """Return what lies under keys, all at one block.
+        """Return the values under keys, all at one block.
 
         Args:
             keys: Storage keys.
@@ -119,11 +119,11 @@ class CallService:
     async def send(self, draft: Draft, signature: bytes) -> Hash:
         """Hand a signed call over; return what a node calls it.
 
-        That it was taken says nothing of what becomes of it: `verdict` does.
+        Whether it takes effect is not known then: `verdict` does.
 
         Raises:
             ChainUnavailableError: It may or may not have arrived; or the pool has no room now.
-            ExtrinsicRejectedError: The node says that it is not valid, and why.
+            ExtrinsicRejectedError: The node refuses it as invalid, and why.
         """
         runtime = await self._node.runtime((await self._node.best()).hash)
         signed = extrinsic.signed_extrinsic(
@@ -146,7 +146,7 @@ class CallService:
         return extrinsic.extrinsic_hash(signed)
 
     async def verdict(self, draft: Draft, sent: Hash) -> Verdict:
-        """Return what finalized state says of a call that was sent.
+        """Return the finalized outcome of a call that was sent.
 
         Raises:
             ChainUnavailableError: Try again.

@@ -1,9 +1,9 @@
 """Makes the chain's calls for viewers whose keys we hold: deposits into escrow, and joins.
 
 Each call is written in the book before it is signed, with the one nonce that all its copies bear;
-the next call of the account waits until that nonce is used in finalized state. As nobody else has
-the key, the nonce is used by this call and by it alone, so a deposit that is repeated after a
-crash, a time-out or a lost answer is made once. What the account lacks comes from the operator's.
+the next call of the account waits until that nonce is used in finalized state. No other process has
+the key, so the nonce is used by this call alone, and a deposit that is repeated after a crash, a
+time-out or a lost answer is made once. What the account lacks comes from the operator's.
 
 Source: docs/metering.md, "Viewers whose key we hold".
 """
@@ -29,7 +29,7 @@ from metering.signing import KeyPair
 from metering.units import AccountId, Planck, account_text
 
 JOIN_S: Final = 7 * 86_400
-"""As long as the longest token: whoever watches on then is joined again."""
+"""As long as the longest token: a viewer who still watches then is joined again."""
 SPEND_MAX: Final = 2**128 - 1
 PRICE_FACTOR: Final = 2
 """A price may double before a viewer whose key we hold is joined anew."""
@@ -44,11 +44,9 @@ class CustodialWallets:
 
     Args:
         sender: Makes calls and waits for them.
-        book: The book.
         operator: Pays what an account lacks, and is the escrow's.
         float_planck: What an account is given for its fees and its existence; half of it must do
             for one call.
-        now_ms: Unix time.
     """
 
     def __init__(
@@ -151,7 +149,7 @@ class CustodialWallets:
                 await self._until_used(signer.account, nonce)
         except ExtrinsicRejectedError as error:
             # In a finalized block the nonce is used, and the call is over; refused by the pool, it
-            # may become good, and stands in the way of later ones until then.
+            # may become good, and blocks later ones until then.
             if not await self._is_used(signer.account, nonce):
                 raise
             await self._close(call, str(error))

@@ -126,7 +126,6 @@ class EventFollower:
         operator: Whose escrows.
         cap: Most provisional credit of all viewers together.
         from_block: First block to take, when the book follows no chain yet.
-        now_ms: Unix time.
         notify: Called after each turn that changed something.
 
     Attributes:

@@ -32,10 +32,10 @@ _PRUNED: Final = ("discarded", "UnknownBlock", "pruned")
 
 
 class NodeEvents:
-    """What a node says of heads, blocks and the pallet's events.
+    """Heads, blocks and the pallet's events, from a node.
 
     Args:
-        node: The node; whoever made it closes it.
+        node: The node; its owner closes it.
     """
 
     def __init__(self, node: Node) -> None:
@@ -80,11 +80,11 @@ class NodeEvents:
         return EventBlock(head.number, head.hash, head.parent, (now_ms or 0) // 1000, pallet_events)
 
     async def values(self, keys: Sequence[bytes], at: bytes) -> list[bytes | None]:
-        """Return what lies under each key at a block, None where nothing does."""
+        """Return the value under each key at a block, None where there is none."""
         return await self._node.raws(keys, Hash(at))
 
     async def limits(self) -> JoinLimits:
-        """Return what the runtime in force says that bounds every join."""
+        """Return the bounds of every join in the runtime in force."""
         runtime = await self._node.runtime((await self._node.finalized()).hash)
         facts = runtime.facts
         try:

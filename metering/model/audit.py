@@ -4,8 +4,8 @@ The law: metered = settled + in flight + pending + refused, per stream, account 
 and the ledger holds what those ticks cost. Nothing here trusts a count that the ticks can give.
 
 A book that was restored has adopted ticks beside: the chain settled them for the book that was
-lost. Nobody has those ticks any more, so they are a count of their own; the chain has moved their
-money, so the ledger has too, and chain and book must be equal with them, to the planck.
+lost. Those ticks are not known any more, so they are a count of their own; the chain has moved
+their money, so the ledger has too, and chain and book must be equal with them, to the planck.
 
 Source: docs/metering.md, "The books".
 """
@@ -54,7 +54,7 @@ class Earner:
 
 @dataclass(frozen=True, slots=True)
 class ChainState:
-    """What a chain's own storage says, at the finalized block up to which the book has read it.
+    """A chain's own storage, at the finalized block up to which the book has read it.
 
     Attributes:
         last_seq: Newest batch of this operator.
@@ -96,7 +96,7 @@ class Records:
         batches: Hash of the entries, and places of the refused ones, of each batch that is final in
             the book; only with a chain.
         passed_seq: Up to which number the chain had taken batches of a book that was lost.
-        chain: What the chain itself says; None when it was not asked.
+        chain: The chain's own state; None when it was not asked.
         operator: The platform's account, which the chain pays its share to.
         ended: Joins that may have been removed from the chain.
     """
@@ -158,7 +158,7 @@ class Difference:
     Attributes:
         subject: Whose, or which.
         what: Which law it breaks.
-        expected: What the ticks say.
+        expected: By the ticks.
         found: What was found.
     """
 
@@ -267,7 +267,7 @@ def _journal(records: Records) -> Iterable[Difference]:
 
 
 def _witness(records: Records) -> Iterable[Difference]:
-    """Name whatever the chain's own storage says otherwise than the book."""
+    """Name each difference between the chain's own storage and the book."""
     chain = records.chain
     if chain is None:
         return
@@ -302,10 +302,10 @@ def _witness(records: Records) -> Iterable[Difference]:
             had = cost_of[stream]
             yield Difference(f"stream {stream}", "planck settled on the chain", had, amount)
     for account, held in chain.held.items():
-        purse = records.ledger.get(Holder(Role.VIEWER, account), 0)
-        if held != purse:
+        balance = records.ledger.get(Holder(Role.VIEWER, account), 0)
+        if held != balance:
             viewer = f"viewer {account_text(account)}"
-            yield Difference(viewer, "planck in escrow on the chain", purse, held)
+            yield Difference(viewer, "planck in escrow on the chain", balance, held)
     yield from _credits(records, chain)
 
 

@@ -56,7 +56,7 @@ def encode(entries: Iterable[Entry]) -> bytes:
                 f"join {join}, version {version} or cumulative {cumulative} does not fit its field"
             ) from error
         if cumulative == 0:
-            raise InvalidValueError("cumulative 0 says nothing: leave the entry out")
+            raise InvalidValueError("cumulative 0 settles nothing: leave the entry out")
     return b"".join(out)
 
 

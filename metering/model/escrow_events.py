@@ -49,7 +49,7 @@ class PalletEvent:
 
 @dataclass(frozen=True, slots=True)
 class EventBlock:
-    """A block with what the pallet says of it.
+    """A block with the pallet's events.
 
     Attributes:
         number: Height.
@@ -115,7 +115,7 @@ class JoinEvent:
         number: Of its block.
         position: Its index in the block.
         stream: Which stream.
-        account: Whose; None for everybody's.
+        account: Whose; None for every viewer's.
         opened: The join that was opened, else None.
         join: Number of the join that ended; None with `opened`, or for all.
         at_s: The chain's time.
@@ -207,7 +207,7 @@ def joins_after(joins: Mapping[int, Join], events: Iterable[JoinEvent]) -> dict[
 
     Args:
         joins: Before.
-        events: Of that stream, of that viewer or of everybody; other viewers' are passed over.
+        events: Of that stream, of that viewer or of every viewer; other viewers' are skipped.
     """
     after = dict(joins)
     for event in events:

@@ -28,14 +28,14 @@ from metering.units import AccountId, Planck
 
 @dataclass(frozen=True, slots=True)
 class Overlay:
-    """What the blocks after the finalized one say.
+    """The state of the blocks after the finalized one.
 
     Attributes:
         base: Newest block that the book has taken.
         head: Best block.
         provisional: Credit for deposits that are not final, by account.
         frozen: What may leave or is asked back, by account, what is final included; who is not in
-            it is as the book says.
+            it is as in the book.
         joins: Events of the best branch about joins, in order.
         skew_s: Our clock less the chain's.
     """
@@ -63,7 +63,7 @@ def overlay(
     cap: Planck,
     skew_s: int = 0,
 ) -> Overlay:
-    """Return what the blocks above the finalized one say.
+    """Return the state of the blocks above the finalized one.
 
     Args:
         base: Newest block that the book has taken.

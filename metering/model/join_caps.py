@@ -1,7 +1,7 @@
 """What the chain allows a join of a viewer, and what the claim script must therefore refuse. Pure.
 
 A join is one agreement of a viewer with a stream: how much they will spend, at which price, until
-when. The chain refuses what goes beyond it, however late it is told; so the claim script refuses it
+when. The chain refuses what goes beyond it, however late it arrives; so the claim script refuses it
 before a byte is served. `metering/store/scripts/common.lua` keeps the same sums; this file is what
 it is judged by.
 
@@ -135,7 +135,7 @@ def caps_of(join: Join, limits: JoinLimits, quantum: int, skew_s: int = 0) -> Jo
 def skew(before_s: int, ours_s: int, chains_s: int) -> int:
     """Return our clock less the chain's, in steps: it changes only when it has become another.
 
-    A chain that is in step tells the time of its newest block, a few seconds ago: that is no skew.
+    A chain that is in step has the time of its newest block, a few seconds ago: that is no skew.
 
     >>> skew(0, ours_s=1006, chains_s=1000), skew(0, 5000, 1000), skew(4000, 5030, 1000)
     (0, 4000, 4000)

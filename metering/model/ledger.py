@@ -1,6 +1,6 @@
 """Double entry: where every planck comes from and where it goes.
 
-Holders: *outside* (what people paid in), *viewer* (the purse), *creator* and *platform* (what a
+Holders: *outside* (what people paid in), *viewer* (the balance), *creator* and *platform* (what a
 stream earned, kept per stream). Each transfer's postings sum to zero, so all balances do.
 
 The platform's share of an entry is a function of its cumulative ticks alone; what is posted is the
@@ -28,7 +28,7 @@ NOBODY: Final = AccountId(b"")
 
 
 class Role(Enum):
-    """On which side of the business a holder stands."""
+    """The side of the business that a holder is on."""
 
     OUTSIDE = "outside"
     VIEWER = "viewer"

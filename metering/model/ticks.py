@@ -86,7 +86,7 @@ def bitmaps(runs: Iterable[Run]) -> dict[int, bytes]:
 
 
 def from_bitmap(bitmap: bytes, first_tick: int) -> Runs:
-    """Return the ticks of a bitmap whose bit 0 stands for `first_tick`."""
+    """Return the ticks of a bitmap whose bit 0 is `first_tick`."""
     size = len(bitmap) * 8
     word = int.from_bytes(bitmap, "big")
     runs: list[Run] = []

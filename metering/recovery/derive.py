@@ -68,7 +68,7 @@ def balance_states(
     now_tick: int,
     prices: Mapping[tuple[UUID, int], Planck],
 ) -> tuple[BalanceState, ...]:
-    """Return every purse of a shard: what was paid in and spent, booked and pending.
+    """Return every balance of a shard: what was paid in and spent, booked and pending.
 
     Args:
         funds: Of every account of the shard.

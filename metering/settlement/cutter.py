@@ -66,7 +66,6 @@ class Cutter:
     Args:
         store: Where ticks are pending.
         book: Where they go.
-        now_ms: Unix time.
         period_s: [metering].cut_period_s.
 
     Attributes:
@@ -88,7 +87,7 @@ class Cutter:
         self._counted: Counters | None = None
 
     async def run(self) -> None:
-        """Make rounds until cancelled. Trouble is logged and the round repeated later."""
+        """Make rounds until cancelled. A failure is logged and the round repeated later."""
         throttle = LogThrottle()
         while True:
             began = time.monotonic()
@@ -109,7 +108,7 @@ class Cutter:
 
         Raises:
             StoreUnavailableError: Redis is away, or is not the one that was last recovered.
-            LedgerImbalanceError: What a shard says does not go on where the book is: recover it.
+            LedgerImbalanceError: A shard does not continue where the book is: recover it.
             BookError: The book does not answer. Nothing is lost: the same cuts are asked again.
         """
         await self._require_recovered()

@@ -16,10 +16,9 @@ _log = structlog.get_logger(room="settlement")
 
 
 class Exposure:
-    """Adds it up now and then, and tells when it crosses its threshold, either way.
+    """Adds it up now and then, and logs when it crosses its threshold, either way.
 
     Args:
-        book: The book.
         alarm: The threshold; 0 is none.
 
     Attributes:

@@ -44,7 +44,7 @@ _PAGE: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class SignedBatch:
-    """What signed bytes say."""
+    """The content of signed bytes."""
 
     seq: int
     hash: bytes
@@ -65,9 +65,7 @@ class Journal:
     """A `metering.ports.Chain` over the book's own journal.
 
     Args:
-        book: The book.
         operator: Who signs; bytes signed by others are refused.
-        now_ms: Unix time.
         finality_ms: How long a record takes to become final.
     """
 
@@ -117,7 +115,7 @@ class Journal:
             raise ExtrinsicRejectedError(f"batch {batch.seq} leaves a gap after {newest}")
 
     async def look(self, flights: Sequence[InFlight]) -> ChainSnapshot:
-        """Return what finalized state says of batches.
+        """Return the finalized state of batches.
 
         Raises:
             ChainUnavailableError: Try again.
@@ -163,10 +161,10 @@ class Journal:
 
 
 def parse(signed: bytes) -> SignedBatch:
-    """Return what signed bytes say, when they are whole and signed by whom they name.
+    """Return the content of signed bytes, when they are whole and signed by the operator in them.
 
     Raises:
-        ExtrinsicRejectedError: Says what is wrong with them.
+        ExtrinsicRejectedError: With what is wrong with them.
     """
     try:
         seq, hashed, operator, signature = _HEAD.unpack_from(signed)
@@ -175,7 +173,7 @@ def parse(signed: bytes) -> SignedBatch:
     except (struct.error, InvalidValueError) as error:
         raise ExtrinsicRejectedError(f"the batch cannot be read: {error}") from error
     if hashed != batch_hash(entries):
-        raise ExtrinsicRejectedError(f"batch {seq} is not what its hash says")
+        raise ExtrinsicRejectedError(f"batch {seq} does not match its hash")
     if not keys.is_signed(AccountId(operator), _message(seq, hashed), signature):
         raise ExtrinsicRejectedError(f"batch {seq} is not signed by the operator it names")
     return SignedBatch(seq, hashed, AccountId(operator), signature, entries)
@@ -203,7 +201,7 @@ def _fault(record: JournalRecord, number: int, previous: bytes) -> str:
     if record.previous != previous:
         return "it does not follow the record before it"
     if record.hash != record_hash(record):
-        return "its content is not what its hash says"
+        return "its content does not match its hash"
     if record.seq != number:
         return f"it holds batch {record.seq}, so one is missing"
     try:

@@ -18,13 +18,10 @@ class Sealer:
     """Seals entries, and seals them again in smaller batches when a block does not take them.
 
     Args:
-        book: The book.
-        chain: Says what it takes.
-        settings: [chain].
-        now_ms: Unix time.
+        chain: Has the limits of a batch.
 
     Attributes:
-        limits: What the chain last said that it takes.
+        limits: What the chain takes, as last read.
     """
 
     def __init__(
@@ -42,7 +39,7 @@ class Sealer:
         self._entries_max: int | None = None
 
     async def learn(self) -> None:
-        """Ask what the chain takes; while it is away, what it last said holds.
+        """Ask what the chain takes; while it is away, the last limits hold.
 
         Raises:
             ChainError: It is away, or cannot be used.

@@ -69,10 +69,7 @@ class Settler:
     """Has batches sealed, signs, sends and closes them.
 
     Args:
-        book: The book.
         chain: Where batches are settled.
-        settings: [chain].
-        now_ms: Unix time.
         operator: Who signs receipts.
         forget: Lets the store forget the cuts that are final (`Cutter.forget_final`).
         poll_s: How long to wait between questions.

@@ -14,6 +14,7 @@ from typing import Final, Protocol
 
 from metering.book.async_book import AsyncBook
 from metering.errors import StoreUnavailableError, SubmitterLostError
+from metering.store.client import Store
 from metering.units import AccountId, account_text
 
 TTL_MS: Final = 15_000
@@ -28,30 +29,22 @@ class SubmitterLease(Protocol):
 
         Raises:
             SubmitterLostError: Another holds it.
-            StoreUnavailableError: It cannot be told.
+            StoreUnavailableError: It is not known.
         """
 
 
 class NoSubmitterLease:
-    """For a back end that nobody else can reach, as the journal in our own book."""
+    """For a back end that no other process can reach, as the journal in our own book."""
 
     async def hold(self) -> int:
         """Return token 0."""
         return 0
 
 
-class LeaseStore(Protocol):
-    """What a lease needs of `metering.store.client.Store`."""
-
-    async def lease(self, operator: AccountId, holder: str, ttl_ms: int, known_token: int) -> int:
-        """Take or renew it; return its token, 0 when another has it."""
-
-
 class RedisSubmitterLease:
     """A `SubmitterLease` in Redis.
 
     Args:
-        store: Where.
         book: Knows the newest token that was ever used in it.
         operator: Whose key.
         ttl_ms: How long it holds without being renewed.
@@ -59,7 +52,7 @@ class RedisSubmitterLease:
 
     def __init__(
         self,
-        store: LeaseStore,
+        store: Store,
         book: AsyncBook,
         operator: AccountId,
         ttl_ms: int = TTL_MS,
