@@ -1,1 +1,1 @@
-"""Settlement back ends behind one port: the journal now, a chain beside it."""
+"""The settlement back end over the pallet tick-stream; the journal's is settlement/journal.py."""

@@ -7,7 +7,7 @@
 4. Else wait.
 
 Never is the text of an answer asked, nor whether a submit went well. Once 1 is false at a finalized
-block and 2 or 3 is true at the same block, the bytes are dead for ever: their nonce is used, or
+block and 2 or 3 is true at the same block, the bytes can never take effect: their nonce is used, or
 their era is over. So to sign the same batch again cannot charge twice; the pallet's sequence makes
 sure of it a second time.
 
@@ -40,7 +40,7 @@ class FinalState:
     last_seq: int
 
 
-class Found(Enum):
+class InclusionStatus(Enum):
     """What the finalized blocks since an attempt's birth hold of it."""
 
     NOT_ASKED = "not asked"
@@ -82,7 +82,10 @@ _FATE = {
 
 
 def decide(
-    seq: int, terms: Terms | None, final: FinalState, found: Found = Found.NOT_ASKED
+    seq: int,
+    terms: Terms | None,
+    final: FinalState,
+    inclusion: InclusionStatus = InclusionStatus.NOT_ASKED,
 ) -> Decision:
     """Return what follows for batch `seq`, whose newest attempt was signed under `terms`.
 
@@ -90,7 +93,7 @@ def decide(
         seq: The batch's number.
         terms: Of its newest attempt; None when it has none that may live.
         final: What was read at the finalized head.
-        found: What the blocks hold of the attempt, once they were asked.
+        inclusion: What the blocks hold of the attempt, once they were asked.
     """
     if terms is not None and final.genesis != terms.genesis:
         return Decision.OTHER_CHAIN
@@ -99,10 +102,10 @@ def decide(
     if terms is None:
         return Decision.SIGN
     if final.nonce > terms.nonce:
-        match found:
-            case Found.NOT_ASKED:
+        match inclusion:
+            case InclusionStatus.NOT_ASKED:
                 return Decision.LOOK_BACK
-            case Found.FAILED:
+            case InclusionStatus.FAILED:
                 return Decision.FAILED
             case _:
                 return Decision.USURPED

@@ -2,7 +2,7 @@
 
 It keeps nothing between calls that finalized state and the kept attempts do not say again, so it
 may be killed at any await. Each attempt explains itself (attempt.py); what follows from finalized
-state is decide.py's to say; this file only reads, signs and sends.
+state is finality.py's to decide; this file only reads, signs and sends.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import structlog
 
 from metering.chain import attempt as attempts
 from metering.chain.attempt import Attempt
-from metering.chain.finality import Decision, FinalState, Found, decide, next_nonce
+from metering.chain.finality import Decision, FinalState, InclusionStatus, decide, next_nonce
 from metering.chain.node import extrinsic, storage
-from metering.chain.node.client import Head, Node, Runtime
+from metering.chain.node.client import Head, Node
 from metering.chain.node.extrinsic import ERA_BLOCKS_MIN, Terms, era_at
-from metering.chain.node.scale import U32, Hash, Reader
-from metering.chain.node.substrate import RpcError
+from metering.chain.node.scale import Hash, Reader
+from metering.chain.weight import WeightCheck
 from metering.errors import (
     BatchTooLargeError,
     ChainUnavailableError,
@@ -58,8 +58,6 @@ POOL_CODES: Final = {
 _TAKEN: Final = frozenset({0, 1013})
 _REST_BLOCKS_MAX: Final = 8
 """After 1012, 1016 and the like the same bytes rest for some blocks before they are sent again."""
-_SAFETY: Final = (9, 10)
-"""A batch made smaller for its weight aims at nine tenths of what a block takes."""
 
 _log = structlog.get_logger(room="settlement")
 
@@ -84,7 +82,7 @@ class PalletChain:
         in_flight_max: Batches signed before the first is final.
 
     Attributes:
-        answers: How often the node's pool said what.
+        answers: How often the node's pool gave each answer.
         free_planck: What the operator's account may spend, at the newest head that was read; None
             before the first.
     """
@@ -98,7 +96,7 @@ class PalletChain:
         self._in_flight_max = in_flight_max
         self._rests: dict[bytes, tuple[int, int]] = {}
         self._best = 0
-        self._weighed: dict[int, int] = {}
+        self._weight = WeightCheck(node)
         self._pool = LogThrottle()
         self.answers: dict[str, int] = {}
         self.free_planck: int | None = None
@@ -125,7 +123,7 @@ class PalletChain:
             OperatorNotReadyError: The operator is not registered, or not active.
             RuntimeUnsupportedError: The runtime has what we cannot sign for.
         """
-        taken = frozenset(_decoded(one).terms.nonce for one in alive)
+        taken = frozenset(_decoded(signed).terms.nonce for signed in alive)
         final = await self._node.finalized()
         best = await self._node.best()
         # The next block is made with what the best head says; an era is born where nothing moves.
@@ -142,15 +140,15 @@ class PalletChain:
         era = era_at(final.number, _period(self._era_blocks, facts.block_hash_count))
         birth = final.hash
         if era.birth != final.number:
-            found = await self._node.block_hash(era.birth)
-            if found is None:
+            birth_hash = await self._node.block_hash(era.birth)
+            if birth_hash is None:
                 raise ChainUnavailableError(f"the node does not have block {era.birth}")
-            birth = found
+            birth = birth_hash
         terms = Terms(nonce, era, birth, facts.spec_version, facts.tx_version, facts.genesis)
         call = extrinsic.settle_call(facts, seq, batch_hash, entries)
         operator = self._operator
         signed = extrinsic.sign(facts, call, terms, operator.account, operator.sign)
-        await self._require_weight(runtime, best, signed, seq, count)
+        await self._weight.require(runtime, best, signed, seq, count)
         return attempts.encode(Attempt(seq, terms, signed))
 
     async def submit(self, signed: bytes) -> None:
@@ -171,20 +169,20 @@ class PalletChain:
         if self._best < until:
             return  # once for each new head is enough
         code = await self._node.submit(attempt.extrinsic)
-        said = POOL_CODES.get(code, str(code)) if code else "taken"
-        self.answers[said] = self.answers.get(said, 0) + 1
+        answer = POOL_CODES.get(code, str(code)) if code else "taken"
+        self.answers[answer] = self.answers.get(answer, 0) + 1
         rest = 0 if code in _TAKEN else min(max(1, rest * 2), _REST_BLOCKS_MAX)
         self._rests[attempt.hash] = (self._best + max(1, rest), rest)
         while len(self._rests) > 4 * self._in_flight_max:
             self._rests.pop(next(iter(self._rests)))
         if code in _TAKEN:
             self._pool.succeeded()
-        elif count := self._pool.failed(said):
+        elif count := self._pool.failed(answer):
             _log.warning(
                 "settlement.pool.refused",
                 batch_id=attempt.seq,
                 code=code,
-                answer=said,
+                answer=answer,
                 times=count,
             )
 
@@ -225,9 +223,9 @@ class PalletChain:
         else:
             block = await self._node.head(Hash(at))
         operator = await self._read_operator(block)
-        joins = sorted({(one.stream, one.account, one.join) for one in keys}, key=str)
-        asked = [storage.session_key(*one) for one in joins]
-        sessions = await self._node.values(storage.SESSION, asked, block.hash)
+        joins = sorted({(key.stream, key.account, key.join) for key in keys}, key=str)
+        session_keys = [storage.session_key(*join) for join in joins]
+        sessions = await self._node.values(storage.SESSION, session_keys, block.hash)
         session_of = dict(zip(joins, sessions, strict=True))
         ticks: dict[EntryKey, int] = {}
         for key in keys:
@@ -258,8 +256,8 @@ class PalletChain:
         reason = ""
         if decision is Decision.LOOK_BACK:
             assert attempt is not None
-            found, reason = await self._look_back(attempt, reading.final)
-            decision = decide(flight.seq, terms, state, found)
+            inclusion, reason = await self._look_back(attempt, reading.final)
+            decision = decide(flight.seq, terms, state, inclusion)
         match decision:
             case Decision.READ_OUTCOME:
                 return await self._outcome(flight, reading.final)
@@ -296,17 +294,17 @@ class PalletChain:
             )
         runtime = await self._node.runtime(final.hash)
         refused = tuple((index, runtime.facts.refusal(reason)) for index, reason in outcome.refused)
-        said = BatchOutcome(flight.seq, outcome.hash, refused, outcome.block)
+        result = BatchOutcome(flight.seq, outcome.hash, refused, outcome.block)
         if outcome.hash != flight.hash:
             return Finding(
                 flight.seq,
                 BatchStatus.OTHER_CONTENT,
-                said,
+                result,
                 f"batch {flight.seq} is final with other content, in block {outcome.block}",
             )
-        return Finding(flight.seq, BatchStatus.FINAL, said)
+        return Finding(flight.seq, BatchStatus.FINAL, result)
 
-    async def _look_back(self, attempt: Attempt, final: Head) -> tuple[Found, str]:
+    async def _look_back(self, attempt: Attempt, final: Head) -> tuple[InclusionStatus, str]:
         """Look for an attempt in the finalized blocks of its life, and say why it failed."""
         wanted = attempt.hash
         era = attempt.terms.era
@@ -316,12 +314,18 @@ class PalletChain:
             if block is not None:
                 inside = await self._node.extrinsics(block)
             if block is None or inside is None:
-                return Found.PRUNED, f"its nonce is used, and the node dropped block {number}"
-            for index, one in enumerate(inside):
-                if extrinsic.extrinsic_hash(one) == wanted:
+                return (
+                    InclusionStatus.PRUNED,
+                    f"its nonce is used, and the node dropped block {number}",
+                )
+            for index, raw in enumerate(inside):
+                if extrinsic.extrinsic_hash(raw) == wanted:
                     head = await self._node.head(block)
-                    return Found.FAILED, await self._failure(head, index)
-        return Found.ABSENT, f"another transaction of the key took nonce {attempt.terms.nonce}"
+                    return InclusionStatus.FAILED, await self._failure(head, index)
+        return (
+            InclusionStatus.ABSENT,
+            f"another transaction of the key took nonce {attempt.terms.nonce}",
+        )
 
     async def _failure(self, block: Head, index: int) -> str:
         """Return why an extrinsic of a block failed."""
@@ -355,37 +359,6 @@ class PalletChain:
         account = await self._node.value(storage.SYSTEM_ACCOUNT, key, head.hash)
         self.free_planck = account.free if account else 0
         return account.nonce if account else 0
-
-    async def _require_weight(
-        self, runtime: Runtime, best: Head, signed: bytes, seq: int, count: int
-    ) -> None:
-        """Refuse a batch that is heavier than a block takes: a pool would, by a text alone.
-
-        Raises:
-            BatchTooLargeError: With how many entries would fit.
-        """
-        bound = runtime.facts.weight_max
-        spec = runtime.facts.spec_version
-        if bound is None or count <= self._weighed.get(spec, 0):
-            return
-        data = signed + U32.encode(len(signed))
-        try:
-            answer = await self._node.request(
-                "state_call",
-                ["TransactionPaymentApi_query_info", f"0x{data.hex()}", f"0x{best.hash.hex()}"],
-            )
-            reader = Reader(bytes.fromhex(answer[2:]))
-            weight = (reader.compact(), reader.compact())
-        except (RpcError, InvalidValueError):
-            return  # a runtime that cannot be asked is not asked
-        share = max(got * 1000 // most for got, most in zip(weight, bound, strict=True) if most)
-        if share > 1000:
-            fits = count * 1000 * _SAFETY[0] // (share * _SAFETY[1])
-            raise BatchTooLargeError(
-                f"batch {seq} of {count} entries weighs {share / 10:.1f} % of what a block takes",
-                max(1, fits),
-            )
-        self._weighed[spec] = count
 
 
 def _decoded(signed: bytes) -> Attempt:

@@ -10,6 +10,7 @@ from tests.support.crash_proxy import CrashError, CrashProxy, Steps
 OWN = (
     "self._sealer.",
     "self._exposure.",
+    "self._weight.",
     "read_settled(",
     "adopt_chain(",
     "self.turn(",

@@ -23,6 +23,7 @@ FILES = (
     "metering/settlement/exposure.py",
     "metering/settlement/chain_compare.py",
     "metering/chain/pallet_chain.py",
+    "metering/chain/weight.py",
 )
 COLLABORATORS = {
     "book": "book",

@@ -2,7 +2,7 @@
 
 A request that is not answered in time ends the connection under the library's feet, so a reply that
 stalls half-way, a connect that hangs and a node that is stopped all cost one time-out. What was
-asked is never asked again from here: whoever asked decides.
+asked is never asked again from here: the caller decides.
 """
 
 from __future__ import annotations
@@ -143,23 +143,23 @@ class Node:
 
     async def block_hash(self, number: int) -> Hash | None:
         """Return the hash of the best chain's block `number`, None when there is none."""
-        found = await self._result("chain_getBlockHash", [number])
-        return None if found is None else _hash(found)
+        text = await self._result("chain_getBlockHash", [number])
+        return None if text is None else _hash(text)
 
     async def extrinsics(self, block: Hash) -> tuple[bytes, ...] | None:
         """Return the extrinsics of a block, None when the node does not have it any more."""
-        found = await self._result("chain_getBlock", [_hex(block)])
-        if found is None:
+        block_body = await self._result("chain_getBlock", [_hex(block)])
+        if block_body is None:
             return None
-        return tuple(bytes.fromhex(one[2:]) for one in found["block"]["extrinsics"])
+        return tuple(bytes.fromhex(raw[2:]) for raw in block_body["block"]["extrinsics"])
 
     async def raw(self, key: bytes, at: Hash) -> bytes | None:
-        """Return what lies under a storage key at a block, None when nothing does."""
+        """Return the bytes under a storage key at a block, None when there are none."""
         found = await self._result("state_getStorage", [_hex(key), _hex(at)])
         return None if found is None else bytes.fromhex(found[2:])
 
     async def raws(self, keys: Sequence[bytes], at: Hash) -> list[bytes | None]:
-        """Return what lies under many storage keys at a block, in their order."""
+        """Return the bytes under many storage keys at a block, in their order."""
         found: dict[str, str | None] = {}
         for start in range(0, len(keys), _KEYS_AT_ONCE):
             some = [_hex(key) for key in keys[start : start + _KEYS_AT_ONCE]]
@@ -169,7 +169,7 @@ class Node:
         return [None if one is None else bytes.fromhex(one[2:]) for one in raw]
 
     async def value(self, codec: Codec[T], key: bytes, at: Hash) -> T | None:
-        """Return the value under a storage key at a block, None when nothing lies there.
+        """Return the value under a storage key at a block, None when there is none.
 
         Raises:
             ChainUnavailableError: Also when the bytes are not what they should be.
@@ -328,7 +328,7 @@ class Node:
         if line is not None:
             line.abort()
             if self._thread is not None:
-                # Closed where it is read, after whoever reads it now has noticed.
+                # Closed where it is read, after the reader has noticed.
                 self._thread.run(line.close)
 
 

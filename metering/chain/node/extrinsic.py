@@ -78,7 +78,7 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """What stands in a signed extrinsic of ours.
+    """The parts of a signed extrinsic of ours.
 
     Attributes:
         account: Who signed.
@@ -182,7 +182,7 @@ def sign(
 
 
 def parse(extrinsic: bytes) -> Signed:
-    """Return what stands in the bytes of a signed extrinsic of version 4.
+    """Return the parts of the bytes of a signed extrinsic of version 4.
 
     Raises:
         InvalidValueError: If they are unsigned, of another version or kind, or not whole.

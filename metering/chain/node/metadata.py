@@ -164,7 +164,7 @@ class Types:
         def sequence(reader: Reader) -> tuple[Any, ...]:
             count = reader.compact()
             if count > reader.left:
-                raise InvalidValueError(f"{count} items are said to be in {reader.left} bytes")
+                raise InvalidValueError(f"{count} items are declared in {reader.left} bytes")
             return tuple(read(reader) for _ in range(count))
 
         return sequence

@@ -188,9 +188,9 @@ def vector(inner: Codec[T], items_max: int | None = None) -> Codec[tuple[T, ...]
 
     def read(reader: Reader) -> tuple[T, ...]:
         count = check(reader.compact())
-        # No shape of ours is empty, so a count above the bytes is a lie, told before it costs.
+        # No shape of ours is empty, so a count above the bytes is refused before it costs.
         if count > reader.left:
-            raise InvalidValueError(f"{count} items are said to be in {reader.left} bytes")
+            raise InvalidValueError(f"{count} items are declared in {reader.left} bytes")
         return tuple(inner.read(reader) for _ in range(count))
 
     return Codec(encode, read)

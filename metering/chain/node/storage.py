@@ -1,4 +1,4 @@
-"""The pallet's storage: under which key each value lies, and what its bytes say.
+"""The pallet's storage: the key of each value, and the layout of its bytes.
 
 A key is twox128(pallet) + twox128(item) + each map key under its hasher. Which hasher belongs to
 which item, and the order of fields, are the pallet's; `substrate.py` refuses a runtime whose
@@ -239,62 +239,62 @@ def prefix(pallet: str, item: str) -> bytes:
 
 
 def operator_key(operator: AccountId) -> bytes:
-    """Return where an `Operator` lies."""
+    """Return where an `Operator` is stored."""
     return _map_key("Operators", operator)
 
 
 def stream_key(stream: UUID) -> bytes:
-    """Return where a `StreamInfo` lies."""
+    """Return where a `StreamInfo` is stored."""
     return _map_key("StreamInfo", _stream(stream))
 
 
 def session_key(stream: UUID, viewer: AccountId, join: int) -> bytes:
-    """Return where a `ChainSession` lies."""
+    """Return where a `ChainSession` is stored."""
     return _map_key("Sessions", _stream(stream), viewer, U32.encode(join))
 
 
 def last_join_key(stream: UUID, viewer: AccountId) -> bytes:
-    """Return where the number of a viewer's last join lies, a u32."""
+    """Return where the number of a viewer's last join is stored, a u32."""
     return _map_key("LastJoin", _stream(stream), viewer)
 
 
 def escrow_key(operator: AccountId, viewer: AccountId) -> bytes:
-    """Return where an `Escrow` lies."""
+    """Return where an `Escrow` is stored."""
     return _map_key("Escrows", operator, viewer)
 
 
 def credit_key(account: AccountId) -> bytes:
-    """Return where a `Credit` lies."""
+    """Return where a `Credit` is stored."""
     return _map_key("Credits", account)
 
 
 def limit_key(viewer: AccountId) -> bytes:
-    """Return where a `Limit` lies."""
+    """Return where a `Limit` is stored."""
     return _map_key("Limits", viewer)
 
 
 def outcome_key(operator: AccountId, seq: int) -> bytes:
-    """Return where the `Outcome` of a batch lies."""
+    """Return where the `Outcome` of a batch is stored."""
     return _map_key("Outcomes", operator, U64.encode(seq))
 
 
 def tick_count_key(stream: UUID) -> bytes:
-    """Return where a stream's count of ticks lies, a u32."""
+    """Return where a stream's count of ticks is stored, a u32."""
     return _map_key("TickCount", _stream(stream))
 
 
 def batched_ticks_key(stream: UUID) -> bytes:
-    """Return where the last of what call 0 recorded lies."""
+    """Return where the last of what call 0 recorded is stored."""
     return _map_key("BatchedTicks", _stream(stream))
 
 
 def account_key(account: AccountId) -> bytes:
-    """Return where an `Account` of the system lies."""
+    """Return where an `Account` of the system is stored."""
     return prefix("System", "Account") + _blake2_128_concat(account)
 
 
 def block_hash_key(number: int) -> bytes:
-    """Return where the hash of a recent block lies; of block 0 it is the genesis hash."""
+    """Return where the hash of a recent block is stored; of block 0 it is the genesis hash."""
     return prefix("System", "BlockHash") + _twox64_concat(U32.encode(number))
 
 
@@ -304,7 +304,7 @@ def events_key() -> bytes:
 
 
 def now_key() -> bytes:
-    """Return where the chain's time lies: u64 milliseconds."""
+    """Return where the chain's time is stored: u64 milliseconds."""
     return prefix("Timestamp", "Now")
 
 
@@ -322,10 +322,10 @@ def session_of(key: bytes) -> EntryKey:
     reader.take(16)
     viewer = ACCOUNT.read(reader)
     reader.take(8)
-    found = EntryKey(stream, viewer, reader.uint(4), 0)
-    if session_key(found.stream, found.account, found.join) != key:
+    entry = EntryKey(stream, viewer, reader.uint(4), 0)
+    if session_key(entry.stream, entry.account, entry.join) != key:
         raise InvalidValueError(f"0x{key.hex()} is not the key of a session")
-    return found
+    return entry
 
 
 def _map_key(item: str, *keys: bytes) -> bytes:
@@ -365,4 +365,4 @@ VALUES: Final[dict[str, Codec[Any]]] = {
     "TickCount": TICK_COUNT,
     "BatchedTicks": BATCHED_TICKS,
 }
-"""What lies in each map of the pallet."""
+"""The values of each map of the pallet."""

@@ -1,7 +1,7 @@
-"""The one door to `substrateinterface`: a connection that never waits without end.
+"""The only user of `substrateinterface`: a connection that never waits without end.
 
 What of the library is used: its transport over a socket that we made, and its decoder of metadata.
-What is not: its watcher (it waits for ever on ``invalid``, ``usurped``, ``retracted``), its
+What is not: its watcher (it waits indefinitely on ``invalid``, ``usurped``, ``retracted``), its
 reconnect (it sends ``author_submitExtrinsic`` again by itself), its block and nonce helpers.
 
 The library writes every payload through the root logger, and so installs a handler there: that is
@@ -129,7 +129,7 @@ class Connection:
         return reply["result"]
 
     def abort(self) -> None:
-        """End the connection from another thread: whoever waits on it gets an error at once."""
+        """End the connection from another thread; a caller that waits gets an error at once."""
         with self._lock:
             self._is_aborted = True
             if self._socket is not None:
@@ -181,9 +181,9 @@ def read_metadata(raw: bytes) -> Metadata:
 
 
 def _rpc_error(error: SubstrateRequestException) -> RpcError:
-    said = error.args[0] if error.args else {}
-    if not isinstance(said, dict):
-        return RpcError(0, str(said))
-    data = said.get("data")
-    text = str(said.get("message", ""))
-    return RpcError(int(said.get("code", 0)), f"{text}: {data}" if data else text)
+    details = error.args[0] if error.args else {}
+    if not isinstance(details, dict):
+        return RpcError(0, str(details))
+    data = details.get("data")
+    text = str(details.get("message", ""))
+    return RpcError(int(details.get("code", 0)), f"{text}: {data}" if data else text)

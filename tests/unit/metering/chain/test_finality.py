@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metering.chain.finality import Decision, FinalState, Found, decide, next_nonce
+from metering.chain.finality import Decision, FinalState, InclusionStatus, decide, next_nonce
 from metering.chain.node.extrinsic import Era, Terms
 from metering.chain.node.scale import Hash
 from metering.ports import BatchStatus
@@ -20,19 +20,23 @@ NOW = FinalState(number=1010, genesis=GENESIS, nonce=5, last_seq=6)
 @pytest.mark.parametrize(
     ("change", "found", "expected"),
     [
-        ({}, Found.NOT_ASKED, Decision.WAIT),
-        ({"last_seq": 7}, Found.NOT_ASKED, Decision.READ_OUTCOME),
-        ({"last_seq": 9, "nonce": 8, "number": 9999}, Found.NOT_ASKED, Decision.READ_OUTCOME),
-        ({"nonce": 6}, Found.NOT_ASKED, Decision.LOOK_BACK),
-        ({"nonce": 6}, Found.FAILED, Decision.FAILED),
-        ({"nonce": 6}, Found.ABSENT, Decision.USURPED),
-        ({"nonce": 6}, Found.PRUNED, Decision.USURPED),
-        ({"nonce": 6, "number": 1064}, Found.FAILED, Decision.FAILED),
-        ({"number": 1063}, Found.NOT_ASKED, Decision.WAIT),
-        ({"number": 1064}, Found.NOT_ASKED, Decision.EXPIRED),
-        ({"nonce": 4, "number": 1064}, Found.NOT_ASKED, Decision.EXPIRED),
-        ({"nonce": 4}, Found.NOT_ASKED, Decision.WAIT),
-        ({"genesis": b"\x01" * 32, "last_seq": 9}, Found.NOT_ASKED, Decision.OTHER_CHAIN),
+        ({}, InclusionStatus.NOT_ASKED, Decision.WAIT),
+        ({"last_seq": 7}, InclusionStatus.NOT_ASKED, Decision.READ_OUTCOME),
+        (
+            {"last_seq": 9, "nonce": 8, "number": 9999},
+            InclusionStatus.NOT_ASKED,
+            Decision.READ_OUTCOME,
+        ),
+        ({"nonce": 6}, InclusionStatus.NOT_ASKED, Decision.LOOK_BACK),
+        ({"nonce": 6}, InclusionStatus.FAILED, Decision.FAILED),
+        ({"nonce": 6}, InclusionStatus.ABSENT, Decision.USURPED),
+        ({"nonce": 6}, InclusionStatus.PRUNED, Decision.USURPED),
+        ({"nonce": 6, "number": 1064}, InclusionStatus.FAILED, Decision.FAILED),
+        ({"number": 1063}, InclusionStatus.NOT_ASKED, Decision.WAIT),
+        ({"number": 1064}, InclusionStatus.NOT_ASKED, Decision.EXPIRED),
+        ({"nonce": 4, "number": 1064}, InclusionStatus.NOT_ASKED, Decision.EXPIRED),
+        ({"nonce": 4}, InclusionStatus.NOT_ASKED, Decision.WAIT),
+        ({"genesis": b"\x01" * 32, "last_seq": 9}, InclusionStatus.NOT_ASKED, Decision.OTHER_CHAIN),
     ],
 )
 def test_the_order_of_the_questions(change, found, expected):
@@ -55,7 +59,7 @@ STATES = st.builds(
 )
 
 
-@given(STATES, st.sampled_from(Found))
+@given(STATES, st.sampled_from(InclusionStatus))
 def test_bytes_called_dead_can_never_be_included(state, found):
     """Their nonce is used in finalized state, or every block that may hold them is final."""
     decision = decide(7, TERMS, state, found)
@@ -69,7 +73,7 @@ def test_bytes_called_dead_can_never_be_included(state, found):
             assert not is_nonce_used
 
 
-@given(STATES, STATES, st.sampled_from(Found))
+@given(STATES, STATES, st.sampled_from(InclusionStatus))
 def test_what_is_dead_stays_dead_as_the_chain_goes_on(before, after, found):
     """Finalized state only grows; a dead attempt is never waited for again."""
     later = FinalState(
