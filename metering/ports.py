@@ -48,10 +48,10 @@ class ClaimAnswer:
     """What the store said to a claim.
 
     Attributes:
-        verdict: GRANTED, PURSE, LIMIT, SESSION, PACE or TOO_OLD.
+        verdict: GRANTED, `PURSE`, LIMIT, SESSION, PACE or TOO_OLD.
         new_ticks: Ticks billed by it; 0 when all were billed before or when refused.
         cost_units: What those cost.
-        balance_units: Purse after it.
+        balance_units: Balance after it.
     """
 
     verdict: Verdict
@@ -76,7 +76,7 @@ class Claims(Protocol):
         """
 
     async def offer(self, evidence: Sequence[Claim]) -> None:
-        """Report what was delivered: never refused, what the purse cannot pay is counted unpaid.
+        """Report what was delivered: never refused, what the balance cannot pay is counted unpaid.
 
         Raises:
             StoreUnavailableError: Repeat the whole of it later.

@@ -23,7 +23,7 @@ Units = NewType("Units", int)
 
 ACCOUNT_BYTES: Final = 32
 SHARDS: Final = 256
-"""Virtual shards, fixed for ever: crc16(account) mod 256."""
+"""Virtual shards, fixed: crc16(account) mod 256."""
 HOUR_TICKS: Final = 3600
 """Ticks in one *watched* bitmap: bit = tick mod 3600."""
 
@@ -161,7 +161,7 @@ class Admission:
 
     Attributes:
         verdict: Granted, or why not.
-        balance_units: Purse after this claim, None when not known (served from memory, or the store
+        balance_units: Balance afterwards, None when not known (served from memory, or the store
         is away).
         seconds_left: Balance divided by the price in force, None when unknown or free.
     """

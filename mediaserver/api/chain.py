@@ -44,62 +44,62 @@ def routes() -> list[web.RouteDef]:
 
 
 async def _status(request: web.Request) -> web.Response:
-    return web.json_response(await _door(context.of(request)).status())
+    return web.json_response(await _onchain(context.of(request)).status())
 
 
 async def _register(request: web.Request) -> web.Response:
-    made = await _door(context.of(request)).register_operator()
+    made = await _onchain(context.of(request)).register_operator()
     return _made(made, is_new=made["is_new"])
 
 
 async def _register_stream(request: web.Request) -> web.Response:
     shared = context.of(request)
     slug = request.match_info["slug"]
-    door = _door(shared)
+    onchain = _onchain(shared)
     record = await shared.book.run(lambda book: book.streams.get(slug))
-    return web.json_response({"slug": slug, **await door.register_stream(record)})
+    return web.json_response({"slug": slug, **await onchain.register_stream(record)})
 
 
 async def _payouts(request: web.Request) -> web.Response:
-    return web.json_response({"payouts": await _door(context.of(request)).payouts()})
+    return web.json_response({"payouts": await _onchain(context.of(request)).payouts()})
 
 
 async def _withdraw(request: web.Request) -> web.Response:
     shared = context.of(request)
-    door = _door(shared)
+    onchain = _onchain(shared)
     slug = (await request_records.read(request, Withdrawal)).stream
     record = None
     if slug is not None:
         record = await shared.book.run(lambda book: book.streams.get(slug))
-    return _made(await door.withdraw(record), is_new=True)
+    return _made(await onchain.withdraw(record), is_new=True)
 
 
 async def _escrow(request: web.Request) -> web.Response:
     shared = context.of(request)
     name = request.match_info["viewer"]
-    door = _door(shared)
+    onchain = _onchain(shared)
     record = await shared.book.run(lambda book: book.viewers.get(name))
-    return web.json_response(await door.escrow(record))
+    return web.json_response(await onchain.escrow(record))
 
 
 async def _ask_back(request: web.Request) -> web.Response:
     shared = context.of(request)
     name = request.match_info["viewer"]
-    door = _door(shared)
+    onchain = _onchain(shared)
     planck = (await request_records.read(request, Request)).planck
     record = await shared.book.run(lambda book: book.viewers.get(name))
-    return web.json_response(await door.ask_back(record, planck))
+    return web.json_response(await onchain.ask_back(record, planck))
 
 
 async def _take_back(request: web.Request) -> web.Response:
     shared = context.of(request)
     name = request.match_info["viewer"]
-    door = _door(shared)
+    onchain = _onchain(shared)
     record = await shared.book.run(lambda book: book.viewers.get(name))
-    return web.json_response(await door.take_back(record))
+    return web.json_response(await onchain.take_back(record))
 
 
-def _door(shared: Context) -> ChainPort:
+def _onchain(shared: Context) -> ChainPort:
     if shared.chain is None:
         raise ApiError(
             409,

@@ -24,7 +24,7 @@ class EscrowPort(Protocol):
     """Money and joins of the chain, where there is one: `accounting.escrow_service.Escrow`."""
 
     async def viewer_status(self, account: AccountId, stream: UUID) -> ViewerStatus:
-        """Return how a viewer stands with a stream, as of the newest block."""
+        """Return what a viewer has joined of a stream, as of the newest block."""
 
     async def holds(self, account: AccountId) -> bool:
         """Return whether we hold a viewer's key."""
@@ -49,7 +49,7 @@ class ChainPort(Protocol):
     """Dealings with the chain, where there is one: `accounting.onchain_service.OnChain`."""
 
     async def status(self) -> dict[str, Any]:
-        """Return where the chain is, how the operator stands, how far settlement is."""
+        """Return where the chain is, what the operator has, how far settlement is."""
 
     async def register_operator(self) -> dict[str, Any]:
         """Put up the operator's bond, unless it is up."""
@@ -58,7 +58,7 @@ class ChainPort(Protocol):
         """Return how a stream stood on the chain when it was last looked at."""
 
     async def register_stream(self, record: StreamRecord) -> dict[str, Any]:
-        """Do for a stream now what is to be done; return how it stands then."""
+        """Do for a stream now what is to be done; return how far that is then."""
 
     async def payouts(self) -> list[dict[str, Any]]:
         """Return what each creator and the platform earned and may take."""

@@ -36,7 +36,7 @@ class Reading(Protocol):
 
     @property
     def balance_units(self) -> int:
-        """Purse of the account."""
+        """Balance of the account."""
 
     @property
     def session_ticks(self) -> int:

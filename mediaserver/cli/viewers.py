@@ -68,6 +68,8 @@ def _credit(arguments: argparse.Namespace) -> int:
         body={"planck": arguments.planck, "memo": arguments.memo},
         headers={"Idempotency-Key": arguments.key},
     )
-    said = "credited" if made["is_new"] else "was credited before"
-    show(arguments, made, f"{made['name']}: {said}; {made['deposited']} planck paid in altogether")
+    outcome = "credited" if made["is_new"] else "was credited before"
+    show(
+        arguments, made, f"{made['name']}: {outcome}; {made['deposited']} planck paid in altogether"
+    )
     return 0

@@ -132,12 +132,12 @@ class Server:
             await redis.start()
         except MeteringError as error:
             raise StartRefusedError(f"embedded Redis: {error}") from error
-        keeper = asyncio.create_task(self._keep_redis(redis))
+        watch = asyncio.create_task(self._keep_redis(redis))
         try:
             yield
         finally:
-            keeper.cancel()
-            await asyncio.gather(keeper, return_exceptions=True)
+            watch.cancel()
+            await asyncio.gather(watch, return_exceptions=True)
             await redis.stop()
 
     async def _keep_redis(self, redis: EmbeddedRedis) -> None:
@@ -227,11 +227,11 @@ class Server:
         self._fill_spares()
 
     def _hear(self, worker: Child, read_fd: int) -> None:
-        said = os.read(read_fd, 64)
-        if _BUSY in said and not worker.is_busy:
+        words = os.read(read_fd, 64)
+        if _BUSY in words and not worker.is_busy:
             worker.is_busy = True
             self._fill_spares()
-        elif not said:
+        elif not words:
             asyncio.get_running_loop().remove_reader(read_fd)
 
     def _report(self, child: Child, code: int) -> None:

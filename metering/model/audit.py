@@ -178,7 +178,7 @@ def audit(records: Records) -> tuple[tuple[Row, ...], tuple[Difference, ...]]:
         *_twice(records),
         *_counts(records, booked),
         *_journal(records),
-        *_witness(records),
+        *_chain_state(records),
         *_money(records),
         *_store(records),
     ]
@@ -266,7 +266,7 @@ def _journal(records: Records) -> Iterable[Difference]:
             yield Difference(_subject(key), "settled in the journal", in_book, journaled)
 
 
-def _witness(records: Records) -> Iterable[Difference]:
+def _chain_state(records: Records) -> Iterable[Difference]:
     """Name each difference between the chain's own storage and the book."""
     chain = records.chain
     if chain is None:

@@ -264,7 +264,7 @@ class Driver:
                 self.script(self.cutting, keys.meta(shard), b"%d" % (last + 1), b"%d" % last)
             )
         if self.cut_number == 1:
-            self.cuts = [0] * SHARDS
+            self.cuts: list[int] = [0] * SHARDS
         for shard, reply in enumerate(self.line.ask(commands)):
             self.cuts[shard] += bool(reply)
             fields = dict(zip(reply[::2], reply[1::2], strict=True))

@@ -349,7 +349,7 @@ def is_verb(words: list[str]) -> bool:
 @functools.cache
 def logged() -> set[tuple[str, str]]:
     """Return every event that the code logs, with its level."""
-    found = set()
+    events = set()
     for path in sources(".py"):
         if path.relative_to(ROOT).parts[0] in ("tests", "bench"):
             continue
@@ -363,5 +363,5 @@ def logged() -> set[tuple[str, str]]:
                 and re.fullmatch(r"[a-z_]+(\.[a-z_]+)+", str(node.args[0].value))
             ):
                 level = node.func.attr.replace("exception", "error")
-                found.add((node.args[0].value, level))
-    return found
+                events.add((str(node.args[0].value), level))
+    return events

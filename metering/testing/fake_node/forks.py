@@ -49,7 +49,7 @@ class Forks:
         return self._blocks.get(block_hash)
 
     def lookup(self, parent: Hash) -> Callable[[int], Hash | None]:
-        """Return what a block that stands on `parent` knows: hashes of its fork, by number.
+        """Return what a block that follows `parent` knows: hashes of its fork, by number.
 
         Block 0 is always known, as the genesis hash that extrinsics are bound to; of the others
         only the newest `BLOCK_HASH_COUNT`.
@@ -88,7 +88,7 @@ class Forks:
         number = min(number, len(self._best) - 1)
         fresh = [self._blocks[self._best[one]] for one in range(self.finalized + 1, number + 1)]
         for block in fresh:
-            # What stands beside a finalized block can never be best any more.
+            # A sibling of a finalized block can never be best any more.
             for sibling in self._siblings.pop(block.number, ()):
                 if sibling != block.hash:
                     self._blocks.pop(sibling, None)

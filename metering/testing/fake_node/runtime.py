@@ -264,7 +264,7 @@ def build(
     """Return the block after `parent`, and why each extrinsic that it does not hold is not in it.
 
     Args:
-        parent: What it stands on.
+        parent: What it follows.
         extrinsics: In the order to try them.
         hash_of: Hash of a block of this fork up to the parent.
         salt: Makes the block differ from its siblings.
@@ -281,12 +281,12 @@ def build(
     left_out: dict[Hash, Validity] = {}
     entries_left = BLOCK_ENTRIES_MAX
     for extrinsic in extrinsics:
-        said = validity(state, extrinsic, block=number, hash_of=hash_of)
+        verdict = validity(state, extrinsic, block=number, hash_of=hash_of)
         size = len(extrinsic.call.arguments.get("entries", ()))
-        if said is Validity.READY and size > entries_left:
-            said = Validity.EXHAUSTS
-        if said is not Validity.READY:
-            left_out[extrinsic.hash] = said
+        if verdict is Validity.READY and size > entries_left:
+            verdict = Validity.EXHAUSTS
+        if verdict is not Validity.READY:
+            left_out[extrinsic.hash] = verdict
             continue
         entries_left -= size
         turn = Turn(state, number, now_ms // 1000)

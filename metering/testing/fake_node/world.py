@@ -93,10 +93,10 @@ class World:
         self._refuse_by_chance()
         number = self.forks.head.number + 1
         self.pool.check_new(extrinsic, number)
-        said = self._judge(extrinsic)
-        if said not in (Validity.READY, Validity.FUTURE):
-            raise invalid(said)
-        if said is Validity.FUTURE and self.faults.happens("future_refused"):
+        verdict = self._judge(extrinsic)
+        if verdict not in (Validity.READY, Validity.FUTURE):
+            raise invalid(verdict)
+        if verdict is Validity.FUTURE and self.faults.happens("future_refused"):
             raise pool.future_refused()
         self.pool.add(extrinsic, must_usurp=self.faults.happens("usurp"))
         return extrinsic.hash
