@@ -208,7 +208,7 @@ class Escrow:
                     frozen = overlay.frozen.get(account, had.frozen)
                     if is_of_book:
                         provisional = overlay.provisional.get(account, Planck(0))
-                await store.set_purse(
+                await store.set_balance(
                     account,
                     whole_units(had.net, self._quantum),
                     whole_units(provisional, self._quantum),

@@ -23,7 +23,7 @@ EXIT_USAGE: Final = 2
 
 
 class CliError(Exception):
-    """What the user is told, in one line, and the exit code."""
+    """The message for the user, in one line, and the exit code."""
 
     def __init__(self, message: str, code: int = EXIT_FAILED) -> None:
         self.code = code
@@ -73,7 +73,7 @@ class Api:
         Raises:
             CliError: The server is not there, or answers with an error: its own words.
         """
-        target = "/api/v1/" + "/".join(quote(one, safe="") for one in path)
+        target = "/api/v1/" + "/".join(quote(segment, safe="") for segment in path)
         if query:
             target += "?" + "&".join(f"{k}={quote(v, safe='')}" for k, v in query.items())
         connection = self._connection()
@@ -94,7 +94,7 @@ class Api:
         finally:
             connection.close()
         if answer.status >= http.client.BAD_REQUEST:
-            raise CliError(_told(answer.status, content))
+            raise CliError(_error_text(answer.status, content))
         return content
 
     def _connection(self) -> http.client.HTTPConnection:
@@ -182,7 +182,7 @@ def _network(parts: SplitResult) -> http.client.HTTPConnection:
     return kind(parts.hostname or "", parts.port, timeout=TIMEOUT_S)
 
 
-def _told(status: int, content: bytes) -> str:
+def _error_text(status: int, content: bytes) -> str:
     try:
         body = json.loads(content)
         return f"{body['detail']} ({status} {body['title']})"

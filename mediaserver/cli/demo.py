@@ -250,9 +250,9 @@ class _Demo:
     def _check(self) -> None:
         if self._server is not None and not self._server.is_running:
             code = self._server.exit_code
-            # It has said why on standard error already.
+            # It has written why on standard error already.
             raise CliError(
-                "the server ended; mend what it named above"
+                "the server ended; correct what it named above"
                 if code == EXIT_CONFIG
                 else f"the server ended with code {code}",
                 EXIT_USAGE if code == EXIT_CONFIG else 1,
@@ -260,9 +260,9 @@ class _Demo:
         if self._publisher is not None and not self._publisher.is_running:
             raise CliError(f"the publisher ended with code {self._publisher.exit_code}")
         if self._edge is not None and not self._edge.is_running:
-            raise CliError("the edge ended; nginx has said why above")
+            raise CliError("the edge ended; nginx wrote why above")
         if self._chain is not None and not self._chain.is_running:
-            raise CliError("the chain ended; it has said why above")
+            raise CliError("the chain ended; it wrote why above")
 
     async def _watch(self) -> None:
         """Wait for Ctrl-C; a demo without its server or picture is none, so it ends with them."""

@@ -72,18 +72,18 @@ def _verify(arguments: argparse.Namespace) -> int:
             content = file.read(FILE_BYTES_MAX)
     except OSError as error:
         raise CliError(f"{arguments.file} cannot be read: {error.strerror}") from error
-    found = receipt.verify(content, operator)
+    proof = receipt.verify(content, operator)
     answer = {
-        "stream": str(found.stream),
-        "account": account_text(found.account),
-        "receipts": len(found.receipts),
-        "seconds": found.ticks,
-        "planck": str(found.amount),
+        "stream": str(proof.stream),
+        "account": account_text(proof.account),
+        "receipts": len(proof.receipts),
+        "seconds": proof.ticks,
+        "planck": str(proof.amount),
     }
     show(
         arguments,
         answer,
-        f"good: {len(found.receipts)} receipts of stream {found.stream} for "
-        f"{account_text(found.account)}: {found.ticks} seconds, {found.amount} planck",
+        f"good: {len(proof.receipts)} receipts of stream {proof.stream} for "
+        f"{account_text(proof.account)}: {proof.ticks} seconds, {proof.amount} planck",
     )
     return 0

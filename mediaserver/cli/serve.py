@@ -17,7 +17,7 @@ def add(groups: Any) -> None:
         add_help=True,
         conflict_handler="resolve",
         help="run the server",
-        description="Run the server until it is told to stop.",
+        description="Run the server until it is stopped.",
     )
     parser.add_argument("--port", type=int, help="instead of server.port")
     parser.set_defaults(run=_serve)

@@ -19,8 +19,8 @@ def add(groups: Any) -> None:
     create.add_argument("--fee-ppm", type=int, help="the platform's share, in millionths")
     create.add_argument("--creator", metavar="ACCOUNT", help="who earns: 0x and 64 digits")
     _verb(verbs, "list", _list, "list the streams and what their publishers do")
-    one = _verb(verbs, "show", _show, "a stream's health, and what its creator should change")
-    one.add_argument("slug")
+    parser = _verb(verbs, "show", _show, "a stream's health, and what its creator should change")
+    parser.add_argument("slug")
     price = _verb(verbs, "price", _price, "change the price, from a second to come")
     price.add_argument("slug")
     price.add_argument("planck_per_s")
@@ -80,19 +80,19 @@ def _list(arguments: argparse.Namespace) -> int:
 
 
 def _show(arguments: argparse.Namespace) -> int:
-    found = api_of(arguments).get("streams", arguments.slug)
-    health = found["health"]
+    stream = api_of(arguments).get("streams", arguments.slug)
+    health = stream["health"]
     lines = [
-        f"stream: {found['slug']} ({found['title']})",
-        f"state: {health['state'] if found['is_enabled'] else 'closed'}",
-        f"whip: {found['whip_url']}",
-        f"watch: {found['watch_url']}",
-        f"price: {found['prices'][-1]['planck_per_s']} planck per second",
-        *_chain_lines(found["chain"]),
+        f"stream: {stream['slug']} ({stream['title']})",
+        f"state: {health['state'] if stream['is_enabled'] else 'closed'}",
+        f"whip: {stream['whip_url']}",
+        f"watch: {stream['watch_url']}",
+        f"price: {stream['prices'][-1]['planck_per_s']} planck per second",
+        *_chain_lines(stream["chain"]),
         *(f"{fact}: {value:g}" for fact, value in sorted(health["facts"].items())),
         *(f"advice: {sentence}" for sentence in health["advice"]),
     ]
-    show(arguments, found, "\n".join(lines))
+    show(arguments, stream, "\n".join(lines))
     return 0
 
 
@@ -117,9 +117,9 @@ def _rotate(arguments: argparse.Namespace) -> int:
 
 
 def _register(arguments: argparse.Namespace) -> int:
-    found = api_of(arguments).post("streams", arguments.slug, "chain", body={})
-    show(arguments, found, "\n".join([f"stream: {found['slug']}", *_chain_lines(found)]))
-    return 0 if found["state"] in ("registered", "unsigned") else EXIT_FAILED
+    stream = api_of(arguments).post("streams", arguments.slug, "chain", body={})
+    show(arguments, stream, "\n".join([f"stream: {stream['slug']}", *_chain_lines(stream)]))
+    return 0 if stream["state"] in ("registered", "unsigned") else EXIT_FAILED
 
 
 def _chain_lines(chain: Any) -> list[str]:

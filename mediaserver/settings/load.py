@@ -65,7 +65,7 @@ def _read_file(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(raw.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError((f"{path}: is not TOML: {error}; mend the syntax there",)) from error
+        raise ConfigError((f"{path}: is not TOML: {error}; correct the syntax there",)) from error
 
 
 def _overlay(tree: dict[str, Any], environ: Mapping[str, str], faults: list[str]) -> None:

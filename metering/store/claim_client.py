@@ -191,7 +191,7 @@ class RawClaims:
             for account, _, session in some:
                 key = keys.session(account, session)
                 commands.append(resp.command(b"HMGET", key, b"s", b"b", b"u", b"i"))
-                commands.append(resp.command(b"HGET", keys.purse(account), b"b"))
+                commands.append(resp.command(b"HGET", keys.balance(account), b"b"))
             replies = await self._ask(commands)
             for number, (_, stream, _) in enumerate(some):
                 session_fields, balance = replies[2 * number], replies[2 * number + 1]

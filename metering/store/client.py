@@ -137,9 +137,9 @@ class Store(StoreConnection):
         """
         if not 0 <= total_units <= UNITS_MAX:
             raise InvalidValueError(f"deposits of {total_units} units are not in 0..{UNITS_MAX}")
-        return Units(int(await self._run("deposits", keys.purse(account), total_units)))
+        return Units(int(await self._run("deposits", keys.balance(account), total_units)))
 
-    async def set_purse(
+    async def set_balance(
         self, account: AccountId, total: Units, provisional: Units, frozen: Units
     ) -> Units:
         """Set all that the chain gives to and takes from a balance at once; return the balance.
@@ -155,7 +155,7 @@ class Store(StoreConnection):
         for amount in (total, provisional, frozen):
             if not 0 <= amount <= UNITS_MAX:
                 raise InvalidValueError(f"a balance of {amount} units is not in 0..{UNITS_MAX}")
-        key = keys.purse(account)
+        key = keys.balance(account)
         return Units(int(await self._run("deposits", key, total, provisional, frozen)))
 
     async def set_joins(self, joins: Sequence[JoinCaps]) -> None:
@@ -178,7 +178,7 @@ class Store(StoreConnection):
                 raise InvalidValueError(f"a limit of {limit} units is not in 0..{UNITS_MAX}")
         async with errors_as_unavailable():
             await self._redis.hset(
-                keys.purse(account),
+                keys.balance(account),
                 mapping={"m": int(stream_limit_units), "y": int(day_limit_units)},
             )
 

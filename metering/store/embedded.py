@@ -1,4 +1,4 @@
-"""A Redis of our own, for whoever has none: on a unix socket, with an append-only file.
+"""A Redis of our own, for a host that has none: on a unix socket, with an append-only file.
 
 Finds a server program, mends a file that a crash left torn, starts it and stops it. It is started
 with the settings that `Store.connect` asks for.
@@ -113,7 +113,7 @@ class EmbeddedRedis:
         return await self._process.wait()
 
     async def stop(self) -> None:
-        """End it; what it was told is on disk afterwards."""
+        """End it; what was written to it is on disk afterwards."""
         process, self._process = self._process, None
         if process is None or process.returncode is not None:
             return
@@ -191,8 +191,8 @@ class EmbeddedRedis:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )
-        said, _ = await process.communicate(b"y\n")
-        sizes = re.findall(rb"diff=(\d+)", said)
+        output, _ = await process.communicate(b"y\n")
+        sizes = re.findall(rb"diff=(\d+)", output)
         _log.warning(
             "metering.redis.mended",
             lost_bytes=int(sizes[-1]) if sizes else -1,
@@ -221,8 +221,8 @@ async def _version(program: str) -> tuple[int, int]:
     process = await asyncio.create_subprocess_exec(
         program, "--version", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
     )
-    said, _ = await process.communicate()
-    found = re.search(rb"v=(\d+)\.(\d+)", said)
+    output, _ = await process.communicate()
+    found = re.search(rb"v=(\d+)\.(\d+)", output)
     return (int(found[1]), int(found[2])) if found else (0, 0)
 
 

@@ -88,7 +88,7 @@ def pending(shard: int) -> bytes:
     return b"{%d}:p" % shard
 
 
-def purse(account: AccountId) -> bytes:
+def balance(account: AccountId) -> bytes:
     """Return the key of an account's balance."""
     return b"{%d}:a%b" % (shard_of(account), account)
 

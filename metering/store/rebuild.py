@@ -1,4 +1,4 @@
-"""What a shard is made of again, as commands: purses, counts, watched seconds, sessions.
+"""What a shard is made of again, as commands: balances, counts, watched seconds, sessions.
 
 `Store.rebuild` sends them. Nothing here waits or answers.
 """
@@ -44,30 +44,30 @@ class ShardWriter:
             now_ms: Redis's clock.
         """
         now_s = now_ms // 1000
-        self._write_purses(pipe, state, now_s // 86400)
+        self._write_balances(pipe, state, now_s // 86400)
         self._write_watched(pipe, state, now_s)
         self._write_sessions(pipe, state, now_ms)
 
-    def _write_purses(self, pipe: Any, state: ShardState, day: int) -> None:
-        for purse in state.balances:
-            key = keys.purse(purse.account)
-            given = purse.deposited_units + purse.provisional_units
-            pipe.hincrby(key, "b", given - purse.frozen_units - purse.spent_units)
-            pipe.hincrby(key, "d", purse.deposited_units)
-            if purse.provisional_units or purse.frozen_units:
-                more = {"v": int(purse.provisional_units), "z": int(purse.frozen_units)}
+    def _write_balances(self, pipe: Any, state: ShardState, day: int) -> None:
+        for balance in state.balances:
+            key = keys.balance(balance.account)
+            given = balance.deposited_units + balance.provisional_units
+            pipe.hincrby(key, "b", given - balance.frozen_units - balance.spent_units)
+            pipe.hincrby(key, "d", balance.deposited_units)
+            if balance.provisional_units or balance.frozen_units:
+                more = {"v": int(balance.provisional_units), "z": int(balance.frozen_units)}
                 pipe.hset(key, mapping=more)
-            pipe.hincrby(key, f"u{day}", purse.day_spent_units)
+            pipe.hincrby(key, f"u{day}", balance.day_spent_units)
             pipe.hset(
                 key,
                 mapping={
-                    "m": int(purse.stream_limit_units),
-                    "y": int(purse.day_limit_units),
+                    "m": int(balance.stream_limit_units),
+                    "y": int(balance.day_limit_units),
                     "n": day,
                 },
             )
-            for stream, units in purse.stream_spent:
-                pipe.hincrby(keys.counts(purse.account, stream), "u", units)
+            for stream, units in balance.stream_spent:
+                pipe.hincrby(keys.counts(balance.account, stream), "u", units)
         for entry, count in state.cumulative:
             key = keys.counts(entry.account, entry.stream.bytes)
             pipe.hset(key, f"{entry.join}:{entry.version}", count)

@@ -95,13 +95,13 @@ async def test_a_day_limit_begins_anew_each_day(redis_any):
         await seat(store, WHO, 1)
         await store.set_limits(WHO, Units(0), Units(45))
         today = int(time.time()) // 86400
-        await store._redis.hset(keys.purse(WHO), mapping={"n": today - 1, f"u{today - 1}": 45})
+        await store._redis.hset(keys.balance(WHO), mapping={"n": today - 1, f"u{today - 1}": 45})
 
         granted = await claims.claim(claim(WHO, 1, NOW, 4))
         over = await claims.claim(claim(WHO, 1, NOW + 4))
 
         assert (granted.verdict, over.verdict) == (Verdict.GRANTED, Verdict.LIMIT)
-        assert not await store._redis.hexists(keys.purse(WHO), f"u{today - 1}")
+        assert not await store._redis.hexists(keys.balance(WHO), f"u{today - 1}")
 
 
 async def test_a_session_that_is_unknown_ended_expired_or_of_another_stream_is_refused(redis_any):

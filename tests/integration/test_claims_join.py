@@ -34,7 +34,7 @@ def _join(**changes) -> Join:
 async def _seat(
     store: Store, join: Join | None, limits: JoinLimits = STEADY, deposit: int = 10**9
 ) -> None:
-    await store.set_purse(WHO, Units(deposit), Units(0), Units(0))
+    await store.set_balance(WHO, Units(deposit), Units(0), Units(0))
     if join is not None:
         await store.set_joins([caps_of(join, limits, quantum=1)])
     await store.open_session(_grant(1), 2)
@@ -147,7 +147,7 @@ async def test_the_rate_is_the_chains_rate(redis_server):
             limits = JoinLimits(rng.randrange(50), rng.randrange(3_000_000), 8, 3600)
             start = NOW - 1200 - rng.randrange(500)
             join = Join(STREAM, who, 1, 10**9, 10**9, start, NOW - 1000)
-            await store.set_purse(who, Units(10**9), Units(0), Units(0))
+            await store.set_balance(who, Units(10**9), Units(0), Units(0))
             await store.set_joins([caps_of(join, limits, quantum=1)])
             await store.open_session(grant(who, number, is_capped=True), 2)
 
@@ -181,7 +181,7 @@ async def test_evidence_beyond_the_caps_is_unpaid(redis_server, join, first, cou
 
         totals = await store.totals()
         assert (totals.metered_ticks, totals.unpaid_ticks) == (billed, count - billed)
-        balance = await store.set_purse(WHO, Units(10**9), Units(0), Units(0))
+        balance = await store.set_balance(WHO, Units(10**9), Units(0), Units(0))
         assert balance == 10**9 - 10 * billed
 
 
@@ -189,17 +189,17 @@ async def test_a_purse_is_said_whole_and_nothing_is_there_twice(redis_server):
     """From provisional to final, from asked back to gone: the balance moves by what changed."""
     async with opened(redis_server.url) as (store, claims):
         said = [
-            await store.set_purse(WHO, Units(0), Units(500), Units(0)),
-            await store.set_purse(WHO, Units(500), Units(0), Units(0)),
-            await store.set_purse(WHO, Units(500), Units(0), Units(0)),
-            await store.set_purse(WHO, Units(500), Units(70), Units(200)),
+            await store.set_balance(WHO, Units(0), Units(500), Units(0)),
+            await store.set_balance(WHO, Units(500), Units(0), Units(0)),
+            await store.set_balance(WHO, Units(500), Units(0), Units(0)),
+            await store.set_balance(WHO, Units(500), Units(70), Units(200)),
             await store.set_deposits(WHO, Units(600)),
-            await store.set_purse(WHO, Units(400), Units(0), Units(0)),
-            await store.set_purse(WHO, Units(400), Units(0), Units(450)),
+            await store.set_balance(WHO, Units(400), Units(0), Units(0)),
+            await store.set_balance(WHO, Units(400), Units(0), Units(450)),
         ]
         await store.open_session(grant(WHO, 1), 2)
         frozen = await claims.claim(claim(WHO, 1, NOW))
-        left = await store.set_purse(WHO, Units(400), Units(0), Units(400))
+        left = await store.set_balance(WHO, Units(400), Units(0), Units(400))
 
         assert said == [500, 500, 500, 370, 470, 400, -50]
         assert (frozen.verdict, frozen.balance_units) == (Verdict.PURSE, -50)
@@ -214,7 +214,7 @@ async def test_a_purse_keeps_what_was_spent_whatever_is_said_of_it(redis_server)
         spent = 0
         for number in range(200):
             total, credit, frozen = (Units(rng.randrange(5000)) for _ in range(3))
-            balance = await store.set_purse(WHO, total, credit, frozen)
+            balance = await store.set_balance(WHO, total, credit, frozen)
             assert balance == total + credit - frozen - spent
             answer = await claims.claim(claim(WHO, 1, NOW - 1000 + number))
             spent += answer.cost_units
@@ -248,7 +248,7 @@ async def test_a_rebuilt_shard_knows_what_each_join_has_had(redis_server):
         three = await claims.claim(claim(WHO, 1, NOW - 100, 3))
         two = await claims.claim(claim(WHO, 1, NOW - 100, 2, version=2))
         third = await claims.claim(claim(WHO, 1, NOW - 90, version=3))
-        balance = await store.set_purse(WHO, Units(1000), Units(0), Units(0))
+        balance = await store.set_balance(WHO, Units(1000), Units(0), Units(0))
 
         assert three.verdict is Verdict.PACE
         assert (two.verdict, two.balance_units) == (Verdict.GRANTED, 1000 + 50 - 200 - 30 - 20)

@@ -229,7 +229,7 @@ class Driver:
         self.line.ask(commands)
 
     def top_up(self, life: Life) -> bytes:
-        return self.script(self.deposits, keys.purse(life.account), b"%d" % life.deposit)
+        return self.script(self.deposits, keys.balance(life.account), b"%d" % life.deposit)
 
     def send(self, claims: list[Claim]) -> list:
         """Send claims grouped by shard; answers in the same order."""
@@ -354,7 +354,7 @@ def _carry(driver: Driver, asked: list, clock: FakeClock, rng: random.Random) ->
 
 
 def _compare(line: Line, driver: Driver, lives: list[Life]) -> None:
-    balances = line.ask([resp.command(b"HGET", keys.purse(life.account), b"b") for life in lives])
+    balances = line.ask([resp.command(b"HGET", keys.balance(life.account), b"b") for life in lives])
     for life, balance in zip(lives, balances, strict=True):
         assert int(balance) == life.reference.balance, f"seed {SEED}"
         by_version: dict[int, list[Run]] = {}

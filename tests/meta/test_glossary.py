@@ -76,6 +76,7 @@ CLEAN = (
     "metering/recovery",
     "metering/settings.py",
     "metering/signing.py",
+    "metering/store",
     "metering/testing",
     "metering/units.py",
     "tests/fuzz",
@@ -84,11 +85,14 @@ CLEAN = (
 ALLOWED = {
     "purse": (
         r"(?i:type|kind|reason|verdict|PURSE = )|[`\"']purse|purse[`\"'|]|purse +402|key .*purse"
-        r"|\.purse\b|escrow\.purses"
+        r"|\.purse\b|escrow\.purses|Verdict\.PURSE|1 purse 2 limit"
     ),
     "purses": r"escrow\.purses",
     "trouble": r"attempt|\.trouble|trouble[=:]|c\.trouble|\"trouble\"",
-    "lease": r"Redis|keys\.lease|lease\.lua|submitter|SubmitterLease|token|five minutes",
+    "lease": (
+        r"^    \"lease\",$|def lease\(|Redis|keys\.lease|lease\.lua|submitter|SubmitterLease"
+        r"|token|five minutes"
+    ),
     "rehearsal": r"whip\.rehearsal",
     "witness": r"witness=|\.witness",
 }

@@ -93,7 +93,7 @@ def redis() -> Iterator[str]:
         keys.meta(17),
         keys.totals(17),
         keys.pending(17),
-        keys.purse(account),
+        keys.balance(account),
         keys.counts(account, stream),
         keys.session(account, SESSION),
         keys.sessions(account, stream),

@@ -88,7 +88,7 @@ local function keep_unbilled(P, id, piece, bits)
   call('HSET', P .. 'f', field, int(bit.bor(old, bits * 2 ^ shift)))
 end
 
--- The part of a piece's new bits that lies in the forgiven range [from, to).
+-- The part of a piece's new bits that is in the forgiven range [from, to).
 local function forgiven_bits(piece, from, to)
   local bits = 0
   for i = 0, piece[4] - 1 do

@@ -2,7 +2,7 @@
 -- KEYS  {k}:e epoch marker
 -- reads and writes as claim.lua, except the buckets; limits do not stop what was delivered
 -- ARGV  as claim.lua
--- New ticks become pending while the purse pays; the others are marked watched and counted unpaid, and the
+-- New ticks become pending while the balance pays; the others are marked watched and counted unpaid, and the
 -- session is ended ('purse'). A tick older than the watched hours is counted late and not billed.
 -- What the chain would refuse of a join is unpaid too: beyond its rate, its spending, its price, after its end,
 -- or so late that half of the notice in which its entries are still settled is over.
@@ -38,7 +38,7 @@ local function pay(A, j, ticks, units)
   return false
 end
 
--- Returns the bits of a piece that are paid for: all, or from the first tick on while purse and join allow it.
+-- Returns the bits of a piece that are paid for: all, or from the first tick on while balance and join allow it.
 local function paid_bits(A, j, piece)
   if j and (piece[9] > j.price or piece[10] >= j.till or not takes_version(j, piece[8])) then return 0, 0 end
   local is_before_end = not j or piece[10] + piece[4] <= j.till
