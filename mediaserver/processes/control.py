@@ -34,9 +34,12 @@ from mediaserver.ipc.client import LinkClients
 from mediaserver.ipc.messages import Hello, Message, Policy
 from mediaserver.processes import bootstrap, placement, secret_files
 from mediaserver.processes.bootstrap import EXIT_OK, Start, StartRefusedError
+from mediaserver.processes.fork_server import unsafe
 from mediaserver.processes.placement import StreamKey, WhipForward, Worker, Workers
 from metering import key_file
 from metering.book.async_book import AsyncBook
+from metering.book.book import Book
+from metering.book.engine import is_current
 from metering.book.records import StreamRecord
 from metering.errors import BookError, InvalidValueError
 from metering.log_throttle import LogThrottle
@@ -75,9 +78,8 @@ class Control:
         Raises:
             StartRefusedError: The book, a key file or Redis cannot be used.
         """
-        path = self._start.data_dir / "book.sqlite3"
         try:
-            book = await AsyncBook.open(f"sqlite:///{path}", self._settings.asset)
+            book = await AsyncBook.open(_book_url(self._start), self._settings.asset)
             operator = key_file.read_or_make(self._paths.operator_key)
         except (BookError, InvalidValueError) as error:
             raise StartRefusedError(str(error)) from error
@@ -325,11 +327,34 @@ def _worker_json(worker: Worker) -> dict[str, Any]:
     }
 
 
+def _migrate_apart(start: Start) -> None:
+    """Bring the book's schema up in a fork that ends: what it imports and leaves is not kept.
+
+    Its failure is left to the next to open the book, which reports it.
+    """
+    url = _book_url(start)
+    if is_current(url) or unsafe():
+        return
+    pid = os.fork()
+    if pid:
+        os.waitpid(pid, 0)
+        return
+    try:
+        Book.open(url, start.settings.asset).close()
+    finally:
+        os._exit(EXIT_OK)
+
+
+def _book_url(start: Start) -> str:
+    return f"sqlite:///{start.data_dir / 'book.sqlite3'}"
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run ``python -m mediaserver.processes.control``."""
     arguments = bootstrap.parser("Control: book, API, placement.").parse_args(argv)
     try:
         start = bootstrap.begin(arguments)
+        _migrate_apart(start)
         return bootstrap.run("control", start.settings, lambda stop: Control(start).run(stop))
     except (ConfigError, StartRefusedError) as error:
         return bootstrap.refuse(error)
