@@ -1,0 +1,179 @@
+"""The book keeps streams, prices, viewers, deposits and sessions as they were given."""
+
+import pytest
+
+from metering.book.book import Book
+from metering.errors import (
+    IdempotencyConflictError,
+    InvalidValueError,
+    UnknownNameError,
+)
+from metering.model.ledger import Holder, Role
+from metering.units import (
+    AccountId,
+    Asset,
+    Planck,
+    PriceVersion,
+    SessionId,
+    account_text,
+)
+from tests.support.book_fixture import PRICE, make_book
+
+
+def test_a_slug_once_used_never_names_another_stream():
+    """Not even after it was closed."""
+    fixture = make_book()
+    fixture.book.streams.enable("talks", is_enabled=False)
+
+    with pytest.raises(InvalidValueError, match="never used twice"):
+        fixture.book.streams.create("talks", "Other", PRICE, 2, 0)
+
+
+@pytest.mark.parametrize("slug", ["", "-a", "A", "a b", "w", "api", "a" * 64, "favicon.ico", "é"])
+def test_a_slug_that_cannot_be_an_address_is_refused(slug):
+    """With what would be one."""
+    with pytest.raises(InvalidValueError, match="slug"):
+        make_book().book.streams.create(slug, "T", PRICE, 1, 0)
+
+
+def test_a_stream_key_opens_its_stream_and_no_other_until_rotated():
+    """The book keeps only its hash."""
+    book = make_book().book
+    stream, key = book.streams.create("one", "One", PRICE, 1, 0)
+
+    assert book.streams.by_key("one", key) == stream
+    assert book.streams.by_key("talks", key) is None
+    assert book.streams.by_key("nowhere", key) is None
+    assert key.encode() not in repr(stream).encode()
+
+    new = book.streams.rotate_key("one", 2)
+
+    assert book.streams.by_key("one", key) is None
+    assert book.streams.by_key("one", new) is not None
+
+
+def test_prices_begin_one_after_another():
+    """A price that has begun is never changed."""
+    fixture = make_book()
+
+    assert fixture.book.streams.add_price("talks", Planck(5), 1000) == PriceVersion(
+        2, 1000, Planck(5)
+    )
+    with pytest.raises(InvalidValueError, match="later tick"):
+        fixture.book.streams.add_price("talks", Planck(6), 1000)
+    with pytest.raises(UnknownNameError):
+        fixture.book.streams.add_price("nowhere", Planck(6), 1000)
+    assert [v.number for v in fixture.book.streams.get("talks").prices] == [1, 2]
+
+
+def test_a_price_that_redis_could_not_count_is_refused():
+    """Not whole units, or too many of them."""
+    book = Book.open("sqlite://", Asset("T", 12, 100))
+
+    for planck in (150, -100, 100 * 2**50):
+        with pytest.raises(InvalidValueError, match="quantum"):
+            book.streams.create("talks", "Talks", Planck(planck), 1, 0)
+
+
+def test_a_viewer_without_a_wallet_gets_an_account():
+    """And is found by name, account, its text, and key."""
+    book = make_book().book
+    viewer, key = book.viewers.create("ann", None, 3)
+
+    for name in ("ann", viewer.account, account_text(viewer.account)):
+        assert book.viewers.get(name) == viewer
+    assert book.viewers.by_key(key) == viewer
+    assert not viewer.has_wallet
+    assert book.viewers.by_key("nonsense") is None
+    with pytest.raises(UnknownNameError):
+        book.viewers.get("0xzz")
+
+
+def test_a_viewer_is_made_once():
+    """Neither the name nor the account can be taken over."""
+    fixture = make_book()
+
+    for name, account in (("viewer 0", None), ("other", fixture.accounts[0])):
+        with pytest.raises(InvalidValueError, match="already"):
+            fixture.book.viewers.create(name, account, 3)
+
+
+def test_a_deposit_repeated_counts_once():
+    """A page that sends its top-up twice pays once."""
+    fixture = make_book()
+    account = fixture.accounts[0]
+
+    first = fixture.book.deposits.add(account, Planck(7), "key", "memo", 1)
+    again = fixture.book.deposits.add(account, Planck(7), "key", "memo", 2)
+
+    assert (first.is_new, again.is_new) == (True, False)
+    assert first.total_planck == again.total_planck == fixture.book.deposits.total(account)
+    assert fixture.book.viewers.get(account).deposited == 10**12 + 7
+    assert fixture.book.ledger.balances()[Holder(Role.VIEWER, account)] == 10**12 + 7
+
+
+def test_a_key_is_never_taken_for_an_option():
+    """`publish --key KEY` works with every key: digits and letters, no "-" to begin with."""
+    book = make_book().book
+
+    shown = [book.streams.rotate_key("talks", 2) for _ in range(20)] + [
+        book.viewers.create("v", None, 1)[1]
+    ]
+
+    assert all(key.isalnum() for key in shown)
+
+
+def test_a_deposit_key_used_for_another_body_is_refused():
+    """Amount, account or memo."""
+    fixture = make_book(viewers=2)
+    one, two = fixture.accounts
+    fixture.book.deposits.add(one, Planck(7), "key", "memo", 1)
+
+    for account, planck, memo in ((one, 8, "memo"), (two, 7, "memo"), (one, 7, "other")):
+        with pytest.raises(IdempotencyConflictError):
+            fixture.book.deposits.add(account, Planck(planck), "key", memo, 1)
+    assert fixture.book.deposits.total(one) == 10**12 + 7
+
+
+def test_deposits_that_cannot_be_are_refused():
+    """Of nobody, of nothing, of more than Redis counts."""
+    fixture = make_book()
+
+    with pytest.raises(UnknownNameError):
+        fixture.book.deposits.add(AccountId(b"?" * 32), Planck(1), "a", "", 1)
+    for planck in (0, -1, 2**63):
+        with pytest.raises(InvalidValueError):
+            fixture.book.deposits.add(fixture.accounts[0], Planck(planck), f"b{planck}", "", 1)
+
+
+def test_planck_beyond_64_bits_are_kept_exactly():
+    """An asset with 18 decimals and a large supply."""
+    book = Book.open("sqlite://", Asset("BIG", 18, 10**21))
+    viewer, _ = book.viewers.create("ann", None, 1)
+
+    book.deposits.add(viewer.account, Planck(123456789 * 10**21), "k", "", 1)
+
+    assert book.deposits.total(viewer.account) == 123456789 * 10**21
+    assert sum(book.ledger.balances().values()) == 0
+
+
+def test_a_session_lives_until_it_ends_or_expires():
+    """The first reason stays; an ended id is never minted again."""
+    fixture = make_book()
+    account, stream = fixture.accounts[0], fixture.stream.id
+    for number in (1, 2, 2**64 - 1):
+        fixture.book.sessions.add(SessionId(number), account, stream, 1, 10, 100)
+
+    fixture.book.sessions.end(SessionId(1), "limit", 20)
+    fixture.book.sessions.end(SessionId(1), "other", 21)
+    fixture.book.sessions.add(SessionId(2), account, stream, 1, 30, 500)
+
+    assert [one.session for one in fixture.book.sessions.live(50)] == [2, 2**64 - 1]
+    assert [one.session for one in fixture.book.sessions.live(100)] == [2]
+    assert fixture.book.sessions.get(SessionId(1)).reason == "limit"
+    with pytest.raises(IdempotencyConflictError):
+        fixture.book.sessions.add(SessionId(1), account, stream, 1, 40, 600)
+    with pytest.raises(IdempotencyConflictError):
+        fixture.book.sessions.add(SessionId(2), account, stream, 2, 40, 600)
+    with pytest.raises(UnknownNameError):
+        fixture.book.sessions.add(SessionId(9), AccountId(b"?" * 32), stream, 1, 1, 2)
