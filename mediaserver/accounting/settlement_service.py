@@ -1,4 +1,4 @@
-"""Control's end of settlement: which chain, by which lease, and what is measured of it.
+"""Control's end of settlement: which chain, by which submitter lease, and what is measured of it.
 
 With ``chain.backend = "journal"`` batches go into the book's own journal. With ``"substrate"`` they
 go to the settler process over ``run/chain.sock``; while that is away batches wait, and viewers go
@@ -138,7 +138,7 @@ class Settlement:
         self._told = dataclasses.replace(now)
 
     async def pause(self) -> None:
-        """Give the lease back: the settler of this life of the store has ended."""
+        """Give the submitter lease back: the settler of this life of the store has ended."""
         if self._lease is not None:
             await self._lease.give_back()
 

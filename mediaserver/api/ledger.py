@@ -169,7 +169,7 @@ def _batch(record: BatchRecord, attempts: Sequence[Attempt]) -> dict[str, Any]:
                 "number": attempt.number,
                 "signed_ms": attempt.signed_ms,
                 "sent_ms": attempt.sent_ms,
-                "reason": attempt.trouble,
+                "reason": attempt.reason,
             }
             for attempt in own
         ],
@@ -178,7 +178,7 @@ def _batch(record: BatchRecord, attempts: Sequence[Attempt]) -> dict[str, Any]:
 
 def _reason(record: BatchRecord, attempts: Sequence[Attempt]) -> str | None:
     """Return why the newest failed attempt of a batch failed; None when none did."""
-    reasons = [attempt.trouble for attempt in attempts if attempt.trouble]
+    reasons = [attempt.reason for attempt in attempts if attempt.reason]
     if not reasons and record.state is BatchState.CONFLICT:
         return "finalized state holds other content under this number; nothing of ours was sent"
     return reasons[-1] if reasons else None

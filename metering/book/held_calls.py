@@ -70,14 +70,14 @@ class HeldCallRepository(Repository):
                 update(calls).where(calls.c.key == key, calls.c.nonce.is_(None)).values(nonce=nonce)
             )
 
-    def close(self, key: str, trouble: str, now_ms: int) -> None:
-        """Write that the nonce of a call is used by finalized state; `trouble` when it failed."""
+    def close(self, key: str, reason: str, now_ms: int) -> None:
+        """Write that finalized state has used the nonce of a call; `reason` when it failed."""
         calls = tables.held_calls
         with self._writing() as connection:
             connection.execute(
                 update(calls)
                 .where(calls.c.key == key, calls.c.done_ms.is_(None))
-                .values(done_ms=now_ms, trouble=trouble)
+                .values(done_ms=now_ms, trouble=reason)
             )
 
 

@@ -118,7 +118,7 @@ class OutboxRepository(Repository):
         seq: int,
         state: BatchState,
         now_ms: int,
-        trouble: str | None = None,
+        reason: str | None = None,
         token: int = 0,
     ) -> None:
         """Note where a batch is; `finalize` alone makes it final.
@@ -127,7 +127,7 @@ class OutboxRepository(Repository):
             seq: Which batch.
             state: Any but FINALIZED.
             now_ms: Unix time: when its bytes were first sent, for SENT.
-            trouble: Why, kept with the last attempt.
+            reason: Why, kept with the last attempt.
             token: Of the submitter's lease.
 
         Raises:
@@ -136,7 +136,7 @@ class OutboxRepository(Repository):
         assert state is not BatchState.FINALIZED
         attempts = schema.attempts.c
         last = select(func.max(attempts.number)).where(attempts.seq == seq).scalar_subquery()
-        changed: dict[str, Any] = {"trouble": trouble}
+        changed: dict[str, Any] = {"trouble": reason}
         if state is BatchState.SENT:
             changed["sent_ms"] = func.coalesce(attempts.sent_ms, now_ms)
         with self._writing() as connection:

@@ -153,7 +153,7 @@ class HeldCall:
         planck: What the account must have beside its fees; 0 for a call that moves nothing.
         nonce: Of the account: whatever is sent for this call bears it. None before it was chosen.
         is_done: The nonce is used in finalized state: by this call, as no other process signs.
-        trouble: Why the chain refused it; empty when it did not.
+        reason: Why the chain refused it; empty when it did not.
     """
 
     key: str
@@ -163,7 +163,7 @@ class HeldCall:
     planck: Planck
     nonce: int | None = None
     is_done: bool = False
-    trouble: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +235,7 @@ class Attempt:
     signed: bytes = field(repr=False)
     signed_ms: int
     sent_ms: int | None
-    trouble: str | None
+    reason: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,8 +121,8 @@ class CustodialWallets:
         async with lock:
             now_ms = self._now_ms()
             known = await self._book.run(lambda book: book.calls.add(wanted, now_ms))
-            if known.is_done and known.trouble:
-                raise ExtrinsicRejectedError(known.trouble)
+            if known.is_done and known.reason:
+                raise ExtrinsicRejectedError(known.reason)
             if known.is_done:
                 return False
             # Those before it first: each has a nonce of its own, in their order.
@@ -200,9 +200,9 @@ class CustodialWallets:
             await asyncio.sleep(_POLL_S)
         raise ChainUnavailableError("the call is in a block that is not final yet: repeat it")
 
-    async def _close(self, call: HeldCall, trouble: str = "") -> None:
+    async def _close(self, call: HeldCall, reason: str = "") -> None:
         now_ms = self._now_ms()
-        await self._book.run(lambda book: book.calls.close(call.key, trouble, now_ms))
+        await self._book.run(lambda book: book.calls.close(call.key, reason, now_ms))
 
 
 def _free(raw: bytes | None) -> int:

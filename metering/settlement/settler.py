@@ -62,7 +62,7 @@ class _Flight:
     attempts: int
     is_sent: bool
     outcome: AttemptOutcome = AttemptOutcome.NOTHING
-    trouble: str | None = None
+    reason: str | None = None
 
 
 class Settler:
@@ -242,7 +242,7 @@ class Settler:
             flight.outcome = _OUTCOMES[finding.status]
             if finding.is_in_block:
                 flight.outcome = AttemptOutcome.ACCEPTED
-            flight.trouble = finding.reason or None
+            flight.reason = finding.reason or None
             if flight.outcome is AttemptOutcome.EXPIRED:
                 flight.signed, flight.is_sent = None, False
                 _log.warning(
@@ -294,7 +294,7 @@ class Settler:
                 self._log_away(error, flight.batch.seq)
                 return Action.WAIT
             except ExtrinsicRejectedError as error:
-                flight.trouble = str(error)
+                flight.reason = str(error)
                 self._log_failed(flight, str(error))
                 await self._note(flight, advance(flight.state, AttemptOutcome.REJECTED))
                 return Action.STOP
@@ -335,8 +335,8 @@ class Settler:
         await self._sealer.split(first, self._token, str(error))
 
     async def _note(self, flight: _Flight, state: BatchState) -> None:
-        seq, now_ms, trouble, token = flight.batch.seq, self._now_ms(), flight.trouble, self._token
-        await self._book.run(lambda book: book.outbox.set_state(seq, state, now_ms, trouble, token))
+        seq, now_ms, reason, token = flight.batch.seq, self._now_ms(), flight.reason, self._token
+        await self._book.run(lambda book: book.outbox.set_state(seq, state, now_ms, reason, token))
         flight.state = state
 
     async def _close(self, flight: _Flight, finding: Finding) -> None:

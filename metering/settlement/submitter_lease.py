@@ -1,9 +1,9 @@
 """One submitter per operator key: a lease in Redis, and its fencing token for the book.
 
 Two settlers that sign with one key is the usual cause of nonces taken twice. The pallet's sequence
-keeps such a pair from charging twice; the lease keeps them from being a pair. Every write to the
-outbox names the token, and the book refuses an older one (book/outbox.py): so a holder that slept
-past its lease changes nothing when it wakes.
+keeps such a pair from charging twice; the submitter lease keeps them from being a pair. Every write
+to the outbox names the token, and the book refuses an older one (book/outbox.py): so a submitter
+that slept longer than the lease in Redis changes nothing when it wakes.
 """
 
 from __future__ import annotations

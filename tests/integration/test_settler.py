@@ -231,7 +231,7 @@ async def test_a_rejected_batch_waits_for_a_person_and_loses_nothing():
     assert await settler.turn(is_due=True) is Action.STOP
 
     assert world.fixture.book.settlements.get(1).state is BatchState.REJECTED
-    assert world.fixture.book.outbox.attempts(1)[0].trouble == chain.rejects
+    assert world.fixture.book.outbox.attempts(1)[0].reason == chain.rejects
     assert await settler.turn(is_due=True) is Action.STOP
     chain.rejects = ""
     world.fixture.book.outbox.retry(1)
