@@ -320,9 +320,8 @@ class Settler:
         flight.outcome = AttemptOutcome.ACCEPTED
         if not flight.is_sent:
             await self._note(flight, advance(flight.state, AttemptOutcome.ACCEPTED))
-            _log.info(
-                "settlement.batch.submitted", batch_id=flight.batch.seq, attempt=flight.attempts
-            )
+            seq, attempt = flight.batch.seq, flight.attempts
+            _log.info("settlement.batch.submitted", batch_id=seq, attempt=attempt)
 
     async def _split(self, flights: Sequence[_Flight], error: BatchTooLargeError) -> None:
         """Seal what no block takes in smaller batches, once nothing behind it is alive."""
@@ -379,9 +378,8 @@ class Settler:
 
     def _log_failed(self, flight: _Flight, reason: str) -> None:
         if count := self._failing.failed(reason):
-            _log.error(
-                "settlement.batch.failed", batch_id=flight.batch.seq, error=reason, times=count
-            )
+            seq = flight.batch.seq
+            _log.error("settlement.batch.failed", batch_id=seq, error=reason, times=count)
 
 
 _UNFIT: Final = (
