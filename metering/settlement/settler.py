@@ -5,9 +5,6 @@ sealer.py makes them, exposure.py adds up what is not final.
 Every act may be cut off by a crash; the next turn looks at finalized state first and repeats.
 Order: sealed bytes are written, then signed bytes are written, then they are sent; the outcome is
 written with its ledger postings in one transaction; only then does Redis forget.
-
-The soak (tests/simulate/settlement_soak.py) kills this process before and after each operation of
-the book, the chain and the node that is awaited here.
 """
 
 from __future__ import annotations
