@@ -198,6 +198,7 @@ class Driver:
         line.ask([resp.command(b"FLUSHDB")])
         line.ask([resp.command(b"SET", keys.epoch(shard), b"e") for shard in range(SHARDS)])
         self.cut_number = 0
+        self.cuts: list[int] = []
         self.cut: dict[tuple[bytes, int], tuple[Run, ...]] = {}
 
     def script(self, script: Script, key: bytes, *words: bytes) -> bytes:
@@ -264,7 +265,7 @@ class Driver:
                 self.script(self.cutting, keys.meta(shard), b"%d" % (last + 1), b"%d" % last)
             )
         if self.cut_number == 1:
-            self.cuts: list[int] = [0] * SHARDS
+            self.cuts = [0] * SHARDS
         for shard, reply in enumerate(self.line.ask(commands)):
             self.cuts[shard] += bool(reply)
             fields = dict(zip(reply[::2], reply[1::2], strict=True))
