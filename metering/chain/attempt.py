@@ -1,6 +1,6 @@
 """One signed attempt as bytes that explain themselves, kept in the book before they are sent.
 
-Whoever finds them after a crash knows under which terms they were signed, hence when they are dead:
+A settler that finds them after a crash knows the terms they were signed under, hence their end:
 
     "VLKA" | version u8 | seq u64 | nonce u32 | era period u32 | birth number u32
     | birth hash [32] | spec version u32 | tx version u32 | genesis [32] | extrinsic Vec<u8>

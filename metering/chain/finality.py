@@ -1,6 +1,6 @@
 """What finalized state says of one batch: a pure table, asked in one order.
 
-1. The chain's last sequence number is at or above the batch's: it is done, whoever sent it.
+1. The chain's last sequence number is at or above the batch's: it is done, no matter who sent it.
 2. The account's nonce is above the attempt's: *some* transaction took its place. Which one, a look
    into the blocks since the attempt's birth says: ours, and it failed; or another one.
 3. The finalized head is at or past the attempt's death: the bytes can never be included any more.

@@ -1,4 +1,4 @@
-"""A worker's messages, made by the metre: one call for a live show."""
+"""A worker's messages, generated: one call for a live show."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field

@@ -104,7 +104,7 @@ class WorldReads:
     bent: Mapping[bytes, Callable[[Any], Any]]
 
     async def values(self, keys: Sequence[bytes], at: bytes) -> list[bytes | None]:
-        """Return what lies under each key at a block."""
+        """Return what is under each key at a block."""
         _, values = self.world.values_at(Hash(at))
         found = [(key, values.get(key)) for key in keys]
         return [

@@ -33,7 +33,7 @@ class CrashError(BaseException):
 
 
 class CrashProxy:
-    """Stands before a collaborator: an object with methods, or a book with its repositories."""
+    """A proxy of a collaborator: an object with methods, or a book with its repositories."""
 
     def __init__(
         self,

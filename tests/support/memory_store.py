@@ -13,7 +13,7 @@ from metering.units import SHARDS, Cut, CutLine, EntryKey, Run, shard_of
 class MemoryStore:
     """What `metering.store.client.Store` promises, without Redis.
 
-    `claim` stands for the claim script: ticks that are watched already are not pending again.
+    `claim` does what the claim script does: ticks that are watched already are not pending again.
     """
 
     def __init__(self, run_id: str = "run-1") -> None:

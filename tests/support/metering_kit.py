@@ -94,7 +94,7 @@ async def make_ready(store: Store, epoch: str = EPOCH) -> None:
 
 
 async def seat(store: Store, who: AccountId, *sessions: int, deposit: int = 10**9) -> None:
-    """Fill a purse and open sessions."""
+    """Fill a balance and open sessions."""
     await store.set_deposits(who, Units(deposit))
     for session in sessions:
         await store.open_session(grant(who, session), 2)

@@ -275,7 +275,7 @@ class Node:
         return 0
 
     async def _result(self, method: str, params: list[Any]) -> Any:
-        """Return a result; an error of the node is trouble of the node."""
+        """Return a result; an error of the node means that the node failed."""
         try:
             return await self.request(method, params)
         except RpcError as error:
