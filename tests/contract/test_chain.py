@@ -267,6 +267,7 @@ async def test_several_in_flight_settle_in_order(case):
     assert look.last_settled == len(batches)
 
 
+@pytest.mark.chain
 def test_both_nodes_went_through_every_case(request, ran):
     """What the fake node is judged by, the real runtime is judged by, and the other way round."""
     chopsticks.require()

@@ -17,6 +17,8 @@ from tests.support.book_fixture import OPERATOR, make_book
 class SlowStore:
     """Takes its first call only when it is let; others would overtake it."""
 
+    is_quiet = False
+
     def __init__(self) -> None:
         self.said: list[int] = []
         self.began = asyncio.Event()
