@@ -87,8 +87,6 @@ def standalone(edge: Edge, run_dir: str, user: str = "") -> str:
     """Return a whole nginx.conf around `configuration`, for ``nginx -c``.
 
     Args:
-        edge: As for `configuration`.
-        run_dir: Where the pid and temporary files go.
         user: Who its workers run as (``user group``) when root starts it; empty otherwise.
 
     Raises:

@@ -97,10 +97,6 @@ def new_session(
 
     Args:
         number: 64 random bits; 0 is no session.
-        account: Who pays.
-        stream: Which stream.
-        now_ms: Unix time.
-        ttl_s: How long its token lives.
         join: Join number that its ticks are entered under.
         till_ms: Unix time at which the join ends: the token lives no longer. None: no such end.
 
@@ -128,9 +124,7 @@ def verify(token: str, keys: Sequence[tuple[int, bytes]], now_s: int) -> Grant:
     """Return what `token` grants at `now_s`.
 
     Args:
-        token: As in the path.
         keys: Key number and secret of each key that is still good.
-        now_s: Unix seconds.
 
     Raises:
         AccessDeniedError: 401 ``token`` when there is none; 403 ``malformed``, ``key``,

@@ -254,7 +254,6 @@ class Chain(Protocol):
         """Return the bytes to submit. No effect outside.
 
         Args:
-            seq: The batch's number.
             batch_hash: blake2b-256 of `entries`.
             entries: SCALE bytes.
             alive: Signed bytes of all batches that may still take effect: their places in the
@@ -295,7 +294,6 @@ class Chain(Protocol):
         """Return what the chain itself keeps of entries; None when it keeps batches only.
 
         Args:
-            keys: Which entries.
             at: A finalized block of an earlier answer; None is the newest.
 
         Raises:

@@ -60,11 +60,7 @@ def open_escrow(
     """Return what keeps escrows, None when batches go to the journal.
 
     Args:
-        settings: The whole tree.
-        book: The book.
-        remote: Calls the settler process.
-        operator: Whose escrows; pays for viewers whose key we hold.
-        now_ms: Unix time.
+        operator: Pays the fees of viewers whose key the server holds.
     """
     if settings.chain.backend != SUBSTRATE:
         return None
@@ -86,13 +82,7 @@ def open_escrow(
 
 
 class Escrow:
-    """Keeps the store in step with the chain.
-
-    Args:
-        chain: What is followed, and read for reconciling.
-        operator: Whose escrows.
-        wallets: Signs for viewers whose key we hold.
-    """
+    """Keeps the store in step with the chain."""
 
     def __init__(
         self,

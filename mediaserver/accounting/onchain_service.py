@@ -43,7 +43,6 @@ class OnChain:
     """The dealings of one operator.
 
     Args:
-        settlement: Has the line to the settler, and knows how far it is.
         operator: Signs for the operator, and is the platform's account on the chain.
 
     Attributes:

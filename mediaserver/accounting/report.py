@@ -25,8 +25,7 @@ def as_json(report: Reconciliation, *, is_store_read: bool) -> dict[str, Any]:
     """Return a report as JSON: integers that may be large are text.
 
     Args:
-        report: What was compared.
-        is_store_read: False while Redis is away: then only book and chain were.
+        is_store_read: False while Redis is away: only book and chain were compared.
     """
     totals = {name: sum(getattr(row, name) for row in report.rows) for name in _TOTALS}
     counted = dataclasses.asdict(report.counters)

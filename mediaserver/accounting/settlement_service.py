@@ -57,12 +57,7 @@ def idle_s(batch_period_s: int) -> float:
 
 
 class Settlement:
-    """Makes the settler of each life of the store, and measures it.
-
-    Args:
-        operator: Signs batches and receipts.
-        run_dir: Where the settler's socket is.
-    """
+    """Makes the settler of each life of the store, and measures it."""
 
     def __init__(
         self,

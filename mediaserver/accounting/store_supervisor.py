@@ -74,14 +74,9 @@ class StoreSupervisor:
         """Take collaborators.
 
         Args:
-            settings: The whole tree.
-            redis_url: Of the store.
-            book: The book.
-            clock: For times of rows.
             changed: Called when HTTP processes must know of another store.
-            newest_tick: The newest second that any stream ever planned.
-            settlement: Makes the settler.
-            escrow: Where deposits and joins come from a chain.
+            newest_tick: Returns the newest second that any stream ever planned.
+            escrow: Source of deposits and joins; None without a chain.
         """
         self.recovery: Recovery | None = None
         self.run_id = ""

@@ -38,8 +38,6 @@ class Api:
 
         Args:
             server: ``http(s)://host[:port]``, or empty to use the socket.
-            socket_path: Control's unix socket.
-            token: The admin token.
         """
         self._server = server
         self._socket_path = socket_path

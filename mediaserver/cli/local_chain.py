@@ -104,12 +104,7 @@ async def start(url: str) -> Child:
 
 
 class DemoChain:
-    """A client of the demo's chain.
-
-    Args:
-        url: Of its node.
-        report: Prints a line for people.
-    """
+    """A client of the demo's chain."""
 
     def __init__(self, url: str, report: Callable[[str], None]) -> None:
         self._node = Node(url, REQUEST_S)

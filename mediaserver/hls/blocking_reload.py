@@ -51,8 +51,6 @@ def decide(query: str, edge: Edge, part_target_ms: int) -> Decision:
 
     Args:
         query: Raw query string; unknown directives and other keys are ignored.
-        edge: Of the rendition.
-        part_target_ms: Of the rendition.
     """
     if "_HLS_" not in query or edge.is_show_ended:
         return Ready()

@@ -27,10 +27,8 @@ class Response(web.StreamResponse):
     """A whole response: head, then chunks, none of them copied when they are large.
 
     Args:
-        status: For counting and logs; the head says the same.
         head: Status line and headers without Date, each line ended.
         chunks: The body as it is sent: empty for HEAD and 304.
-        dates: Where the Date line comes from.
         send_timeout_s: How long a reader may take.
     """
 

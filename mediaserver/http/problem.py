@@ -24,15 +24,7 @@ class ApiError(Exception):
         headers: Mapping[str, str] | None = None,
         **extra: object,
     ) -> None:
-        """Describe the error.
-
-        Args:
-            status: HTTP status.
-            title: A few words, the same for all errors of this kind.
-            detail: One sentence with the value and the remedy.
-            headers: Such as ``Retry-After``.
-            **extra: Members that a program can act on.
-        """
+        """Describe the error."""
         super().__init__(detail)
         self.status = status
         self.title = title
@@ -45,7 +37,6 @@ def problem(status: int, title: str, detail: str, **extra: Any) -> bytes:
     """Return the body of an HTTP error.
 
     Args:
-        status: The HTTP status of the response.
         title: A few words, the same for every error of this kind.
         detail: One sentence about this one, with the value at fault and the remedy.
         **extra: Members a program can act on, such as `reason`. `type` may be among them;

@@ -30,8 +30,6 @@ def read_fields(
     """Return the values of a record's fields that `raw` has.
 
     Args:
-        kind: A dataclass.
-        raw: By field name.
         convert: Checks and converts one value; adds its own faults.
         unknown: Returns the fault of a name that is no field; gets all names that are.
         faults: Each fault is added, unknown names first.

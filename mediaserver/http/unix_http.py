@@ -72,9 +72,7 @@ async def relay(
     """Return what the process behind `session` answers to a request, unchanged.
 
     Args:
-        session: See `client`.
         request: Its method, address and headers are sent as they came.
-        body: Its body, which has been read.
         headers: Added, in place of what came under these names.
         answer_bytes_max: Bound of the answer's declared length; None: no bound.
 

@@ -67,8 +67,6 @@ class LinkClients:
         """Prepare; nothing connects before ``async with``.
 
         Args:
-            run_dir: Where the link sockets are.
-            hello: First message of each connection.
             on_connect: Returns what a new peer must receive after `hello`; called at each
                 connection, and never while `send` runs.
             buffer_bytes_max: Unsent bytes of one peer, beside its replay, before it is dropped.
@@ -193,7 +191,6 @@ class CallClient:
     """Calls operations of a `mediaserver.ipc.server.CallServer`.
 
     Args:
-        path: Of the server's socket.
         timeout_s: Most that any call may take.
     """
 

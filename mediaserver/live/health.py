@@ -53,7 +53,6 @@ def report(
     """Return the show's health.
 
     Args:
-        show: What we know.
         upload_facts: What ingest measured; its numbers come along with ours.
         upload_advice: What ingest advises; it comes after ours, without what repeats ours.
     """

@@ -141,7 +141,6 @@ class ShowWriter:
         """Pass cuts on to every rendition.
 
         Args:
-            events: What the segmenter returned.
             longest_ms: No segment is longer.
             has_video: Decides, if this opens the show, whether it is one with a picture.
         """

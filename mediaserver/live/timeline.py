@@ -149,7 +149,7 @@ class Timeline:
 
         Args:
             unit: Units of one track come in decoding order.
-            now_ms: The server's clock when it came.
+            now_ms: The server's clock at arrival.
 
         Returns:
             Whole milliseconds, later than every video unit before.

@@ -39,9 +39,7 @@ async def gather(run_dir: Path, own_socket: str, own_text: str) -> str:
     """Return the merged metrics of all processes.
 
     Args:
-        run_dir: Where the unix sockets are.
-        own_socket: File name of the caller's socket, which is not asked.
-        own_text: The caller's own metrics.
+        own_socket: File name of the caller's socket, which is skipped.
     """
     paths = _sockets(run_dir, own_socket)
     texts = await asyncio.gather(*(_fetch(path) for path in paths))

@@ -179,8 +179,6 @@ class WhipForward:
         """Take collaborators.
 
         Args:
-            run_dir: Where the workers' sockets are.
-            workers: Who may take a publisher.
             check_key: Returns the stream of a slug and key; raises what the API answers.
         """
         self._run_dir = run_dir

@@ -62,7 +62,6 @@ class Server:
         """Prepare; nothing starts before `run`.
 
         Args:
-            start: Settings and directories; given on to each child by its command line.
             module_prefix: Package of the modules ``control``, ``settler``, ``http`` and ``worker``.
         """
         self._settings = start.settings

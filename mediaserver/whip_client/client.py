@@ -46,12 +46,9 @@ def publish_test_picture(  # noqa: PLR0917 - the command line's options, all nam
     """Publish a test picture with a clock and a tone until `stop` is set.
 
     Args:
-        url: WHIP endpoint.
-        key: Stream key.
         stop: Ends it, within a tenth of a second and `CLOSE_S`.
         width: Pixels, even.
         height: Pixels, even.
-        fps: Frames per second.
         video_kbps: Highest bit rate; the picture needs much less.
         gop_s: Seconds between keyframes.
         seconds: End by itself after this long; None: never.

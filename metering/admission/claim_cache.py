@@ -82,10 +82,7 @@ class Memory:
         """Return whether an object with these ticks may be served without asking the store.
 
         Args:
-            account: Who pays.
             stream: 16 bytes.
-            session: Which player.
-            runs: The ticks that cost something.
             now_s: Monotonic seconds.
         """
         viewer = self._viewers.get((account, stream))
@@ -128,9 +125,7 @@ class Memory:
         """Remember that the store granted a claim.
 
         Args:
-            claim: What it was asked.
             asked_s: Monotonic seconds when it was asked: it spoke for the session no earlier.
-            now_ms: Unix time of the answer.
         """
         viewer = self._viewer(claim.account, claim.stream)
         slot = self._slot(viewer, claim.session)

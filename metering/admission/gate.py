@@ -93,8 +93,6 @@ class LocalGate:
         """Replace what is known of the streams and of the store. Call it on the event loop.
 
         Args:
-            streams: All of them.
-            asset: What everything is paid in.
             epoch: Of the store that control last recovered.
             run_id: Redis run id that the epoch belongs to.
             replay_from_ms: Offer as evidence what was committed since, once per epoch.
@@ -208,9 +206,6 @@ class LocalGate:
         """Return what the store's answer to `plan`'s claim means, and remember it.
 
         Args:
-            fetch: What was asked for.
-            claim: What `plan` made of it.
-            answer: What the store said.
             asked_s: Monotonic seconds when the claim was sent.
         """
         if answer.verdict is Verdict.GRANTED:

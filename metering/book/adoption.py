@@ -104,9 +104,7 @@ class AdoptionRepository(Repository):
 
         Args:
             on_chain: The chain's cumulative ticks, all read at one finalized block.
-            last_seq: Its last sequence number there.
-            now_ms: Unix time.
-            token: Of the submitter's lease.
+            token: Fencing token of the submitter (outbox.py).
 
         Raises:
             InvalidValueError: If bytes of a batch above `last_seq` may still take effect: wait.

@@ -65,7 +65,6 @@ class Book:
 
         Args:
             url: ``sqlite:///<file>``, or PostgreSQL.
-            asset: What everything is paid in.
 
         Raises:
             BookError: If it cannot be opened, or was written by a newer program; says what to do.

@@ -62,8 +62,6 @@ class EscrowRepository(Repository):
 
         Args:
             blocks: In order, without a gap; those at or below the cursor are passed over.
-            operator: Whose escrows.
-            now_ms: Unix time, for the rows.
 
         Returns:
             Whose balances and joins have changed.

@@ -124,11 +124,10 @@ class OutboxRepository(Repository):
         """Note where a batch is; `finalize` alone makes it final.
 
         Args:
-            seq: Which batch.
             state: Any but FINALIZED.
             now_ms: Unix time: when its bytes were first sent, for SENT.
             reason: Why, kept with the last attempt.
-            token: Of the submitter's lease.
+            token: Fencing token of the submitter.
 
         Raises:
             SubmitterLostError: If a later submitter has taken over.
@@ -182,8 +181,7 @@ class OutboxRepository(Repository):
         Args:
             from_seq: The first of them: it was too large for the chain.
             entries_max: Bound of one batch.
-            now_ms: Unix time.
-            token: Of the submitter's lease.
+            token: Fencing token of the submitter.
 
         Raises:
             InvalidValueError: If one of them is signed: wait until it is dead.

@@ -33,9 +33,7 @@ class ReceiptRepository(Repository):
         """Make one receipt for each viewer and stream with booked ticks that have none yet.
 
         Args:
-            operator: Who signs.
-            now_ms: Unix time.
-            account: Only this viewer's, when given.
+            account: Only this viewer's; None: all viewers'.
             waited_ms: Only for viewers and streams with ticks that were booked so long ago; all
                 ticks that they have without a receipt are in it. Keeps receipts few.
             lines_max: Cut lines taken in one transaction; call again while it returns above 0.

@@ -44,7 +44,6 @@ class SettlementRepository(Repository):
         """Seal what is booked and in no batch yet; return the new batches, oldest first.
 
         Args:
-            now_ms: Unix time.
             entries_max: Bound of one batch; more entries make more batches.
             with_refused: Carry again what the chain refused, though nothing was added to it.
         """
@@ -107,8 +106,7 @@ class SettlementRepository(Repository):
 
         Args:
             outcome: From finalized state.
-            now_ms: Unix time.
-            token: Of the submitter's lease (outbox.py).
+            token: Fencing token of the submitter (outbox.py).
 
         Raises:
             SubmitterLostError: If a later submitter has taken over.

@@ -47,10 +47,7 @@ class StreamRepository(Repository):
 
         Args:
             slug: Its public name, never used before.
-            title: Shown to viewers.
             planck_per_tick: Price from tick 0 on; 0 is free.
-            now_ms: Unix time.
-            platform_fee_ppm: The platform's share.
             creator: Who earns; a key is made, and its seed kept here, when there is none.
 
         Raises:

@@ -44,7 +44,6 @@ class ViewerRepository(Repository):
         Args:
             name: Unique; shown to the operator.
             account: Their wallet's public key; one is made, and its seed kept here, when None.
-            now_ms: Unix time.
 
         Raises:
             InvalidValueError: If the name or the account is taken, or cannot be one.

@@ -24,7 +24,6 @@ class CallSender:
     """Makes calls through a call service.
 
     Args:
-        service: Reads, prepares and sends; in this process or over a socket.
         wait_s: How long to wait for finality.
         poll_s: Between two questions.
     """
@@ -61,8 +60,6 @@ class CallSender:
         """Make a call and wait until it is final; return the number of its block.
 
         Args:
-            key: Who signs.
-            call: What.
             depends: Storage keys that decide whether it is still to be done.
             unless: Receives the values; True when there is nothing left to do. Then 0 is returned.
             must_be_final: False: it is enough that `unless` says so at the best block.

@@ -67,8 +67,7 @@ class CallService:
         """Return the values under keys, all at one block.
 
         Args:
-            keys: Storage keys.
-            account: Whose nonce to read beside them.
+            account: Its nonce is read beside them; None: no nonce.
             best: Read the best block, which may yet be undone, not the finalized one.
 
         Raises:
@@ -87,9 +86,6 @@ class CallService:
         """Return a call to sign under the nonce that the account has at block `at`.
 
         Args:
-            account: Who signs.
-            pallet: Name of the pallet.
-            name: Name of the call.
             data: Its arguments, SCALE.
             at: The block at which was read what the call depends on.
 

@@ -38,10 +38,7 @@ async def read_chain_state(
     """Return the chain's state of the streams, viewers and entries of the book.
 
     Args:
-        chain: What is read.
-        records: Of the book.
         at: Hash of the block.
-        operator: Whose batches and escrows.
 
     Raises:
         ChainUnavailableError: Ask again.

@@ -43,7 +43,6 @@ class CustodialWallets:
     """Signs for viewers whose seeds are in the book.
 
     Args:
-        sender: Makes calls and waits for them.
         operator: Pays what an account lacks, and is the escrow's.
         float_planck: What an account is given for its fees and its existence; half of it must do
             for one call.
@@ -73,8 +72,6 @@ class CustodialWallets:
         """Put planck in a viewer's escrow with us, once; return when it is final.
 
         Args:
-            account: Whose key we hold.
-            planck: How much.
             key: Idempotency key: repeated, the deposit is not made again.
 
         Returns:
@@ -95,9 +92,7 @@ class CustodialWallets:
         """Join a stream for a viewer; return when it is final.
 
         Args:
-            account: Whose key we hold.
-            stream: Which stream.
-            price: Of a tick now.
+            price: Present price of a tick.
             max_spend: What it may cost in all; 0 is no bound but the escrow.
 
         Raises:

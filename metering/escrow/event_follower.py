@@ -121,9 +121,6 @@ class EventFollower:
     """Follows one chain for one book.
 
     Args:
-        chain: What is followed.
-        book: Where finalized events go.
-        operator: Whose escrows.
         cap: Most provisional credit of all viewers together.
         from_block: First block to take, when the book follows no chain yet.
         notify: Called after each turn that changed something.

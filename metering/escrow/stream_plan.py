@@ -61,11 +61,9 @@ def plan(
     """Return the next step for a stream.
 
     Args:
-        record: As the book has it.
         info: The stream on the chain; None when it is not there.
-        operator: Who settles.
         now_s: The chain's clock.
-        notice_s: Its notice of a new price.
+        notice_s: The chain's notice of a new price.
     """
     if info is None:
         first = record.prices[0]

@@ -63,8 +63,6 @@ class StreamRegistrar:
     """Keeps the streams on the chain.
 
     Args:
-        sender: Makes the calls.
-        book: Knows the streams, and the keys of creators that the server made.
         operator: Whose streams; pays what a creator's account needs for fees.
         float_planck: That much is sent to a creator's account whose key is here, when it has less
             than half of it; 0 sends nothing.

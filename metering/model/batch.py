@@ -42,7 +42,6 @@ def seal(lines: Iterable[tuple[EntryKey, int]], next_seq: int, entries_max: int)
 
     Args:
         lines: Key and cumulative count of every line that is not in a batch yet.
-        next_seq: The operator's next sequence number.
         entries_max: Entries that one batch may hold ([chain].batch_entries_max).
 
     Raises:

@@ -206,7 +206,6 @@ def joins_after(joins: Mapping[int, Join], events: Iterable[JoinEvent]) -> dict[
     """Return the joins of one viewer on one stream, by number, after some events in order.
 
     Args:
-        joins: Before.
         events: Of that stream, of that viewer or of every viewer; other viewers' are skipped.
     """
     after = dict(joins)

@@ -69,8 +69,6 @@ def overlay(
         base: Newest block that the book has taken.
         blocks: Every block above it that was seen and may still become final, forks included.
         best: Head of the best branch; its blocks down to `base` must be among them.
-        operator: Whose escrows.
-        frozen: What the book has frozen, by account.
         cap: Most provisional credit of all viewers together. Deposits have it in their order.
         skew_s: Our clock less the chain's, for `Overlay`.
 

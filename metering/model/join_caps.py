@@ -115,7 +115,6 @@ def caps_of(join: Join, limits: JoinLimits, quantum: int, skew_s: int = 0) -> Jo
 
     Args:
         join: By the chain's clock.
-        limits: Of the pallet.
         quantum: Planck in a unit; what is no whole unit is left out, so never above the chain's.
         skew_s: Our clock less the chain's.
     """

@@ -76,10 +76,8 @@ def balance_states(
         frozen: Asked back, as of the newest head; what `funds` has where it is silent.
         quantum: Planck per unit.
         limits: Units that one stream, and one day, may take; 0 for no limit.
-        entries: Of the shard.
         booked: Ticks of the current day at least.
         pending: Ticks that the book has not.
-        now_tick: The time.
         prices: By stream and version.
     """
     spent: dict[AccountId, int] = defaultdict(int)

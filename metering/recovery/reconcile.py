@@ -77,11 +77,9 @@ async def reconcile(
     in both and counted once.
 
     Args:
-        book: The book.
         store: Where ticks are pending; None when it is away: then they are left out.
         has_journal: Settlement goes to the local journal: compare with it.
         reads: Settlement goes to a chain: compare with its storage, when it answers.
-        operator: Whose batches and escrows.
 
     Raises:
         StoreUnavailableError: Redis does not answer.

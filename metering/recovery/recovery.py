@@ -162,10 +162,6 @@ async def recover(
     """Rebuild Redis from the book, unless it is the one that was last recovered.
 
     Args:
-        store: To rebuild.
-        book: To rebuild it from.
-        now_ms: Unix time.
-        policy: The settings.
         newest_tick: Newest second that was planned by any stream: matters after a restored book.
         overlay: The chain's blocks after the finalized one, when they are known.
 

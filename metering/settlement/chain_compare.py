@@ -31,10 +31,7 @@ async def adopt_chain(book: AsyncBook, chain: Chain, now_ms: Callable[[], int], 
     record of what did.
 
     Args:
-        book: To be brought up to the chain.
-        chain: Where batches are settled.
-        now_ms: Unix time.
-        token: Of the submitter's lease.
+        token: Fencing token of the submitter (outbox.py).
 
     Returns:
         False when the chain keeps batches only: then there is nothing to adopt from.
@@ -71,8 +68,6 @@ async def read_settled(
     """Return what the chain keeps of entries; None when it keeps batches only.
 
     Args:
-        chain: Asked page by page.
-        keys: Of which entries.
         at: Hash of a finalized block; None is the newest.
 
     Raises:

@@ -63,11 +63,6 @@ class CutRound:
 class Cutter:
     """Books pending ticks each `cut_period_s`; longer when a round takes long.
 
-    Args:
-        store: Where ticks are pending.
-        book: Where they go.
-        period_s: [metering].cut_period_s.
-
     Attributes:
         counters: Ticks beside the bill, as the book has them; None before the first round.
     """

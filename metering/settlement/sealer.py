@@ -17,9 +17,6 @@ _log = structlog.get_logger(room="settlement")
 class Sealer:
     """Seals entries, and seals them again in smaller batches when a block does not take them.
 
-    Args:
-        chain: Has the limits of a batch.
-
     Attributes:
         limits: What the chain takes, as last read.
     """
@@ -76,8 +73,7 @@ class Sealer:
 
         Args:
             first: Number of the one that is too large.
-            token: Of the submitter's lease.
-            reason: For the log.
+            token: Fencing token of the submitter (outbox.py).
 
         Raises:
             BookError: The book does not answer.

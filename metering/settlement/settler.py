@@ -66,8 +66,6 @@ class Settler:
     """Has batches sealed, signs, sends and closes them.
 
     Args:
-        chain: Where batches are settled.
-        operator: Who signs receipts.
         forget: Lets the store forget the cuts that are final (`Cutter.forget_final`).
         poll_s: How long to wait between questions.
         idle_s: How long after a turn that found nothing open; None: `poll_s`.

@@ -45,8 +45,6 @@ class RedisSubmitterLease:
     """A `SubmitterLease` in Redis.
 
     Args:
-        book: Knows the newest token that was ever used in it.
-        operator: Whose key.
         ttl_ms: How long it holds without being renewed.
     """
 

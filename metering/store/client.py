@@ -147,7 +147,6 @@ class Store(StoreConnection):
         Idempotent, like `set_deposits`: each is set as it is now, never as what was added.
 
         Args:
-            account: Whose.
             total: Deposits less withdrawals, by final events.
             provisional: Credit for deposits that are not final.
             frozen: Asked back: not to be spent. The balance may be below 0 by it.
@@ -284,7 +283,6 @@ class Store(StoreConnection):
         """Return what is pending or in cuts after `booked_number`, merged per key.
 
         Args:
-            shard: Which.
             booked_number: Last cut that the book has; None: the last that the shard knows of.
         """
         bits, counts = await self._run(
@@ -353,7 +351,6 @@ class Store(StoreConnection):
         """Take or renew the right to submit with a key; return its token, 0 when another has it.
 
         Args:
-            operator: Whose key.
             holder: Who asks, in hexadecimal digits.
             ttl_ms: For how long; 0 gives it back.
             known_token: The newest that the caller's book has seen: the answer is never below.

@@ -22,7 +22,6 @@ class ShardWriter:
     """Writes shards.
 
     Args:
-        watched_hours: [metering].watched_hours.
         window_ms: Longest playlist window: it bounds the pace.
 
     Attributes:
@@ -39,8 +38,6 @@ class ShardWriter:
         """Put all commands of a shard into a pipeline of redis-py.
 
         Args:
-            pipe: The pipeline.
-            state: What the shard shall be.
             now_ms: Redis's clock.
         """
         now_s = now_ms // 1000
