@@ -90,9 +90,7 @@ def decide(
     """Return what follows for batch `seq`, whose newest attempt was signed under `terms`.
 
     Args:
-        seq: The batch's number.
         terms: Of its newest attempt; None when it has none that may live.
-        final: What was read at the finalized head.
         inclusion: What the blocks hold of the attempt, once they were asked.
     """
     if terms is not None and final.genesis != terms.genesis:

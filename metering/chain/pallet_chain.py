@@ -76,7 +76,6 @@ class PalletChain:
     """A `metering.ports.Chain` over a node.
 
     Args:
-        node: The node.
         operator: Whose batches; its account pays and is charged nothing for those that succeed.
         era_blocks: Blocks that signed bytes live, a power of two.
         in_flight_max: Batches signed before the first is final.

@@ -14,11 +14,7 @@ _SAFETY: Final = (9, 10)
 
 
 class WeightCheck:
-    """Asks a node what extrinsics weigh, and remembers what size is known to fit.
-
-    Args:
-        node: The node.
-    """
+    """Asks a node what extrinsics weigh, and remembers what size is known to fit."""
 
     def __init__(self, node: Node) -> None:
         self._node = node

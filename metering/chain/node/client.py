@@ -71,7 +71,6 @@ class Node:
     Args:
         url: ``ws://`` or ``wss://``.
         timeout_s: Most that any single request may take, connecting included.
-        connect: Makes a connection.
     """
 
     def __init__(

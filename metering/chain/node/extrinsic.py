@@ -114,8 +114,6 @@ def settle_call(facts: RuntimeFacts, seq: int, batch_hash: bytes, entries: bytes
     """Return the call ``settle(seq, hash, entries)``.
 
     Args:
-        facts: Of the runtime.
-        seq: The batch's number.
         batch_hash: blake2b-256 of `entries`.
         entries: SCALE bytes, count included (entries.py).
     """

@@ -53,7 +53,6 @@ class Faults:
     """Draws faults.
 
     Args:
-        seed: Of all chance in this fake node.
         rates: Chance of each fault, 0 to 1; what is missing never happens.
     """
 

@@ -17,9 +17,6 @@ STATES_KEPT: Final = 256
 class Forks:
     """All blocks that the node has seen.
 
-    Args:
-        genesis: Block 0.
-
     Attributes:
         finalized: Number of the newest finalized block.
     """

@@ -59,7 +59,6 @@ class FakeNode:
     """Serves a world until closed.
 
     Args:
-        world: The chain.
         metadata: V14 of the runtime, SCALE.
         port: On 127.0.0.1; 0 takes a free one.
         block_ms: Real time between blocks; 0: blocks are made on demand only.

@@ -48,7 +48,6 @@ class Rpc:
     """Answers for a world.
 
     Args:
-        world: What is asked of.
         metadata: V14 of the runtime, SCALE.
     """
 

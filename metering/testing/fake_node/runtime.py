@@ -217,7 +217,6 @@ def validity(
 
     Args:
         state: After the block before.
-        extrinsic: What is judged.
         block: Number of the block that would hold it.
         hash_of: Hash of a block of this fork by number, None when it is not kept.
     """
@@ -264,7 +263,6 @@ def build(
     """Return the block after `parent`, and why each extrinsic that it does not hold is not in it.
 
     Args:
-        parent: What it follows.
         extrinsics: In the order to try them.
         hash_of: Hash of a block of this fork up to the parent.
         salt: Makes the block differ from its siblings.

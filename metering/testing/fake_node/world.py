@@ -49,9 +49,7 @@ class World:
     """A chain with one node.
 
     Args:
-        seed: Of all chance and of the genesis hash.
         now_ms: Chain time of block 0.
-        rates: Chance of each fault.
         finality_blocks: How far the finalized head is behind the best one.
         funds: Planck of further accounts at genesis.
 
