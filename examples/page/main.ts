@@ -27,18 +27,12 @@ const stream = new TickStream({
   boot: null,
   // The token changed: a reload has to begin with the new one.
   renamed: (path) => {
-    history.replaceState(
-      null,
-      "",
-      `?${new URLSearchParams({ watch: path }).toString()}`,
-    );
+    history.replaceState(null, "", `?${new URLSearchParams({ watch: path }).toString()}`);
   },
 });
 
 const money = (planck: string | null): string =>
-  planck === null
-    ? "\u2013"
-    : `${formatPlanck(BigInt(planck), DECIMALS, DECIMALS)} ${SYMBOL}`;
+  planck === null ? "\u2013" : `${formatPlanck(BigInt(planck), DECIMALS, DECIMALS)} ${SYMBOL}`;
 
 function show(): void {
   const shown = stream.snapshot();
@@ -60,9 +54,7 @@ element("toggle").addEventListener("click", () => {
   if (stream.snapshot().state === "live") stream.pause();
   else stream.play();
 });
-element("sound").addEventListener("click", () =>
-  stream.setMuted(!stream.snapshot().isMuted),
-);
+element("sound").addEventListener("click", () => stream.setMuted(!stream.snapshot().isMuted));
 element("take-over").addEventListener("click", () => void stream.takeOver());
 addEventListener("pagehide", () => stream.destroy());
 

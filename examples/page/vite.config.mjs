@@ -13,9 +13,7 @@ export default {
   // What `npm install` of the SDK would do; it is not in a registry.
   resolve: {
     alias: {
-      "vilokanam-web": fileURLToPath(
-        new URL("../../web/sdk/index.ts", import.meta.url),
-      ),
+      "vilokanam-web": fileURLToPath(new URL("../../web/sdk/index.ts", import.meta.url)),
     },
   },
   build: { target: "es2022", chunkSizeWarningLimit: 600 },
