@@ -42,7 +42,6 @@ lint: $(VENV)/.dev web/node_modules/.installed  ## ruff, mypy, import contracts,
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
-	@$(BIN)/mypy bench tests
 	@$(BIN)/lint-imports
 	@$(BIN)/vulture
 	@scripts/lint-lua

@@ -33,12 +33,12 @@ class Ticket:
 def open_stream(server: Server, slug: str, price: str = "1000000") -> str:
     """Create a stream and return its key."""
     made = server.json("streams", "create", slug, "--title", slug.title(), "--price", price)
-    return made["stream_key"]
+    return str(made["stream_key"])
 
 
 def open_viewer(server: Server, name: str, planck: str) -> str:
     """Create a viewer with credit and return the account."""
-    account = server.json("viewers", "create", name)["account"]
+    account = str(server.json("viewers", "create", name)["account"])
     if planck != "0":
         server.json("viewers", "credit", name, planck, "--key", f"first-{name}")
     return account
@@ -58,10 +58,11 @@ def wait_live(server: Server, ticket: Ticket | None, slug: str) -> None:
 
 def report(page: Any) -> dict[str, Any]:
     """Return what the watch page says of itself."""
-    return page.evaluate(
+    shown: dict[str, Any] = page.evaluate(
         """() => { const {stream_, ...shown} = window.vilokanam;
         return JSON.parse(JSON.stringify(shown)); }"""
     )
+    return shown
 
 
 def watch(page: Any, url: str, seconds: float) -> list[dict[str, Any]]:
@@ -160,7 +161,8 @@ def settled(server: Server) -> dict[str, Any]:
         more = {"differences": differences, "restores": report["restores"]}
         return {**books, **more, "exit": done.returncode}
 
-    return until(question, "all settled", 30)
+    totals: dict[str, Any] = until(question, "all settled", 30)
+    return totals
 
 
 def difference(server: Server, proxy: str, ticket: Ticket) -> tuple[set[int], set[int]]:

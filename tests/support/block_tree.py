@@ -10,6 +10,7 @@ import hashlib
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
 from metering.errors import BlockPrunedError, ChainUnavailableError
@@ -39,7 +40,7 @@ def withdrawn(viewer: AccountId, amount: int, operator: AccountId = OPERATOR) ->
     return PalletEvent(0, "EscrowWithdrawn", fields)
 
 
-def opened(viewer: AccountId, join: int, stream: UUID = STREAM, **changes) -> PalletEvent:
+def opened(viewer: AccountId, join: int, stream: UUID = STREAM, **changes: Any) -> PalletEvent:
     fields = {
         "stream_id": stream.int,
         "viewer": viewer,

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any, Self
 from uuid import UUID
 
 from mediaserver.ipc.messages import (
     InitMade,
+    Message,
     PartMade,
     SegmentEnded,
     SlotOpened,
 )
 from mediaserver.live.broadcast import Broadcast
-from mediaserver.media import AccessUnit, AudioFormat, Sample, Track, VideoFormat
+from mediaserver.live.show_state import ShowState
+from mediaserver.media import AccessUnit, AudioFormat, Sample, Slot, Track, VideoFormat
 from mediaserver.settings.records import Settings
+from mediaserver.transcode.pipeline import Outlet
+from mediaserver.transcode.settings import TranscodeSettings
 from tests.support import cmaf_reader
 from tests.support.clock import FakeClock
 
@@ -30,29 +36,31 @@ AUDIO = AudioFormat(b"\x11\x90", 2)
 class FakePipeline:
     """Passes video through at once, makes one AAC frame per 1024 samples of what it is given."""
 
-    def __init__(self, _settings, _loop, outlet):
+    def __init__(
+        self, _settings: TranscodeSettings, _loop: asyncio.AbstractEventLoop, outlet: Outlet
+    ) -> None:
         self.outlet = outlet
         self.has_b_frames = False
         self.has_video = self.is_encoding = self.is_begun = False
-        self.audio_next = None
-        self.forced = []
-        self.filled = []
+        self.audio_next: int | None = None
+        self.forced: list[int] = []
+        self.filled: list[int] = []
         self.restarts = 0
-        self.names = ("source", "360p", "audio")
-        self.silent_rungs = set()
-        self.formats = {}
+        self.names: tuple[str, ...] = ("source", "360p", "audio")
+        self.silent_rungs: set[str] = set()
+        self.formats: dict[str, VideoFormat] = {}
         self.is_closed = False
         self.is_b_profile = False
 
-    def start(self, has_video, has_audio):  # noqa: ARG002  the pipeline's signature
+    def start(self, has_video: bool, has_audio: bool) -> None:  # noqa: ARG002  the pipeline's signature
         self.has_video = has_video
 
-    def renditions(self):
+    def renditions(self) -> tuple[str, ...]:
         if not self.has_video:
             return ("audio",) if self.audio_next is not None else ()
         return self.names if self.is_begun else ()
 
-    def push_video(self, unit, time_ms, force_idr):
+    def push_video(self, unit: AccessUnit, time_ms: int, force_idr: bool) -> None:
         if not self.is_begun and not unit.is_idr:
             return
         if not self.is_begun:
@@ -81,7 +89,7 @@ class FakePipeline:
                 self.outlet.video_format(name, wanted)
             self.outlet.sample(name, Sample(Track.VIDEO, (b"v" * 396,), time_ms, is_idr))
 
-    def push_audio(self, unit, time):  # noqa: ARG002  the pipeline's signature
+    def push_audio(self, unit: AccessUnit, time: int) -> None:  # noqa: ARG002  the pipeline's signature
         if self.audio_next is None:
             if self.has_video:
                 return
@@ -89,7 +97,7 @@ class FakePipeline:
             self.audio_next = time
         self.fill_audio(time + 960)
 
-    def fill_audio(self, until):
+    def fill_audio(self, until: int) -> None:
         self.filled.append(until)
         if self.audio_next is None:
             return
@@ -98,32 +106,32 @@ class FakePipeline:
             self.outlet.sample("audio", Sample(Track.AUDIO, (b"a" * 300,), self.audio_next, True))
             self.audio_next += 1024
 
-    def reencode_source(self, is_on):
+    def reencode_source(self, is_on: bool) -> None:
         self.is_encoding = is_on
 
-    def restart(self):
+    def restart(self) -> None:
         self.restarts += 1
         self.is_begun = False
         self.audio_next = None
         self.formats = {}
 
-    def close(self):
+    def close(self) -> None:
         self.is_closed = True
 
-    async def drain(self, timeout_s):  # noqa: ARG002  the pipeline's signature
+    async def drain(self, timeout_s: float) -> bool:  # noqa: ARG002  the pipeline's signature
         return True
 
 
 class FakeFile:
-    def __init__(self, state=None):
+    def __init__(self, state: ShowState | None = None) -> None:
         self.saved = [state] if state else []
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def load(self):
+    async def load(self) -> ShowState | None:
         return self.saved[-1] if self.saved else None
 
-    async def save(self, state):
+    async def save(self, state: ShowState) -> None:
         await self.gate.wait()
         self.saved.append(state)
 
@@ -140,8 +148,8 @@ class BroadcastHarness:
     keyframes_asked: int = 0
     is_over: bool = False
 
-    def __post_init__(self):
-        self.messages = []
+    def __post_init__(self) -> None:
+        self.messages: list[Message] = []
         self.broadcast = Broadcast(
             stream=STREAM,
             slug="show",
@@ -155,23 +163,33 @@ class BroadcastHarness:
             state_file=self.file,
         )
 
-    def _pipeline(self, *values):
-        self.pipeline = FakePipeline(*values)
+    def _pipeline(
+        self, settings: TranscodeSettings, loop: asyncio.AbstractEventLoop, outlet: Outlet
+    ) -> FakePipeline:
+        self.pipeline = FakePipeline(settings, loop, outlet)
         return self.pipeline
 
-    def _ask(self):
+    def _ask(self) -> None:
         self.keyframes_asked += 1
 
-    def _over(self):
+    def _over(self) -> None:
         self.is_over = True
 
-    async def begin(self, tracks=BOTH):
+    async def begin(self, tracks: frozenset[Track] = BOTH) -> Self:
         await self.broadcast.start()
         self.broadcast.publisher_connected("s1", tracks, "OBS-Studio/32.0")
         await settle()
         return self
 
-    async def play(self, seconds, gop=50, *, video=True, audio=True, sps=SPS):
+    async def play(
+        self,
+        seconds: float,
+        gop: int = 50,
+        *,
+        video: bool = True,
+        audio: bool = True,
+        sps: bytes = SPS,
+    ) -> None:
         """Send media at 25 fps and 50 Opus packets a second, in real order."""
         end = self.ms + round(seconds * 1000)
         while self.ms < end:
@@ -193,45 +211,47 @@ class BroadcastHarness:
             self.clock.move(0.02)
             await settle()
 
-    def wait(self, seconds):
+    def wait(self, seconds: float) -> None:
         """Let time pass without media."""
         self.clock.move(seconds)
         self.broadcast.poll()
 
-    def of(self, kind, rendition=None):
-        found = [m for m in self.messages if isinstance(m, kind)]
+    def of(self, kind: type[Any], rendition: str | None = None) -> list[Any]:
+        messages = [m for m in self.messages if isinstance(m, kind)]
         if rendition:
-            found = [m for m in found if _name(m) == rendition]
-        return found
+            messages = [m for m in messages if _name(m) == rendition]
+        return messages
 
 
-def _name(message):
-    return message.part.rendition if isinstance(message, PartMade) else message.rendition
+def _name(message: Any) -> str:
+    return str(message.part.rendition if isinstance(message, PartMade) else message.rendition)
 
 
-async def settle():
+async def settle() -> None:
     for _ in range(20):
         await asyncio.sleep(0)
 
 
 @asynccontextmanager
-async def broadcasts():
+async def broadcasts() -> AsyncIterator[Callable[..., Awaitable[BroadcastHarness]]]:
     """Give a function that begins a broadcast; all of them are drained when the block ends."""
-    made = []
+    made: list[BroadcastHarness] = []
 
-    async def make(tracks=BOTH, **kinds):
+    async def make(tracks: frozenset[Track] = BOTH, **kinds: Any) -> BroadcastHarness:
         made.append(await BroadcastHarness(**kinds).begin(tracks))
         return made[-1]
 
     yield make
-    for one in made:
-        one.file.gate.set()
-        await one.broadcast.drain(end_show=False)
+    for harness in made:
+        harness.file.gate.set()
+        await harness.broadcast.drain(end_show=False)
 
 
-def check_link(messages):
+def check_link(messages: Sequence[Message]) -> None:
     """What every HTTP process relies on, whatever happened."""
-    inits, opened, made = set(), {}, {}
+    inits: set[tuple[str, str]] = set()
+    opened: dict[tuple[int, int], Slot] = {}
+    made: dict[str, tuple[int, int]] = {}
     newest = (-1, 0)
     for message in messages:
         match message:

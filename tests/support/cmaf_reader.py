@@ -198,7 +198,7 @@ def _run(traf: Box, data: bytes) -> tuple[TrackRun, int, int]:
             raise MediaFormatError(f"trun of track {track} leaves a sample undescribed")
         if position < 0 or position + size > len(data):
             raise MediaFormatError(f"a sample at {position} of {size} bytes is outside the chunk")
-        payload = (data[position : position + size],)
+        payload: tuple[bytes, ...] = (data[position : position + size],)
         if track == VIDEO_TRACK:
             payload = _nal_units(payload[0])
         samples.append(ChunkSample(payload, own_duration, not own_flags & _NON_SYNC))

@@ -3,7 +3,11 @@
 import asyncio
 import contextlib
 import json
+from argparse import Namespace
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
+from typing import Any, Self
 
 import aiohttp
 
@@ -13,15 +17,15 @@ from mediaserver.processes.bootstrap import Start
 from mediaserver.processes.control import Control
 from mediaserver.settings.records import Settings
 from metering.errors import StoreUnavailableError
-from metering.ports import Claim
+from metering.ports import Claim, ClaimAnswer
 from metering.store.claim_client import RawClaims
 from metering.store.embedded import EmbeddedRedis
-from metering.units import PricedRun, Run, Units, parse_account
+from metering.units import PricedRun, Run, SessionId, Units, parse_account
 
 PRICE = 100000000
 
 
-def settings():
+def settings() -> Settings:
     made = Settings()
     return replace(
         made,
@@ -34,13 +38,13 @@ def settings():
 class Server:
     """Control in this loop, beside a Redis of its own, with a client and an HTTP process's link."""
 
-    def __init__(self, data_dir, tree):
+    def __init__(self, data_dir: Path, tree: Settings) -> None:
         self.data_dir = data_dir
         self.tree = tree
         self.run_dir = data_dir / "run"
-        self.policies = asyncio.Queue()
+        self.policies: asyncio.Queue[Policy] = asyncio.Queue()
 
-    async def __aenter__(self):
+    async def __aenter__(self) -> Self:
         self.run_dir.mkdir(exist_ok=True)
         secret_files.make_missing(self.tree, self.data_dir)
         self.redis = EmbeddedRedis(
@@ -53,7 +57,7 @@ class Server:
             await self.redis.stop()
             raise
 
-    async def _start(self):
+    async def _start(self) -> Self:
         self.link = await asyncio.start_unix_server(self._hear, str(self.run_dir / "http-0.link"))
         await self.start_control()
         token = (self.data_dir / "admin.token").read_text().strip()
@@ -64,7 +68,7 @@ class Server:
         await self.until_ready()
         return self
 
-    async def __aexit__(self, *_):
+    async def __aexit__(self, *_: object) -> None:
         try:
             await self.http.close()
             await self.stop_control()
@@ -73,16 +77,16 @@ class Server:
         finally:
             await self.redis.stop()
 
-    async def start_control(self):
+    async def start_control(self) -> None:
         self.stop = asyncio.Event()
-        start = Start(self.tree, None, self.data_dir, None)
+        start = Start(self.tree, None, self.data_dir, Namespace())
         self.task = asyncio.create_task(Control(start).run(self.stop))
 
-    async def stop_control(self):
+    async def stop_control(self) -> None:
         self.stop.set()
         assert await asyncio.wait_for(self.task, 10) == 0
 
-    async def until_ready(self, status=200):
+    async def until_ready(self, status: int = 200) -> None:
         async with asyncio.timeout(15):
             while True:
                 with contextlib.suppress(aiohttp.ClientError):
@@ -91,7 +95,7 @@ class Server:
                             return
                 await asyncio.sleep(0.02)
 
-    async def _hear(self, reader, writer):
+    async def _hear(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         frames = MessageReader()
         while data := await reader.read(65536):
             for message in frames.feed(data):
@@ -99,14 +103,16 @@ class Server:
                     self.policies.put_nowait(message)
         writer.close()
 
-    async def policy(self, condition):
+    async def policy(self, condition: Callable[[Policy], Any]) -> Policy:
         async with asyncio.timeout(15):
             while True:
                 policy = await self.policies.get()
                 if condition(policy):
                     return policy
 
-    async def ask(self, method, path, body=None, status=200, **headers):
+    async def ask(
+        self, method: str, path: str, body: Any = None, status: int = 200, **headers: str
+    ) -> Any:
         data = json.dumps(body) if not isinstance(body, bytes | type(None)) else body
         names = {key.replace("_", "-"): value for key, value in headers.items()}
         async with self.http.request(method, f"http://c{path}", data=data, headers=names) as answer:
@@ -117,32 +123,41 @@ class Server:
                 assert json.loads(text)["status"] == status
             return json.loads(text) if text else None
 
-    async def api(self, method, path, body=None, status=200, **headers):
+    async def api(
+        self, method: str, path: str, body: Any = None, status: int = 200, **headers: str
+    ) -> Any:
         return await self.ask(method, f"/api/v1/{path}", body, status, **headers)
 
-    async def stream(self, **fields):
+    async def stream(self, **fields: Any) -> Any:
         return await self.api("POST", "streams", {"slug": "cam", **fields}, 201)
 
-    async def viewer(self, planck=str(10 * PRICE)):
+    async def viewer(self, planck: str = str(10 * PRICE)) -> Any:
         made = await self.api("POST", "viewers", {"name": "ann"}, 201)
         await self.api("POST", "viewers/ann/credits", {"planck": planck}, 201, Idempotency_Key="1")
         return made
 
-    async def mint(self, **fields):
+    async def mint(self, **fields: Any) -> Any:
         return await self.api("POST", "tokens", {"viewer": "ann", "stream": "cam", **fields}, 201)
 
-    async def balance(self, viewer, planck):
+    async def balance(self, viewer: Mapping[str, Any], planck: int) -> None:
         """Wait until the store counts this balance."""
         who = parse_account(viewer["account"])
         async with RawClaims(self.redis.url) as claims, asyncio.timeout(5):
             while True:
                 with contextlib.suppress(StoreUnavailableError):
-                    seen = await claims.meters([(who, bytes(16), 1)])
+                    seen = await claims.meters([(who, bytes(16), SessionId(1))])
                     if seen[0].balance_units == planck:
                         return
                 await asyncio.sleep(0.02)
 
-    async def claim(self, minted, viewer, stream, first, count):
+    async def claim(
+        self,
+        minted: Mapping[str, Any],
+        viewer: Mapping[str, Any],
+        stream: Mapping[str, Any],
+        first: int,
+        count: int,
+    ) -> ClaimAnswer:
         policy = await self.policy(lambda p: p.store_epoch and p.streams)
         url = f"unix://{self.run_dir / 'redis.sock'}"
         async with RawClaims(url) as claims:
@@ -157,7 +172,7 @@ class Server:
                 Claim(
                     parse_account(viewer["account"]),
                     bytes.fromhex(stream["id"].replace("-", "")),
-                    int(minted["session"], 16),
+                    SessionId(int(minted["session"], 16)),
                     (run,),
                     count * 1000,
                     0,

@@ -15,6 +15,8 @@ from collections import defaultdict
 import aiohttp
 from aiohttp import web
 
+Socket = web.WebSocketResponse | aiohttp.ClientWebSocketResponse
+
 MEDIA = re.compile(r"^/w/([^/]+)/[^/]+/\d+/[^/]+/(\d+)(?:\.\d+)?-(\d+)x(\d+)\.m4s$")
 PLAYLIST = re.compile(r"^(?:/w/[^/]+)?/[^/]+/(\d+)/([^/]+)/media\.m3u8$")
 HOP = {"connection", "transfer-encoding", "keep-alive", "upgrade", "host", "content-length"}
@@ -94,7 +96,7 @@ class Proxy:
         url = self.upstream.replace("http", "ws", 1) + request.raw_path
         async with self.client.ws_connect(url) as up:
 
-            async def pump(source, sink) -> None:
+            async def pump(source: Socket, sink: Socket) -> None:
                 async for message in source:
                     if message.type is aiohttp.WSMsgType.TEXT:
                         await sink.send_str(message.data)

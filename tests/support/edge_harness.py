@@ -7,15 +7,17 @@ import shutil
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import aiohttp
 from aiohttp import web
 from msgspec.structs import replace
+from yarl import URL
 
 from cdn.nginx import EDGE_HEADER
 from mediaserver.cli.edge import write_standalone
@@ -40,6 +42,7 @@ from metering.units import (
 from tests.support.builders import STREAM, Show
 from tests.support.metering_kit import EPOCH, account, opened, seat
 from tests.support.servers import nginx
+from tests.support.servers.redis import RealRedis
 
 KEY = "edge-key-of-this-test"
 KEYS = ((1, b"k" * 32),)
@@ -57,7 +60,7 @@ class Origin(HttpProcess):
         self.plain: Counter[str] = Counter()
         self.questions = 0
 
-    async def _dispatch(self, request: web.Request) -> web.StreamResponse:
+    async def _dispatch(self, request: web.BaseRequest) -> web.StreamResponse:
         if request.path == "/_edge/authorise":
             self.questions += 1
         elif EDGE_HEADER in request.headers:
@@ -96,7 +99,7 @@ class Viewer:
 
     async def get(
         self, path: str, method: str = "GET", **headers: str
-    ) -> tuple[int, bytes, aiohttp.typedefs.LooseHeaders]:
+    ) -> tuple[int, bytes, Mapping[str, str]]:
         return await self.harness.get(f"/w/{self.token}{path}", method, **headers)
 
     async def billed(self) -> set[int]:
@@ -126,10 +129,12 @@ class EdgeHarness:
     feeds: dict[str, Feed] = field(default_factory=dict)
     tokens: list[str] = field(default_factory=list)
 
-    async def get(self, path: str, method: str = "GET", **headers: str):
+    async def get(
+        self, path: str, method: str = "GET", **headers: str
+    ) -> tuple[int, bytes, Mapping[str, str]]:
         names = {"Accept-Encoding": "identity"}
         names |= {name.replace("_", "-"): value for name, value in headers.items()}
-        url = aiohttp.client.URL(self.url + path, encoded=True)
+        url = URL(self.url + path, encoded=True)
         async with self.client.request(method, url, headers=names) as answer:
             return answer.status, await answer.read(), answer.headers
 
@@ -143,7 +148,7 @@ class EdgeHarness:
         writer.close()
         return int(line.split()[1])
 
-    async def viewer(self, number: int, deposit: int = 10**9, **changes) -> Viewer:
+    async def viewer(self, number: int, deposit: int = 10**9, **changes: Any) -> Viewer:
         who = account(number)
         await seat(self.store, who, number, deposit=deposit)
         expires_s = changes.pop("expires_s", int(time.time()) + 600)
@@ -170,7 +175,7 @@ class EdgeHarness:
         show = self.show if slug == "cam" else self.free
         self.feeds[slug].apply(show.part("source", show.slot(2)))
 
-    async def until(self, question) -> None:
+    async def until(self, question: Callable[[], Any]) -> None:
         async with asyncio.timeout(5):
             while not question():  # noqa: ASYNC110 - nginx tells nobody
                 await asyncio.sleep(0.005)  # the other side is a process of its own
@@ -184,7 +189,7 @@ class EdgeHarness:
 
 
 @asynccontextmanager
-async def edge_harness(redis_server) -> AsyncIterator[EdgeHarness]:
+async def edge_harness(redis_server: RealRedis) -> AsyncIterator[EdgeHarness]:
     folder = Path(tempfile.mkdtemp(prefix="vk-edge-"))
     port, edge_port = nginx.free_port(), nginx.free_port()
     (folder / "run").mkdir()
@@ -219,18 +224,18 @@ async def edge_harness(redis_server) -> AsyncIterator[EdgeHarness]:
                 url = f"http://127.0.0.1:{edge_port}"
                 harness = EdgeHarness(folder, url, origin, store, client, settings, show, free)
                 origin.tell(store)
-                for one in (show, free):
-                    slug = one.opened.slug
+                for shown in (show, free):
+                    slug = shown.opened.slug
                     harness.feeds[slug] = origin.feed(f"worker-{slug}")
-                    for message in (*one.open(), *one.segments(20), *one.begin(2)):
+                    for message in (*shown.open(), *shown.segments(20), *shown.begin(2)):
                         harness.feeds[slug].apply(message)
                 async with asyncio.timeout(10):
                     while (await harness.get("/readyz"))[0] != 200:  # noqa: ASYNC110 - as players do
                         await asyncio.sleep(0.02)
                 yield harness
-                said = harness.said()
-                assert not [token for token in harness.tokens if token in said]
-                assert KEY not in said
+                written = harness.said()
+                assert not [token for token in harness.tokens if token in written]
+                assert KEY not in written
     finally:
         stop.set()
         await serving

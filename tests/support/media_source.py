@@ -98,22 +98,22 @@ def shown(samples: list[Sample], video_format: VideoFormat) -> list[Any]:
     """Return the frames that a player shows of samples of one format."""
     decoder: Any = av.CodecContext.create("h264", "r")
     decoder.thread_count = 1
-    frames = []
+    frames: list[Any] = []
     for sample in samples:
         sets = (video_format.sps, video_format.pps) if sample.is_idr else ()
         packet = av.Packet(join_annex_b(sets + sample.payload))
         packet.pts, packet.time_base = sample.time, Fraction(1, 1000)
         frames += decoder.decode(packet)
-    return frames + decoder.decode(None)
+    return [*frames, *decoder.decode(None)]
 
 
 def difference(first: Any, second: Any) -> float:
     """Return the mean absolute difference of luma over a coarse raster of two frames."""
-    first, second = (
+    left, right = (
         bytes(frame.reformat(width=64, height=48, format="gray8").planes[0])
         for frame in (first, second)
     )
-    return sum(abs(a - b) for a, b in zip(first, second, strict=True)) / len(first)
+    return sum(abs(a - b) for a, b in zip(left, right, strict=True)) / len(left)
 
 
 def onset(samples: list[Sample], config: bytes) -> float:

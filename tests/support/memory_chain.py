@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 
 from metering.errors import (
     BatchTooLargeError,
@@ -45,7 +46,9 @@ class MemoryChain:
         self._answer()
         return ChainLimits(self.entries_max, self.in_flight_max)
 
-    async def sign(self, seq: int, batch_hash: bytes, entries: bytes, alive=()) -> bytes:
+    async def sign(
+        self, seq: int, batch_hash: bytes, entries: bytes, alive: Sequence[bytes] = ()
+    ) -> bytes:
         self._answer()
         count = len(decode(entries))
         if self.entries_max is not None and count > self.entries_max:
@@ -61,7 +64,7 @@ class MemoryChain:
         if signed not in self.pool and signed not in self.dead:
             self.pool.append(signed)
 
-    async def look(self, flights) -> ChainSnapshot:
+    async def look(self, flights: Sequence[InFlight]) -> ChainSnapshot:
         self._answer()
         last = await self.last_settled()
         return ChainSnapshot(
@@ -82,9 +85,12 @@ class MemoryChain:
 
     async def last_settled(self) -> int:
         self._answer()
-        return max([struct.unpack_from("<Q", b)[0] for _, b in self.blocks[: self.finalized]] + [0])
+        blocks = self.blocks[: self.finalized]
+        return max((int(struct.unpack_from("<Q", signed)[0]) for _, signed in blocks), default=0)
 
-    async def settled(self, keys, at=None) -> ChainSettled | None:
+    async def settled(
+        self, keys: Sequence[EntryKey], at: bytes | None = None
+    ) -> ChainSettled | None:
         assert at in (None, b"at")
         self._answer()
         if not self.keeps_entries:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 from uuid import UUID
 
 from metering.admission.gate import LocalGate
@@ -44,8 +45,8 @@ def account(number: int) -> AccountId:
     return AccountId(number.to_bytes(32, "big"))
 
 
-def grant(who: AccountId, session: int, **changes) -> SessionGrant:
-    values = {
+def grant(who: AccountId, session: int, **changes: Any) -> SessionGrant:
+    values: dict[str, Any] = {
         "stream": STREAM.bytes,
         "join": 1,
         "limit_units": Units(0),
@@ -54,16 +55,20 @@ def grant(who: AccountId, session: int, **changes) -> SessionGrant:
     return SessionGrant(account=who, session=SessionId(session), **values)
 
 
-def claim(who: AccountId, session: int, first: int, count: int = 1, **changes) -> Claim:
+def claim(who: AccountId, session: int, first: int, count: int = 1, **changes: Any) -> Claim:
     units = Units(changes.pop("units", 10))
     version = changes.pop("version", 1)
-    values = {"stream": STREAM.bytes, "video_ms": 0, "audio_ms": 0} | changes
+    values: dict[str, Any] = {"stream": STREAM.bytes, "video_ms": 0, "audio_ms": 0} | changes
     runs = (PricedRun(Run(first, count), version, units),) if count else ()
     return Claim(account=who, session=SessionId(session), runs=runs, **values)
 
 
-def fetch(who: AccountId, session: int, first: int, count: int = 1, **changes) -> Fetch:
-    values = {"stream": STREAM, "duration_ms": 1000, "medium": Medium.VIDEO} | changes
+def fetch(who: AccountId, session: int, first: int, count: int = 1, **changes: Any) -> Fetch:
+    values: dict[str, Any] = {
+        "stream": STREAM,
+        "duration_ms": 1000,
+        "medium": Medium.VIDEO,
+    } | changes
     return Fetch(account=who, session=SessionId(session), run=Run(first, count), **values)
 
 
@@ -75,8 +80,10 @@ def policy(*prices: tuple[int, int], stream: UUID = STREAM) -> StreamPolicy:
     return StreamPolicy(stream, "demo", "Demo", versions)
 
 
-def tell(gate: LocalGate, clock: FakeClock, store: Store, *policies: StreamPolicy, **changes):
-    values = {"epoch": EPOCH, "replay_from_ms": 0} | changes
+def tell(
+    gate: LocalGate, clock: FakeClock, store: Store, *policies: StreamPolicy, **changes: Any
+) -> None:
+    values: dict[str, Any] = {"epoch": EPOCH, "replay_from_ms": 0} | changes
     gate.set_policy(
         policies or (policy(),),
         Asset(),
@@ -101,7 +108,7 @@ async def seat(store: Store, who: AccountId, *sessions: int, deposit: int = 10**
 
 
 @asynccontextmanager
-async def opened(url: str, **options) -> AsyncIterator[tuple[Store, RawClaims]]:
+async def opened(url: str, **options: Any) -> AsyncIterator[tuple[Store, RawClaims]]:
     """A recovered store and a claims connection that is ready."""
     store = await Store.connect(url, "everysec")
     try:
@@ -114,5 +121,5 @@ async def opened(url: str, **options) -> AsyncIterator[tuple[Store, RawClaims]]:
         await store.close()
 
 
-def make_gate(claims: RawClaims, clock: FakeClock, **changes) -> LocalGate:
+def make_gate(claims: RawClaims, clock: FakeClock, **changes: Any) -> LocalGate:
     return LocalGate(claims, MeteringSettings(**changes), clock)

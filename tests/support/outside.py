@@ -20,6 +20,7 @@ from uuid import UUID
 from mediaserver import playback_token
 from mediaserver.api import chain, ledger, streams, tokens, viewer_self_service, viewers
 from mediaserver.cli import main
+from mediaserver.errors import AddressError
 from mediaserver.hls import addresses, cache_policy
 from mediaserver.settings.records import Settings
 from mediaserver.settings.schema import schema
@@ -282,7 +283,7 @@ def _below_root(default: object) -> str:
 def _place(path: str) -> str:
     try:
         address = addresses.parse(path)
-    except addresses.AddressError:
+    except AddressError:
         return "refused"
     assert addresses.build(address) == path
     place = address.place

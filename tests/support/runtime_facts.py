@@ -1,6 +1,7 @@
 """Facts of a runtime as CHAIN's development runtime has them, for tests without a node."""
 
 from dataclasses import replace
+from typing import Any
 
 from metering.chain.node.runtime_info import Extension, RuntimeFacts
 from metering.chain.node.scale import Hash
@@ -35,5 +36,5 @@ FACTS = RuntimeFacts(
 )
 
 
-def upgraded(spec_version: int = 101, **changes) -> RuntimeFacts:
+def upgraded(spec_version: int = 101, **changes: Any) -> RuntimeFacts:
     return replace(FACTS, spec_version=spec_version, **changes)

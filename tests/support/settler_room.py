@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from metering.book.book import Book
+from metering.model.audit import Difference
 from metering.recovery.reconcile import reconcile
 from metering.settings import ChainSettings
 from metering.settlement.settler import Settler
@@ -46,7 +48,7 @@ class Room:
         number = self.book.cuts.booked_numbers().get(shard, 0) + 1
         self.book.cuts.book([Cut(shard, number, (line,))], self.fixture.clock.wall_ms)
 
-    def settler(self, **changes) -> Settler:
+    def settler(self, **changes: Any) -> Settler:
         async def forget() -> int:
             self.book.cuts.mark_forgotten(self.book.cuts.to_forget())
             return 0
@@ -66,7 +68,7 @@ class Room:
             await settler.turn(is_due=True)
             self.chain.make_blocks()
 
-    async def differences(self) -> tuple:
+    async def differences(self) -> tuple[Difference, ...]:
         """Return what is wrong within the book; that the chain has other counts fails at once."""
         found = await reconcile(InlineBook(self.book), None, has_journal=False)
         moved = {one.key: one.settled + one.ahead for one in self.book.cuts.entries()}
@@ -74,7 +76,7 @@ class Room:
         return found.differences
 
 
-def make_room(viewers: int = 6, url: str = "sqlite://", **options) -> Room:
+def make_room(viewers: int = 6, url: str = "sqlite://", **options: Any) -> Room:
     chain = MemoryChain(in_flight_max=4)
     chain.keeps_entries = True
     fixture = make_book(url, viewers=viewers)

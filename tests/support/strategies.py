@@ -7,8 +7,12 @@ from hypothesis import strategies as st
 FRAME_RATES = (23.976, 24.0, 25.0, 29.97, 30.0, 50.0, 59.94, 60.0)
 
 
+Frame = tuple[int, bool, bool]
+"""start_ms, is_idr, is_discontinuity."""
+
+
 @st.composite
-def frames(draw, count_max=400):
+def frames(draw: st.DrawFn, count_max: int = 400) -> list[Frame]:
     """Draw frames of a publisher: (start_ms, is_idr, is_discontinuity), sometimes badly behaved.
 
     Steady rates with a GOP, jitter, holes, unscheduled IDRs and breaks of the timeline.
@@ -19,7 +23,8 @@ def frames(draw, count_max=400):
     odd = draw(st.dictionaries(st.integers(1, count_max), st.sampled_from("ihhdD"), max_size=8))
     start = draw(st.integers(10_000, 10**9))
     shakes = draw(st.lists(st.integers(0, max(1, jitter_ms)), min_size=7, max_size=7))
-    taken, at, last = [], float(start), start - 1
+    taken: list[Frame] = []
+    at, last = float(start), start - 1
     for number in range(draw(st.integers(1, count_max))):
         what = odd.get(number, "")
         if what in {"h", "d"}:

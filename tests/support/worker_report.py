@@ -1,7 +1,12 @@
 """What a worker reports to control, for tests of either."""
 
+from collections.abc import Mapping
+from typing import Any
 
-def report(stream=None, name="w1", **fields):
+
+def report(
+    stream: Mapping[str, Any] | None = None, name: str = "w1", **fields: Any
+) -> dict[str, Any]:
     return {
         "name": name,
         "pid": 1,

@@ -56,7 +56,8 @@ def free_port() -> int:
     """Return a TCP port that nobody listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+        port: int = probe.getsockname()[1]
+        return port
 
 
 def until(question: Callable[[], Any], what: str, timeout_s: float = 30) -> Any:
@@ -264,7 +265,8 @@ def counting_proxy(server: Server) -> Iterator[str]:
 
 def seen(proxy: str) -> dict[str, Any]:
     """Return what the counting proxy saw."""
-    return json.loads(get(proxy + "/__seen")[1])
+    counts: dict[str, Any] = json.loads(get(proxy + "/__seen")[1])
+    return counts
 
 
 @contextmanager

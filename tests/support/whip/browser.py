@@ -1,10 +1,12 @@
 """Chromium as a WHIP publisher, with fake camera and microphone."""
 
 import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
 
-from playwright.async_api import async_playwright
+from playwright.async_api import Page, async_playwright
 
-from tests.support.whip.helpers import KEY
+from tests.support.whip.helpers import KEY, Client
 
 ARGUMENTS = [
     "--no-sandbox",
@@ -86,7 +88,7 @@ STATISTICS = """async () => {
 
 
 @contextlib.asynccontextmanager
-async def browser_page(client):
+async def browser_page(client: Client) -> AsyncIterator[Page]:
     """Yield a blank page of our server's origin."""
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
@@ -100,6 +102,6 @@ async def browser_page(client):
             await browser.close()
 
 
-async def publish(page, client, kinds="av"):
+async def publish(page: Page, client: Client, kinds: str = "av") -> Any:
     """Publish from the page; return what the script measured."""
     return await page.evaluate(PUBLISH, [str(client.make_url("/show/whip")), KEY, kinds])

@@ -4,7 +4,9 @@ import asyncio
 import contextlib
 import sys
 import time
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
@@ -16,47 +18,50 @@ from mediaserver.media import AccessUnit, SenderReport, Track
 
 KEY = "stream-key"
 AUTH = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/sdp"}
+Client = TestClient[web.Request, web.Application]
 GOLDEN = Path(__file__).parents[2] / "golden"
 
 
 class RecordingSink:
     """Keeps what it gets, and wakes the tests that wait for it."""
 
-    def __init__(self):
-        self.events = []
-        self.units = []
-        self.reports = []
-        self.times = {}
-        self._waiters = set()
+    def __init__(self) -> None:
+        self.events: list[tuple[Any, ...]] = []
+        self.units: list[AccessUnit] = []
+        self.reports: list[SenderReport] = []
+        self.times: dict[str, float] = {}
+        self._waiters: set[asyncio.Event] = set()
 
-    def mark(self, name):
+    def mark(self, name: str) -> None:
         self.times.setdefault(name, time.monotonic())
         for waiter in list(self._waiters):
             waiter.set()
 
-    def publisher_connected(self, session_id, tracks, user_agent):
+    def publisher_connected(
+        self, session_id: str, tracks: frozenset[Track], user_agent: str
+    ) -> None:
         self.events.append(("connected", session_id, tracks, user_agent))
         self.mark("connected")
 
-    def access_unit(self, unit: AccessUnit):
+    def access_unit(self, unit: AccessUnit) -> None:
         self.units.append(unit)
         self.mark("idr" if unit.is_idr and unit.track is Track.VIDEO else "unit")
 
-    def sender_report(self, report: SenderReport):
+    def sender_report(self, report: SenderReport) -> None:
         self.reports.append(report)
         self.mark("report")
 
-    def publisher_gone(self, session_id, reason):
+    def publisher_gone(self, session_id: str, reason: str) -> None:
         self.events.append(("gone", session_id, reason))
         self.mark("gone")
 
-    def of(self, track):
+    def of(self, track: Track) -> list[AccessUnit]:
         return [unit for unit in self.units if unit.track is track]
 
-    def reasons(self):
+    def reasons(self) -> list[str]:
         return [event[2] for event in self.events if event[0] == "gone"]
 
-    async def until(self, condition, seconds=10.0):
+    async def until(self, condition: Callable[[], Any], seconds: float = 10.0) -> None:
         """Return once `condition()` is true; looked at whenever something was recorded."""
         waiter = asyncio.Event()
         self._waiters.add(waiter)
@@ -70,7 +75,9 @@ class RecordingSink:
 
 
 @contextlib.asynccontextmanager
-async def serving(**changes):
+async def serving(
+    **changes: Any,
+) -> AsyncIterator[tuple[Client, whip.WhipEndpoint, RecordingSink]]:
     """Yield (client, endpoint, sink) of a running WHIP endpoint."""
     settings = IngestSettings(**changes)
     sink = RecordingSink()
@@ -91,12 +98,14 @@ async def serving(**changes):
         await client.close()
 
 
-async def blank(_request):
+async def blank(_request: web.Request) -> web.Response:
     return web.Response(text="<html></html>", content_type="text/html")
 
 
 @contextlib.asynccontextmanager
-async def ffmpeg(client, directory, seconds, kind="av", *extra):
+async def ffmpeg(
+    client: Client, directory: Path, seconds: float, kind: str = "av", *extra: str
+) -> AsyncIterator[asyncio.subprocess.Process]:
     """Publish with FFmpeg's muxer; yield the process, whose output is its story."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,

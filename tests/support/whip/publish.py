@@ -49,7 +49,9 @@ def write_certificate(directory: Path) -> dict[str, str]:
 def main(arguments: list[str]) -> None:
     url, key, seconds, kind, directory, *extra = arguments
     options = {"authorization": key, **write_certificate(Path(directory))}
-    options.update(option.split("=", 1) for option in extra)
+    for option in extra:
+        name, _, value = option.partition("=")
+        options[name] = value
     out = av.open(url, "w", format="whip", options=options)
     width, height = 320, 180
     video = audio = None
