@@ -27,7 +27,8 @@ from metering.errors import BookError, MeteringError, StoreRefusedError, StoreUn
 from metering.log_throttle import LogThrottle
 from metering.model.ledger import NOBODY
 from metering.recovery.reconcile import reconcile
-from metering.recovery.recovery import Recovery, RecoveryPolicy, recover
+from metering.recovery.recovery import Recovery, recover
+from metering.recovery.shard_state import RecoveryPolicy
 from metering.settlement.cutter import Cutter
 from metering.store.client import Store
 from metering.units import AccountId, Units

@@ -15,43 +15,19 @@ from __future__ import annotations
 
 import secrets
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Final, Protocol
-from uuid import UUID
 
 import structlog
 
 from metering.book.async_book import AsyncBook
-from metering.book.book import Book
-from metering.book.records import (
-    EntryRecord,
-    Floor,
-    Recovered,
-    SessionRecord,
-    UnbilledTicks,
-)
-from metering.model import ticks
-from metering.model.escrow_events import overlaid
+from metering.book.records import Floor, Recovered, SessionRecord
 from metering.model.escrow_overlay import Overlay
-from metering.model.join_caps import JoinLimits
-from metering.recovery.derive import (
-    balance_states,
-    forgiven_range,
-    join_states,
-    less_booked,
-    watched_states,
-)
+from metering.recovery.shard_state import RecoveryPolicy, RecoveryWork, shard_state, total
 from metering.settlement.unbilled import UnbilledStore, keep_unbilled
-from metering.store.records import EndedSession, JoinState, SessionGrant, ShardMark, ShardState
-from metering.units import (
-    SHARDS,
-    CutLine,
-    Planck,
-    Run,
-    Units,
-    shard_of,
-)
+from metering.store.records import ShardMark, ShardState
+from metering.units import SHARDS, CutLine, Run, shard_of
 
 FSYNC_BOUND_MS: Final = 2000
 """What ``appendfsync everysec`` may lose: each second is written, a slow disk doubles it."""
@@ -83,29 +59,6 @@ class RecoverStore(UnbilledStore, Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class RecoveryPolicy:
-    """What recovery must know of the settings.
-
-    Attributes:
-        watched_hours: [metering].watched_hours.
-        cut_period_s: [metering].cut_period_s.
-        window_ms: Longest playlist window: what a player can ask for again.
-        session_limit_units: What one session may spend, 0 for no limit.
-        stream_limit_units: What one stream may take of a balance, 0 for no limit.
-        day_limit_units: What one day may take of a balance, 0 for no limit.
-        has_joins: Batches are settled on a chain: every session keeps to the caps of its join.
-    """
-
-    watched_hours: int
-    cut_period_s: int
-    window_ms: int = 60_000
-    session_limit_units: Units = Units(0)  # noqa: RUF009 -- a NewType: an int, immutable
-    stream_limit_units: Units = Units(0)  # noqa: RUF009 -- a NewType: an int, immutable
-    day_limit_units: Units = Units(0)  # noqa: RUF009 -- a NewType: an int, immutable
-    has_joins: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Recovery:
     """What was done.
 
@@ -122,32 +75,6 @@ class Recovery:
     pending_ticks: int
     is_new: bool
     floors: tuple[Floor, ...] = ()
-
-
-@dataclass(slots=True)
-class _Work:
-    """What is known before the first shard, and found on the way."""
-
-    now_ms: int
-    policy: RecoveryPolicy
-    forgiven: Run
-    numbers: dict[int, int]
-    foreign: set[int]
-    in_use: set[int]
-    prices: dict[tuple[UUID, int], Planck]
-    live: dict[int, list[SessionRecord]]
-    ended: dict[int, list[SessionRecord]]
-    overlay: Overlay | None
-    limits: JoinLimits | None
-    chain_s: int
-    floors: list[Floor] = field(default_factory=list)
-    pending_ticks: int = 0
-    dropped_ticks: int = 0
-
-    @property
-    def oldest(self) -> int:
-        """Return the oldest tick that a claim may name."""
-        return max(0, self.now_ms // 1000 - self.policy.watched_hours * 3600)
 
 
 async def recover(
@@ -169,6 +96,7 @@ async def recover(
         StoreUnavailableError: Redis went away meanwhile: recover again.
         BookError: The book does not answer: recover again.
     """
+    # Is it the Redis that was last recovered, and does every shard go with this book?
     epoch = await store.epoch()
     ours = await book.run(lambda book: book.recoveries.newest())
     replay_from_ms = _replay_from_ms(await book.run(lambda book: book.cuts.last_ms()), policy)
@@ -181,12 +109,17 @@ async def recover(
     }
     if ours is not None and is_ours and not foreign:
         return Recovery(ours.epoch, replay_from_ms, 0, is_new=False)
+
+    # From here on no claim passes, so that what is read of the shards stays as it is.
     await store.void()
     await keep_unbilled(store, book)
+
+    # A foreign shard forgives the seconds from a window before what the last booked cut may have
+    # missed to the newest that any stream planned.
     first = max(0, (replay_from_ms - policy.window_ms) // 1000)
     stop = max(now_ms // 1000, newest_tick) + 1
     ended_ms = max(0, min(replay_from_ms or now_ms, now_ms - ENDED_KEPT_MS))
-    work = _Work(
+    work = RecoveryWork(
         now_ms,
         policy,
         Run(first, stop - first),
@@ -200,14 +133,19 @@ async def recover(
         await book.run(lambda book: book.joins.limits()) if policy.has_joins else None,
         cursor.at_s if (cursor := await book.run(lambda book: book.escrow.cursor())) else 0,
     )
+
+    # The book knows the new epoch before any shard has it: after a crash in the middle, the
+    # shards that are rebuilt are not taken for those of another book.
     marks = await store.marks()
-    named = secrets.token_hex(8)
-    await book.run(lambda book: book.recoveries.add_epoch(named, now_ms))
+    new_epoch = secrets.token_hex(8)
+    await book.run(lambda book: book.recoveries.add_epoch(new_epoch, now_ms))
     for shard in range(SHARDS):
-        await _rebuild(store, book, work, shard, marks.get(shard), named)
-    done = Recovered(named, store.run_id, now_ms)
+        await _rebuild(store, book, work, shard, marks.get(shard), new_epoch)
+
+    # Only now is this the Redis last recovered: a recovery that broke off begins again.
+    done = Recovered(new_epoch, store.run_id, now_ms)
     await book.run(lambda book: book.recoveries.put(done))
-    _log.warning("metering.store.recovered", epoch=named, pending_ticks=work.pending_ticks)
+    _log.warning("metering.store.recovered", epoch=new_epoch, pending_ticks=work.pending_ticks)
     if work.floors or work.dropped_ticks:
         _log.error(
             "metering.book.restored",
@@ -218,14 +156,14 @@ async def recover(
             dropped_ticks=work.dropped_ticks,
         )
     return Recovery(
-        named, replay_from_ms, work.pending_ticks, is_new=True, floors=tuple(work.floors)
+        new_epoch, replay_from_ms, work.pending_ticks, is_new=True, floors=tuple(work.floors)
     )
 
 
 async def _rebuild(  # noqa: PLR0917 -- one step of `recover`, with what it holds
     store: RecoverStore,
     book: AsyncBook,
-    work: _Work,
+    work: RecoveryWork,
     shard: int,
     mark: ShardMark | None,
     epoch: str,
@@ -238,9 +176,9 @@ async def _rebuild(  # noqa: PLR0917 -- one step of `recover`, with what it hold
     if shard not in work.in_use and not unbooked and not is_foreign:
         await store.rebuild(shard, ShardState(booked_number=number), epoch)
         return
-    state = await book.run(lambda book: _shard_state(book, work, shard, unbooked, mark))
+    state = await book.run(lambda book: shard_state(book, work, shard, unbooked, mark))
     await store.rebuild(shard, state, epoch)
-    work.pending_ticks += _total(state.pending)
+    work.pending_ticks += total(state.pending)
     work.dropped_ticks += state.newly_forgiven
 
 
@@ -260,129 +198,6 @@ def _replay_from_ms(last_cut_ms: int | None, policy: RecoveryPolicy) -> int:
     if last_cut_ms is None:
         return 0
     return max(0, last_cut_ms - FSYNC_BOUND_MS - policy.cut_period_s * 1000)
-
-
-def _shard_state(
-    book: Book,
-    work: _Work,
-    shard: int,
-    unbooked: tuple[CutLine, ...],
-    mark: ShardMark | None,
-) -> ShardState:
-    """Return what a shard must hold; what is to be forgiven is noted in the book before."""
-    entries = book.cuts.entries(shard)
-    counts = {entry.key: entry.booked for entry in entries}
-    funds = book.escrow.funds_of_shard(shard)
-    overlay = work.overlay
-    cursor = book.escrow.cursor()
-    if overlay is not None and (cursor is None or overlay.base.number != cursor.number):
-        # The book has gone on since: what was provisional may be in it. It is written again soon.
-        overlay = None
-    oldest = min([work.oldest] + [run.first for line in unbooked for run in line.runs])
-    booked = book.cuts.booked_ticks(shard, oldest)
-    fresh = less_booked(unbooked, booked, counts)
-    pending = tuple(
-        line
-        for line in fresh
-        if line.key.account in funds and (line.key.stream, line.key.version) in work.prices
-    )
-    dropped = [line for line in fresh if line not in pending]
-    if dropped:
-        book.unbilled.add(
-            UnbilledTicks(line.key.account, line.key.stream, line.runs) for line in dropped
-        )
-    floor = _floor(work, shard, mark, sum(counts.values()) + _total(fresh))
-    if floor is not None:
-        book.unbilled.add_floor(floor)
-        work.floors.append(floor)
-    return ShardState(
-        balances=balance_states(
-            funds,
-            provisional=overlay.provisional if overlay else {},
-            frozen=overlay.frozen if overlay else {},
-            quantum=book.asset.quantum,
-            limits=(work.policy.stream_limit_units, work.policy.day_limit_units),
-            entries=entries,
-            booked=booked,
-            pending=pending,
-            now_tick=work.now_ms // 1000,
-            prices=work.prices,
-        ),
-        watched=watched_states(
-            [(line.key.account, line.key.stream, line.runs) for line in booked]
-            + [
-                (line.account, line.stream, line.runs)
-                for line in book.unbilled.of_shard(shard, oldest)
-            ]
-        ),
-        pending=pending,
-        cumulative=tuple(counts.items()),
-        booked_number=work.numbers.get(shard, 0),
-        sessions=tuple(_grant(session, work.policy) for session in work.live.get(shard, ())),
-        ended=tuple(
-            EndedSession(
-                _grant(session, work.policy),
-                session.reason or "expired",
-                session.expires_ms if session.ended_ms is None else session.ended_ms,
-            )
-            for session in work.ended.get(shard, ())
-        ),
-        forgiven=forgiven_range(book.unbilled.forgiven(shard, work.oldest), mark, work.oldest),
-        newly_forgiven=_total(dropped),
-        joins=_joins(book, work, shard, entries, pending),
-    )
-
-
-def _joins(
-    book: Book,
-    work: _Work,
-    shard: int,
-    entries: Sequence[EntryRecord],
-    pending: Sequence[CutLine],
-) -> tuple[JoinState, ...]:
-    """Return the joins of a shard for which claims or evidence may still come."""
-    if work.limits is None:
-        return ()
-    streams = {stream for stream, _ in work.prices}
-    known = book.joins.of_shard(shard, work.chain_s - work.limits.notice_s)
-    joins = [
-        join
-        for join in overlaid(known, work.overlay.joins if work.overlay else ())
-        if shard_of(join.account) == shard and join.stream in streams
-    ]
-    return join_states(
-        joins,
-        limits=work.limits,
-        quantum=book.asset.quantum,
-        skew_s=work.overlay.skew_s if work.overlay else 0,
-        entries=entries,
-        pending=pending,
-        prices=work.prices,
-    )
-
-
-def _floor(work: _Work, shard: int, mark: ShardMark | None, known_ticks: int) -> Floor | None:
-    """Return the floor of a shard, None when it goes on with its own book."""
-    if mark is None or shard not in work.foreign:
-        return None
-    lost = max(0, mark.metered - known_ticks)
-    return Floor(shard, mark.epoch, work.forgiven, work.now_ms, lost)
-
-
-def _total(lines: Iterable[CutLine]) -> int:
-    return sum(ticks.count(line.runs) for line in lines)
-
-
-def _grant(session: SessionRecord, policy: RecoveryPolicy) -> SessionGrant:
-    return SessionGrant(
-        session.account,
-        session.stream.bytes,
-        session.session,
-        session.join,
-        policy.session_limit_units,
-        session.expires_ms,
-        is_capped=policy.has_joins,
-    )
 
 
 def _by_shard(sessions: Iterable[SessionRecord]) -> dict[int, list[SessionRecord]]:

@@ -10,7 +10,8 @@ import pytest
 from metering.errors import StoreUnavailableError
 from metering.model import receipt
 from metering.recovery.reconcile import reconcile
-from metering.recovery.recovery import RecoveryPolicy, recover
+from metering.recovery.recovery import recover
+from metering.recovery.shard_state import RecoveryPolicy
 from metering.settings import ChainSettings
 from metering.settlement import journal
 from metering.settlement.cutter import Cutter

@@ -8,7 +8,8 @@ from metering.book.records import Recovered
 from metering.errors import LedgerImbalanceError, StoreUnavailableError
 from metering.model import ticks
 from metering.recovery.reconcile import reconcile
-from metering.recovery.recovery import FSYNC_BOUND_MS, RecoveryPolicy, recover
+from metering.recovery.recovery import FSYNC_BOUND_MS, recover
+from metering.recovery.shard_state import RecoveryPolicy
 from metering.settlement.cutter import Cutter
 from metering.units import SHARDS, Planck, Run, SessionId, Units, shard_of
 from tests.support.book_fixture import PRICE, BookFixture, InlineBook, make_book

@@ -14,7 +14,8 @@ import pytest
 
 from metering.book.book import Book
 from metering.recovery.reconcile import reconcile
-from metering.recovery.recovery import Recovery, RecoveryPolicy, recover
+from metering.recovery.recovery import Recovery, recover
+from metering.recovery.shard_state import RecoveryPolicy
 from metering.settings import ChainSettings
 from metering.settlement.cutter import Cutter
 from metering.settlement.journal import Journal

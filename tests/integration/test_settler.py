@@ -15,7 +15,8 @@ from metering.model import receipt
 from metering.model.batch_state import Action, BatchState
 from metering.model.ledger import Holder, Role
 from metering.recovery.reconcile import reconcile
-from metering.recovery.recovery import RecoveryPolicy, recover
+from metering.recovery.recovery import recover
+from metering.recovery.shard_state import RecoveryPolicy
 from metering.settings import ChainSettings
 from metering.settlement import journal
 from metering.settlement.cutter import Cutter

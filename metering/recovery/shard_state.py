@@ -1,0 +1,230 @@
+"""What one shard of Redis must hold, by the book and by what the shard has pending.
+
+Source: docs/metering.md, "After Redis restarted", "After the book was restored".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from metering.book.book import Book
+from metering.book.records import EntryRecord, Floor, SessionRecord, UnbilledTicks
+from metering.model import ticks
+from metering.model.escrow_events import overlaid
+from metering.model.escrow_overlay import Overlay
+from metering.model.join_caps import JoinLimits
+from metering.recovery.derive import (
+    balance_states,
+    forgiven_range,
+    join_states,
+    less_booked,
+    watched_states,
+)
+from metering.store.records import EndedSession, JoinState, SessionGrant, ShardMark, ShardState
+from metering.units import CutLine, Planck, Run, Units, shard_of
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryPolicy:
+    """What recovery must know of the settings.
+
+    Attributes:
+        watched_hours: [metering].watched_hours.
+        cut_period_s: [metering].cut_period_s.
+        window_ms: Longest playlist window: what a player can ask for again.
+        session_limit_units: What one session may spend, 0 for no limit.
+        stream_limit_units: What one stream may take of a balance, 0 for no limit.
+        day_limit_units: What one day may take of a balance, 0 for no limit.
+        has_joins: Batches are settled on a chain: every session keeps to the caps of its join.
+    """
+
+    watched_hours: int
+    cut_period_s: int
+    window_ms: int = 60_000
+    session_limit_units: Units = Units(0)  # noqa: RUF009 -- a NewType: an int, immutable
+    stream_limit_units: Units = Units(0)  # noqa: RUF009 -- a NewType: an int, immutable
+    day_limit_units: Units = Units(0)  # noqa: RUF009 -- a NewType: an int, immutable
+    has_joins: bool = False
+
+
+@dataclass(slots=True)
+class RecoveryWork:
+    """What a recovery knows before the first shard, and what it finds shard by shard.
+
+    Attributes:
+        forgiven: Ticks that a shard of another book forgives.
+        numbers: Number of each shard's newest booked cut.
+        foreign: Shards that went on with another book than this one.
+        in_use: Shards of which the book has anything.
+        prices: By stream and version.
+        live: Sessions that may spend, by shard.
+        ended: Sessions that ended lately, by shard: evidence for them may still come.
+        overlay: The chain's blocks after the finalized one; None when they are not known.
+        limits: The pallet's, None without a chain.
+        chain_s: Chain time of the newest block in the book.
+        floors: Found: shards of another book.
+        pending_ticks: Found: ticks that Redis had and the book had not.
+        dropped_ticks: Found: ticks of viewers or prices that the book does not know.
+    """
+
+    now_ms: int
+    policy: RecoveryPolicy
+    forgiven: Run
+    numbers: dict[int, int]
+    foreign: set[int]
+    in_use: set[int]
+    prices: dict[tuple[UUID, int], Planck]
+    live: dict[int, list[SessionRecord]]
+    ended: dict[int, list[SessionRecord]]
+    overlay: Overlay | None
+    limits: JoinLimits | None
+    chain_s: int
+    floors: list[Floor] = field(default_factory=list)
+    pending_ticks: int = 0
+    dropped_ticks: int = 0
+
+    @property
+    def oldest(self) -> int:
+        """Return the oldest tick that a claim may name."""
+        return max(0, self.now_ms // 1000 - self.policy.watched_hours * 3600)
+
+
+def shard_state(
+    book: Book,
+    work: RecoveryWork,
+    shard: int,
+    unbooked: tuple[CutLine, ...],
+    mark: ShardMark | None,
+) -> ShardState:
+    """Return what a shard must hold; what is to be forgiven is noted in the book before."""
+    entries = book.cuts.entries(shard)
+    counts = {entry.key: entry.booked for entry in entries}
+    # Every viewer of the shard has an entry here, without deposits too.
+    funds = book.escrow.funds_of_shard(shard)
+    overlay = _overlay_of(book, work)
+
+    # What Redis has and the book has not. Only what the book can price and charge stays pending.
+    oldest = min([work.oldest] + [run.first for line in unbooked for run in line.runs])
+    booked = book.cuts.booked_ticks(shard, oldest)
+    fresh = less_booked(unbooked, booked, counts)
+    pending = tuple(
+        line
+        for line in fresh
+        if line.key.account in funds and (line.key.stream, line.key.version) in work.prices
+    )
+
+    # The rest is not billed. It is noted before the shard is replaced: then Redis has none of it.
+    dropped = [line for line in fresh if line not in pending]
+    if dropped:
+        book.unbilled.add(
+            UnbilledTicks(line.key.account, line.key.stream, line.runs) for line in dropped
+        )
+    floor = _floor(work, shard, mark, sum(counts.values()) + total(fresh))
+    if floor is not None:
+        book.unbilled.add_floor(floor)
+        work.floors.append(floor)
+
+    # A tick is watched when it is booked or was given away: it is not charged a second time.
+    watched = [(line.key.account, line.key.stream, line.runs) for line in booked] + [
+        (line.account, line.stream, line.runs) for line in book.unbilled.of_shard(shard, oldest)
+    ]
+    return ShardState(
+        balances=balance_states(
+            funds,
+            provisional=overlay.provisional if overlay else {},
+            frozen=overlay.frozen if overlay else {},
+            quantum=book.asset.quantum,
+            limits=(work.policy.stream_limit_units, work.policy.day_limit_units),
+            entries=entries,
+            booked=booked,
+            pending=pending,
+            now_tick=work.now_ms // 1000,
+            prices=work.prices,
+        ),
+        watched=watched_states(watched),
+        pending=pending,
+        cumulative=tuple(counts.items()),
+        booked_number=work.numbers.get(shard, 0),
+        sessions=tuple(_grant(session, work.policy) for session in work.live.get(shard, ())),
+        ended=tuple(_ended(session, work.policy) for session in work.ended.get(shard, ())),
+        forgiven=forgiven_range(book.unbilled.forgiven(shard, work.oldest), mark, work.oldest),
+        newly_forgiven=total(dropped),
+        joins=_joins(book, work, shard, entries, pending),
+    )
+
+
+def _overlay_of(book: Book, work: RecoveryWork) -> Overlay | None:
+    """Return the overlay while it begins at the block that the book has taken last.
+
+    Otherwise the book has gone on since, and what was provisional may be in it; the overlay is
+    written again soon.
+    """
+    cursor = book.escrow.cursor()
+    if work.overlay is None or cursor is None or work.overlay.base.number != cursor.number:
+        return None
+    return work.overlay
+
+
+def _joins(
+    book: Book,
+    work: RecoveryWork,
+    shard: int,
+    entries: Sequence[EntryRecord],
+    pending: Sequence[CutLine],
+) -> tuple[JoinState, ...]:
+    """Return the joins of a shard for which claims or evidence may still come."""
+    if work.limits is None:
+        return ()
+    streams = {stream for stream, _ in work.prices}
+    known = book.joins.of_shard(shard, work.chain_s - work.limits.notice_s)
+    joins = [
+        join
+        for join in overlaid(known, work.overlay.joins if work.overlay else ())
+        if shard_of(join.account) == shard and join.stream in streams
+    ]
+    return join_states(
+        joins,
+        limits=work.limits,
+        quantum=book.asset.quantum,
+        skew_s=work.overlay.skew_s if work.overlay else 0,
+        entries=entries,
+        pending=pending,
+        prices=work.prices,
+    )
+
+
+def _floor(
+    work: RecoveryWork, shard: int, mark: ShardMark | None, known_ticks: int
+) -> Floor | None:
+    """Return the floor of a shard, None when it goes on with its own book."""
+    if mark is None or shard not in work.foreign:
+        return None
+    lost = max(0, mark.metered - known_ticks)
+    return Floor(shard, mark.epoch, work.forgiven, work.now_ms, lost)
+
+
+def total(lines: Iterable[CutLine]) -> int:
+    """Return how many ticks are in some lines."""
+    return sum(ticks.count(line.runs) for line in lines)
+
+
+def _grant(session: SessionRecord, policy: RecoveryPolicy) -> SessionGrant:
+    return SessionGrant(
+        session.account,
+        session.stream.bytes,
+        session.session,
+        session.join,
+        policy.session_limit_units,
+        session.expires_ms,
+        is_capped=policy.has_joins,
+    )
+
+
+def _ended(session: SessionRecord, policy: RecoveryPolicy) -> EndedSession:
+    return EndedSession(
+        _grant(session, policy),
+        session.reason or "expired",
+        session.expires_ms if session.ended_ms is None else session.ended_ms,
+    )
