@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from mediaserver.cli import edge
-from mediaserver.cli.client import EXIT_USAGE, Api, CliError, fetch
+from mediaserver.cli.client import Api, fetch
+from mediaserver.cli.errors import EXIT_USAGE, CliError
 from mediaserver.processes import children
 from mediaserver.processes.bootstrap import EXIT_CONFIG
 from mediaserver.processes.children import Child

@@ -19,7 +19,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from cdn import nginx
-from mediaserver.cli.client import CliError
+from mediaserver.cli.errors import CliError
 from mediaserver.errors import ConfigError
 from mediaserver.processes import bootstrap, secret_files
 from mediaserver.processes.children import Child, die_with

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from mediaserver.cli.client import EXIT_FAILED, add_server_options, api_of, show, table
+from mediaserver.cli.client import add_server_options, api_of, show, table
+from mediaserver.cli.errors import EXIT_FAILED
 
 
 def add(groups: Any) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -186,3 +187,23 @@ def test_publish_wants_a_key_and_a_source(tmp_path, capsys, monkeypatch) -> None
     err = capsys.readouterr().err
     assert "no stream key" in err
     assert "is not a file" in err
+
+
+def test_serving_imports_no_other_command() -> None:
+    """The server stays for months: it does not hold what `demo` or `publish` needs."""
+    program = (
+        "import sys\n"
+        "from mediaserver.cli.main import main\n"
+        "try:\n"
+        "    main(['serve', '--help'])\n"
+        "except SystemExit:\n"
+        "    pass\n"
+        "print(sorted(name for name in sys.modules if name.startswith('mediaserver.cli.')))\n"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+
+    names = ["mediaserver.cli.errors", "mediaserver.cli.main", "mediaserver.cli.serve"]
+    assert done.stdout.splitlines()[-1] == str(names)
