@@ -60,7 +60,9 @@ def test_set_state_emits_statechange():
 @pytest.fixture
 async def joined():
     """Two Dtls of ours, shaken hands; what arrives beyond DTLS is in `media`."""
-    ends, media, closed = {}, {"client": [], "server": []}, asyncio.Queue()
+    ends: dict[str, Dtls] = {}
+    media: dict[str, list[bytes]] = {"client": [], "server": []}
+    closed: asyncio.Queue[str] = asyncio.Queue()
 
     def sender(to):
         def send(data):
@@ -112,7 +114,7 @@ async def test_close_notify_closes_the_other_end(joined):
 
 async def test_wrong_fingerprint_is_a_connection_error():
     """Whoever is not the owner of the offered certificate does not get in."""
-    ends = {}
+    ends: dict[str, Dtls] = {}
     loop = asyncio.get_running_loop()
 
     def sender(to):

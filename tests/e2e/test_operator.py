@@ -90,7 +90,9 @@ def test_a_busy_port_and_a_busy_directory_are_named(live, tmp_path):
 # Publishing
 
 
-def whip(server: Server, method: str, path: str, body: bytes = b"", **headers: str):
+def whip(
+    server: Server, method: str, path: str, body: bytes = b"", **headers: str
+) -> tuple[int, dict[str, str], bytes]:
     """Send a WHIP request to the public port; return status, headers, body."""
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=15)
     named = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -123,8 +125,8 @@ def test_whip_mistakes_get_their_status_and_a_reason(live):
     there = headers["Location"]
     deleted = [
         whip(live, "DELETE", there)[0],
-        whip(live, "DELETE", there, **bearer)[0],
-        whip(live, "DELETE", there, **bearer)[0],
+        whip(live, "DELETE", there, b"", **bearer)[0],
+        whip(live, "DELETE", there, b"", **bearer)[0],
     ]
 
     assert {wanted: found[0] for wanted, found in asked.items()} == {one: one for one in asked}

@@ -9,7 +9,7 @@ import pytest
 
 from metering.errors import StoreUnavailableError
 from metering.store.claim_client import RawClaims
-from metering.units import Units, Verdict, shard_of
+from metering.units import SessionId, Units, Verdict, shard_of
 from tests.support.metering_kit import (
     EPOCH,
     NOW,
@@ -227,7 +227,7 @@ async def test_a_redis_that_hangs_is_not_asked_on_and_on(redis_programs, redis_f
         async with opened(server.url, timeout_ms=100) as (_, claims):
             server.process.send_signal(signal.SIGSTOP)
             with pytest.raises(StoreUnavailableError):
-                await claims.meters([(WHO, bytes(16), 1)])
+                await claims.meters([(WHO, bytes(16), SessionId(1))])
 
             assert not claims.is_ready
             server.process.send_signal(signal.SIGCONT)

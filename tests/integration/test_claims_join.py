@@ -11,7 +11,7 @@ import pytest
 from metering.model.join_caps import Join, JoinLimits, caps_of, ticks_allowed
 from metering.store.client import Store
 from metering.store.records import BalanceState, JoinState, SessionGrant, ShardState
-from metering.units import SHARDS, CutLine, EntryKey, Run, Units, Verdict, shard_of
+from metering.units import SHARDS, CutLine, EntryKey, Run, SessionId, Units, Verdict, shard_of
 from tests.support.metering_kit import FAR_MS, NOW, account, claim, grant, make_ready, opened
 
 WHO = account(1)
@@ -153,7 +153,7 @@ async def test_the_rate_is_the_chains_rate(redis_server):
 
             await claims.offer([claim(who, number, NOW - 3000, 1000, units=1)])
 
-            [reading] = await claims.meters([(who, STREAM.bytes, number)])
+            [reading] = await claims.meters([(who, STREAM.bytes, SessionId(number))])
             assert reading.session_ticks == min(1000, ticks_allowed(join, limits, NOW))
 
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import sqlite3
 import time
+from argparse import Namespace
 from dataclasses import replace
 from uuid import UUID
 
@@ -21,7 +22,7 @@ from metering.testing.fake_node.node import FakeNode
 from metering.testing.fake_node.runtime import UNIT
 from metering.testing.fake_node.state import State
 from metering.testing.fake_node.world import World
-from metering.units import PricedRun, Run, Units, Verdict, parse_account
+from metering.units import PricedRun, Run, SessionId, Units, Verdict, parse_account
 from tests.support.control_server import PRICE, Server, settings
 from tests.support.servers import chopsticks
 from tests.support.wallet import Signer, account, of_stream
@@ -48,7 +49,7 @@ class Chain(Server):
         self.tree = replace(self.tree, chain=chain)
         self.run_dir.mkdir(exist_ok=True)
         self.settler_stop = asyncio.Event()
-        start = Start(self.tree, None, self.data_dir, None)
+        start = Start(self.tree, None, self.data_dir, Namespace())
         self.settler = asyncio.create_task(settler.serve(start, self.settler_stop))
         self.submit(self.operator, "register_operator")
         return await super().__aenter__()
@@ -62,7 +63,9 @@ class Chain(Server):
     def submit(self, who, name, **arguments):
         """Hand a call to the node's pool, signed by a wallet or the operator."""
         forks = self.world.forks
-        signer = Signer(forks.hash_at(0), forks.finalized, forks.finalized_hash)
+        genesis = forks.hash_at(0)
+        assert genesis is not None
+        signer = Signer(genesis, forks.finalized, forks.finalized_hash)
         used = State(forks.head.values).get(storage.account_key(who.account)).nonce
         nonce = max(self.nonces.get(who.account, 0), used)
         self.nonces[who.account] = nonce + 1
@@ -102,7 +105,8 @@ async def claims_of(server, old=""):
 
 def claim(who, stream, session, first, count=1):
     runs = (PricedRun(Run(first, count), 1, Units(PRICE)),)
-    return Claim(parse_account(who), UUID(stream["id"]).bytes, int(session, 16), runs, 0, 0)
+    number = SessionId(int(session, 16))
+    return Claim(parse_account(who), UUID(stream["id"]).bytes, number, runs, 0, 0)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import asyncio
 import json
 import sys
 from collections.abc import AsyncIterator
+from typing import Any
 
 import aiohttp
 import pytest
@@ -28,12 +29,12 @@ async def node() -> AsyncIterator[FakeNode]:
         yield node
 
 
-async def ask(socket: aiohttp.ClientWebSocketResponse, method: str, *parameters: object) -> object:
+async def ask(socket: aiohttp.ClientWebSocketResponse, method: str, *parameters: object) -> Any:
     await socket.send_json({"jsonrpc": "2.0", "id": 7, "method": method, "params": parameters})
     while True:
-        found = await socket.receive_json(timeout=5)
-        if found.get("id") == 7:
-            return found
+        message = await socket.receive_json(timeout=5)
+        if message.get("id") == 7:
+            return message
 
 
 def transfer_with_the_library(url: str) -> tuple[int, list[str], int]:
@@ -71,7 +72,7 @@ async def test_heads_are_told_and_may_be_told_twice(node):
         await ask(socket, "chain_subscribeNewHeads")
         node.world.faults.set({"duplicate_heads": 1})
         node.world.make_block()
-        heads = []
+        heads: list[str] = []
         while not heads or heads[-1] != "0x1" or len(heads) < 3:
             said = await socket.receive_json(timeout=5)
             heads.append(said["params"]["result"]["number"])

@@ -175,7 +175,8 @@ async def test_a_crash_while_recovering_loses_nothing(crash_at):
     for viewer in range(6):
         store.claim(fixture.key(viewer), Run(NOW_TICK - 50, 10))
     after = store.restarted()
-    rebuild, done = after.rebuild, []
+    rebuild = after.rebuild
+    done: list[int] = []
 
     async def crashing(shard, state, epoch):
         if len(done) == crash_at:
@@ -183,7 +184,7 @@ async def test_a_crash_while_recovering_loses_nothing(crash_at):
         done.append(shard)
         await rebuild(shard, state, epoch)
 
-    after.rebuild = crashing
+    after.rebuild = crashing  # type: ignore[method-assign]  # the crash that is tried
     if crash_at < SHARDS:
         with pytest.raises(StoreUnavailableError):
             await again(fixture, after)
@@ -193,7 +194,7 @@ async def test_a_crash_while_recovering_loses_nothing(crash_at):
         assert await after.epoch() is None
     with pytest.raises(StoreUnavailableError):
         await cutter_of(fixture, after).round()
-    after.rebuild = rebuild
+    after.rebuild = rebuild  # type: ignore[method-assign]  # and its end
 
     await again(fixture, after)
     await cutter_of(fixture, after).round()

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import struct
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 from uuid import UUID
@@ -59,7 +59,7 @@ HASH = Hash(bytes(range(32)))
 
 
 @pytest.fixture
-def socket() -> Path:
+def socket() -> Iterator[Path]:
     # A unix socket's path has 107 bytes at most; tmp_path may be longer.
     with tempfile.TemporaryDirectory() as folder:
         yield Path(folder) / "chain.sock"

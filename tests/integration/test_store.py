@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from typing import Any
 
 import pytest
 
@@ -150,7 +151,8 @@ async def test_what_may_be_forgotten_has_a_lifetime(redis_any):
         await claims.offer([claim(WHO, 3, hour * 3600 - 3601, 1)])
 
         stays = set()
-        for key in await store._redis.keys():
+        all_keys: list[Any] = await store._redis.keys()
+        for key in all_keys:
             kind = key[key.index(b"}") + 2 :][:1]
             expires_ms = await store._redis.pttl(key)
             if kind == b"w":

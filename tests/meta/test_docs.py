@@ -11,6 +11,7 @@ import typing
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,8 +32,10 @@ PAGES = sorted(
     ]
 )
 NOTES = sorted((ROOT / "changes").glob("*.md"))
+DEFAULTS = Settings()
 TABLES = {
-    table.name: {key.name for key in fields(table.default_factory)} for table in fields(Settings)
+    table.name: {key.name for key in fields(getattr(DEFAULTS, table.name))}
+    for table in fields(Settings)
 }
 LEVELS = {"debug", "info", "warning", "error", "exception"}
 
@@ -241,9 +244,7 @@ def test_every_difference_of_the_books_has_its_remedy() -> None:
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Difference"
     ]
     named = [
-        next(part.value for part in reversed(what.values) if isinstance(part, ast.Constant)).strip()
-        if isinstance(what, ast.JoinedStr)
-        else what.value
+        [str(part.value) for part in ast.walk(what) if isinstance(part, ast.Constant)][-1].strip()
         for what in called
     ]
 
@@ -268,7 +269,8 @@ def test_metrics_are_those_described() -> None:
             continue
         for node in ast.walk(ast.parse(path.read_text())):
             kind = getattr(getattr(node, "func", None), "id", "").lower()
-            name = getattr(node.args[0], "value", None) if kind and node.args else None
+            values = getattr(node, "args", ())
+            name = getattr(values[0], "value", None) if kind and values else None
             if re.search("counter|gauge|histogram", kind) and isinstance(name, str):
                 defined.add(f"{name}_total" if "counter" in kind else name)
     told = re.findall(
@@ -337,7 +339,9 @@ def is_verb(words: list[str]) -> bool:
     """True when these words begin a command, whatever arguments it wants besides."""
     parser = main._parser()
     for word in words:
-        groups = [one for one in parser._actions if getattr(one, "_name_parser_map", None)]
+        groups: list[Any] = [
+            action for action in parser._actions if getattr(action, "_name_parser_map", None)
+        ]
         if not groups:
             return word.startswith("-") is False or word in parser._option_string_actions
         if word not in groups[0]._name_parser_map:

@@ -58,15 +58,15 @@ class SettlementSoak:
         if not chain.has_faults:
             for who, planck in funds(VIEWERS).items():
                 settlement.do(dev("Alice"), transfer(who, planck))
-        for who, call in setup_calls(fixture.stream.id, VIEWERS):
-            settlement.do(who, call)
+        for pair, call in setup_calls(fixture.stream.id, VIEWERS):
+            settlement.do(pair, call)
         return settlement
 
     def feed(self, chance: random.Random, at_least: int = 0) -> None:
         """Book some more seconds of some viewers, never more than the chain's rate allows."""
         elapsed_s = self._now_s() - self._session(self.viewers[0]).joined_at
         allowed = 100 + elapsed_s
-        more = {}
+        more: dict[AccountId, int] = {}
         for who in self.viewers:
             most = min(TICKS_AT_ONCE, allowed - self.fed.get(who, 0))
             if most > 0 and (chance.random() < 0.6 or len(more) < at_least):
@@ -162,13 +162,13 @@ class SettlementSoak:
             for who, ticks in self.fed.items():
                 entry = entries[who]
                 session, escrow = self._session(who), self._escrow(who)
-                spent = DEPOSIT - escrow.held
-                found = (entry.booked, entry.settled, session.ticks, session.amount, spent)
-                if found != (ticks, ticks, ticks, ticks * PRICE, ticks * PRICE):
-                    wrong.append(f"viewer {who.hex()[:8]} watched {ticks}, found {found}")
+                of_viewer = DEPOSIT - escrow.held
+                state = (entry.booked, entry.settled, session.ticks, session.amount, of_viewer)
+                if state != (ticks, ticks, ticks, ticks * PRICE, ticks * PRICE):
+                    wrong.append(f"viewer {who.hex()[:8]} watched {ticks}, found {state}")
             ledger = book.ledger.balances()
             spent = sum(DEPOSIT - ledger[Holder(Role.VIEWER, one)] for one in self.viewers)
-            if spent != self.total() * PRICE or sum(ledger.values()):
+            if spent != self.total() * PRICE or sum(ledger.values()) != 0:
                 wrong.append(f"the ledger has {spent} spent of {self.total()} seconds")
             wrong += self._outcomes(book)
         finally:

@@ -28,6 +28,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -303,7 +304,7 @@ def table(kills: dict[Cell, int]) -> str:
 def run(
     rounds: int,
     seed: int,
-    start: Callable[[int, Path], ChainProcess],
+    start: Callable[[int, Path], AbstractContextManager[ChainProcess]],
     *,
     wanted: list[Cell] | None = None,
     may_be_empty: bool = False,
@@ -313,12 +314,13 @@ def run(
     wrong: list[str] = []
     began_s = time.monotonic()
     # Decoding it takes half a second, which every settler would need anew.
-    client.read_metadata = functools.cache(read_metadata)
+    cached_metadata = functools.cache(read_metadata)
+    vars(client)["read_metadata"] = cached_metadata
     with (
         tempfile.TemporaryDirectory(prefix="vk-soak-") as folder,
         start(seed, Path(folder)) as chain,
     ):
-        client.read_metadata(bytes.fromhex(chain.call("state_getMetadata")[2:]))
+        cached_metadata(bytes.fromhex(chain.call("state_getMetadata")[2:]))
         path = Path(folder) / "book.sqlite3"
         settlement = SettlementSoak.found(path, chain)
         soak = SoakRounds(seed, path, chain, settlement, chance)

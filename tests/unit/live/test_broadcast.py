@@ -62,7 +62,7 @@ async def test_bandwidth_covers_every_segment(make_broadcast):
     sent = one.of(RenditionsSet)
     assert len(sent) <= 3
     source = sent[-1].renditions[0]
-    sizes = {}
+    sizes: dict[int, list[int]] = {}
     for message in one.of(PartMade, "source"):
         sizes.setdefault(message.part.slot.msn, [0, 0])
         sizes[message.part.slot.msn][0] += len(message.part.payload)

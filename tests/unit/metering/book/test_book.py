@@ -23,7 +23,7 @@ def test_a_book_opened_again_holds_what_was_written(tmp_path):
     """Money does not live in memory."""
     url = f"sqlite:///{tmp_path}/book.sqlite3"
     with Book.open(url, Asset()) as book:
-        stream, _ = book.streams.create("talks", "Talks", HUGE // 10**27, 5, 250)
+        stream, _ = book.streams.create("talks", "Talks", Planck(HUGE // 10**27), 5, 250)
 
     with Book.open(url, Asset()) as book:
         assert book.streams.get("talks") == stream

@@ -75,7 +75,8 @@ async def test_a_deposit_is_provisional_then_final_and_told_at_both_steps(fixtur
 
     assert provisional == {ann: 500}
     assert made.follower.overlay.provisional == {}
-    assert fixture.book.escrow.funds([ann])[1][ann] == Funds(PAID + 500, 0, 0)
+    in_book = fixture.book.escrow.funds([ann])[1][ann]
+    assert in_book == Funds(Planck(PAID + 500), Planck(0), Planck(0))
     assert [changed.accounts for changed in made.told] == [{ann}, {ann}]
     assert blocks.asked == [1, 2], "each block is read once"
 
@@ -274,7 +275,9 @@ async def test_whatever_the_chain_does_the_book_ends_where_it_does(seed, moves):
                 if event.name in sums:
                     sums[event.name] += event.fields["amount"]
         paid, out = sums.values()
-        assert fixture.book.escrow.funds([account])[1][account] == Funds(PAID + paid, out, asked)
+        assert fixture.book.escrow.funds([account])[1][account] == Funds(
+            Planck(PAID + paid), Planck(out), Planck(asked)
+        )
     assert sum(fixture.book.ledger.balances().values()) == 0
     assert made.follower.overlay.accounts == frozenset()
     fixture.book.close()

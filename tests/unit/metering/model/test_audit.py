@@ -16,6 +16,16 @@ ANN, BEA, OPERATOR = (AccountId(bytes([n]) * 32) for n in (1, 2, 9))
 KEY = EntryKey(CAM, ANN, 1, 1)
 JOIN = (CAM, ANN, 1)
 
+CHAIN = ChainState(
+    last_seq=2,
+    settled={KEY: 40},
+    joins=frozenset({JOIN}),
+    held={ANN: 4_500},
+    totals={CAM: (40, 4_000)},
+    credits={BEA: 3_600, OPERATOR: 0},
+    outcomes={1: (b"one", ()), 2: (b"two", (3,))},
+)
+
 RECORDS = Records(
     booked=((KEY, (Run(1000, 61),)),),
     pending=(),
@@ -31,20 +41,12 @@ RECORDS = Records(
     },
     batches={1: (b"one", ()), 2: (b"two", (3,))},
     operator=OPERATOR,
-    chain=ChainState(
-        last_seq=2,
-        settled={KEY: 40},
-        joins=frozenset({JOIN}),
-        held={ANN: 4_500},
-        totals={CAM: (40, 4_000)},
-        credits={BEA: 3_600, OPERATOR: 0},
-        outcomes={1: (b"one", ()), 2: (b"two", (3,))},
-    ),
+    chain=CHAIN,
 )
 
 
 def _differences(**changes) -> list[str]:
-    chain = replace(RECORDS.chain, **changes)
+    chain = replace(CHAIN, **changes)
     return [str(one) for one in audit(replace(RECORDS, chain=chain))[1]]
 
 
@@ -78,7 +80,7 @@ def test_each_thing_that_the_chain_says_otherwise_is_named(changes, what):
 
 def test_a_session_that_the_chain_removed_is_no_difference():
     """An ended join may be reaped; the totals of its stream still hold it."""
-    chain = replace(RECORDS.chain, settled={}, joins=frozenset())
+    chain = replace(CHAIN, settled={}, joins=frozenset())
     removed = replace(RECORDS, chain=chain, ended=frozenset({JOIN}))
 
     assert audit(removed)[1] == ()
@@ -87,7 +89,7 @@ def test_a_session_that_the_chain_removed_is_no_difference():
 def _restored(**changes) -> tuple[tuple, list[str]]:
     """Return rows and differences of a book that adopted 30 ticks; `changes` are the chain's."""
     chain = replace(
-        RECORDS.chain,
+        CHAIN,
         last_seq=7,
         settled={KEY: 70},
         held={ANN: 1_500},

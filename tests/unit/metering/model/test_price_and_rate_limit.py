@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from metering.errors import InvalidValueError
 from metering.model import price, rate_limit
-from metering.units import Planck, PricedRun, PriceVersion, Run
+from metering.units import Planck, PricedRun, PriceVersion, Run, Units
 
 versions = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 3)), max_size=5).map(
     lambda raw: tuple(
@@ -36,7 +36,7 @@ def test_each_tick_costs_what_was_in_force_at_it(prices, run):
 def test_before_the_first_version_a_tick_is_free():
     prices = (PriceVersion(1, 100, Planck(5)),)
 
-    assert price.priced_runs(prices, Run(98, 4), 1) == (PricedRun(Run(100, 2), 1, 5),)
+    assert price.priced_runs(prices, Run(98, 4), 1) == (PricedRun(Run(100, 2), 1, Units(5)),)
 
 
 @pytest.mark.parametrize(("planck", "quantum"), [(15, 10), (2**43, 1)])

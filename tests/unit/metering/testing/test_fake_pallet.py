@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from metering.chain.node import storage
+from metering.chain.node import scale, storage
 from metering.chain.node.storage import Operator, Outcome
 from metering.model.credits import Credit
 from metering.testing.fake_node import tables
@@ -254,7 +254,7 @@ def test_calls_read_back_what_they_wrote():
         if "entries" in shape.arguments:
             arguments["entries"] = ()
         call = of_stream(name, **arguments)
-        reader = tables.scale.Reader(call.encode())
+        reader = scale.Reader(call.encode())
 
         assert tables.Call.read(reader) == call
         reader.end()

@@ -1,6 +1,7 @@
 """SCALE by hand: what goes in comes out, and what is not SCALE is refused."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -17,7 +18,7 @@ class Pair:
     name: bytes
 
 
-CODECS = {
+CODECS: dict[str, tuple[scale.Codec[Any], st.SearchStrategy[Any]]] = {
     "u8": (scale.U8, st.integers(0, 2**8 - 1)),
     "u16": (scale.U16, st.integers(0, 2**16 - 1)),
     "u32": (scale.U32, st.integers(0, 2**32 - 1)),

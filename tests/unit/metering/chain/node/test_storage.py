@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from metering.chain.node import storage
 from metering.errors import InvalidValueError
+from metering.model.credits import Credit
 from metering.units import AccountId
 
 U32 = st.integers(0, 2**32 - 1)
@@ -47,7 +48,7 @@ VALUES = {
     "Escrows": st.builds(
         storage.Escrow, U128, st.none() | st.builds(storage.Withdrawal, U128, U64)
     ),
-    "Credits": st.builds(storage.Credit, U128, U128, U128, U64),
+    "Credits": st.builds(Credit, U128, U128, U128, U64),
     "Limits": st.builds(storage.Limit, U128, U128, U64),
     "Outcomes": st.builds(
         storage.Outcome,
