@@ -74,18 +74,24 @@ class UploadHealth:
     def advice(self, receiver: Receiver) -> tuple[str, ...]:
         """Return what the creator can do to make the show better, most urgent first."""
         words = []
+
+        # A bug of an encoder, which no setting avoids.
         obs = _OBS.search(self._user_agent)
         if obs and (int(obs[1]), int(obs[2])) == (30, 1):
             words.append(
                 "OBS 30.1 corrupts video that it sends again after packet loss; "
                 "update to OBS 30.2 or newer."
             )
+
+        # The network.
         loss = self._loss()
         if loss >= _LOSS_WORTH_WORDS:
             words.append(
                 f"{100 * loss:.1f} % of your upload is lost on the way; "
                 "lower the bitrate or use a cable instead of Wi-Fi."
             )
+
+        # The encoder: keyframes first, since a lost picture waits for the next one.
         video = receiver.sources.get(Track.VIDEO)
         if video is not None and video.frames is not None:
             if video.idr_interval_s > _KEYFRAMES_APART_MAX_S:

@@ -190,6 +190,9 @@ class WhipForward:
         slug = request.match_info["slug"]
         key = await self._check_key(slug, bearer(request))
         offer = await request.read()
+
+        # A worker that was chosen may be gone, or have taken another stream a moment ago: the next
+        # one is tried.
         for _ in range(3):
             worker = await self._workers.wait_for(key)
             if worker is None:

@@ -189,6 +189,7 @@ def funds_of(connection: Connection, accounts: Sequence[AccountId]) -> dict[Acco
 
 def _take(connection: Connection, event: EscrowEvent, now_ms: int) -> None:
     """Write one finalized escrow event and what follows from it."""
+    # The event itself, as it is on the chain.
     connection.execute(
         insert(tables.escrow_events).values(
             number=event.number,
@@ -200,6 +201,8 @@ def _take(connection: Connection, event: EscrowEvent, now_ms: int) -> None:
             ready_s=event.ready_s,
         )
     )
+
+    # A withdrawal that is asked for, made or taken back changes what is frozen.
     if event.kind is not Kind.DEPOSIT:
         before = _frozen(connection, [event.account]).get(event.account, _NONE)
         upsert(
@@ -215,6 +218,8 @@ def _take(connection: Connection, event: EscrowEvent, now_ms: int) -> None:
             ],
             ("planck", "ready_s"),
         )
+
+    # Another account's events are booked when it becomes a viewer (`adopt`).
     viewers = schema.viewers.c
     if connection.execute(
         select(viewers.account).where(viewers.account == event.account)

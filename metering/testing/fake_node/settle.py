@@ -95,6 +95,7 @@ def settle(
 
 def _settle_entry(turn: Turn, signer: AccountId, entry: Entry) -> tuple[int, int]:
     """Return the ticks and the planck that an entry settled, having written them."""
+    # The stream is this operator's, and the viewer has joined it.
     uuid = UUID(int=entry.stream)
     stream: StreamInfo | None = turn.state.get(stream_key(uuid))
     if stream is None:
@@ -105,16 +106,22 @@ def _settle_entry(turn: Turn, signer: AccountId, entry: Entry) -> tuple[int, int
     session: ChainSession | None = turn.state.get(key)
     if session is None:
         raise _RefusedError("NoSession")
+
+    # Counts are cumulative: an entry that is not above the stored one settles nothing.
     by_price = dict(session.by_price)
     stored = by_price.get(entry.version, 0)
     if entry.ticks <= stored:
         return 0, 0
+
+    # The price was in force and the join is not over, its notice included.
     price = _price_of(stream, session, entry, turn.now_s)
     if entry.version not in by_price and len(by_price) >= tables.MAX_SESSION_PRICES:
         raise _RefusedError("TooManyPrices")
     end = end_of(session, stream)
     if turn.now_s > end + tables.WITHDRAW_NOTICE_S:
         raise _RefusedError("Ended")
+
+    # The rate of media time: no more ticks than seconds since the join, plus a burst.
     new_ticks = entry.ticks - stored
     ticks_after = session.ticks + new_ticks
     if ticks_after > U64_MAX:
@@ -122,6 +129,8 @@ def _settle_entry(turn: Turn, signer: AccountId, entry: Entry) -> tuple[int, int
     elapsed_s = max(0, min(turn.now_s, end) - session.joined_at)
     if ticks_after > tables.TICK_BURST + elapsed_s * tables.TICK_RATE_PPM // tables.PPM:
         raise _RefusedError("TooFast")
+
+    # The viewer's cap, the counters' sizes and the escrow bound what it may cost.
     cost = new_ticks * price
     if cost > U128_MAX or session.amount + cost > U128_MAX:
         raise _RefusedError("Overflow")
@@ -133,6 +142,8 @@ def _settle_entry(turn: Turn, signer: AccountId, entry: Entry) -> tuple[int, int
     escrow: Escrow = turn.state.get(escrow_key(signer, entry.viewer)) or Escrow(0, None)
     if cost > escrow.held:
         raise _RefusedError("Escrow")
+
+    # Nothing is written before every check has passed.
     if cost:
         balances.take_held(turn.state, entry.viewer, tables.HOLD_ESCROW, cost)
         after = replace(escrow, held=escrow.held - cost)
