@@ -1,7 +1,7 @@
-"""Control's money: the book and its thread, the store and its recovery, cuts and settlement.
+"""Supervises the store: its recovery from the book, cuts and settlement.
 
 The store is lent to handlers only while it is the one that was last recovered. When it is another
-one (restarted, failed over, emptied), lending stops, who has it gives it back, it is rebuilt from
+one (restarted, failed over, emptied), lending stops, its borrowers give it back, it is rebuilt from
 the book, and lending begins again.
 """
 
@@ -217,7 +217,7 @@ class StoreSupervisor:
             await self._escrow.write_adopted()
             tasks.append(asyncio.create_task(self._escrow.keep(store)))
 
-        # At a stop the last cut is made by nobody else: the tasks end first.
+        # The last cut comes after the end of the tasks, which cut and settle too.
         try:
             await self._watch(store, recovery.epoch, cutter, tasks)
             if self._stop.is_set():

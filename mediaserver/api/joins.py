@@ -70,8 +70,8 @@ def missing(viewer: ViewerStatus, planck: Planck) -> tuple[str, ...]:
     it without another token.
     """
     if viewer.join is None or not viewer.is_open:
-        money = viewer.funds.net + viewer.provisional - viewer.funds.frozen
-        return ("escrow", "join") if money <= 0 else ("join",)
+        held = viewer.funds.net + viewer.provisional - viewer.funds.frozen
+        return ("escrow", "join") if held <= 0 else ("join",)
     return ("price",) if viewer.join.max_price < planck else ()
 
 
@@ -131,9 +131,9 @@ def _problem(  # noqa: PLR0917 -- all that its words name
         )
     else:
         status, title = 403, "Not joined"
-        was = "has never joined" if join is None else f"has left, or join {join.number} is over:"
+        reason = "has never joined" if join is None else f"has left, or join {join.number} is over:"
         detail = (
-            f"the account {was} {stream.slug} on the chain: join stream {stream.id.int} "
+            f"the account {reason} {stream.slug} on the chain: join stream {stream.id.int} "
             f"(join_with_caps) with a max_price of {planck} planck or more"
         )
     return ApiError(

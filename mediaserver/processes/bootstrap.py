@@ -45,7 +45,7 @@ class Start:
         settings: The whole tree.
         config: The file it was read from, None for the defaults.
         data_dir: Directory of everything that is kept, absolute.
-        arguments: Whatever else the command line said.
+        arguments: What else is on the command line.
     """
 
     settings: Settings

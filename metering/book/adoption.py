@@ -77,7 +77,7 @@ class AdoptionRepository(Repository):
             return passed_seq(connection)
 
     def accounts(self) -> list[AccountId]:
-        """Return who paid on the chain for ticks of a book that was lost."""
+        """Return the accounts that paid on the chain for ticks of a book that was lost."""
         entries = schema.entries.c
         query = select(entries.account).where(entries.ahead > 0).distinct()
         with self._reading() as connection:

@@ -79,7 +79,7 @@ class DepositRepository(Repository):
             return deposited(connection, [account]).get(account, Planck(0))
 
     def accounts(self) -> list[AccountId]:
-        """Return who ever paid in, the newest deposit first."""
+        """Return every account that paid in, the newest deposit first."""
         deposits = schema.deposits.c
         with self._reading() as connection:
             newest = func.max(deposits.created_ms)
@@ -88,7 +88,7 @@ class DepositRepository(Repository):
 
 
 def deposited(connection: Connection, accounts: Iterable[AccountId]) -> dict[AccountId, Planck]:
-    """Return what each of some viewers paid in; who is no viewer is left out."""
+    """Return what each of some viewers paid in; accounts that are no viewers are left out."""
     wanted = list(accounts)
     viewers, deposits = schema.viewers.c, schema.deposits.c
     sums = dict.fromkeys(

@@ -1,4 +1,4 @@
-"""What came from the chain: deposits, withdrawals, what is asked back, and how far we read.
+"""What came from the chain: deposits, withdrawals and their requests, and the cursor.
 
 Everything of some finalized blocks is written in one transaction together with the cursor, so
 each event is in the book once, however often the follower starts again.
@@ -95,7 +95,7 @@ class EscrowRepository(Repository):
         return Taken(cursor, frozenset(accounts), frozenset(joined))
 
     def funds(self, accounts: Iterable[AccountId]) -> tuple[Cursor | None, dict[AccountId, Funds]]:
-        """Return what some viewers paid in, took out and ask back, and as of which block.
+        """Return what some viewers paid in, took out and request, and as of which block.
 
         Who is no viewer is left out.
         """
@@ -119,7 +119,7 @@ class EscrowRepository(Repository):
             return by_account
 
     def frozen(self, accounts: Iterable[AccountId]) -> dict[AccountId, Planck]:
-        """Return what some accounts, viewers or not, ask back as of the cursor."""
+        """Return what some accounts, viewers or not, request for withdrawal as of the cursor."""
         by_account: dict[AccountId, Planck] = {}
         with self._reading() as connection:
             for some in chunks(list(accounts)):
@@ -157,7 +157,7 @@ def adopt(connection: Connection, account: AccountId, now_ms: int) -> None:
 
 
 def funds_of(connection: Connection, accounts: Sequence[AccountId]) -> dict[AccountId, Funds]:
-    """Return what some viewers paid in, took out and ask back; who is no viewer is left out."""
+    """Return what accounts paid in, took out and request; of those that are viewers."""
     viewers, deposits = schema.viewers.c, schema.deposits.c
     withdrawals = tables.withdrawals.c
     known = connection.execute(

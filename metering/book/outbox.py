@@ -1,4 +1,4 @@
-"""The outbox: batches that are not final, their signed attempts, and who may write here.
+"""The outbox: batches that are not final, their signed attempts, and the right to write here.
 
 One submitter at a time: each write names the fencing token of its lease
 (metering/settlement/submitter_lease.py), and the newest token that the book has seen wins. A

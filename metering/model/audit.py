@@ -285,8 +285,8 @@ def _chain_state(records: Records) -> Iterable[Difference]:
         if other != hashed:
             yield Difference(f"batch {seq}", "final on the chain with other content", 0, 1)
         for place in sorted(set(refused) ^ set(not_taken)):
-            was, actual = int(place in refused), int(place in not_taken)
-            yield Difference(f"batch {seq}, entry {place}", "refused by the chain", was, actual)
+            booked, actual = int(place in refused), int(place in not_taken)
+            yield Difference(f"batch {seq}, entry {place}", "refused by the chain", booked, actual)
 
     # Entries: what the chain has settled of each; it prunes joins that ended long ago.
     ticks_of: dict[UUID, int] = defaultdict(int)
