@@ -130,7 +130,7 @@ class Settler:
             StoreUnavailableError: Redis could not forget; the next turn repeats it.
             SubmitterLostError: Another settler holds the operator's key.
         """
-        # Only the holder of the lease goes on; what others did is in the book and on the chain.
+        # Only the holder of the lock goes on; what others did is in the book and on the chain.
         was_idle, self._is_idle = self._is_idle, False
         await self._hold()
         await self._exposure.look(self._now_ms())
