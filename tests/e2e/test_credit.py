@@ -1,4 +1,4 @@
-"""A purse buys exactly what is in it, however many ask at once, of however many processes."""
+"""A balance buys exactly what is in it, however many ask at once, of however many processes."""
 
 import asyncio
 import itertools
@@ -125,7 +125,7 @@ def test_credit_for_k_seconds_buys_exactly_k_seconds_of_parts(crowded):
 
 
 def test_credit_is_never_overdrawn_by_whole_segments(crowded):
-    """Ten viewers, 4,000 requests: what is left of each purse is less than one object's seconds."""
+    """Ten viewers, 4,000 requests: each balance ends with less than an object's seconds."""
     k, viewers, sessions = 7, 10, 8
     players = {
         f"bob-{number}": pages(crowded, f"bob-{number}", k, sessions) for number in range(viewers)

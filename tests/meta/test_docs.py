@@ -68,7 +68,7 @@ def code_blocks(page: Path, language: str) -> list[str]:
 
 
 def test_examples_of_the_rules_are_what_the_product_does() -> None:
-    """Whoever recomputes a bill by docs/metering.md gets the server's own numbers."""
+    """Anyone who recomputes a bill by docs/metering.md gets the server's own numbers."""
     failed, tried = doctest.testfile(
         str(DOCS / "metering.md"),
         module_relative=False,
@@ -178,9 +178,9 @@ def test_the_routes_of_the_api_are_those_described() -> None:
     """A route that an operator reads of is there, and none is kept from them."""
     rooms = (streams, viewers, tokens, ledger, chain, viewer_self_service)
     routes = {f"{one.method} {one.path}" for room in rooms for one in room.routes()}
-    told = set(re.findall(r"^### ([A-Z]+ /\S+)$", (DOCS / "api.md").read_text(), re.MULTILINE))
+    described = set(re.findall(r"^### ([A-Z]+ /\S+)$", (DOCS / "api.md").read_text(), re.MULTILINE))
 
-    assert {one for one in told if "/api/" in one or is_own(one)} == routes
+    assert {one for one in described if "/api/" in one or is_own(one)} == routes
 
 
 def test_every_place_of_the_address_grammar_is_described() -> None:
@@ -199,8 +199,8 @@ def test_every_place_of_the_address_grammar_is_described() -> None:
         "{secret}": "s",
     }
     places = set()
-    told = (DOCS / "api.md").read_text()
-    for path in re.findall(r"^### [A-Z]+ (/\S+)$", told, re.MULTILINE):
+    described = (DOCS / "api.md").read_text()
+    for path in re.findall(r"^### [A-Z]+ (/\S+)$", described, re.MULTILINE):
         shown = path
         for name, value in filled.items():
             shown = shown.replace(name, value)
@@ -212,12 +212,12 @@ def test_every_place_of_the_address_grammar_is_described() -> None:
 
 def test_log_events_are_those_described() -> None:
     """An operator who searches the log for an event of the table finds it, at that level."""
-    told = re.findall(
+    described = re.findall(
         r"^\| `([a-z_.]+)` \| (\w+) \|", (DOCS / "developer/logs.md").read_text(), re.MULTILINE
     )
 
-    assert dict(told) == dict(logged())
-    assert [name for name, _ in told] == sorted(name for name, _ in told)
+    assert dict(described) == dict(logged())
+    assert [name for name, _ in described] == sorted(name for name, _ in described)
 
 
 def test_log_events_that_operators_are_told_of_exist() -> None:
@@ -237,7 +237,7 @@ def test_log_events_that_operators_are_told_of_exist() -> None:
 def test_every_difference_of_the_books_has_its_remedy() -> None:
     """Whatever `vilokanam reconcile` names, the operator's page says what to do about it."""
     tree = ast.parse(Path(audit.__file__).read_text())
-    told = (DOCS / "operator/money.md").read_text()
+    described = (DOCS / "operator/money.md").read_text()
     called = [
         node.args[1]
         for node in ast.walk(tree)
@@ -249,7 +249,7 @@ def test_every_difference_of_the_books_has_its_remedy() -> None:
     ]
 
     assert len(named) > 8
-    assert [one for one in named if one not in told] == []
+    assert [one for one in named if one not in described] == []
 
 
 def test_every_error_is_in_its_drawn_tree() -> None:
@@ -273,26 +273,26 @@ def test_metrics_are_those_described() -> None:
             name = getattr(values[0], "value", None) if kind and values else None
             if re.search("counter|gauge|histogram", kind) and isinstance(name, str):
                 defined.add(f"{name}_total" if "counter" in kind else name)
-    told = re.findall(
+    described = re.findall(
         r"^\| `((?:mediaserver|metering|cdn)_\w+)` \|",
         (DOCS / "operator/metrics.md").read_text(),
         re.MULTILINE,
     )
 
-    assert set(told) == defined
+    assert set(described) == defined
 
 
 def test_advice_shown_to_creators_is_given() -> None:
     """A sentence that the creator's page explains is one that the server says."""
-    said = "".join(
+    texts = "".join(
         (ROOT / path).read_text()
         for path in ("mediaserver/live/health.py", "mediaserver/ingest/upload_health.py")
     )
-    said = re.sub(r'"\s*\n\s*f?"', "", said)
+    texts = re.sub(r'"\s*\n\s*f?"', "", texts)
     table = re.findall(r"^\| \*(.+?)\* \|", (DOCS / "creator.md").read_text(), re.MULTILINE)
 
     assert len(table) > 3
-    assert [one for one in table if not all(piece in said for piece in one.split("…"))] == []
+    assert [one for one in table if not all(piece in texts for piece in one.split("…"))] == []
 
 
 def test_no_path_or_registry_of_one_machine_is_kept() -> None:

@@ -31,7 +31,7 @@ def test_the_reference_file_is_a_legal_configuration() -> None:
 
 
 def test_each_key_of_the_reference_says_why() -> None:
-    """A comment stands above each key, or above the group of keys that it speaks of."""
+    """A comment is above each key, or above the group of keys that it speaks of."""
     lines = REFERENCE.read_text().splitlines()
     silent = []
     is_explained = False
@@ -54,13 +54,13 @@ def test_ranges_in_the_reference_are_those_of_the_code() -> None:
         for f in dataclasses.fields(getattr(defaults, table.name))
         if "low" in f.metadata
     }
-    told = re.findall(
+    written = re.findall(
         r"# [^\n]*\((\d+) to (\d+)\)[^\n]*\n(?:# [^\n]*\n)*(\w+) = ", REFERENCE.read_text()
     )
 
-    assert len(told) > 15
-    assert {key: (int(low), int(high)) for low, high, key in told} == {
-        key: ranges[key] for _, _, key in told
+    assert len(written) > 15
+    assert {key: (int(low), int(high)) for low, high, key in written} == {
+        key: ranges[key] for _, _, key in written
     }
 
 

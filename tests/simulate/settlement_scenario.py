@@ -51,7 +51,7 @@ class SettlementSoak:
 
     @classmethod
     def found(cls, path: Path, chain: ChainProcess) -> SettlementSoak:
-        """Make the book, and on the chain what it stands for."""
+        """Make the book, and on the chain its counterparts."""
         fixture = make_book(f"sqlite:///{path}", VIEWERS, FEE_PPM, deposit=DEPOSIT)
         fixture.book.close()
         settlement = cls(path, chain, fixture.stream.id, fixture.accounts)

@@ -334,7 +334,7 @@ def run(
                 wrong += [f"after {number} rounds: {one}" for one in soak.settle()]
                 if wrong:
                     break
-        kills, ticks, told = soak.kills, settlement.total(), chain.told()
+        kills, ticks, faults = soak.kills, settlement.total(), chain.fault_counts()
     empty = [cell for cell in wanted if not kills[cell]]
     print(table(kills))
     took_s = time.monotonic() - began_s
@@ -342,8 +342,8 @@ def run(
         f"rounds {rounds}, seed {seed}, kills {sum(kills.values())}, seconds watched {ticks}, "
         f"{took_s:.0f} s"
     )
-    if told:
-        print(f"faults: {told}")
+    if faults:
+        print(f"faults: {faults}")
     for one in wrong:
         print(f"WRONG: {one}")
     if empty and not may_be_empty:

@@ -22,7 +22,7 @@ class SlowStore:
     is_quiet = False
 
     def __init__(self) -> None:
-        self.said: list[int] = []
+        self.totals: list[int] = []
         self.began = asyncio.Event()
         self.is_open = asyncio.Event()
 
@@ -30,7 +30,7 @@ class SlowStore:
         if not self.began.is_set():
             self.began.set()
             await self.is_open.wait()
-        self.said.append(total)
+        self.totals.append(total)
 
 
 async def no_tick() -> int:
@@ -49,7 +49,7 @@ def make_money(caller) -> StoreSupervisor:
     )
 
 
-async def test_of_two_top_ups_at_once_the_newer_sum_is_said_last() -> None:
+async def test_of_two_top_ups_at_once_the_newer_sum_is_written_last() -> None:
     """A viewer who pays twice in a moment can spend both: an older sum never comes after."""
     fixture = make_book()
     store: Any = SlowStore()
@@ -68,7 +68,7 @@ async def test_of_two_top_ups_at_once_the_newer_sum_is_said_last() -> None:
     await asyncio.gather(first, second)
     await book.close()
 
-    assert store.said == [before, before + 10**8]
+    assert store.totals == [before, before + 10**8]
 
 
 async def test_control_does_not_go_on_when_nobody_cuts_any_more() -> None:

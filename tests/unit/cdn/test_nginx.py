@@ -97,12 +97,12 @@ def test_all_faults_are_told_at_once_and_the_key_is_not() -> None:
     with pytest.raises(ConfigError) as caught:
         configuration(broken)
 
-    told = "\n".join(caught.value.faults)
+    text = "\n".join(caught.value.faults)
     assert len(caught.value.faults) == 4
-    assert "edge.listen" in told
-    assert "edge.cache_dir" in told
-    assert "edge.tls_key" in told
-    assert "se cret" not in told
+    assert "edge.listen" in text
+    assert "edge.cache_dir" in text
+    assert "edge.tls_key" in text
+    assert "se cret" not in text
     assert KEY not in repr(EDGE)
 
 

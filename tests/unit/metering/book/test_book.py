@@ -55,7 +55,7 @@ def test_a_book_of_a_newer_program_is_left_alone(tmp_path):
 
 @pytest.mark.parametrize("url", ["sqlite:////no/such/place/b.sqlite3", "nonsense", "oracle9://x"])
 def test_a_book_that_cannot_be_opened_says_why(url):
-    """One named error for every cause."""
+    """One named error indefinitelyy cause."""
     with pytest.raises(BookError, match="the book"):
         Book.open(url, Asset())
 
@@ -129,7 +129,7 @@ def test_a_book_of_the_old_split_is_brought_to_the_new_one(tmp_path):
 
 
 def test_counters_outlive_an_emptied_store():
-    """Unpaid seconds are shown for ever, though Redis counts from 0 again."""
+    """Unpaid seconds are shown indefinitely, though Redis counts from 0 again."""
     book = make_book().book
     assert book.unbilled.counters() == Counters(0, 0, 0)
 

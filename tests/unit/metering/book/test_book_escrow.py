@@ -157,7 +157,7 @@ def test_what_bounds_joins_is_kept_for_a_start_without_the_node(fixture):
 
 
 def test_funds_of_a_shard_name_every_viewer(fixture, blocks):
-    """Who has nothing is there with nothing: recovery writes their purse too."""
+    """Who has nothing is there with nothing: recovery writes their balance too."""
     record, _ = fixture.book.viewers.create("nora", NEW, 9)
     nothing = Planck(0)
 

@@ -95,7 +95,7 @@ def settle(fixture, seq=1, refused=()):
 
 
 def test_final_ticks_are_merged_by_hour_and_none_is_lost():
-    """The book does not grow by a row a cut for ever."""
+    """The book does not grow by a row for every cut."""
     fixture = make_book()
     account = fixture.accounts[0]
     for number in range(1, 5):

@@ -60,7 +60,7 @@ def fixture():
 
 
 async def test_a_deposit_is_provisional_then_final_and_told_at_both_steps(fixture):
-    """The purse is told when it changes, not at every head."""
+    """The balance is reported when it changes, not at every head."""
     [ann] = fixture.accounts
     blocks = Blocks()
     made = Follow(fixture, blocks)

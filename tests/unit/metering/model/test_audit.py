@@ -113,7 +113,7 @@ def _restored(**changes) -> tuple[tuple, list[str]]:
 
 
 def test_what_a_restored_book_adopted_is_a_number_of_its_own_and_no_difference():
-    """The chain moved 70 ticks, 30 of them nobody has: purse and escrow are equal all the same."""
+    """The chain moved 70 ticks, 30 of them nobody has: balance and escrow are still equal."""
     (row,), differences = _restored()
 
     assert differences == []

@@ -112,7 +112,7 @@ def no_price(scenario: PalletScenario):
     ],
 )
 def test_one_bad_entry_is_refused_and_the_rest_settled(make, reason):
-    """Whoever is billed rightly in the same batch is billed."""
+    """A viewer who is billed rightly in the same batch is billed."""
     scenario = make_pallet_scenario()
 
     outcome = settle(scenario, 1, make(scenario), scenario.entry(1, 5))

@@ -66,7 +66,7 @@ def test_a_golden_era():
 
 
 def test_the_golden_extrinsic_of_spec_version_100():
-    """Byte for byte, with a fixed signature: whoever changes a byte of it is told."""
+    """Byte for byte, with a fixed signature: a changed byte of it fails here."""
     made = extrinsic.signed_extrinsic(FACTS, CALL, TERMS, OPERATOR.account, bytes(range(64)))
 
     body = (

@@ -94,7 +94,7 @@ def test_known_keys():
 
 @given(U128, BYTES32, U32)
 def test_the_key_of_a_session_says_whose_it_is(stream, viewer, join):
-    """Both ways; a key that lies about its hash is refused."""
+    """Both ways; a key with another hash is refused."""
     key = storage.session_key(UUID(int=stream), AccountId(viewer), join)
 
     found = storage.session_of(key)
