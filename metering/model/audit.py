@@ -159,16 +159,16 @@ class Difference:
         subject: Whose, or which.
         what: Which law it breaks.
         expected: By the ticks.
-        found: What was found.
+        actual: By the record that is compared.
     """
 
     subject: str
     what: str
     expected: int
-    found: int
+    actual: int
 
     def __str__(self) -> str:
-        return f"{self.subject}: {self.what}: expected {self.expected}, found {self.found}"
+        return f"{self.subject}: {self.what}: expected {self.expected}, found {self.actual}"
 
 
 def audit(records: Records) -> tuple[tuple[Row, ...], tuple[Difference, ...]]:

@@ -283,10 +283,10 @@ async def test_a_restored_book_balances_with_what_it_adopted_and_with_nothing_el
         assert book.escrow.funds([ann])[1][ann].net == DEPOSIT - 30 * PRICE
         [short] = less.differences
         assert short.what == "planck in escrow on the chain"
-        assert short.expected - short.found == 1
+        assert short.expected - short.actual == 1
         [over] = more.differences
         assert over.what == "ticks settled on the chain"
-        assert over.found - over.expected == 1
+        assert over.actual - over.expected == 1
 
 
 @pytest.mark.parametrize("seed", range(3))
