@@ -29,9 +29,9 @@ from metering.testing.fake_node.common import (
     U128_MAX,
     active_operator,
     count_ticks,
+    deposit_event,
     end_of,
     fail,
-    tell,
 )
 from metering.testing.fake_node.credit import earn
 from metering.testing.fake_node.tables import ENTRY, Entry
@@ -79,7 +79,7 @@ def settle(
             new_ticks, cost = _settle_entry(turn, signer, entry)
         except _RefusedError as error:
             refused.append((index, tables.REFUSALS.index(error.reason)))
-            tell(turn, "EntryRefused", signer, seq, index, error.reason)
+            deposit_event(turn, "EntryRefused", signer, seq, index, error.reason)
             continue
         ticks += new_ticks
         amount += cost
@@ -90,7 +90,9 @@ def settle(
     turn.state.put(outcome_key(signer, seq), outcome)
     if seq > tables.OUTCOMES_KEPT:
         turn.state.put(outcome_key(signer, seq - tables.OUTCOMES_KEPT), None)
-    tell(turn, "BatchSettled", signer, seq, hash, len(entries), len(refused), ticks, amount)
+    deposit_event(
+        turn, "BatchSettled", signer, seq, hash, len(entries), len(refused), ticks, amount
+    )
 
 
 def _settle_entry(turn: Turn, signer: AccountId, entry: Entry) -> tuple[int, int]:
@@ -172,24 +174,24 @@ def _settle_entry(turn: Turn, signer: AccountId, entry: Entry) -> tuple[int, int
 
 
 def _price_of(stream: StreamInfo, session: ChainSession, entry: Entry, now_s: int) -> int:
-    found: ChainPrice | None = next(
-        (one for one in stream.prices if one.number == entry.version), None
+    version: ChainPrice | None = next(
+        (candidate for candidate in stream.prices if candidate.number == entry.version), None
     )
-    if found is None:
+    if version is None:
         raise _RefusedError("NoPrice")
-    if found.from_ > now_s:
+    if version.from_ > now_s:
         raise _RefusedError("PriceNotYet")
-    if found.price > session.max_price:
+    if version.price > session.max_price:
         raise _RefusedError("PriceAboveCap")
-    return found.price
+    return version.price
 
 
 def _pay(turn: Turn, stream: StreamInfo, before: int, after: int) -> None:
     """Share what one (session, version) earned between the cumulative amounts before and after."""
     left = after - before
-    for one in stream.splits:
+    for split in stream.splits:
         # Roundings of several splits that step at once may exceed a tiny amount.
-        share = min(left, after * one.ppm // tables.PPM - before * one.ppm // tables.PPM)
-        earn(turn, one.account, share)
+        share = min(left, after * split.ppm // tables.PPM - before * split.ppm // tables.PPM)
+        earn(turn, split.account, share)
         left -= share
     earn(turn, stream.creator, left)
