@@ -1,4 +1,4 @@
-"""One test for each private of aioice 0.13 that mediaserver/ingest/ice.py stands on."""
+"""One test for each private of aioice 0.13 that mediaserver/ingest/ice.py depends on."""
 
 import inspect
 from typing import Any

@@ -80,7 +80,7 @@ class Reference:
         return sum(cost for _, cost in self.paid.values())
 
     def _refusal(self, join: Join, new: dict[int, tuple[int, int]]) -> Verdict | None:
-        """What the chain would refuse whatever the purse holds."""
+        """What the chain would refuse whatever the balance holds."""
         versions = {version for version, _ in self.paid.values()}
         for version, cost in new.values():
             if cost > join.max_price:
@@ -205,7 +205,7 @@ class Driver:
         return resp.command(b"EVALSHA", script.sha, b"1", key, *words)
 
     def open(self, lives: list[Life]) -> None:
-        """Fill purses and open two sessions each."""
+        """Fill balances and open two sessions each."""
         commands = [self.top_up(life) for life in lives]
         for life in lives:
             join = life.reference.join

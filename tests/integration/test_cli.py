@@ -71,8 +71,8 @@ async def vilokanam(tmp_path, capsys):
         async def run(*argv, where=("--data-dir", str(tmp_path))):
             capsys.readouterr()
             code = await asyncio.to_thread(main, [*argv, *where])
-            said = capsys.readouterr()
-            return code, said.out, said.err
+            output = capsys.readouterr()
+            return code, output.out, output.err
 
         yield run
 
@@ -105,7 +105,7 @@ async def test_an_operator_goes_from_nothing_to_a_watch_address(vilokanam) -> No
     assert (code, out.splitlines()[-1]) == (0, "the books balance")
 
 
-async def test_keys_prices_and_doors_of_a_stream_change(vilokanam) -> None:
+async def test_keys_prices_and_access_of_a_stream_change(vilokanam) -> None:
     """What an operator does to a stream in its life."""
     made = json.loads((await vilokanam("streams", "create", "cam", "--json"))[1])
     code, out, _ = await vilokanam("streams", "rotate-key", "cam")

@@ -157,7 +157,7 @@ async def test_a_viewer_without_a_wallet_pays_in_joins_and_watches(server):
 
 
 async def test_a_first_frame_does_not_wait_for_finality(server):
-    """Finality stands still: a token comes all the same, two asked at once make one join."""
+    """Finality stalls: a token comes all the same, two asked at once make one join."""
     stream = await server.stream()
     await server.registered(stream)
     ann = await server.viewer(planck=str(300 * PRICE))
@@ -222,10 +222,10 @@ async def test_a_wallet_is_told_what_it_lacks_step_by_step(server):
             WALLET, "request_withdraw", operator=server.operator.account, amount=45 * PRICE
         )
 
-        seat = (parse_account(who), UUID(stream["id"]).bytes, int(made["session"], 16))
+        meter_key = (parse_account(who), UUID(stream["id"]).bytes, int(made["session"], 16))
 
         async def is_frozen():
-            [reading] = await claims.meters([seat])
+            [reading] = await claims.meters([meter_key])
             return reading.balance_units < 0
 
         await server.until(is_frozen)
@@ -282,7 +282,7 @@ async def test_control_that_starts_again_knows_deposits_joins_and_what_is_spent(
     assert (new.verdict, new.balance_units) == (Verdict.GRANTED, 279 * PRICE)
 
 
-async def test_a_restored_book_takes_over_what_the_chain_has_and_the_purse_follows(server):
+async def test_a_restored_book_takes_over_what_the_chain_has_and_the_balance_follows(server):
     """An older book under a chain and a Redis that went on: what it adopts is gone and shown."""
     stream = await server.stream()
     await server.registered(stream)
@@ -319,10 +319,10 @@ async def test_a_restored_book_takes_over_what_the_chain_has_and_the_purse_follo
     # Nobody watches: it is found out all the same.
     report = await settled(20, 10)
     async with claims_of(server, old=server.epoch) as claims:
-        seat = (who, UUID(stream["id"]).bytes, int(made["session"], 16))
+        meter_key = (who, UUID(stream["id"]).bytes, int(made["session"], 16))
 
         async def is_lower():
-            [reading] = await claims.meters([seat])
+            [reading] = await claims.meters([meter_key])
             return reading.balance_units == 270 * PRICE
 
         await server.until(is_lower)

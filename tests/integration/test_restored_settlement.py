@@ -1,4 +1,4 @@
-"""A settler that lost its lease, an idle chain, and a book that is older than the chain."""
+"""A settler that lost its submitter lease, an idle chain, a book that is older than the chain."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.support.settler_fixture import SettlerFixture, make_settler_fixture
 
 
 class SubmitterLease:
-    """A lease that can be lost."""
+    """A submitter's lease that can be lost."""
 
     def __init__(self) -> None:
         self.token = 1

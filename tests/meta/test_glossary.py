@@ -84,21 +84,29 @@ CLEAN = (
     "metering/book",
     "metering/escrow",
     "metering/settlement",
+    "metering/chain",
+    "tests/unit",
+    "tests/integration",
+    "tests/e2e",
+    "tests/contract",
+    "tests/support",
+    "tests/simulate",
+    "tests/conftest.py",
 )
 """Rooms and files that hold none of them. The list only grows."""
 ALLOWED = {
     "purse": (
         r"(?i:type|kind|reason|verdict|PURSE = )|[`\"']purse|purse[`\"'|]|purse +402|key .*purse"
-        r"|\.purse\b|escrow\.purses|set_purse|PURSE|1 purse 2 limit"
+        r"|\.purse\b|escrow\.purses|set_purse|PURSE|1 purse 2 limit|stopped .*purse"
     ),
     "purses": r"escrow\.purses",
     "trouble": r"attempt|\.trouble|trouble[=:]|c\.trouble|\"trouble\"",
     "lease": (
         r"^    \"lease\",$|def lease\(|Redis|keys\.lease|lease\.lua|submitter|SubmitterLease"
-        r"|token|five minutes|store\.lease|self\._lease"
+        r"|token|five minutes|store\.lease|\._lease|lease\.is_lost|its_lease|watched\(lease"
     ),
     "rehearsal": r"whip\.rehearsal",
-    "witness": r"witness=|\.witness",
+    "witness": r"witness=|\.witness|witness\.mjs",
 }
 
 
