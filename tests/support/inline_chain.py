@@ -103,6 +103,11 @@ class InlineChain:
         for _ in range(count):
             self.world.make_block()
 
+    def now_ms(self) -> int:
+        """Return the best block's time."""
+        now_ms: int = self.world.forks.head.values[storage.now_key()]
+        return now_ms
+
     def drop_first(self) -> None:
         """Let the pool lose the oldest extrinsic."""
         for extrinsic in self.world.pool.all()[:1]:
@@ -135,7 +140,9 @@ class InlineChain:
         return {key: planck // PRICE for key, planck in charged.items() if planck}
 
 
-def make_chain(fixture: BookFixture, *, in_flight_max: int = 1, absent: int = 0) -> InlineChain:
+def make_chain(
+    fixture: BookFixture, *, in_flight_max: int = 1, absent: int = 0, seed: int = 1
+) -> InlineChain:
     """Return a chain with the stream and the viewers of a book.
 
     Args:
@@ -143,9 +150,10 @@ def make_chain(fixture: BookFixture, *, in_flight_max: int = 1, absent: int = 0)
         in_flight_max: Batches signed before the first is final.
         absent: So many of the viewers, the first ones, have not paid in and joined: `join` lets
             them.
+        seed: Chains of different seeds have different genesis blocks.
     """
     viewers = len(fixture.accounts)
-    world = World(1, now_ms=NOW_MS, funds=funds(viewers), finality_blocks=0)
+    world = World(seed, now_ms=NOW_MS, funds=funds(viewers), finality_blocks=0)
     chain = InlineChain(fixture, world, InlineNode(world), in_flight_max)
     missing = set(fixture.accounts[:absent])
     for who, call in setup_calls(fixture.stream.id, viewers):
