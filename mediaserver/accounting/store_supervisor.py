@@ -105,7 +105,7 @@ class StoreSupervisor:
 
     @property
     def is_ready(self) -> bool:
-        """Return True while the store is there and recovered."""
+        """Return True while the store is connected and recovered."""
         return self._is_ready
 
     @contextlib.asynccontextmanager

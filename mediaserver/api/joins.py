@@ -51,7 +51,7 @@ async def join_for(shared: Context, account: AccountId, stream: StreamRecord) ->
     planck = Planck(0) if in_force is None else in_force.planck_per_tick
     viewer = await escrow.viewer_status(account, stream.id)
     if not planck and not viewer.is_open:
-        # Free media asks nobody; when it begins to cost, they must have joined.
+        # Free media needs no join; priced media does.
         return OpenJoin(viewer.join.number if viewer.join else JOIN_FIRST, is_capped=True)
     if missing(viewer, planck) and await escrow.holds(account):
         viewer = await _joined(shared, escrow, account, stream, planck)
@@ -66,8 +66,8 @@ async def join_for(shared: Context, account: AccountId, stream: StreamRecord) ->
 def missing(viewer: ViewerStatus, planck: Planck) -> tuple[str, ...]:
     """Return what a viewer lacks to watch at a price: ``escrow``, ``join``, ``price``.
 
-    An escrow that is spent is no reason while they have joined: claims say so, and a top-up heals
-    it without another token.
+    A spent escrow is no reason while they have joined: claims refuse it, and a top-up ends that
+    without another token.
     """
     if viewer.join is None or not viewer.is_open:
         held = viewer.funds.net + viewer.provisional - viewer.funds.frozen

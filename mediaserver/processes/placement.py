@@ -69,7 +69,7 @@ class Worker:
 
 
 class Workers:
-    """The workers that are there, by name; bounded."""
+    """The living workers, by name; bounded."""
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic

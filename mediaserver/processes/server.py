@@ -189,7 +189,7 @@ class Server:
             await self._back_off(child, name)
 
     def _fill_spares(self) -> None:
-        """Start workers until enough are warm, or all that the machine may have are there."""
+        """Start workers until enough are warm, or the machine has as many as it may."""
         settings = self._settings.server
         spares = sum(worker is None or not worker.is_busy for worker in self._workers.values())
         room = settings.workers_max - len(self._workers)

@@ -210,7 +210,7 @@ class CutRepository(Repository):
 
 
 def _check(cut: Cut, known: dict[EntryKey, int], prices: dict[tuple[UUID, int], Planck]) -> None:
-    """Raise unless every line goes on where the book is, and can be priced."""
+    """Raise unless every line continues the book's count, and can be priced."""
     seen = set()
     for line in cut.lines:
         tick_runs.require_normal(line.runs)

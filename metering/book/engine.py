@@ -46,7 +46,7 @@ def open_engine(url: str) -> Engine:
 
 
 def is_current(url: str) -> bool:
-    """Return whether a database is there with this program's schema; False if it cannot be read."""
+    """Return whether a database with this program's schema exists; False if it cannot be read."""
     try:
         engine = _create(url)
         try:
@@ -68,7 +68,7 @@ def reading(engine: Engine) -> Iterator[Connection]:
 def upsert(
     connection: Connection, table: Table, rows: Sequence[dict[str, Any]], changed: Iterable[str]
 ) -> None:
-    """Insert rows; where the primary key is there already, set the `changed` columns instead."""
+    """Insert rows; where the primary key exists already, set the `changed` columns instead."""
     if not rows:
         return
     if connection.dialect.name == "postgresql":

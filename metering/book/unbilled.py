@@ -20,7 +20,7 @@ class UnbilledRepository(Repository):
     """Reads and writes what is never billed."""
 
     def add(self, unbilled: Iterable[UnbilledTicks]) -> None:
-        """Keep these ticks, beside those that are there already: added twice, kept once."""
+        """Keep these ticks, beside those that it already has: added twice, kept once."""
         # A row is an hour of one viewer and stream.
         hours: dict[tuple[AccountId, UUID, int], list[Run]] = {}
         for entry in unbilled:

@@ -177,7 +177,7 @@ class StreamRegistrar:
             notice_s=notice_s,
         )
 
-        # Nothing: it differs in what no call mends, or it is as it should be.
+        # Nothing: it differs in what no call can change, or it is as it should be.
         has = info.prices[-1].number if info else 0
         if todo.fault:
             self._note(record, StreamStatus(State.DIFFERS, todo.fault, has))

@@ -122,11 +122,11 @@ class Settler:
                 over.
 
         Returns:
-            CLOSE after a batch was closed; STOP when a person must look; else WAIT.
+            CLOSE after a batch was closed; STOP when an operator must act; else WAIT.
 
         Raises:
             BookError: The book does not answer.
-            LedgerImbalanceError: The books differ: a person must look.
+            LedgerImbalanceError: The books differ: an operator must act.
             StoreUnavailableError: Redis could not forget; the next turn repeats it.
             SubmitterLostError: Another settler holds the operator's key.
         """
@@ -194,7 +194,7 @@ class Settler:
             look = await self._look(())
             given = await self._book.run(lambda book: book.outbox.last_seq())
             if look is not None and look.last_settled > given:
-                # This book is older than the chain: the next batch need not find that out.
+                # This book is older than the chain: it is adopted before the next batch.
                 await self._adopt()
 
     async def _look(self, flights: Sequence[Flight]) -> ChainSnapshot | None:

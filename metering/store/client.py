@@ -64,7 +64,7 @@ class Store(StoreConnection):
     async def connect(
         cls, url: str, fsync: str, *, watched_hours: int = 24, window_ms: int = 60_000
     ) -> Self:
-        """Return a store that is there and may be trusted with money.
+        """Return a connected store, whose settings keep what is written.
 
         Args:
             url: ``unix:///path`` or ``redis://[user:password@]host:port/db``.
