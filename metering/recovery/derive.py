@@ -159,5 +159,5 @@ def whole_units(planck: Planck, quantum: int) -> Units:
 
 
 def frozen_units(planck: Planck, quantum: int) -> Units:
-    """Return what must not be spent when a withdrawal of `planck` is requested: a part of a unit counts whole."""
+    """Return what a requested withdrawal of `planck` freezes: a part of a unit counts whole."""
     return Units(min(-(-planck // quantum), UNITS_MAX))
