@@ -66,14 +66,14 @@ def pages(server: Server, name: str, credit_s: int, sessions: int = SESSIONS) ->
 
 def answered(server: Server) -> Counter[str]:
     """Return how many media objects each HTTP process has answered for."""
-    found = re.findall(
+    rows = re.findall(
         r'^mediaserver_hls_answers_total\{kind="(?:PartAddress|Segment)",process="(http-\d)"'
         r',status="\d+"\} (\S+)$',
         get(server.url + "/metrics")[1].decode(),
         re.MULTILINE,
     )
     total: Counter[str] = Counter()
-    for process, count in found:
+    for process, count in rows:
         total[process] += int(float(count))
     return total
 
@@ -91,7 +91,7 @@ def storm(server: Server, paths: list[str]) -> list[int]:
 
 def spent(server: Server, name: str) -> int:
     viewers = server.api("GET", "viewers")["viewers"]
-    return next(int(one["spent"]) for one in viewers if one["name"] == name)
+    return next(int(viewer["spent"]) for viewer in viewers if viewer["name"] == name)
 
 
 def test_credit_for_k_seconds_buys_exactly_k_seconds_of_parts(crowded):

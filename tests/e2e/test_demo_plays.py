@@ -20,15 +20,15 @@ PLAY_S = 10
 
 def processes_of(data_dir: Path) -> list[str]:
     """Return the command lines that hold the demo's data directory."""
-    found = []
+    programs = []
     for file in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             words = file.read_bytes().replace(b"\0", b" ").decode(errors="replace")
         except OSError:
             continue
         if str(data_dir) in words:
-            found.append(words)
-    return found
+            programs.append(words)
+    return programs
 
 
 def pictures_of(url: str, count: int) -> int:

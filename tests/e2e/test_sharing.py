@@ -229,9 +229,9 @@ def test_a_paid_second_in_another_address_is_not_found_and_claims_nothing(live, 
         **spellings(other),
     }
 
-    found = {what: wire.status(below(ticket, path)) for what, path in asked.items()}
+    statuses = {what: wire.status(below(ticket, path)) for what, path in asked.items()}
 
-    assert set(found.values()) == {404}, found
+    assert set(statuses.values()) == {404}, statuses
     # The balance is as it was: it still buys the part by its own address, and nothing more.
     assert wire.status(below(ticket, other)) == 200
     newest = list_media(wire, "/cam/", "360p").parts[-1]

@@ -152,8 +152,8 @@ def test_what_was_watched_moves_on_the_chain_exactly(server, chain):
 
     after = audit(chain, *names)
     status = server.json("chain", "status")
-    payouts = {one["role"]: one for one in server.json("payouts")["payouts"]}
-    batches = {one["seq"]: one for one in server.json("ledger", "batches")["batches"]}
+    payouts = {row["role"]: row for row in server.json("payouts")["payouts"]}
+    batches = {row["seq"]: row for row in server.json("ledger", "batches")["batches"]}
     amount = len(billed) * PRICE
     fee = amount * FEE_PPM // 10**6
     print(f"{len(billed)} s, {amount} planck in {len(after['batches'])} batches; fee {fee}")
@@ -163,14 +163,14 @@ def test_what_was_watched_moves_on_the_chain_exactly(server, chain):
     assert (int(after["creator"]), int(after["platform"])) == (amount - fee, fee)
     assert (after["total_ticks"], int(after["total_amount"])) == (len(billed), amount)
     # Every event once, with the hash that the book has for it.
-    assert [one["seq"] for one in after["batches"]] == list(range(1, after["last_seq"] + 1))
-    assert sum(one["ticks"] for one in after["batches"]) == len(billed)
-    assert sum(int(one["amount"]) for one in after["batches"]) == amount
+    assert [row["seq"] for row in after["batches"]] == list(range(1, after["last_seq"] + 1))
+    assert sum(row["ticks"] for row in after["batches"]) == len(billed)
+    assert sum(int(row["amount"]) for row in after["batches"]) == amount
     assert after["refused"] == []
-    for one in after["batches"]:
-        mine = batches[one["seq"]]
-        assert (mine["hash"], mine["state"]) == (one["hash"][2:], "finalized")
-        assert (mine["entries"], mine["finalized_at"]) == (one["entries"], one["block"])
+    for row in after["batches"]:
+        mine = batches[row["seq"]]
+        assert (mine["hash"], mine["state"]) == (row["hash"][2:], "finalized")
+        assert (mine["entries"], mine["finalized_at"]) == (row["entries"], row["block"])
     # Our own view of the chain, and the books.
     assert status["operator"]["last_seq"] == after["last_seq"]
     for role, planck in (("creator", amount - fee), ("platform", fee)):
@@ -221,10 +221,10 @@ def test_the_demo_tells_each_final_batch_and_what_the_creator_earned(tmp_path):
             start_new_session=True,
         )
     try:
-        found = until(
+        address = until(
             lambda: re.search(r"^hls: (\S+)$", output.read_text(), re.MULTILINE), "live", 120
         )
-        hls = urlsplit(found[1])
+        hls = urlsplit(address[1])
         player = Player(hls.port, hls.path.rpartition("/")[0] + "/", "360p", backlog=2)
         player.start()
         try:
@@ -245,7 +245,7 @@ def test_the_demo_tells_each_final_batch_and_what_the_creator_earned(tmp_path):
     )
     paid, creator, platform = 0, 0, 0
     for number, line in enumerate(lines, 1):
-        amount, creator, platform = (round(Decimal(one) * 10**12) for one in line[3:])
+        amount, creator, platform = (round(Decimal(unit) * 10**12) for unit in line[3:])
         paid += amount
         assert int(line[0]) == number
         assert amount == int(line[2]) * 100_000_000

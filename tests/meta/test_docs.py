@@ -59,8 +59,8 @@ def sources(*suffixes: str) -> Iterator[Path]:
 
 def headings(page: Path) -> list[str]:
     """Return the headings of a page, without the number before them."""
-    found = re.findall(r"^#+ (?:\d+\. )?(.+)$", page.read_text(), re.MULTILINE)
-    return [one.strip() for one in found]
+    headings = re.findall(r"^#+ (?:\d+\. )?(.+)$", page.read_text(), re.MULTILINE)
+    return [heading.strip() for heading in headings]
 
 
 def code_blocks(page: Path, language: str) -> list[str]:
@@ -116,9 +116,9 @@ def test_rules_cited_by_number_are_sections() -> None:
 def test_links_lead_somewhere(page: Path) -> None:
     """No reader is sent to a page that is not there."""
     targets = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text())
-    local = [one for one in targets if not one.startswith(("http://", "https://"))]
+    local = [target for target in targets if not target.startswith(("http://", "https://"))]
 
-    assert [one for one in local if not (page.parent / one).exists()] == []
+    assert [target for target in local if not (page.parent / target).exists()] == []
 
 
 @pytest.mark.parametrize("page", [*PAGES, *NOTES], ids=lambda page: str(page.relative_to(ROOT)))
@@ -139,8 +139,10 @@ def test_commands_shown_are_commands(page: Path) -> None:
     text = page.read_text()
     whole = re.findall(r"^ {4}(vilokanam .+)$", text, re.MULTILINE)
     named = re.findall(r"`(vilokanam [^`]+)`", text)
-    wrong = [one for one in whole if not is_command(shlex.split(one, comments=True)[1:])]
-    wrong += [one for one in named if not is_verb(one.split()[1:])]
+    wrong = [
+        command for command in whole if not is_command(shlex.split(command, comments=True)[1:])
+    ]
+    wrong += [command for command in named if not is_verb(command.split()[1:])]
 
     assert wrong == []
 
@@ -177,10 +179,10 @@ def test_configurations_shown_are_legal(tmp_path: Path) -> None:
 def test_the_routes_of_the_api_are_those_described() -> None:
     """A route that an operator reads of is there, and none is kept from them."""
     rooms = (streams, viewers, tokens, ledger, chain, viewer_self_service)
-    routes = {f"{one.method} {one.path}" for room in rooms for one in room.routes()}
+    routes = {f"{route.method} {route.path}" for room in rooms for route in room.routes()}
     described = set(re.findall(r"^### ([A-Z]+ /\S+)$", (DOCS / "api.md").read_text(), re.MULTILINE))
 
-    assert {one for one in described if "/api/" in one or is_own(one)} == routes
+    assert {route for route in described if "/api/" in route or is_own(route)} == routes
 
 
 def test_every_place_of_the_address_grammar_is_described() -> None:
@@ -249,7 +251,7 @@ def test_every_difference_of_the_books_has_its_remedy() -> None:
     ]
 
     assert len(named) > 8
-    assert [one for one in named if one not in described] == []
+    assert [text for text in named if text not in described] == []
 
 
 def test_every_error_is_in_its_drawn_tree() -> None:
@@ -292,7 +294,7 @@ def test_advice_shown_to_creators_is_given() -> None:
     table = re.findall(r"^\| \*(.+?)\* \|", (DOCS / "creator.md").read_text(), re.MULTILINE)
 
     assert len(table) > 3
-    assert [one for one in table if not all(piece in texts for piece in one.split("…"))] == []
+    assert [text for text in table if not all(piece in texts for piece in text.split("…"))] == []
 
 
 def test_no_path_or_registry_of_one_machine_is_kept() -> None:
@@ -308,7 +310,7 @@ def test_no_path_or_registry_of_one_machine_is_kept() -> None:
         rf"{here}|(?<![\w.])/(?:work|root|Users)/|/home/\w"
         r"|https?://[^\s\"']*(?:pypi|pythonhosted|npmjs|registry|artifactory|nexus|crates\.io)"
     )
-    found = []
+    broken = []
     for name in listed.decode().split("\0"):
         path = ROOT / name
         if not name or not path.is_file() or path.resolve() == Path(__file__).resolve():
@@ -316,9 +318,9 @@ def test_no_path_or_registry_of_one_machine_is_kept() -> None:
         text = path.read_bytes().decode("utf-8", "ignore")
         if path.name == "Cargo.lock":  # cargo's own name of it, whichever mirror answers
             text = text.replace("registry+https://github.com/rust-lang/crates.io-index", "")
-        found += [f"{name}: {match[0]}" for match in machine.finditer(text)]
+        broken += [f"{name}: {match[0]}" for match in machine.finditer(text)]
 
-    assert found == []
+    assert broken == []
 
 
 def is_own(route: str) -> bool:

@@ -17,7 +17,7 @@ REFERENCE = CONFIG / "mediaserver.toml"
 def plain(value):
     if dataclasses.is_dataclass(value):
         return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
-    return [plain(one) for one in value] if isinstance(value, tuple) else value
+    return [plain(item) for item in value] if isinstance(value, tuple) else value
 
 
 def test_the_reference_file_holds_every_key_with_its_default() -> None:

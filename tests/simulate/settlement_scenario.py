@@ -157,8 +157,8 @@ class SettlementSoak:
         book = open_book(self.path)
         try:
             report = asyncio.run(reconcile(InlineBook(book), None, has_journal=False))
-            wrong += [f"reconcile: {one}" for one in report.differences]
-            entries = {one.key.account: one for one in book.cuts.entries()}
+            wrong += [f"reconcile: {item}" for item in report.differences]
+            entries = {item.key.account: item for item in book.cuts.entries()}
             for who, ticks in self.fed.items():
                 entry = entries[who]
                 session, escrow = self._session(who), self._escrow(who)
@@ -167,7 +167,7 @@ class SettlementSoak:
                 if state != (ticks, ticks, ticks, ticks * PRICE, ticks * PRICE):
                     wrong.append(f"viewer {who.hex()[:8]} watched {ticks}, found {state}")
             ledger = book.ledger.balances()
-            spent = sum(DEPOSIT - ledger[Holder(Role.VIEWER, one)] for one in self.viewers)
+            spent = sum(DEPOSIT - ledger[Holder(Role.VIEWER, item)] for item in self.viewers)
             if spent != self.total() * PRICE or sum(ledger.values()) != 0:
                 wrong.append(f"the ledger has {spent} spent of {self.total()} seconds")
             wrong += self._outcomes(book)
@@ -226,8 +226,8 @@ class SettlementSoak:
 
     def _read(self, key: bytes, *, is_final: bool = False) -> bytes | None:
         at = [self.chain.call("chain_getFinalizedHead")] if is_final else []
-        found = self.chain.call("state_getStorage", "0x" + key.hex(), *at)
-        return None if found is None else bytes.fromhex(found[2:])
+        value = self.chain.call("state_getStorage", "0x" + key.hex(), *at)
+        return None if value is None else bytes.fromhex(value[2:])
 
     def _is_free(self, account: AccountId, nonce: int) -> bool:
         """Return True once a nonce is used, or nothing waits that could use it."""

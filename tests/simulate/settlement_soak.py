@@ -148,12 +148,12 @@ class SoakRounds:
         """Settle all without kills or faults; return what is wrong then."""
         self._calm()
         code = self._live(Plan(None, for_s=SETTLE_S))
-        found = self.settlement.differences()
+        differences = self.settlement.differences()
         if code != SETTLED:
-            found.append(f"not all was settled within {SETTLE_S} s")
+            differences.append(f"not all was settled within {SETTLE_S} s")
         if self.chain.has_faults:
             self.chain.call("fake_faults", self.faults)
-        return found
+        return differences
 
     def _go_back(self) -> None:
         """Put an older book back, of before the newest batches; its seconds come in again."""
@@ -276,7 +276,7 @@ async def settler_life(path: Path, url: str, plan: Plan) -> int:
             except MeteringError as error:
                 print(f"soak: {error}", file=sys.stderr)
             if book.outbox.oldest() is None and all(
-                one.settled + one.refused == one.booked for one in book.cuts.entries()
+                entry.settled + entry.refused == entry.booked for entry in book.cuts.entries()
             ):
                 return SETTLED
             await asyncio.sleep(0.005)
@@ -331,7 +331,7 @@ def run(
             tries[cell] += 1
             soak.round(cell)
             if number % CHECK_EVERY == 0 or number == rounds:
-                wrong += [f"after {number} rounds: {one}" for one in soak.settle()]
+                wrong += [f"after {number} rounds: {fault}" for fault in soak.settle()]
                 if wrong:
                     break
         kills, ticks, faults = soak.kills, settlement.total(), chain.fault_counts()
@@ -344,8 +344,8 @@ def run(
     )
     if faults:
         print(f"faults: {faults}")
-    for one in wrong:
-        print(f"WRONG: {one}")
+    for fault in wrong:
+        print(f"WRONG: {fault}")
     if empty and not may_be_empty:
         for step, when in empty:
             print(f"EMPTY: {when.value} {step}")

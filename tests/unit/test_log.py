@@ -64,7 +64,7 @@ def test_a_library_speaks_in_lines_like_ours() -> None:
     done = run(_SPEAK)
 
     lines = [json.loads(line) for line in done.stderr.splitlines()]
-    assert [(one["event"], one["level"], one["message"]) for one in lines] == [
+    assert [(line["event"], line["level"], line["message"]) for line in lines] == [
         ("library.fault.met", "error", "it broke: pump"),
         ("library.warning.given", "warning", "it creaks"),
     ]

@@ -59,11 +59,11 @@ def test_committed_since_tells_every_tick_committed_from_then_on():
 
     offered = list(memory.committed_since(40_000))
 
-    ticks = {t for one in offered for p in one.runs for t in range(p.run.first, p.run.end)}
+    ticks = {t for claimed in offered for p in claimed.runs for t in range(p.run.first, p.run.end)}
     assert ticks >= {*range(140, 150), 500}
     assert min(ticks) >= 130
-    assert {one.session for one in offered} == {1, 2}
-    assert all(one.video_ms == one.audio_ms == 0 for one in offered)
+    assert {claimed.session for claimed in offered} == {1, 2}
+    assert all(claimed.video_ms == claimed.audio_ms == 0 for claimed in offered)
 
 
 def test_memory_is_bounded_and_says_what_it_forgot():

@@ -100,11 +100,13 @@ def test_what_is_watched_next_is_settled_on_top():
 
     (batch,) = book.settlements.seal(2, 100)
 
-    assert [(one.key, one.cumulative) for one in decode(batch.entries)] == [(fixture.key(0), 35)]
+    assert [(entry.key, entry.cumulative) for entry in decode(batch.entries)] == [
+        (fixture.key(0), 35)
+    ]
     assert batch.seq == 5
     records, _ = read(book, [], has_journal=False)
     tampered = replace(
         records, entries={fixture.key(0): replace(records.entries[fixture.key(0)], ahead=19)}
     )
     assert audit(records)[1] == ()
-    assert any(one.what == "planck in the ledger" for one in audit(tampered)[1])
+    assert any(entry.what == "planck in the ledger" for entry in audit(tampered)[1])

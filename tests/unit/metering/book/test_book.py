@@ -33,12 +33,12 @@ def test_a_book_opened_again_holds_what_was_written(tmp_path):
 def test_a_book_is_durable_before_it_answers(tmp_path):
     """WAL with synchronous=FULL, foreign keys checked."""
     with Book.open(f"sqlite:///{tmp_path}/book.sqlite3", Asset()) as b, b.streams._reading() as c:
-        found = [
+        values = [
             c.exec_driver_sql(f"PRAGMA {name}").scalar_one()
             for name in ("journal_mode", "synchronous", "foreign_keys")
         ]
 
-    assert found == ["wal", 2, 1]
+    assert values == ["wal", 2, 1]
 
 
 def test_a_book_of_a_newer_program_is_left_alone(tmp_path):
@@ -124,7 +124,11 @@ def test_a_book_of_the_old_split_is_brought_to_the_new_one(tmp_path):
         records, _ = read(book, [], has_journal=False)
         _, differences = audit(records)
 
-    assert [one for one in differences if "planck" in one.what or "sum" in one.what] == []
+    assert [
+        difference
+        for difference in differences
+        if "planck" in difference.what or "sum" in difference.what
+    ] == []
     assert sum(records.ledger.values()) == 0
 
 

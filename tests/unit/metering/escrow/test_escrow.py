@@ -242,7 +242,7 @@ def test_any_heads_and_forks_end_in_what_the_finalized_chain_says(seed, moves):
                 frozen[event.account] = frozen_after(frozen.get(event.account, Planck(0)), event)
         taken = height
         seen |= {block.hash: block for block in path[height:]}
-        found = overlay(
+        overlaid = overlay(
             blocks.by_hash[blocks.finalized].ref,
             seen.values(),
             blocks.by_hash[blocks.best].ref,
@@ -251,8 +251,8 @@ def test_any_heads_and_forks_end_in_what_the_finalized_chain_says(seed, moves):
             cap=CAP,
         )
 
-        assert sum(found.provisional.values()) <= CAP
-        credit: dict[AccountId, int] = defaultdict(int, found.provisional)
+        assert sum(overlaid.provisional.values()) <= CAP
+        credit: dict[AccountId, int] = defaultdict(int, overlaid.provisional)
         for event in final.values():
             credit[event.account] += event.planck if event.kind is Kind.DEPOSIT else 0
         assert all(credit[viewer] <= paid[viewer] for viewer in VIEWERS), "counted twice"
@@ -263,7 +263,7 @@ def test_any_heads_and_forks_end_in_what_the_finalized_chain_says(seed, moves):
                 on_branch[event.account] = frozen_after(before, event)
                 at_least = on_branch[event.account]
                 in_book = frozen.get(event.account, Planck(0))
-                assert found.frozen.get(event.account, in_book) >= at_least, "not frozen"
+                assert overlaid.frozen.get(event.account, in_book) >= at_least, "not frozen"
 
     blocks.finalise(10**9)
     expected: dict[AccountId, int] = defaultdict(int)

@@ -47,7 +47,7 @@ RECORDS = Records(
 
 def _differences(**changes) -> list[str]:
     chain = replace(CHAIN, **changes)
-    return [str(one) for one in audit(replace(RECORDS, chain=chain))[1]]
+    return [str(difference) for difference in audit(replace(RECORDS, chain=chain))[1]]
 
 
 def test_books_that_agree_have_no_difference():
@@ -109,7 +109,7 @@ def _restored(**changes) -> tuple[tuple, list[str]]:
         chain=replace(chain, **changes),
     )
     rows, differences = audit(records)
-    return rows, [str(one) for one in differences]
+    return rows, [str(difference) for difference in differences]
 
 
 def test_what_a_restored_book_adopted_is_a_number_of_its_own_and_no_difference():
@@ -145,9 +145,12 @@ def test_adopted_ticks_whose_money_the_ledger_did_not_move_are_named():
     """Else a viewer could spend what the chain has taken."""
     bad = replace(RECORDS, entries={KEY: replace(RECORDS.entries[KEY], ahead=30)}, chain=None)
 
-    found = [str(one) for one in audit(bad)[1]]
+    differences = [str(difference) for difference in audit(bad)[1]]
 
-    assert any("planck in the ledger: expected 1500, found 4500" in one for one in found)
+    assert any(
+        "planck in the ledger: expected 1500, found 4500" in difference
+        for difference in differences
+    )
 
 
 def test_credit_that_was_taken_out_is_no_difference():
@@ -159,6 +162,9 @@ def test_a_withdrawal_that_the_ledger_does_not_have_is_named():
     """Money that left must have left the viewer's account in the ledger too."""
     bad = replace(RECORDS, withdrawals={}, chain=None)
 
-    found = [str(one) for one in audit(bad)[1]]
+    differences = [str(difference) for difference in audit(bad)[1]]
 
-    assert any("planck in the ledger: expected 6000, found 4500" in one for one in found)
+    assert any(
+        "planck in the ledger: expected 6000, found 4500" in difference
+        for difference in differences
+    )

@@ -1,6 +1,7 @@
 """The fake chain's rules: what each batch does, and what each refused entry is told."""
 
 from dataclasses import replace
+from uuid import UUID
 
 import pytest
 
@@ -193,8 +194,8 @@ def test_shares_are_floors_of_the_cumulative_amount():
         scenario.do(scenario.viewers[0], "join_with_caps", **joined)
 
     def entry(scenario: PalletScenario, ticks: int):
-        one = scenario.entry(0, ticks)
-        return replace(one, key=replace(one.key, stream=type(one.key.stream)(int=8)))
+        of_first = scenario.entry(0, ticks)
+        return replace(of_first, key=replace(of_first.key, stream=UUID(int=8)))
 
     settle(whole, 1, entry(whole, 50))
     for seq, ticks in enumerate((1, 3, 4, 29, 50), 1):

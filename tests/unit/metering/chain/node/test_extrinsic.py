@@ -161,7 +161,8 @@ def test_an_unknown_extension_that_adds_nothing_is_none_of_our_business():
 def test_an_extension_that_changed_its_shape_is_not_filled_in():
     """A known name with other fields would sign something else."""
     changed = tuple(
-        replace(one, extra="u32") if one.name == "CheckNonce" else one for one in FACTS.extensions
+        replace(extension, extra="u32") if extension.name == "CheckNonce" else extension
+        for extension in FACTS.extensions
     )
 
     with pytest.raises(RuntimeUnsupportedError, match="CheckNonce"):
