@@ -97,7 +97,7 @@ def test_the_picture_stops_with_the_balance_and_a_top_up_brings_it_back(live, pa
     notice = page.inner_text("#notice")
     shoot(page, "stopped")
     print(
-        f"purse empty -> stopped after {stopped_after_s:.2f} s, {moved - picture_then:.2f} s of "
+        f"balance empty -> stopped after {stopped_after_s:.2f} s, {moved - picture_then:.2f} s of "
         f"picture; watched {shown['secondsWatched']} s of {credit_s}; first frame "
         f"{shown['firstFrameMs']} ms; warned: {warned!r}; notice: {notice!r}"
     )
