@@ -177,8 +177,9 @@ def prepare(modules: Sequence[str]) -> None:
     for module in loaded:
         if hasattr(module, "warm_up"):
             module.warm_up()
-    gc.collect()
     # A collection in a child must not write to these objects, or their pages are shared no more.
+    # None is made here either: what it frees are holes all over the shared pages, which each child
+    # fills, and so makes its own; they are 1.1 MB a child.
     gc.freeze()
     library_pages.release()
 
