@@ -20,6 +20,7 @@ _HELD_BYTES_MAX: Final = 65_536
 """Parameter sets and SEI that wait for their picture; real ones are some hundred bytes."""
 _SLICE_TYPES: Final = range(SLICE, IDR + 1)
 _INNER_START_CODE: Final = b"\0\0\1"
+_START_CODES: Final = (START_CODE, _INNER_START_CODE)
 _STAP_A: Final = 24
 _FU_A: Final = 28
 
@@ -93,8 +94,9 @@ class H264Depacketizer:
             self._end(self._timestamp, frames)
         if self._timestamp is None:
             self._timestamp, self._arrived_s = timestamp, arrived_s
+        broken = self.broken
         if not self._take(payload) or self._size > FRAME_BYTES_MAX:
-            self.broken += 1
+            self.broken = broken + 1
             self.lose()
             return frames
         if is_marker:
@@ -107,28 +109,35 @@ class H264Depacketizer:
             return self._take_fragment(payload)
         if self._in_fragment:
             return False  # a fragment must be whole before anything else comes
-        if 1 <= kind < _STAP_A:
-            return self._take_unit(payload)
+        if 1 <= kind < _STAP_A or payload.startswith(_START_CODES):
+            self._size += len(payload)
+            self._add(payload)
+            return True
         if kind == _STAP_A:
             return self._take_aggregate(payload)
         return False  # STAP-B, MTAP and FU-B need mode 2, which we never answer
 
-    def _take_unit(self, unit: bytes) -> bool:
-        self._note(unit)
-        self._add(unit)
-        self._size += len(unit)
-        return True
-
     def _take_aggregate(self, payload: bytes) -> bool:
-        position, end = 1, len(payload)
+        """Take the whole units of a STAP-A; False when a part of a picture is lost with the rest.
+
+        Some senders pad it with zeros, which count as nothing.
+        """
+        position, end, units = 1, len(payload), 0
         while position + 2 < end:
             size = int.from_bytes(payload[position : position + 2], "big")
+            if position + 2 + size > end:
+                break
             position += 2
-            if size == 0 or position + size > end:
-                return False
-            self._take_unit(payload[position : position + size])
-            position += size
-        return position == end and end > 1
+            if size:
+                self._size += size
+                self._add(payload[position : position + size])
+                units += 1
+                position += size
+        rest = payload[position:]
+        if units and rest.strip(b"\0"):
+            self.broken += 1
+            return not (len(rest) > 2 and rest[2] & 31 in _SLICE_TYPES)
+        return units > 0
 
     def _take_fragment(self, payload: bytes) -> bool:
         if len(payload) < 3:
@@ -138,9 +147,7 @@ class H264Depacketizer:
             if self._in_fragment:
                 return False
             self._in_fragment = True
-            nal_header = bytes((indicator & 0xE0 | header & 31,))
-            self._note(nal_header + payload[2:3])
-            self._fragments.append(nal_header)
+            self._fragments.append(bytes((indicator & 0xE0 | header & 31,)))
         elif not self._in_fragment:
             return False
         self._fragments.append(payload[2:])
@@ -151,21 +158,23 @@ class H264Depacketizer:
             self._fragments = []
         return True
 
-    def _add(self, nal: bytes) -> None:
-        if _INNER_START_CODE in nal:
-            # H.264, 7.4.1 forbids it, but senders that look for 4-byte start codes only leave
-            # what libx264 puts behind 3-byte ones in one NAL unit.
-            self._nals += split_annex_b(START_CODE + nal)
-            return
-        # Zeros at the end are the byte stream's, not the NAL unit's (H.264, B.1.1).
-        nal = nal.rstrip(b"\0")
-        if nal:
-            self._nals.append(nal)
+    def _add(self, unit: bytes) -> None:
+        if _INNER_START_CODE in unit:
+            # H.264, 7.4.1 forbids it, but some senders packetize a byte stream, or look for 4-byte
+            # start codes only and leave what libx264 puts behind 3-byte ones in one NAL unit.
+            nals = split_annex_b(START_CODE + unit)
+        else:
+            # Zeros at the end are the byte stream's, not the NAL unit's (H.264, B.1.1).
+            unit = unit.rstrip(b"\0")
+            nals = (unit,) if unit else ()
+        for nal in nals:
+            self._note(nal)
+        self._nals += nals
 
-    def _note(self, nal_start: bytes) -> None:
-        kind = nal_start[0] & 31
+    def _note(self, nal: bytes) -> None:
+        kind = nal[0] & 31
         # Later slices of an IDR whose first one was lost are no place to start.
-        if kind == IDR and begins_picture(nal_start):
+        if kind == IDR and begins_picture(nal):
             self._is_idr = True
         if kind in _SLICE_TYPES:
             self._has_slice = True

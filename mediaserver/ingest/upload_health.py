@@ -27,6 +27,7 @@ class _Sample:
     repaired: int
     lost: int
     dropped: int
+    broken: int
 
 
 class UploadHealth:
@@ -47,6 +48,7 @@ class UploadHealth:
                 repaired=sum(source.order.repaired for source in sources),
                 lost=sum(source.order.lost for source in sources),
                 dropped=sum(source.frames.dropped for source in sources if source.frames),
+                broken=sum(source.frames.broken for source in sources if source.frames),
             )
         )
 
@@ -85,6 +87,14 @@ class UploadHealth:
             words.append(
                 f"{100 * loss:.1f} % of your upload is lost on the way; "
                 "lower the bitrate or use a cable instead of Wi-Fi."
+            )
+        span = self._span()
+        broken = span[1].broken - span[0].broken if span else 0
+        if broken:
+            words.append(
+                f"{broken} video packets of the last {WINDOW_S} s are not H.264 over RTP as "
+                "RFC 6184 wants it, so pictures are missing; update the encoder or the program "
+                "that sends (GStreamer: put h264parse before rtph264pay)."
             )
         video = receiver.sources.get(Track.VIDEO)
         if video is not None and video.frames is not None:

@@ -138,6 +138,66 @@ def test_zeros_after_a_unit_are_not_part_of_it():
     assert frame.nals == (IDR,)
 
 
+@pytest.mark.parametrize("padding", [b"\0", b"\0\0", b"\0\0\0\0", b"\0" * 7])
+def test_f01_zeros_behind_the_last_unit_of_an_aggregate_are_padding(padding):
+    """Senders that round packets up: the units before count, nothing is broken."""
+    assembler = H264Depacketizer()
+    (frame,) = feed(assembler, 0, [stap_a(SPS, PPS) + padding, IDR])
+
+    assert frame.nals == (SPS, PPS, IDR)
+    assert assembler.broken == 0
+
+
+@pytest.mark.parametrize(
+    "aggregate",
+    [
+        stap_a(SPS, b"", PPS),
+        stap_a(SPS, PPS) + b"\xff",
+        stap_a(SPS, PPS) + b"\0\1",
+        stap_a(SPS, PPS, SEI)[:-1],
+        stap_a(SPS, PPS) + b"\xff" * 9,
+    ],
+    ids=["empty unit", "a byte", "a size", "cut in SEI", "filler"],
+)
+def test_f01_whole_units_of_a_damaged_aggregate_are_kept(aggregate):
+    """What cannot be read holds no part of the picture, so the picture is shown."""
+    assembler = H264Depacketizer()
+    (frame,) = feed(assembler, 0, [aggregate, IDR])
+
+    assert frame.nals == (SPS, PPS, IDR)
+    assert assembler.broken == (aggregate != stap_a(SPS, b"", PPS))
+
+
+def test_f01_aggregate_cut_within_a_slice_is_a_loss():
+    """Half of a picture is none."""
+    assembler = H264Depacketizer()
+
+    assert feed(assembler, 0, [stap_a(SPS, PPS, IDR)[:-1]]) == []
+    assert (assembler.broken, assembler.waits_for_idr) == (1, True)
+
+
+SHORT, LONG = b"\0\0\1", b"\0\0\0\1"
+
+
+@pytest.mark.parametrize("start_code", [SHORT, LONG])
+@pytest.mark.parametrize("lead", [b"", SHORT, LONG], ids=["none", "short", "long"])
+@pytest.mark.parametrize("form", ["single", "fragments", "one fragment", "aggregate"])
+def test_f03_a_byte_stream_in_packets_is_split_at_its_start_codes(form, lead, start_code):
+    """Senders that hand a whole access unit to the packetizer show their picture."""
+    stream = lead + start_code.join((SPS, PPS, IDR))
+    packets = {
+        "single": [stream],
+        "fragments": fu_a(stream, 5),
+        "one fragment": fu_a(stream, 99),
+        "aggregate": [stap_a(stream)],
+    }
+    assembler = H264Depacketizer()
+    (frame,) = feed(assembler, 0, packets[form])
+
+    assert frame.nals == (SPS, PPS, IDR)
+    assert (frame.is_idr, assembler.broken) == (True, 0)
+
+
 def test_parameter_sets_that_no_picture_follows_are_bounded():
     """A sender of nothing but SEI costs no more than a frame's worth of memory."""
     assembler = H264Depacketizer()

@@ -218,3 +218,14 @@ def test_facts_and_advice_tell_loss_and_rare_keyframes():
     assert "% of your upload is lost" in advice[1]
     assert len(UploadHealth("OBS-Studio/32.0.1").advice(receiver)) == 1
     assert "Keyframes come 8.0 s apart" in UploadHealth("OBS-Studio/32.0.1").advice(receiver)[0]
+
+
+def test_f01_creator_reads_that_packets_are_out_of_form():
+    """Packets that cannot be read are counted, and told in words."""
+    receiver = make_receiver()
+    health = UploadHealth("encoder")
+    health.sample(receiver, 0.0)
+    run(receiver, packet(0, IDR), packet(1, b"\x79mtap"))
+    health.sample(receiver, 1.0)
+
+    assert any("1 video packets" in text and "RFC 6184" in text for text in health.advice(receiver))
