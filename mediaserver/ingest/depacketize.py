@@ -1,7 +1,10 @@
 """RTP payloads of H.264 to access units (RFC 6184, packetization modes 0 and 1).
 
-A frame is what shares one RTP timestamp, up to the marker bit; never what NAL unit types suggest
-(parameter sets come alone, late or repeated, and a picture may have many slices). After a loss
+A frame is what shares one RTP timestamp; never what NAL unit types suggest (parameter sets come
+alone, late or repeated, and a picture may have many slices). The marker bit ends it sooner, once a
+whole picture has shown that the sender sets it on the last packet only: some set it on the last one
+of each slice, or on all. Two pictures of one timestamp are parted where a marker and a slice with
+first_mb_in_slice 0 agree. After a loss
 nothing leaves before the next IDR: a decoder, and a player that is handed our bytes untouched,
 cannot use what refers to a missing picture.
 """
@@ -67,6 +70,9 @@ class H264Depacketizer:
         self._has_slice = False
         self._is_idr = False
         self._in_fragment = False
+        self._is_marked = False  # the newest packet of the frame under way had the marker
+        self._is_marker_end: bool | None = None  # None: not known yet
+        self._ended: int | None = None  # timestamp of the frame that a marker has just ended
         self._held: deque[bytes] = deque()  # parameter sets that came as a frame of their own
         self._has_lost = False
 
@@ -75,6 +81,7 @@ class H264Depacketizer:
         if self._nals or self._fragments:
             self.dropped += 1
         self._clear()
+        self._ended = None
         self._held.clear()
         self.waits_for_idr = self.wants_idr = True
         self._has_lost = True
@@ -82,26 +89,55 @@ class H264Depacketizer:
     def push(
         self, payload: bytes, timestamp: int, is_marker: bool, arrived_s: float
     ) -> list[Frame]:
-        """Return the frames that end with this packet: at most one that lacked its marker, and one.
+        """Return the frames that end with this packet: at most one before it, and its own.
 
-        `timestamp` is the 32-bit RTP one, `is_marker` marks the last packet of a frame, `arrived_s`
-        is monotonic. Empty payloads (padding probes) change nothing.
+        `timestamp` is the 32-bit RTP one, `is_marker` hints at the last packet of a frame,
+        `arrived_s` is monotonic. Empty payloads (padding probes) change nothing.
         """
         frames: list[Frame] = []
         if not payload:
             return frames
-        if self._timestamp is not None and timestamp != self._timestamp:
+        if timestamp == self._ended and _continues_picture(payload):
+            # A marker ended this picture too soon, so half of it has left.
+            self._is_marker_end = False
+            self.broken += 1
+            self.lose()
+        self._ended = None
+        if self._timestamp is not None and (
+            timestamp != self._timestamp or self._is_next_picture(payload)
+        ):
+            if self._is_marked and self._is_marker_end is None:
+                self._is_marker_end = True
             self._end(self._timestamp, frames)
         if self._timestamp is None:
             self._timestamp, self._arrived_s = timestamp, arrived_s
+        self._is_marked = is_marker
         broken = self.broken
         if not self._take(payload) or self._size > FRAME_BYTES_MAX:
             self.broken = broken + 1
             self.lose()
             return frames
-        if is_marker:
+        if is_marker and self._in_fragment:
+            self._is_marker_end = False
+        elif is_marker and self._is_marker_end:
             self._end(timestamp, frames)
+            self._ended = timestamp
         return frames
+
+    def _is_next_picture(self, payload: bytes) -> bool:
+        """Return whether marker and first_mb_in_slice agree that another picture begins here.
+
+        `payload` has the timestamp of the frame under way.
+        """
+        if not (self._is_marked and self._has_slice):
+            return False
+        start = _slice_start(payload)
+        if not start:
+            return False
+        if begins_picture(start):
+            return True
+        self._is_marker_end = False
+        return False
 
     def _take(self, payload: bytes) -> bool:
         kind = payload[0] & 31
@@ -210,4 +246,19 @@ class H264Depacketizer:
         self._fragments = []
         self._size = 0
         self._timestamp = None
-        self._has_slice = self._is_idr = self._in_fragment = False
+        self._has_slice = self._is_idr = self._in_fragment = self._is_marked = False
+
+
+def _slice_start(payload: bytes) -> bytes:
+    """Return the first two bytes of the slice that a packet begins with; empty: it is no slice."""
+    kind = payload[0] & 31
+    if kind == _FU_A and len(payload) > 2 and payload[1] & 0x80:
+        payload = bytes((payload[1] & 31, payload[2]))
+    elif kind == _STAP_A:
+        payload = payload[3:]
+    return payload[:2] if payload and payload[0] & 31 in _SLICE_TYPES else b""
+
+
+def _continues_picture(payload: bytes) -> bool:
+    start = _slice_start(payload)
+    return bool(start) and not begins_picture(start)
