@@ -196,6 +196,16 @@ class ParameterSets:
         self._sps: dict[int, bytes] = {}
         self._pps: dict[int, bytes] = {}
 
+    @property
+    def is_complete(self) -> bool:
+        """True once an SPS and a PPS are known."""
+        return bool(self._sps and self._pps)
+
+    @property
+    def newest_sps(self) -> bytes:
+        """Return the SPS whose id was the last to appear; empty before any."""
+        return next(reversed(self._sps.values()), b"")
+
     def take(self, nals: NalUnits) -> None:
         """Remember the sets among `nals`; one that cannot be read changes nothing."""
         for nal in nals:
@@ -235,12 +245,12 @@ class ParameterSets:
         )
 
     def _pair(self, nals: NalUnits) -> tuple[bytes, bytes] | None:
-        if not (self._sps and self._pps):
+        if not self.is_complete:
             return None
         idr = next((nal for nal in nals if nal[0] & 31 == IDR), b"")
         # What cannot be read, or names a set that never came, is taken for the newest.
         pps = self._pps.get(_golomb_at(idr[1:24], 2), next(reversed(self._pps.values())))
-        sps = self._sps.get(_golomb_at(pps[1:16], 1), next(reversed(self._sps.values())))
+        sps = self._sps.get(_golomb_at(pps[1:16], 1), self.newest_sps)
         return sps, pps
 
 

@@ -6,7 +6,8 @@ whole picture has shown that the sender sets it on the last packet only: some se
 of each slice, or on all. Two pictures of one timestamp are parted where a marker and a slice with
 first_mb_in_slice 0 agree. After a loss
 nothing leaves before the next IDR: a decoder, and a player that is handed our bytes untouched,
-cannot use what refers to a missing picture.
+cannot use what refers to a missing picture. An IDR leaves with every parameter set that is known,
+from the offer or from any packet before.
 """
 
 from __future__ import annotations
@@ -15,7 +16,17 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
-from mediaserver.h264 import IDR, SLICE, START_CODE, begins_picture, split_annex_b
+from mediaserver.h264 import (
+    IDR,
+    PPS,
+    SLICE,
+    SPS,
+    START_CODE,
+    NalUnits,
+    ParameterSets,
+    begins_picture,
+    split_annex_b,
+)
 
 FRAME_BYTES_MAX: Final = 16 << 20
 """A lossless 4K picture; anything larger is an attack or an endless fragment."""
@@ -55,9 +66,13 @@ class H264Depacketizer:
         wants_idr: True when one has to be asked for: media was lost, or began without one.
         broken: Packets whose payload broke RFC 6184.
         dropped: Frames that were not decodable and therefore did not leave.
+        sets: The parameter sets that are known.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, offered_sets: NalUnits = ()) -> None:
+        """Begin a track; `offered_sets` are the parameter sets that its offer names."""
+        self.sets = ParameterSets()
+        self.sets.take(offered_sets)
         self.waits_for_idr = True
         self.wants_idr = False
         self.broken = 0
@@ -214,6 +229,8 @@ class H264Depacketizer:
             self._is_idr = True
         if kind in _SLICE_TYPES:
             self._has_slice = True
+        elif kind in (SPS, PPS):
+            self.sets.take((nal,))
 
     def _end(self, timestamp: int, frames: list[Frame]) -> None:
         arrived_s = self._arrived_s
@@ -238,6 +255,8 @@ class H264Depacketizer:
             self.wants_idr = True
             return
         self.waits_for_idr = self.wants_idr = False
+        if is_idr:
+            nals = [*self.sets.missing(tuple(nals)), *nals]
         frames.append(Frame(tuple(nals), timestamp, is_idr, arrived_s, self._has_lost))
         self._has_lost = False
 

@@ -60,7 +60,9 @@ class TrackReceiver:
         self.ssrc: int | None = None
         self.last_packet_s = 0.0
         self.last_report: SenderReport | None = None
-        self.frames = H264Depacketizer() if offered.track is Track.VIDEO else None
+        self.frames: H264Depacketizer | None = None
+        if offered.track is Track.VIDEO:
+            self.frames = H264Depacketizer(offered.parameter_sets)
         self._give_up_s = give_up_s if self.has_nack else min(give_up_s, NO_REPAIR_GIVE_UP_S)
         self.order: Reorder[_Packet] = Reorder(self._give_up_s, self.has_nack)
         self._time = rtp.Unwrapper(32)

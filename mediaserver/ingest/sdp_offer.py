@@ -10,10 +10,12 @@ aiming our checks at third hosts.
 from __future__ import annotations
 
 import re
+from base64 import b64decode
 from dataclasses import dataclass
 from typing import Final
 
 from mediaserver.errors import OfferRejectedError
+from mediaserver.h264 import START_CODE, NalUnits, split_annex_b
 from mediaserver.ingest.sdp import (
     Section,
     check_credentials,
@@ -64,6 +66,20 @@ class OfferedTrack:
     def clock_rate(self) -> int:
         """Return RTP units per second."""
         return int(self.encoding.split("/")[1])
+
+    @property
+    def parameter_sets(self) -> NalUnits:
+        """Return the NAL units of `sprop-parameter-sets` (RFC 6184, 8.1); none if unreadable."""
+        for parameter in self.parameters.split(";"):
+            name, _, value = parameter.strip().partition("=")
+            if name.lower() == "sprop-parameter-sets":
+                try:
+                    units = [b64decode(text.strip(), validate=True) for text in value.split(",")]
+                except ValueError:
+                    return ()
+                # Some muxers leave the start code of their extradata in.
+                return tuple(nal for unit in units for nal in split_annex_b(START_CODE + unit))
+        return ()
 
 
 @dataclass(frozen=True, slots=True)

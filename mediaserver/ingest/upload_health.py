@@ -7,6 +7,8 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
+from mediaserver.errors import MediaFormatError
+from mediaserver.h264 import ParameterSets, parse_sps, sample_format
 from mediaserver.ingest.receiver import Receiver
 from mediaserver.media import Track
 
@@ -98,6 +100,9 @@ class UploadHealth:
             )
         video = receiver.sources.get(Track.VIDEO)
         if video is not None and video.frames is not None:
+            if video.last_idr_time is not None:
+                unshowable = _unshowable(video.frames.sets)
+                words += [unshowable] if unshowable else []
             if video.idr_interval_s > _KEYFRAMES_APART_MAX_S:
                 words.append(
                     f"Keyframes come {video.idr_interval_s:.1f} s apart; set the keyframe "
@@ -141,3 +146,24 @@ class UploadHealth:
     def _dropped(self) -> int:
         span = self._span()
         return span[1].dropped - span[0].dropped if span else 0
+
+
+def _unshowable(sets: ParameterSets) -> str:
+    """Return why no player can show keyframes with these sets, and what to change."""
+    if not sets.is_complete:
+        return (
+            "Your video comes without its parameter sets (SPS and PPS), so nobody can show it; let "
+            "the encoder repeat them with each keyframe (FFmpeg: -bsf:v dump_extra; GStreamer: "
+            "rtph264pay config-interval=-1; x264: repeat-headers=1)."
+        )
+    try:
+        parse_sps(sets.newest_sps)
+        samples = sample_format(sets.newest_sps)
+    except MediaFormatError as error:
+        return f"Your video's SPS cannot be used ({error}); update or restart the encoder."
+    if (samples.chroma_format, samples.luma_depth, samples.chroma_depth) != (1, 0, 0):
+        return (
+            "Browsers do not show your picture's color format; use 8 bits and 4:2:0 (OBS: "
+            "Settings, Advanced, Color Format NV12; FFmpeg: -pix_fmt yuv420p)."
+        )
+    return ""

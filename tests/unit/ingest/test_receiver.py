@@ -1,6 +1,7 @@
 """A publisher's packets in, access units and feedback out; time is a number."""
 
 import struct
+from base64 import b64encode
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,14 @@ IDR, DELTA = b"\x65\x88picture", b"\x41\x9adelta"
 VIDEO, AUDIO, RTX = 102, 111, 103
 
 
-def make_receiver(offer="chromium", give_up_s=0.4):
+SPS = bytes.fromhex("6742c028da01e0089f9610000003001000000303c0f1832a")
+HIGH_422 = bytes.fromhex("677a001fbcb402802dc8")
+PPS = bytes.fromhex("68ce3c80")
+
+
+def make_receiver(offer="chromium", give_up_s=0.4, parameters=""):
     text = (GOLDEN / f"offer-{offer}.sdp").read_text()
+    text = text.replace(f"a=fmtp:{VIDEO} ", f"a=fmtp:{VIDEO} {parameters}")
     receiver = Receiver(sdp_offer.parse_offer(text).tracks, give_up_s, kbps_max=8000, ssrc=1)
     # This sender's markers are known to end pictures.
     frames = receiver.sources[Track.VIDEO].frames
@@ -206,6 +213,7 @@ def test_noise_changes_nothing():
 def test_facts_and_advice_tell_loss_and_rare_keyframes():
     """The creator reads what to change in plain words, with the value."""
     receiver = make_receiver(give_up_s=0.05)
+    receiver.sources[Track.VIDEO].frames.sets.take((SPS, PPS))
     health = UploadHealth("Mozilla/5.0 (OBS-Studio/30.1.2; Windows x86_64; en-US)")
     health.sample(receiver, 0.0)
     for number in range(300):
@@ -235,3 +243,54 @@ def test_f01_creator_reads_that_packets_are_out_of_form():
     health.sample(receiver, 1.0)
 
     assert any("1 video packets" in text and "RFC 6184" in text for text in health.advice(receiver))
+
+
+@pytest.mark.parametrize(
+    "sets",
+    [(SPS, PPS), (b"\0\0\0\1" + SPS + b"\0\0\0\1" + PPS,)],
+    ids=["as RFC 6184", "extradata"],
+)
+def test_f10_parameter_sets_of_the_offer_come_with_each_idr(sets):
+    """An encoder with global headers sends them in the offer only."""
+    text = ",".join(b64encode(nal).decode() for nal in sets)
+    receiver = make_receiver(parameters=f"sprop-parameter-sets={text};")
+    units = run(receiver, packet(0, IDR), packet(1, DELTA), packet(2, IDR))
+
+    assert [unit.payload for unit in units] == [(SPS, PPS, IDR), (DELTA,), (SPS, PPS, IDR)]
+    health = UploadHealth("encoder")
+    assert not any("parameter sets" in text for text in health.advice(receiver))
+
+
+def test_f10_sets_in_band_replace_those_of_the_offer():
+    """What comes with the media is newer."""
+    old = SPS[:3] + b"\x1f" + SPS[4:]
+    text = ",".join(b64encode(nal).decode() for nal in (old, PPS))
+    receiver = make_receiver(parameters=f"sprop-parameter-sets={text};")
+    units = run(receiver, packet(0, SPS, timestamp=0, marker=0), packet(1, IDR, timestamp=0))
+
+    assert [unit.payload for unit in units] == [(PPS, SPS, IDR)]
+
+
+@pytest.mark.parametrize(
+    "parameters", ["", "sprop-parameter-sets=Z0LA,!!;", "sprop-parameter-sets;"]
+)
+def test_f10_media_without_parameter_sets_says_what_to_change(parameters):
+    """As soon as a keyframe came without them: it can never be shown."""
+    receiver = make_receiver(parameters=parameters)
+    run(receiver, packet(0, IDR), packet(1, DELTA))
+
+    (advice,) = [text for text in UploadHealth("x").advice(receiver) if "parameter sets" in text]
+    assert "config-interval" in advice
+    assert "dump_extra" in advice
+
+
+@pytest.mark.parametrize(("sps", "word"), [(HIGH_422, "4:2:0"), (SPS[:9], "SPS cannot be used")])
+def test_f10_media_that_no_browser_shows_says_what_to_change(sps, word):
+    """A show that cannot start says why."""
+    receiver = make_receiver()
+    run(
+        receiver,
+        *(packet(n, nal, timestamp=0, marker=n == 2) for n, nal in enumerate((sps, PPS, IDR))),
+    )
+
+    assert any(word in text for text in UploadHealth("x").advice(receiver))
