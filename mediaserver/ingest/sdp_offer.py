@@ -129,6 +129,11 @@ def parse_offer(text: str) -> Offer:
     session, sections = parse_sections(text)
     if not sections:
         raise OfferRejectedError(400, "the offer has no m= line; offer one video or audio track")
+    if session.has("ice-lite") or any(section.has("ice-lite") for section in sections):
+        raise _refused(
+            "the offer says a=ice-lite: this server waits for the publisher's connectivity checks, "
+            "which an ICE-lite agent never sends; publish with full ICE"
+        )
     bundle = _bundle(session)
     tracks = tuple(_track(session, section, bundle) for section in sections)
     for kind in Track:
@@ -233,16 +238,26 @@ def _codec(kind: Track, section: Section) -> tuple[int, str]:
     else:
         wanted = [n for n, text in encodings.items() if text.lower() == "h264/90000"]
         # Mode 1 fragments large frames; mode 0 must fit each slice into one packet (RFC 6184, 6).
-        wanted.sort(key=lambda n: "packetization-mode=1" not in format_parameters(section, n))
-        need = "H.264"
+        modes = {n: _packetization_mode(section, n) for n in wanted}
+        wanted = sorted((n for n in wanted if modes[n] in "01"), key=lambda n: modes[n] != "1")
+        need = "H.264 in packetization mode 1"
     if wanted:
         return wanted[0], encodings[wanted[0]]
     names = {text.split("/")[0] for text in encodings.values()} - {"rtx", "red", "ulpfec"}
     offered = ", ".join(sorted(name for name in names if _TOKEN.fullmatch(name))) or "no codec"
     raise _refused(
-        f"the {kind.value} section offers {offered[:128]}; this server takes {need}. Choose {need} "
-        "as the encoder"
+        f"the {kind.value} section offers {offered[:128]}; this server takes {need}. Choose it as "
+        "the encoder"
     )
+
+
+def _packetization_mode(section: Section, payload_type: int) -> str:
+    """Return the mode that `a=fmtp` names: 0 when it names none (RFC 6184, 8.1)."""
+    for parameter in format_parameters(section, payload_type).split(";"):
+        name, _, value = parameter.strip().partition("=")
+        if name.lower() == "packetization-mode":
+            return value[:1] or "?"
+    return "0"
 
 
 def _retransmissions(section: Section, payload_type: int) -> tuple[int, ...]:
