@@ -25,11 +25,12 @@ _HIGH_PROFILES: Final = frozenset(
 _NO_REORDER_PROFILES: Final = frozenset({66})
 """Baseline has no B-frames (H.264, A.2.1)."""
 _EXTENDED_SAR: Final = 255
+_SAMPLE_ASPECTS: Final = (
+    *((1, 1), (1, 1), (12, 11), (10, 11), (16, 11), (40, 33), (24, 11), (20, 11), (32, 11)),
+    *((80, 33), (18, 11), (15, 11), (64, 33), (160, 99), (4, 3), (3, 2), (2, 1)),
+)
+"""By aspect_ratio_idc (H.264, table E-1); 0 says nothing."""
 _GOLOMB_BITS_MAX: Final = 32
-_SPS_IDS: Final = 32
-_PPS_IDS: Final = 256
-_SET_BYTES_MAX: Final = 4096
-"""One with every scaling list has less than 1,000; larger ones are not remembered."""
 _SIZE_MAX: Final = 16384
 """H.264 level 6.2 allows 16,864 in one direction; beyond is a damaged SPS."""
 
@@ -44,6 +45,7 @@ class SpsFacts:
         frame_rate_milli: Frames per 1000 s by the VUI's timing; 0 when it does not say.
         reorder_frames: Frames that may follow later in display order, by VUI; None: not said.
         codec: RFC 6381 name.
+        sample_aspect: Width and height of a pixel; (1, 1) when it does not say.
     """
 
     width: int
@@ -51,6 +53,7 @@ class SpsFacts:
     frame_rate_milli: int
     reorder_frames: int | None
     codec: str
+    sample_aspect: tuple[int, int] = (1, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,11 +163,11 @@ def parse_sps(sps: bytes) -> SpsFacts:
         height -= (top + bottom) * (2 if chroma == 1 else 1) * (2 - is_frames_only)
     if not (0 < width <= _SIZE_MAX and 0 < height <= _SIZE_MAX):
         raise MediaFormatError(f"a picture of {width}x{height} pixels is impossible")
-    # Rate and reordering, if the VUI is there.
-    rate, reorder = _read_vui(bits) if bits.take(1) else (0, None)
+    # Shape of pixels, rate and reordering, if the VUI is there.
+    aspect, rate, reorder = _read_vui(bits) if bits.take(1) else ((1, 1), 0, None)
     if profile in _NO_REORDER_PROFILES:
         reorder = 0
-    return SpsFacts(width, height, rate, reorder, f"avc1.{sps[1:4].hex()}")
+    return SpsFacts(width, height, rate, reorder, f"avc1.{sps[1:4].hex()}", aspect)
 
 
 def sample_format(sps: bytes) -> SampleFormat:
@@ -180,88 +183,7 @@ def sample_format(sps: bytes) -> SampleFormat:
     return _read_sample_format(bits)
 
 
-class ParameterSets:
-    """What a publisher has sent, the newest of each id, and the pair that its pictures use.
-
-    The content counts, never how often, in which order or with which picture it comes.
-
-    Attributes:
-        sps: SPS of the pair that `adopt` chose; empty before.
-        pps: Its PPS, likewise.
-    """
-
-    def __init__(self) -> None:
-        self.sps = b""
-        self.pps = b""
-        self._sps: dict[int, bytes] = {}
-        self._pps: dict[int, bytes] = {}
-
-    @property
-    def is_complete(self) -> bool:
-        """True once an SPS and a PPS are known."""
-        return bool(self._sps and self._pps)
-
-    @property
-    def newest_sps(self) -> bytes:
-        """Return the SPS whose id was the last to appear; empty before any."""
-        return next(reversed(self._sps.values()), b"")
-
-    def take(self, nals: NalUnits) -> None:
-        """Remember the sets among `nals`; one that cannot be read changes nothing."""
-        for nal in nals:
-            kind = nal[0] & 31
-            if kind in (SPS, PPS) and len(nal) <= _SET_BYTES_MAX:
-                known = self._sps if kind == SPS else self._pps
-                number = _set_id(nal)
-                # nal_ref_idc may differ between copies of one set.
-                if number is not None and known.get(number, b"")[1:] != nal[1:]:
-                    known[number] = nal
-
-    def adopt(self, nals: NalUnits) -> bool:
-        """Choose the pair of an IDR access unit; return whether it is another than before.
-
-        Another PPS of the same SPS is no other pair while the present one still has its content.
-        """
-        pair = self._pair(nals)
-        if pair is None or pair == (self.sps, self.pps):
-            return False
-        if pair[0] == self.sps and self.pps in self._pps.values():
-            return False
-        self.sps, self.pps = pair
-        return True
-
-    def others(self) -> NalUnits:
-        """Return the PPSs besides the chosen one."""
-        return tuple(pps for pps in self._pps.values() if pps != self.pps)
-
-    def missing(self, nals: NalUnits) -> NalUnits:
-        """Return the sets that are known and whose ids `nals` does not hold, SPSs first."""
-        there = {(nal[0] & 31, _set_id(nal)) for nal in nals if nal[0] & 31 in (SPS, PPS)}
-        return tuple(
-            nal
-            for kind, known in ((SPS, self._sps), (PPS, self._pps))
-            for number, nal in known.items()
-            if (kind, number) not in there
-        )
-
-    def _pair(self, nals: NalUnits) -> tuple[bytes, bytes] | None:
-        if not self.is_complete:
-            return None
-        idr = next((nal for nal in nals if nal[0] & 31 == IDR), b"")
-        # What cannot be read, or names a set that never came, is taken for the newest.
-        pps = self._pps.get(_golomb_at(idr[1:24], 2), next(reversed(self._pps.values())))
-        sps = self._sps.get(_golomb_at(pps[1:16], 1), self.newest_sps)
-        return sps, pps
-
-
-def _set_id(nal: bytes) -> int | None:
-    """Return the id of a parameter set, None for one that cannot be read."""
-    is_sps = nal[0] & 31 == SPS
-    number = _golomb_at(nal[4:12] if is_sps else nal[1:9], 0)
-    return number if 0 <= number < (_SPS_IDS if is_sps else _PPS_IDS) else None
-
-
-def _golomb_at(data: bytes, skip: int) -> int:
+def golomb_at(data: bytes, skip: int) -> int:
     """Return the ue(v) behind `skip` others, -1 when it cannot be read."""
     bits = _Bits(_unescape(data))
     try:
@@ -341,11 +263,13 @@ def _skip_picture_order(bits: _Bits) -> None:
             bits.golomb()
 
 
-def _read_vui(bits: _Bits) -> tuple[int, int | None]:
-    """Return frames per 1000 s (0: not said) and max_num_reorder_frames (None: not said)."""
-    # Aspect ratio, overscan, video signal and chroma location are passed over.
-    if bits.take(1) and bits.take(8) == _EXTENDED_SAR:
-        bits.take(32)
+def _read_vui(bits: _Bits) -> tuple[tuple[int, int], int, int | None]:
+    """Return sample_aspect, frames per 1000 s and max_num_reorder_frames of `SpsFacts`.
+
+    The rate is 0 and the frames are None where the VUI does not say them.
+    """
+    aspect = _read_sample_aspect(bits) if bits.take(1) else (1, 1)
+    # Overscan, video signal and chroma location are passed over.
     if bits.take(1):
         bits.take(1)
     if bits.take(1):
@@ -373,11 +297,19 @@ def _read_vui(bits: _Bits) -> tuple[int, int | None]:
     bits.take(1)
     # Bitstream restriction: max_num_reorder_frames is its fifth number.
     if not bits.take(1):
-        return rate, None
+        return aspect, rate, None
     bits.take(1)
     for _ in range(4):
         bits.golomb()
-    return rate, bits.golomb()
+    return aspect, rate, bits.golomb()
+
+
+def _read_sample_aspect(bits: _Bits) -> tuple[int, int]:
+    kind = bits.take(8)
+    if kind != _EXTENDED_SAR:
+        return _SAMPLE_ASPECTS[kind] if kind < len(_SAMPLE_ASPECTS) else (1, 1)
+    width, height = bits.take(16), bits.take(16)
+    return (width, height) if width and height else (1, 1)
 
 
 def _skip_hrd(bits: _Bits) -> None:

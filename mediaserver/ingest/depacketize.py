@@ -23,10 +23,10 @@ from mediaserver.h264 import (
     SPS,
     START_CODE,
     NalUnits,
-    ParameterSets,
     begins_picture,
     split_annex_b,
 )
+from mediaserver.parameter_sets import ParameterSets
 
 FRAME_BYTES_MAX: Final = 16 << 20
 """A lossless 4K picture; anything larger is an attack or an endless fragment."""

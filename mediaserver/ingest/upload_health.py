@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from mediaserver.errors import MediaFormatError
-from mediaserver.h264 import ParameterSets, parse_sps, sample_format
+from mediaserver.h264 import parse_sps, sample_format
 from mediaserver.ingest.receiver import Receiver
 from mediaserver.media import Track
+from mediaserver.parameter_sets import ParameterSets
 
 WINDOW_S: Final = 10
 """Seconds that rates look back on: long enough to hold a keyframe, short enough to see a fix."""

@@ -10,12 +10,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from mediaserver.h264 import ParameterSets
 from mediaserver.hls.segmenter import PartBegan, Segmenter, SegmenterEvent
 from mediaserver.hls.settings import HlsSettings
 from mediaserver.live.keyframe_policy import KeyframePolicy
 from mediaserver.live.timeline import Placed, Timeline
 from mediaserver.media import AUDIO_TIMESCALE, AccessUnit, SenderReport, Track
+from mediaserver.parameter_sets import ParameterSets
 
 STILL_MS: Final = 1300
 """A picture that has stopped this long ago no longer holds up the sound. The timeline takes it for

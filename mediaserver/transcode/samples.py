@@ -10,12 +10,12 @@ from mediaserver.h264 import (
     SLICE,
     SPS,
     NalUnits,
-    ParameterSets,
     SpsFacts,
     nal_type,
     parse_sps,
 )
 from mediaserver.media import VideoFormat
+from mediaserver.parameter_sets import ParameterSets
 
 _UNWANTED: Final = frozenset({9, 10, 11, 12})
 """Access unit delimiter, ends of sequence and stream, filler: no use in a sample."""
