@@ -104,6 +104,11 @@ class UploadHealth:
             if video.last_idr_time is not None:
                 unshowable = _unshowable(video.frames.sets)
                 words += [unshowable] if unshowable else []
+            if others := video.others.count(video.last_packet_s):
+                words.append(
+                    f"Your encoder sends {1 + others} pictures at once (simulcast) and the largest "
+                    "one is shown; switch simulcast off to save upload."
+                )
             if video.idr_interval_s > _KEYFRAMES_APART_MAX_S:
                 words.append(
                     f"Keyframes come {video.idr_interval_s:.1f} s apart; set the keyframe "

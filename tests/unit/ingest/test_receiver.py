@@ -294,3 +294,63 @@ def test_f10_media_that_no_browser_shows_says_what_to_change(sps, word):
     )
 
     assert any(word in text for text in UploadHealth("x").advice(receiver))
+
+
+SMALL_SPS = bytes.fromhex("6742c01eda0280bfe584000003000400000300f03c58ba80")  # 640x360
+
+
+def layer(ssrc, sps, at_number, size):
+    """Return a keyframe of a simulcast layer: its sets in one packet, its picture in another."""
+    sets = b"\x78" + b"".join(len(nal).to_bytes(2, "big") + nal for nal in (sps, PPS))
+    first = 2 * at_number
+    return [
+        packet(first, sets, ssrc=ssrc, timestamp=3000 * at_number, marker=0),
+        packet(first + 1, IDR + b"\x80" * size, ssrc=ssrc, timestamp=3000 * at_number),
+    ]
+
+
+@pytest.mark.parametrize("is_small_first", [True, False])
+def test_f19_largest_of_two_sources_is_shown(is_small_first):
+    """Which layer comes first says nothing; from its first keyframe on it is the large one."""
+    receiver = make_receiver()
+    units = []
+    for number in range(30):
+        layers = [layer(7, SMALL_SPS, number, 50), layer(8, SPS, number, 300)]
+        for packets in layers if is_small_first else reversed(layers):
+            units += run(receiver, *packets, at=number / 30)
+    shown = [SPS in unit.payload for unit in units if unit.is_idr]
+
+    assert receiver.sources[Track.VIDEO].ssrc == 8
+    assert shown[1:] == [True] * (len(shown) - 1)
+    assert len(shown) >= 30
+    health = UploadHealth("x")
+    assert any("2 pictures at once (simulcast)" in text for text in health.advice(receiver))
+
+
+def test_f19_source_with_more_bytes_is_shown_where_no_size_is_known():
+    """Sets that come only in the offer describe none of them."""
+    receiver = make_receiver()
+    for number in range(60):
+        run(
+            receiver,
+            packet(number, IDR, ssrc=7, timestamp=3000 * number),
+            packet(number, IDR + b"\x80" * 300, ssrc=8, timestamp=3000 * number),
+            at=number / 30,
+        )
+
+    assert receiver.sources[Track.VIDEO].ssrc == 8
+
+
+def test_f19_layer_that_comes_and_goes_is_not_followed_each_time():
+    """A change is a break for viewers."""
+    receiver = make_receiver()
+    changes, present = 0, None
+    for number in range(600):
+        run(receiver, *layer(7, SMALL_SPS, number, 50), at=number / 30)
+        if number // 90 % 2:
+            run(receiver, *layer(8, SPS, number, 300), at=number / 30)
+        ssrc = receiver.sources[Track.VIDEO].ssrc
+        changes += present is not None and ssrc != present
+        present = ssrc
+
+    assert 1 <= changes <= 2
