@@ -188,7 +188,7 @@ class Encoder:
         context.bit_rate = self.step.video_kbps * 1000
         context.thread_count = 1 if self.step.width * self.step.height <= _BIG_PICTURE else 2
         context.sample_aspect_ratio = Fraction(*self.step.sample_aspect)
-        for name in ("color_primaries", "color_trc", "colorspace"):
+        for name in ("color_primaries", "color_trc", "colorspace", "color_range"):
             setattr(context, name, getattr(source, name))
         context.options = {
             "preset": self._preset,

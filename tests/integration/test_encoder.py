@@ -11,7 +11,7 @@ import pytest
 from mediaserver.h264 import parse_sps
 from mediaserver.media import VideoFormat
 from mediaserver.transcode.ladder import Step
-from mediaserver.transcode.video import Encoded, Encoder, Picture
+from mediaserver.transcode.video import Decoder, Encoded, Encoder, Picture
 
 T0 = 1_800_000_000_000
 KBPS = 600
@@ -65,8 +65,28 @@ def test_f12_shape_of_pixels_survives_encoding(aspect) -> None:
     """The source encoded in its own size is shown in its own shape."""
     frame = noisy(1, 30)[0]
     frame.pts, frame.time_base = T0, Fraction(1, 1000)
-    encoder = Encoder(Step("source", *SIZE, KBPS, aspect), "superfast", 0)
+    encoder = Encoder(Step("source", SIZE[0], SIZE[1], KBPS, aspect), "superfast", 0)
     (made,) = encoder.encode(Picture(frame, T0))
 
     assert isinstance(made.format, VideoFormat)
     assert parse_sps(made.format.sps).sample_aspect == aspect
+
+
+@pytest.mark.parametrize("size", [(320, 240), (160, 120)], ids=["same size", "smaller"])
+@pytest.mark.parametrize(("form", "white"), [("yuvj420p", 255), ("yuv420p", 235)])
+def test_f12_range_of_colors_survives_encoding(form, white, size) -> None:
+    """Full range stays full range and says so: black and white are not crushed."""
+    graph = av.filter.Graph()
+    source = graph.add("color", "color=white:size=320x240:rate=30")
+    pixels, sink = graph.add("format", f"pix_fmts={form}"), graph.add("buffersink")
+    source.link_to(pixels)
+    pixels.link_to(sink)
+    graph.configure()
+    frame: Any = sink.pull()
+    frame.pts, frame.time_base = T0, Fraction(1, 1000)
+    (made,) = Encoder(Step("x", *size, KBPS), "superfast", 0).encode(Picture(frame, T0))
+    assert made.format is not None
+    (shown,) = Decoder().decode((made.format.sps, made.format.pps, *made.sample.payload), T0)
+
+    assert abs(bytes(shown.frame.planes[0])[0] - white) <= 1
+    assert shown.frame.format.name == form
