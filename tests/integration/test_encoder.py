@@ -84,7 +84,8 @@ def test_f12_range_of_colors_survives_encoding(form, white, size) -> None:
     graph.configure()
     frame: Any = sink.pull()
     frame.pts, frame.time_base = T0, Fraction(1, 1000)
-    (made,) = Encoder(Step("x", *size, KBPS), "superfast", 0).encode(Picture(frame, T0))
+    step = Step("x", size[0], size[1], KBPS)
+    (made,) = Encoder(step, "superfast", 0).encode(Picture(frame, T0))
     assert made.format is not None
     (shown,) = Decoder().decode((made.format.sps, made.format.pps, *made.sample.payload), T0)
 
