@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
@@ -25,6 +26,7 @@ POLICY_BYTES_MAX: Final = 11 << 20
 """The same, when titles are long: 10,000 of 800 bytes each, or 1,700 of 500 emoji."""
 PRICE_AHEAD_MAX_S: Final = 366 * 86_400
 """A price further ahead is a slip; a year is enough to announce one."""
+_NUMBER: Final = re.compile(r"[0-9]{1,9}", re.ASCII)
 _STREAM_BYTES: Final = 168
 _PRICE_BYTES: Final = 104
 
@@ -63,7 +65,7 @@ def routes() -> list[web.RouteDef]:
         web.get("/api/v1/streams/{slug}", _show),
         web.patch("/api/v1/streams/{slug}", _change),
         web.post("/api/v1/streams/{slug}/prices", _price),
-        web.delete("/api/v1/streams/{slug}/prices/{number:[0-9]{1,9}}", _withdraw),
+        web.delete("/api/v1/streams/{slug}/prices/{number}", _withdraw),
         web.post("/api/v1/streams/{slug}/key", _rotate),
     ]
 
@@ -144,7 +146,10 @@ async def _price(request: web.Request) -> web.Response:
 async def _withdraw(request: web.Request) -> web.Response:
     """Take the newest price back before any second that it holds for may be planned."""
     shared = context.of(request)
-    slug, number = request.match_info["slug"], int(request.match_info["number"])
+    slug, text = request.match_info["slug"], request.match_info["number"]
+    if not _NUMBER.fullmatch(text):
+        raise ApiError(404, "Unknown name", f"{slug} has no price {text[:16]!r}")
+    number = int(text)
     if shared.chain is not None:
         raise ApiError(
             409,
