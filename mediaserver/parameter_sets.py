@@ -63,8 +63,15 @@ class ParameterSets:
         return True
 
     def others(self) -> NalUnits:
-        """Return the PPSs besides the chosen one."""
-        return tuple(pps for pps in self._pps.values() if pps != self.pps)
+        """Return the PPSs of the chosen SPS besides the chosen one.
+
+        One of another SPS would be taken for damage where only the chosen SPS is known.
+        """
+        return tuple(
+            pps
+            for pps in self._pps.values()
+            if pps != self.pps and golomb_at(pps[1:16], 1) == _set_id(self.sps)
+        )
 
     def missing(self, nals: NalUnits) -> NalUnits:
         """Return the sets that are known and whose ids `nals` does not hold, SPSs first."""

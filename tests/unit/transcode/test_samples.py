@@ -73,6 +73,13 @@ def test_f06_repeated_and_partial_parameter_sets_are_the_same_format() -> None:
         assert maker.make((*(nal.rstrip(b"\0") for nal in sets), IDR)) == ((IDR,), True, False)
 
 
+def test_f06_pps_of_another_sps_stays_out_of_the_sample() -> None:
+    """Players know the format's SPS only."""
+    of_sps_1 = bytes.fromhex("684b80")  # pic_parameter_set_id 1, seq_parameter_set_id 1
+
+    assert SampleMaker().make((HD, of_sps_1, PPS, IDR))[0] == (IDR,)
+
+
 def test_f06_the_later_set_of_one_id_counts() -> None:
     """A decoder reads them in order, so the last one is in force."""
     maker = SampleMaker()
