@@ -62,10 +62,11 @@ def command(pid: int) -> str:
 
 
 @contextmanager
-def product(config: str = "") -> Iterator[Server]:
+def product(config: str = "", python: str = sys.executable) -> Iterator[Server]:
     """Yield the whole product in a directory of its own, ready, with defaults but for `config`."""
     with tempfile.TemporaryDirectory(prefix="vk-bench-") as folder:
         server = Server(Path(folder))
+        server.python = python
         place = f'[server]\nport = {server.port}\ndata_dir = "{server.data_dir}"\n'
         server.config.write_text(place + config)
         try:

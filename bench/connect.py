@@ -28,7 +28,7 @@ from tests.support.audience import open_stream
 from tests.support.servers.vilokanam import Server, chromium, until
 
 LONGEST_S: Final = 15
-MUXER: Final = ROOT / "tests" / "integration" / "whip_publish.py"
+MUXER: Final = ROOT / "tests" / "support" / "whip" / "publish.py"
 MEDIA: Final = """const media = await navigator.mediaDevices.getUserMedia(
     {audio: true, video: {width: 640, height: 360}});
   const connected = (pc) => new Promise((done) => pc.addEventListener('connectionstatechange',

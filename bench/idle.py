@@ -3,6 +3,10 @@
 Memory is counted in proportion (PSS): a page that n processes share counts 1/n for each, so the
 processes' figures add up to what the machine gave. A stream's growth is read before its window is
 full; media that the HTTP process holds by then is shown beside it. The embedded Redis is included.
+
+An operator has no development packages, some of which libraries import where they find them, and
+nobody else's processes share the server's libraries: give `--python` of an environment where only
+``pip install -c constraints.txt .`` was run.
 """
 
 from __future__ import annotations
@@ -10,6 +14,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import re
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -65,9 +70,9 @@ def held_mb(server: Server) -> float:
     return sum(map(float, found)) / (1 << 20)
 
 
-def measure(seconds: float, source: Path) -> dict[str, Any]:
+def measure(seconds: float, source: Path, python: str) -> dict[str, Any]:
     """Return the figures of one server: idle, then with one stream, then with two."""
-    with product(CONFIG) as server, contextlib.ExitStack() as stack:
+    with product(CONFIG, python) as server, contextlib.ExitStack() as stack:
         time.sleep(SETTLE_S)
         members = processes(server)
         before, began = {pid: cpu_s(pid) for pid in members}, time.monotonic()
@@ -102,9 +107,10 @@ def measure(seconds: float, source: Path) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=60, help="how long idle CPU is watched")
+    parser.add_argument("--python", default=sys.executable, help="that runs the server")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="vk-bench-") as name:
-        facts = measure(options.seconds, clip(Path(name)))
+        facts = measure(options.seconds, clip(Path(name)), options.python)
     columns = ("rss", "pss", "private_dirty", "cpu_percent")
     print("Idle: MB, and per cent of a core")
     table(

@@ -26,7 +26,7 @@ REDIS_FIXTURES = {"redis_server", "redis_any", "redis_one", "redis_each", "redis
 BROWSER_FILES = {
     "test_demo_plays.py",
     "test_operator.py",
-    "test_purse.py",
+    "test_empty_balance.py",
     "test_watch_and_pay.py",
     "test_watch_on_chain.py",
     "test_whip_chromium.py",

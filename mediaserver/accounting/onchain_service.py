@@ -221,7 +221,7 @@ class OnChain:
         }
 
     async def ask_back(self, viewer: ViewerRecord, planck: Planck) -> dict[str, Any]:
-        """Ask escrow back for a viewer whose key is here; 0 takes an earlier request back.
+        """Request a withdrawal from escrow for a viewer whose key is here; 0 cancels the request.
 
         Raises:
             InvalidValueError: The viewer has a wallet.

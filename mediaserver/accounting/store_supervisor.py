@@ -1,7 +1,7 @@
-"""Control's money: the book and its thread, the store and its recovery, cuts and settlement.
+"""Supervises the store: its recovery from the book, cuts and settlement.
 
 The store is lent to handlers only while it is the one that was last recovered. When it is another
-one (restarted, failed over, emptied), lending stops, who has it gives it back, it is rebuilt from
+one (restarted, failed over, emptied), lending stops, its borrowers give it back, it is rebuilt from
 the book, and lending begins again.
 """
 
@@ -105,7 +105,7 @@ class StoreSupervisor:
 
     @property
     def is_ready(self) -> bool:
-        """Return True while the store is there and recovered."""
+        """Return True while the store is connected and recovered."""
         return self._is_ready
 
     @contextlib.asynccontextmanager
@@ -184,6 +184,60 @@ class StoreSupervisor:
 
     async def _one_life(self) -> None:
         """Serve one life of the store, from its recovery until it is found to be another one."""
+        recovered = await self._recover()
+        if recovered is None:
+            return
+        store, recovery = recovered
+
+        # From here on the store is lent; HTTP processes get its epoch.
+        self.run_id = store.run_id
+        _RECOVERIES.inc(recovery.is_new)
+        _RESTORES.inc(bool(recovery.floors))
+        self._is_ready = True
+        _READY.set(1)
+        self._changed()
+        _log.info(
+            "money.store.ready",
+            run_id=store.run_id,
+            epoch=recovery.epoch,
+            rebuilt=recovery.is_new,
+            pending_ticks=recovery.pending_ticks,
+        )
+
+        # What serves this life only: the cuts, the settler and, on a chain, the balances. The
+        # chain may have moved on while the store was away, so every balance is written again.
+        cutter = self._cutter(store)
+        adopted = self._escrow.write_adopted if self._escrow else None
+        tasks = [
+            asyncio.create_task(cutter.run()),
+            asyncio.create_task(self._settlement.settler(store, cutter, adopted).run()),
+        ]
+        if self._escrow is not None:
+            self._escrow.all_again()
+            await self._escrow.write_adopted()
+            tasks.append(asyncio.create_task(self._escrow.keep(store)))
+
+        # The last cut comes after the end of the tasks, which cut and settle too.
+        try:
+            await self._watch(store, recovery.epoch, cutter, tasks)
+            if self._stop.is_set():
+                await end_tasks(tasks)
+                await self._cut_last(cutter)
+        finally:
+            # Nothing may hold the store when the next life rebuilds it.
+            self._is_ready = False
+            _READY.set(0)
+            await end_tasks(tasks)
+            await self._settlement.pause()
+            async with self._given_back:
+                await self._given_back.wait_for(lambda: self._lent == 0)
+
+    async def _recover(self) -> tuple[Store, Recovery] | None:
+        """Return the store, recovered, and what that did; None after a pause when it failed.
+
+        Raises:
+            StoreRefusedError: Redis is set up otherwise than it must be, and never served before.
+        """
         try:
             store = await self._connect()
             self.recovery = await recover(
@@ -202,7 +256,7 @@ class StoreSupervisor:
             if count := self._throttle.failed(str(error)):
                 _log.error("money.store.refused", reason=str(error), times=count)
             await self._stopped_within(WATCH_S)
-            return
+            return None
         except MeteringError as error:
             count = self._throttle.failed(str(error))
             if count == 1:
@@ -210,43 +264,9 @@ class StoreSupervisor:
             elif count:
                 _log.error("money.store.missing", reason=str(error), times=count)
             await self._stopped_within(WATCH_S)
-            return
+            return None
         self._throttle.succeeded()
-        self.run_id = store.run_id
-        _RECOVERIES.inc(self.recovery.is_new)
-        _RESTORES.inc(bool(self.recovery.floors))
-        self._is_ready = True
-        _READY.set(1)
-        self._changed()
-        _log.info(
-            "money.store.ready",
-            run_id=store.run_id,
-            epoch=self.recovery.epoch,
-            rebuilt=self.recovery.is_new,
-            pending_ticks=self.recovery.pending_ticks,
-        )
-        cutter = self._cutter(store)
-        adopted = self._escrow.write_adopted if self._escrow else None
-        tasks = [
-            asyncio.create_task(cutter.run()),
-            asyncio.create_task(self._settlement.settler(store, cutter, adopted).run()),
-        ]
-        if self._escrow is not None:
-            self._escrow.all_again()
-            await self._escrow.write_adopted()
-            tasks.append(asyncio.create_task(self._escrow.keep(store)))
-        try:
-            await self._watch(store, self.recovery.epoch, cutter, tasks)
-            if self._stop.is_set():
-                await end_tasks(tasks)
-                await self._cut_last(cutter)
-        finally:
-            self._is_ready = False
-            _READY.set(0)
-            await end_tasks(tasks)
-            await self._settlement.pause()
-            async with self._given_back:
-                await self._given_back.wait_for(lambda: self._lent == 0)
+        return store, self.recovery
 
     async def _connect(self) -> Store:
         if self._store is None:

@@ -17,7 +17,7 @@ from mediaserver.http.unix_http import FORWARDED_FOR
 
 ADMIN_PREFIX: Final = "/api/"
 INTERNAL_PREFIX: Final = "/internal/"
-"""What processes of this server ask each other; nothing from outside is forwarded to it."""
+"""Requests between processes of this server; nothing from outside is forwarded to it."""
 _PUBLIC: Final = frozenset({"/api/v1/operator"})
 """A viewer needs the operator's public key to check a receipt, and has no admin token."""
 

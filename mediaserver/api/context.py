@@ -70,7 +70,7 @@ class ChainPort(Protocol):
         """Return what a viewer holds for the operator."""
 
     async def ask_back(self, viewer: ViewerRecord, planck: Planck) -> dict[str, Any]:
-        """Ask escrow back for a viewer whose key is here."""
+        """Request a withdrawal from escrow for a viewer whose key is here."""
 
     async def take_back(self, viewer: ViewerRecord) -> dict[str, Any]:
         """Take for a viewer whose key is here what was asked back and is ready."""
@@ -86,8 +86,8 @@ class Context:
         book: The book of record.
         store: Lends the store, which is not rebuilt meanwhile; raises StoreUnavailableError while
             it is not recovered.
-        apply_deposits: Tells a lent store what an account paid in.
-        apply_later: Remembers an account whose deposits the store has not been told of.
+        apply_deposits: Writes to a lent store what an account paid in.
+        apply_later: Remembers an account whose deposits the store does not have.
         token_keys: Keys of viewers' tokens, the one that signs first.
         admin_token: Bearer of the admin API.
         operator: Signs receipts.

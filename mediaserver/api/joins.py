@@ -51,7 +51,7 @@ async def join_for(shared: Context, account: AccountId, stream: StreamRecord) ->
     planck = Planck(0) if in_force is None else in_force.planck_per_tick
     viewer = await escrow.viewer_status(account, stream.id)
     if not planck and not viewer.is_open:
-        # Free media asks nobody; when it begins to cost, they must have joined.
+        # Free media needs no join; priced media does.
         return OpenJoin(viewer.join.number if viewer.join else JOIN_FIRST, is_capped=True)
     if missing(viewer, planck) and await escrow.holds(account):
         viewer = await _joined(shared, escrow, account, stream, planck)
@@ -66,12 +66,12 @@ async def join_for(shared: Context, account: AccountId, stream: StreamRecord) ->
 def missing(viewer: ViewerStatus, planck: Planck) -> tuple[str, ...]:
     """Return what a viewer lacks to watch at a price: ``escrow``, ``join``, ``price``.
 
-    An escrow that is spent is no reason while they have joined: claims say so, and a top-up heals
-    it without another token.
+    A spent escrow is no reason while they have joined: claims refuse it, and a top-up ends that
+    without another token.
     """
     if viewer.join is None or not viewer.is_open:
-        money = viewer.funds.net + viewer.provisional - viewer.funds.frozen
-        return ("escrow", "join") if money <= 0 else ("join",)
+        held = viewer.funds.net + viewer.provisional - viewer.funds.frozen
+        return ("escrow", "join") if held <= 0 else ("join",)
     return ("price",) if viewer.join.max_price < planck else ()
 
 
@@ -131,9 +131,9 @@ def _problem(  # noqa: PLR0917 -- all that its words name
         )
     else:
         status, title = 403, "Not joined"
-        was = "has never joined" if join is None else f"has left, or join {join.number} is over:"
+        reason = "has never joined" if join is None else f"has left, or join {join.number} is over:"
         detail = (
-            f"the account {was} {stream.slug} on the chain: join stream {stream.id.int} "
+            f"the account {reason} {stream.slug} on the chain: join stream {stream.id.int} "
             f"(join_with_caps) with a max_price of {planck} planck or more"
         )
     return ApiError(

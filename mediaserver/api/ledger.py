@@ -44,7 +44,7 @@ async def _ledger(request: web.Request) -> web.Response:
     holders, streams = await shared.book.run(
         lambda book: (book.ledger.balances(), book.streams.all())
     )
-    slugs = {one.id: one.slug for one in streams}
+    slugs = {stream.id: stream.slug for stream in streams}
     lines = [_line(holder, planck, slugs) for holder, planck in holders.items()]
     lines.sort(key=lambda line: (line["role"], line["stream"] or "", line["account"] or ""))
     return web.json_response({"lines": lines, "sum": str(sum(holders.values()))})

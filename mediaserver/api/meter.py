@@ -221,7 +221,7 @@ def why_stopped(session_state: str, seconds_left: int | None) -> str:
 
 
 def warning(seconds_left: int | None, warned_at_s: int | None) -> int | None:
-    """Return the threshold to warn of now, None when it was said already or none is reached."""
+    """Return the threshold to warn of now, None when it was sent already or none is reached."""
     if seconds_left is None:
         return None
     reached = [limit for limit in WARN_AT_S if seconds_left <= limit]

@@ -73,7 +73,7 @@ def routes() -> list[web.RouteDef]:
 async def _list(request: web.Request) -> web.Response:
     shared = context.of(request)
     records = await shared.book.run(lambda book: book.streams.all())
-    return web.json_response({"streams": [_shown(shared, one) for one in records]})
+    return web.json_response({"streams": [_shown(shared, record) for record in records]})
 
 
 async def _create(request: web.Request) -> web.Response:
@@ -88,13 +88,14 @@ async def _create(request: web.Request) -> web.Response:
     fee_ppm = price.platform_fee_ppm if wanted.platform_fee_ppm is None else wanted.platform_fee_ppm
     now_ms = shared.clock.now_ms()
     title = wanted.title or wanted.slug
-    there = await shared.book.run(lambda book: book.streams.all())
-    size = sum(policy_bytes(one.title, len(one.prices)) for one in there) + policy_bytes(title, 1)
-    if len(there) >= STREAMS_MAX or size > POLICY_BYTES_MAX:
+    records = await shared.book.run(lambda book: book.streams.all())
+    size = policy_bytes(title, 1)
+    size += sum(policy_bytes(record.title, len(record.prices)) for record in records)
+    if len(records) >= STREAMS_MAX or size > POLICY_BYTES_MAX:
         raise ApiError(
             409,
             "Too many streams",
-            f"there are {len(there)} streams: no more, with such titles, fit",
+            f"there are {len(records)} streams: no more, with such titles, fit",
         )
     record, key = await shared.book.run(
         lambda book: book.streams.create(wanted.slug, title, planck, now_ms, fee_ppm, creator)
@@ -236,7 +237,7 @@ def _shown(shared: Context, record: StreamRecord) -> dict[str, Any]:
         "creator": account_text(record.creator),
         "is_enabled": record.is_enabled,
         "platform_fee_ppm": record.platform_fee_ppm,
-        "prices": [price_json(one) for one in record.prices],
+        "prices": [price_json(price) for price in record.prices],
         "created_ms": record.created_ms,
         "whip_url": f"{shared.settings.public_url}/{record.slug}/whip",
         "watch_url": f"{shared.settings.public_url}/{record.slug}/",

@@ -73,6 +73,7 @@ async def open_session(
         StoreUnavailableError: The row is in the book; the store learns of it when recovered.
         ApiError: On a chain: they have not joined, or their caps are too low.
     """
+    # On a chain the join bounds the session: its caps, and when it ends.
     join = await join_for(shared, account, stream)
     now_ms = shared.clock.now_ms()
     made = playback_token.new_session(
@@ -85,6 +86,9 @@ async def open_session(
         till_ms=join.till_ms,
     )
     price = shared.settings.price
+
+    # Book before store: a session that only the store had would be lost by a recovery. The store
+    # gets the newest balance and limits before the first claim.
     async with shared.store() as store:
         await shared.book.run(lambda book: _add(book, made))
         await shared.apply_deposits(store, account)
@@ -105,6 +109,8 @@ async def open_session(
             ),
             shared.settings.auth.max_sessions,
         )
+
+    # The store replaced the oldest of too many sessions.
     if ended is not None:
         await shared.book.run(lambda book: book.sessions.end(ended, "replaced", now_ms))
     grant = Grant(account, stream.id, made.session, made.expires_ms // 1000)

@@ -55,15 +55,15 @@ async def _list(request: web.Request) -> web.Response:
     after = request.query.get("after", "")
 
     def page(book: Book) -> list[tuple[ViewerRecord, Planck]]:
-        names = [one for one in book.viewers.all() if one.name > after]
-        return [(one, book.cuts.spent(one.account)) for one in names[: PAGE_VIEWERS + 1]]
+        viewers = [viewer for viewer in book.viewers.all() if viewer.name > after]
+        return [(item, book.cuts.spent(item.account)) for item in viewers[: PAGE_VIEWERS + 1]]
 
-    found = await shared.book.run(page)
-    shown = [_shown(one, spent) for one, spent in found[:PAGE_VIEWERS]]
+    viewers = await shared.book.run(page)
+    shown = [_shown(viewer, spent) for viewer, spent in viewers[:PAGE_VIEWERS]]
     return web.json_response(
         {
             "viewers": shown,
-            "next_after": shown[-1]["name"] if len(found) > PAGE_VIEWERS else None,
+            "next_after": shown[-1]["name"] if len(viewers) > PAGE_VIEWERS else None,
         }
     )
 

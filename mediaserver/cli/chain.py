@@ -15,7 +15,8 @@ import signal
 from pathlib import Path
 from typing import Any, Final
 
-from mediaserver.cli.client import EXIT_USAGE, CliError, add_server_options, api_of, show, table
+from mediaserver.cli.client import add_server_options, api_of, show, table
+from mediaserver.cli.errors import EXIT_USAGE, CliError
 from mediaserver.processes.children import die_with
 from mediaserver.settings.load import load
 from metering.errors import InvalidValueError

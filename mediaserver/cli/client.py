@@ -13,21 +13,12 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import SplitResult, quote, urlsplit
 
+from mediaserver.cli.errors import EXIT_USAGE, CliError
 from mediaserver.settings.load import load
 
 TIMEOUT_S: Final = 30.0
 ANSWER_BYTES_MAX: Final = 256 << 20
 """The receipts of a year of watching are some 10 MB."""
-EXIT_FAILED: Final = 1
-EXIT_USAGE: Final = 2
-
-
-class CliError(Exception):
-    """The message for the user, in one line, and the exit code."""
-
-    def __init__(self, message: str, code: int = EXIT_FAILED) -> None:
-        self.code = code
-        super().__init__(message)
 
 
 class Api:

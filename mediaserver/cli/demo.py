@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from mediaserver.cli import edge
-from mediaserver.cli.client import EXIT_USAGE, Api, CliError, fetch
+from mediaserver.cli.client import Api, fetch
+from mediaserver.cli.errors import EXIT_USAGE, CliError
 from mediaserver.processes import children
 from mediaserver.processes.bootstrap import EXIT_CONFIG
 from mediaserver.processes.children import Child
@@ -159,6 +160,7 @@ class _Demo:
         return 0
 
     async def _start_all(self) -> None:
+        # The chain comes first: the server connects to it at its start.
         if self._chain_url:
             from mediaserver.cli import local_chain  # noqa: PLC0415 -- as above
 
@@ -167,6 +169,8 @@ class _Demo:
             self._on_chain = local_chain.DemoChain(self._chain_url, _progress)
             failure = "the chain did not start"
             await self._until_async(self._on_chain.answers, CHAIN_TIMEOUT_S, failure)
+
+        # The server, and an edge in front of it: from then on players use the edge's address.
         _progress(f"starting the server in {self._data_dir}")
         arguments = ("--config", str(self._config), "--data-dir", str(self._data_dir))
         self._server = await children.start("server", ("mediaserver.processes.server", *arguments))
@@ -174,6 +178,9 @@ class _Demo:
         if self._has_edge:
             _progress("putting an edge in front")
             await self._start_edge()
+
+        # A stream with its publisher, and a viewer with a token. On a chain they must be
+        # registered and have joined first.
         _progress("making the stream and its viewer")
         key = await asyncio.to_thread(_stream_key, api)
         _progress("publishing the test picture")
@@ -189,6 +196,8 @@ class _Demo:
         await self._until(
             lambda: _is_live(token["hls_url"]), LIVE_TIMEOUT_S, "the stream did not go live"
         )
+
+        # What a person, or a script that reads standard output, needs to go on.
         admin_token = (self._data_dir / "admin.token").read_text().strip()
         for name, value in (
             ("watch", token["watch_url"]),
@@ -294,7 +303,7 @@ class _Demo:
 
 def _stream_key(api: Api) -> str:
     """Return a key of the stream ``demo``, made when it is not there."""
-    known = [one["slug"] for one in api.get("streams")["streams"]]
+    known = [stream["slug"] for stream in api.get("streams")["streams"]]
     if "demo" in known:
         made = api.post("streams", "demo", "key", body={})
     else:

@@ -19,7 +19,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from cdn import nginx
-from mediaserver.cli.client import CliError
+from mediaserver.cli.errors import CliError
 from mediaserver.errors import ConfigError
 from mediaserver.processes import bootstrap, secret_files
 from mediaserver.processes.children import Child, die_with
@@ -80,10 +80,10 @@ def program() -> str:
         CliError: There is none.
     """
     # Debian keeps it where only root's PATH looks.
-    found = shutil.which("nginx", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
-    if found is None:
+    program = shutil.which("nginx", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
+    if program is None:
         raise CliError("there is no nginx on this machine; install it, or go without --edge")
-    return found
+    return program
 
 
 async def start(config: Path) -> Child:
@@ -141,6 +141,6 @@ def _edge(settings: Settings, data_dir: Path, cache_dir: str, access_log: str) -
 
 
 def _owner(folder: Path) -> str:
-    """Return ``user group`` of a folder: root's nginx works as who may read what is there."""
+    """Return ``user group`` of a folder: root's nginx works as the owner, who may read it."""
     status = folder.stat()
     return f"{pwd.getpwuid(status.st_uid).pw_name} {getgrgid(status.st_gid).gr_name}"

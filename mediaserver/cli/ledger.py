@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from mediaserver.cli.client import EXIT_FAILED, add_server_options, api_of, show, table
+from mediaserver.cli.client import add_server_options, api_of, show, table
+from mediaserver.cli.errors import EXIT_FAILED
 
 
 def add(groups: Any) -> None:
@@ -36,8 +37,8 @@ def add(groups: Any) -> None:
 def _show(arguments: argparse.Namespace) -> int:
     answer = api_of(arguments).get("ledger")
     rows = [
-        (one["role"], one["stream"] or "", one["account"] or "", one["planck"])
-        for one in answer["lines"]
+        (line["role"], line["stream"] or "", line["account"] or "", line["planck"])
+        for line in answer["lines"]
     ]
     text = table(("ROLE", "STREAM", "ACCOUNT", "PLANCK"), rows)
     show(arguments, answer, f"{text}\nsum: {answer['sum']}")
@@ -82,11 +83,11 @@ def _reconcile(arguments: argparse.Namespace) -> int:
     report = api_of(arguments).get("reconcile")
     lines = [f"{name}: {value}" for name, value in report["totals"].items()]
     lines += [
-        f"an older book was restored: {one['lost_ticks']} seconds billed after it are lost, "
-        f"{one['forgiven_from']} to {one['forgiven_to']} are forgiven"
-        for one in report["restores"]
+        f"an older book was restored: {restore['lost_ticks']} seconds billed after it are lost, "
+        f"{restore['forgiven_from']} to {restore['forgiven_to']} are forgiven"
+        for restore in report["restores"]
     ]
-    lines += [f"difference: {one}" for one in report["differences"]]
+    lines += [f"difference: {difference}" for difference in report["differences"]]
     lines.append("the books balance" if report["is_balanced"] else "the books do not balance")
     show(arguments, report, "\n".join(lines))
     return 0 if report["is_balanced"] else EXIT_FAILED

@@ -13,7 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from mediaserver.cli.client import Api, CliError
+from mediaserver.cli.client import Api
+from mediaserver.cli.errors import CliError
 from mediaserver.processes import children
 from mediaserver.processes.children import Child
 from metering import signing

@@ -7,33 +7,39 @@ configuration is wrong.
 from __future__ import annotations
 
 import argparse
+import importlib
 import sys
 from collections.abc import Sequence
-from importlib import metadata
+from typing import Final
 
-from mediaserver.cli import (
-    chain,
-    config,
-    demo,
-    edge,
-    ledger,
-    publish,
-    receipt,
-    serve,
-    streams,
-    token,
-    viewers,
-)
-from mediaserver.cli.client import EXIT_FAILED, EXIT_USAGE, CliError
+from mediaserver.cli.errors import EXIT_FAILED, EXIT_USAGE, CliError
 from mediaserver.errors import ConfigError
 from mediaserver.processes.bootstrap import StartRefusedError
 from metering.errors import MeteringError
 
+_SERVE: Final = "serve"
+_MODULES: Final = (
+    _SERVE,
+    "demo",
+    "config",
+    "edge",
+    "streams",
+    "viewers",
+    "token",
+    "ledger",
+    "receipt",
+    "publish",
+    "chain",
+)
+"""Of `mediaserver.cli`, in the order of the help; each adds its commands."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    parser = _parser()
-    arguments = parser.parse_args(argv)
+    words = sys.argv[1:] if argv is None else list(argv)
+    # The server stays: it shall not hold what the other commands import.
+    parser = _parser((_SERVE,) if words[:1] == [_SERVE] else _MODULES)
+    arguments = parser.parse_args(words)
     try:
         code: int = arguments.run(arguments)
     except ConfigError as error:
@@ -55,30 +61,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(modules: Sequence[str] = _MODULES) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="vilokanam", description="Live media server with per-second metering."
     )
-    parser.add_argument("--version", action="version", version=_version())
+    # Before `serve` it cannot be given, and importlib.metadata is a megabyte and a half.
+    version = "" if modules == (_SERVE,) else _version()
+    parser.add_argument("--version", action="version", version=version)
     groups = parser.add_subparsers(metavar="COMMAND", required=True)
-    for room in (
-        serve,
-        demo,
-        config,
-        edge,
-        streams,
-        viewers,
-        token,
-        ledger,
-        receipt,
-        publish,
-        chain,
-    ):
-        room.add(groups)
+    for name in modules:
+        importlib.import_module(f"mediaserver.cli.{name}").add(groups)
     return parser
 
 
 def _version() -> str:
+    from importlib import metadata  # noqa: PLC0415 - for those who may ask
+
     try:
         return f"vilokanam {metadata.version('vilokanam')}"
     except metadata.PackageNotFoundError:

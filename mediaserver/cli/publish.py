@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 from typing import Any, Final
 
-from mediaserver.cli.client import EXIT_USAGE, CliError
+from mediaserver.cli.errors import EXIT_USAGE, CliError
 from mediaserver.errors import AccessDeniedError
 
 TEST_PICTURE: Final = "testsrc"

@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-from mediaserver.cli.client import CliError, add_server_options, api_of, show
+from mediaserver.cli.client import add_server_options, api_of, show
+from mediaserver.cli.errors import CliError
 from metering.model import receipt
 from metering.units import account_text, parse_account
 

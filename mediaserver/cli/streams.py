@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from mediaserver.cli.client import EXIT_FAILED, add_server_options, api_of, show, table
+from mediaserver.cli.client import add_server_options, api_of, show, table
+from mediaserver.cli.errors import EXIT_FAILED
 
 
 def add(groups: Any) -> None:
@@ -70,13 +71,13 @@ def _list(arguments: argparse.Namespace) -> int:
     answer = api_of(arguments).get("streams")
     rows = [
         (
-            one["slug"],
-            one["title"],
-            one["health"]["state"] if one["is_enabled"] else "closed",
-            one["prices"][-1]["planck_per_s"],
-            one["id"],
+            stream["slug"],
+            stream["title"],
+            stream["health"]["state"] if stream["is_enabled"] else "closed",
+            stream["prices"][-1]["planck_per_s"],
+            stream["id"],
         )
-        for one in answer["streams"]
+        for stream in answer["streams"]
     ]
     show(arguments, answer, table(("SLUG", "TITLE", "STATE", "PLANCK/S", "ID"), rows))
     return 0

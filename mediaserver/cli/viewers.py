@@ -53,8 +53,8 @@ def _list(arguments: argparse.Namespace) -> int:
         more = api.get("viewers", after=answer["next_after"])
         answer = {**more, "viewers": answer["viewers"] + more["viewers"]}
     rows = [
-        (one["name"], one["deposited"], one["spent"], one["balance"], one["account"])
-        for one in answer["viewers"]
+        (viewer["name"], viewer["deposited"], viewer["spent"], viewer["balance"], viewer["account"])
+        for viewer in answer["viewers"]
     ]
     show(arguments, answer, table(("NAME", "DEPOSITED", "SPENT", "BALANCE", "ACCOUNT"), rows))
     return 0

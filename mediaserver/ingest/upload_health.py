@@ -79,12 +79,16 @@ class UploadHealth:
     def advice(self, receiver: Receiver) -> tuple[str, ...]:
         """Return what the creator can do to make the show better, most urgent first."""
         words = []
+
+        # A bug of an encoder, which no setting avoids.
         obs = _OBS.search(self._user_agent)
         if obs and (int(obs[1]), int(obs[2])) == (30, 1):
             words.append(
                 "OBS 30.1 corrupts video that it sends again after packet loss; "
                 "update to OBS 30.2 or newer."
             )
+
+        # The network.
         loss = self._loss()
         if loss >= _LOSS_WORTH_WORDS:
             words.append(
@@ -99,6 +103,8 @@ class UploadHealth:
                 "RFC 6184 wants it, so pictures are missing; update the encoder or the program "
                 "that sends (GStreamer: put h264parse before rtph264pay)."
             )
+
+        # The encoder: keyframes first, since a lost picture waits for the next one.
         video = receiver.sources.get(Track.VIDEO)
         if video is not None and video.frames is not None:
             if video.last_idr_time is not None:

@@ -56,6 +56,7 @@ def report(
         upload_facts: What ingest measured; its numbers come along with ours.
         upload_advice: What ingest advises; it comes after ours, without what repeats ours.
     """
+    # Numbers: ingest's, and ours beside them.
     facts = {
         **upload_facts,
         "fps": show.frame_rate_milli / 1000,
@@ -65,6 +66,8 @@ def report(
         "reencoding": int(show.is_reencoding),
         "frames_not_made": show.frames_dropped,
     }
+
+    # Advice, most useful first. A reencoded picture has one cause: B-frames, or rare keyframes.
     advice: list[str] = []
     if show.has_b_frames:
         advice.append(

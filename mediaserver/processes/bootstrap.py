@@ -22,7 +22,7 @@ import uvloop
 
 from mediaserver import log
 from mediaserver.errors import ConfigError
-from mediaserver.settings.load import load
+from mediaserver.settings.load import ENVIRONMENT_PREFIX, load
 from mediaserver.settings.records import Settings
 
 EXIT_OK: Final = 0
@@ -31,6 +31,9 @@ EXIT_CONFIG: Final = 78
 """sysexits.h, EX_CONFIG."""
 EXIT_UNSAFE: Final = 69
 """The fork server must not fork here. sysexits.h, EX_UNAVAILABLE."""
+
+_loaded: dict[object, Settings] = {}
+"""The settings by what they were read from; one entry at most."""
 
 
 class StartRefusedError(Exception):
@@ -45,7 +48,7 @@ class Start:
         settings: The whole tree.
         config: The file it was read from, None for the defaults.
         data_dir: Directory of everything that is kept, absolute.
-        arguments: Whatever else the command line said.
+        arguments: What else is on the command line.
     """
 
     settings: Settings
@@ -73,11 +76,34 @@ def begin(arguments: argparse.Namespace) -> Start:
     Raises:
         ConfigError: With every fault of the configuration.
     """
-    settings = load(arguments.config, os.environ)
+    settings = _load(arguments.config)
     data_dir = (arguments.data_dir or Path(settings.server.data_dir)).absolute()
     server = dataclasses.replace(settings.server, data_dir=str(data_dir))
     settings = dataclasses.replace(settings, server=server)
     return Start(settings, arguments.config, data_dir, arguments)
+
+
+def _load(config: Path | None) -> Settings:
+    """Return the settings: those read before, unless what they were read from has changed.
+
+    So a forked process takes over the fork server's: reading them writes to shared pages.
+    """
+    names = sorted(name for name in os.environ if name.startswith(ENVIRONMENT_PREFIX))
+    try:
+        status = None if config is None else config.stat()
+    except OSError:
+        # `load` says what is wrong with it.
+        return load(config, os.environ)
+    if any(name.endswith("_FILE") for name in names):
+        # What such a file holds may have changed.
+        return load(config, os.environ)
+    file = status and (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+    key = (config, file, tuple((name, os.environ[name]) for name in names))
+    if key not in _loaded:
+        settings = load(config, os.environ)
+        _loaded.clear()
+        _loaded[key] = settings
+    return _loaded[key]
 
 
 def run(

@@ -103,7 +103,7 @@ async def start(name: str, command: Sequence[str], pass_fds: Sequence[int] = ())
 
 
 async def end_all(children: Sequence[Child], timeout_s: float) -> tuple[str, ...]:
-    """Ask all to drain, wait, and kill who is left.
+    """Ask all to drain, wait, and kill those that are left.
 
     Returns:
         Names of those that had to be killed.

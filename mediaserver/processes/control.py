@@ -1,7 +1,7 @@
-"""Control: one process; the only writer of the book, the admin API, who takes which publisher.
+"""Control: one process; the only writer of the book, the admin API, publishers' placement.
 
-It serves ``run/control.sock`` and tells every HTTP process, over its link, what it must know to
-decide alone. Workers and viewers go on while it restarts; it learns of the workers again from their
+It serves ``run/control.sock`` and sends every HTTP process, over its link, what it needs to decide
+alone. Workers and viewers go on while it restarts; it learns of the workers again from their
 reports, and of all else from the book.
 """
 
@@ -78,11 +78,15 @@ class Control:
         Raises:
             StartRefusedError: The book, a key file or Redis cannot be used.
         """
+        # Without the book or the operator's key nothing can be served.
         try:
             book = await AsyncBook.open(_book_url(self._start), self._settings.asset)
             operator = key_file.read_or_make(self._paths.operator_key)
         except (BookError, InvalidValueError) as error:
             raise StartRefusedError(str(error)) from error
+
+        # Settlement and escrow, by the settings on a chain or in the local journal; the supervisor
+        # runs them in each life of the store.
         redis_url = self._settings.metering.redis_url or (
             f"unix://{self._start.run_dir / 'redis.sock'}"
         )
@@ -95,7 +99,7 @@ class Control:
             now_ms=self._clock.now_ms,
         )
         on_chain = open_on_chain(self._settings, book, settlement, operator)
-        money = StoreSupervisor(
+        supervisor = StoreSupervisor(
             self._settings,
             redis_url,
             book,
@@ -105,30 +109,34 @@ class Control:
             newest_tick=self._newest_tick_of_all,
             escrow=escrow,
         )
+
+        # What the handlers of the admin API share.
         shared = Context(
             settings=self._settings,
             clock=self._clock,
             book=book,
-            store=money.lend,
-            apply_deposits=money.apply_deposits,
-            apply_later=money.apply_later,
+            store=supervisor.lend,
+            apply_deposits=supervisor.apply_deposits,
+            apply_later=supervisor.apply_later,
             token_keys=self._token_keys,
             admin_token=secret_files.admin_token(self._paths.admin_token),
             operator=operator,
             newest_tick=self._newest_tick,
             health=self._health,
-            workers=lambda: [_worker_json(one) for one in self._workers.living()],
+            workers=lambda: [_worker_json(worker) for worker in self._workers.living()],
             changed=self._changed(on_chain),
-            reconcile=money.report,
+            reconcile=supervisor.report,
             escrow=escrow,
             chain=on_chain,
         )
+
+        # Serve until a stop, or until Redis is refused at its first connection.
         try:
-            await self._serve(shared, money, on_chain, stop)
+            await self._serve(shared, supervisor, on_chain, stop)
         finally:
             await book.close()
-        if money.refused.is_set():
-            raise StartRefusedError(f"Redis: {money.refusal}")
+        if supervisor.refused.is_set():
+            raise StartRefusedError(f"Redis: {supervisor.refusal}")
         return EXIT_OK
 
     def _changed(self, on_chain: OnChain | None) -> Callable[[], None]:
@@ -143,10 +151,14 @@ class Control:
         return changed
 
     async def _serve(
-        self, shared: Context, money: StoreSupervisor, on_chain: OnChain | None, stop: asyncio.Event
+        self,
+        shared: Context,
+        supervisor: StoreSupervisor,
+        on_chain: OnChain | None,
+        stop: asyncio.Event,
     ) -> None:
         runner = web.AppRunner(
-            self._application(shared, money),
+            self._application(shared, supervisor),
             access_log=None,
             handle_signals=False,
             shutdown_timeout=HANDLERS_END_S,
@@ -157,23 +169,23 @@ class Control:
         await web.UnixSite(runner, str(socket)).start()
         hello = Hello("control", "control", os.getpid())
         async with LinkClients(self._start.run_dir, hello, self._replay) as links:
-            keeping = asyncio.create_task(money.run())
-            pushing = asyncio.create_task(self._push_policies(shared, money, links))
+            keeping = asyncio.create_task(supervisor.run())
+            pushing = asyncio.create_task(self._push_policies(shared, supervisor, links))
             tasks = [keeping, pushing]
             if on_chain is not None:
                 tasks.append(asyncio.create_task(on_chain.registrar.run()))
             _log.info("control.process.started", socket=str(socket))
-            waits = [asyncio.create_task(one.wait()) for one in (stop, money.refused)]
+            waits = [asyncio.create_task(event.wait()) for event in (stop, supervisor.refused)]
             await asyncio.wait({*waits, *tasks}, return_when=asyncio.FIRST_COMPLETED)
             await runner.cleanup()
-            money.stop()
+            supervisor.stop()
             await asyncio.wait({keeping}, timeout=LAST_CUT_S)
             await end_tasks([*waits, *tasks])
         for task in tasks:
             if not task.cancelled() and (failure := task.exception()) is not None:
                 raise failure
 
-    def _application(self, shared: Context, money: StoreSupervisor) -> web.Application:
+    def _application(self, shared: Context, supervisor: StoreSupervisor) -> web.Application:
         app = application(shared)
         forward = WhipForward(
             self._start.run_dir, self._workers, lambda slug, key: _check_key(shared, slug, key)
@@ -187,7 +199,7 @@ class Control:
             return web.Response(text="ok\n")
 
         async def ready(_: web.Request) -> web.Response:
-            if not money.is_ready:
+            if not supervisor.is_ready:
                 return web.json_response(
                     {"ready": False, "faults": ["Redis is away or not yet recovered"]}, status=503
                 )
@@ -196,7 +208,7 @@ class Control:
         async def own_metrics(_: web.Request) -> web.Response:
             living = self._workers.living()
             for state in ("idle", "live", "waiting"):
-                _WORKERS.labels(state).set(sum(one.state == state for one in living))
+                _WORKERS.labels(state).set(sum(worker.state == state for worker in living))
             return web.Response(text=metrics.own_text("control"))
 
         app.router.add_routes(
@@ -214,40 +226,44 @@ class Control:
         return () if self._policy is None else (self._policy,)
 
     async def _push_policies(
-        self, shared: Context, money: StoreSupervisor, links: LinkClients
+        self, shared: Context, supervisor: StoreSupervisor, links: LinkClients
     ) -> None:
-        """Tell HTTP processes at each change and each `PUSH_PERIOD_S`."""
+        """Send HTTP processes their policy at each change and each `PUSH_PERIOD_S`."""
         throttle = LogThrottle()
         while True:
             self._push.clear()
             try:
                 streams = await shared.book.run(lambda book: book.streams.all())
             except BookError as error:
-                # Untold for policy_lost_s, HTTP processes refuse priced media by themselves.
+                # Without one for policy_lost_s, HTTP processes refuse priced media by themselves.
                 if count := throttle.failed(str(error)):
                     _log.error("control.policy.failed", reason=str(error), times=count)
             else:
                 throttle.succeeded()
-                self._policy = self._make_policy(streams, money)
+                self._policy = self._make_policy(streams, supervisor)
                 links.send(self._policy)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(PUSH_PERIOD_S):
                     await self._push.wait()
 
-    def _make_policy(self, streams: list[StreamRecord], money: StoreSupervisor) -> Policy:
-        recovery, price = money.recovery, self._settings.price
+    def _make_policy(self, streams: list[StreamRecord], supervisor: StoreSupervisor) -> Policy:
+        recovery, price = supervisor.recovery, self._settings.price
         oldest = self._clock.now_ms() // 1000 - self._settings.metering.watched_hours * 3600
         return Policy(
             streams=tuple(
                 StreamPolicy(
-                    one.id, one.slug, one.title, _in_force(one.prices, oldest), one.is_enabled
+                    stream.id,
+                    stream.slug,
+                    stream.title,
+                    _in_force(stream.prices, oldest),
+                    stream.is_enabled,
                 )
-                for one in streams
+                for stream in streams
             ),
             token_keys=self._token_keys,
             asset=self._settings.asset,
             store_epoch=recovery.epoch if recovery else "",
-            store_run_id=money.run_id,
+            store_run_id=supervisor.run_id,
             top_up_url=price.top_up_url,
             is_top_up_open=int(price.demo_top_up_planck) > 0,
             replay_from_ms=recovery.replay_from_ms if recovery else 0,
@@ -266,7 +282,7 @@ class Control:
         """Return the newest second that any stream planned, as workers and files say."""
         folder = self._start.data_dir / "shows"
         stored = await asyncio.to_thread(lambda: [_stored_tick(at) for at in folder.glob("*.json")])
-        living = [one.newest_planned_tick for one in self._workers.living()]
+        living = [worker.newest_planned_tick for worker in self._workers.living()]
         return max([*stored, *living], default=0)
 
     def _health(self, stream: UUID) -> dict[str, Any]:
@@ -295,7 +311,7 @@ async def _check_key(shared: Context, slug: str, key: str) -> StreamKey:
 
 def _in_force(prices: tuple[PriceVersion, ...], oldest: int) -> tuple[PriceVersion, ...]:
     """Return the versions that a tick from `oldest` on may have."""
-    first = max((i for i, one in enumerate(prices) if one.from_tick <= oldest), default=0)
+    first = max((i for i, price in enumerate(prices) if price.from_tick <= oldest), default=0)
     return prices[first:]
 
 

@@ -34,7 +34,7 @@ from typing import Any, Final, cast
 
 from mediaserver import log
 from mediaserver.errors import ConfigError
-from mediaserver.processes import bootstrap
+from mediaserver.processes import bootstrap, library_pages
 from mediaserver.processes.bootstrap import EXIT_FAILED, EXIT_OK, EXIT_UNSAFE
 from mediaserver.processes.children import die_with
 from mediaserver.processes.process_title import set_title
@@ -180,6 +180,7 @@ def prepare(modules: Sequence[str]) -> None:
     gc.collect()
     # A collection in a child must not write to these objects, or their pages are shared no more.
     gc.freeze()
+    library_pages.release()
 
 
 def unsafe() -> str:

@@ -195,7 +195,9 @@ class HttpProcess:
         # RFC 9110, 10.1.1: libcurl, and OBS with it, holds a larger offer back for a second else.
         if request.headers.get("Expect", "").lower() == "100-continue":
             await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-            request.writer.output_size = 0  # nothing of the answer is out: errors may still be told
+            request.writer.output_size = (
+                0  # nothing of the answer is out: an error can still be sent
+            )
         return await self._proxy.forward(request, socket)
 
     async def _whip(self, request: web.BaseRequest) -> web.StreamResponse:

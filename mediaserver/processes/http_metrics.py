@@ -1,4 +1,4 @@
-"""What an HTTP process counts, read from its objects when somebody asks.
+"""What an HTTP process counts, read from its objects at each scrape.
 
 The rooms keep plain counters; only here do they get the names that a dashboard knows. No stream and
 no viewer is ever in a label.

@@ -18,7 +18,7 @@ _SOCKETS: Final = ("control.sock", "settler.sock", "http-*.sock", "worker-*.sock
 
 
 class Scrape:
-    """Answers to ``/metrics``: who asks while one is under way gets the same, not one more."""
+    """Answers to ``/metrics``: requests while one is under way share its result."""
 
     def __init__(self, run_dir: Path, own_socket: str, measure: Callable[[], str]) -> None:
         """Scrape the sockets in `run_dir`; the caller is `own_socket` and measures itself."""

@@ -69,7 +69,7 @@ class Worker:
 
 
 class Workers:
-    """The workers that are there, by name; bounded."""
+    """The living workers, by name; bounded."""
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
@@ -82,24 +82,24 @@ class Workers:
         for worker in list(self._by_name.values()):
             if worker.heard_at_s < oldest_s:
                 self.forget(worker.name, "silent")
-        return tuple(sorted(self._by_name.values(), key=lambda one: one.name))
+        return tuple(sorted(self._by_name.values(), key=lambda worker: worker.name))
 
     def of(self, stream: UUID) -> Worker | None:
         """Return the worker that has this stream."""
-        return next((one for one in self.living() if one.stream == stream), None)
+        return next((worker for worker in self.living() if worker.stream == stream), None)
 
-    async def report(self, said: Worker) -> None:
-        """Take what a worker says of itself in place of what it said before."""
+    async def report(self, reported: Worker) -> None:
+        """Take what a worker reports of itself in place of its last report."""
         now_s = self._monotonic()
-        said.heard_at_s = now_s
-        known = self._by_name.get(said.name)
+        reported.heard_at_s = now_s
+        known = self._by_name.get(reported.name)
         if known is None and len(self.living()) >= WORKERS_MAX:
             return
-        if known is not None and known.pid == said.pid:
-            said.given_at_s = known.given_at_s
-            if said.stream is None and now_s - known.given_at_s < SETTLE_S:
-                said.stream, said.slug = known.stream, known.slug
-        self._by_name[said.name] = said
+        if known is not None and known.pid == reported.pid:
+            reported.given_at_s = known.given_at_s
+            if reported.stream is None and now_s - known.given_at_s < SETTLE_S:
+                reported.stream, reported.slug = known.stream, known.slug
+        self._by_name[reported.name] = reported
         async with self._news:
             self._news.notify_all()
 
@@ -108,7 +108,8 @@ class Workers:
         worker = self.of(key.stream)
         if worker is None:
             worker = next(
-                (one for one in self.living() if one.stream is None and one.state == "idle"), None
+                (idle for idle in self.living() if idle.stream is None and idle.state == "idle"),
+                None,
             )
         if worker is not None:
             worker.stream, worker.slug = key.stream, key.slug
@@ -160,7 +161,7 @@ def worker_of(body: Mapping[str, Any]) -> Worker:
                 for k, v in list(dict(body.get("facts") or {}).items())[:64]
                 if v is not None
             },
-            advice=tuple(str(one)[:500] for one in list(body.get("advice") or ())[:16]),
+            advice=tuple(str(line)[:500] for line in list(body.get("advice") or ())[:16]),
             newest_planned_tick=int(body.get("newest_planned_tick") or 0),
         )
     except (KeyError, ValueError, TypeError, AttributeError) as error:
@@ -190,6 +191,9 @@ class WhipForward:
         slug = request.match_info["slug"]
         key = await self._check_key(slug, bearer(request))
         offer = await request.read()
+
+        # A worker that was chosen may be gone, or have taken another stream a moment ago: the next
+        # one is tried.
         for _ in range(3):
             worker = await self._workers.wait_for(key)
             if worker is None:

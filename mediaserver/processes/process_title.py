@@ -20,7 +20,7 @@ def set_title(name: str, words: Sequence[str]) -> None:
     """Show `name` in ``top`` and `words` as the command line.
 
     The words are written over the arguments that this process was started with, so they are cut
-    where those end: who forks makes room by arguments of its own.
+    where those end: a process that forks makes room by arguments of its own.
     """
     _LIBC.prctl(_PR_SET_NAME, name.encode()[:_NAME_BYTES_MAX], 0, 0, 0)
     begin, end = _arguments()

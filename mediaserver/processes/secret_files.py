@@ -50,7 +50,7 @@ def make_missing(settings: Settings, data_dir: Path) -> None:
     """Make the admin token, the token keys and the edge's key where they are missing, 0600.
 
     Raises:
-        StartRefusedError: A file cannot be made, or one that is there cannot be used.
+        StartRefusedError: A file cannot be made, or an existing one cannot be used.
     """
     where = paths(settings, data_dir)
     for path, text in (

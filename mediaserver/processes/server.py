@@ -126,7 +126,7 @@ class Server:
             self._start.data_dir / "redis",
             self._start.run_dir / "redis.sock",
             metering.fsync,
-            # Not SIGKILL: a Redis that loses its server still writes down what it was told.
+            # Not SIGKILL: a Redis that loses its server still saves its data.
             before_exec=children.die_with(os.getpid(), signal.SIGTERM),
         )
         try:
@@ -191,9 +191,9 @@ class Server:
             await self._back_off(child, name)
 
     def _fill_spares(self) -> None:
-        """Start workers until enough are warm, or all that the machine may have are there."""
+        """Start workers until enough are warm, or the machine has as many as it may."""
         settings = self._settings.server
-        spares = sum(one is None or not one.is_busy for one in self._workers.values())
+        spares = sum(worker is None or not worker.is_busy for worker in self._workers.values())
         room = settings.workers_max - len(self._workers)
         for _ in range(min(settings.worker_spares - spares, room)):
             self._worker_count += 1
@@ -238,7 +238,7 @@ class Server:
     def _report(self, child: Child, code: int) -> None:
         _log.warning("server.process.ended", child=child.name, pid=child.pid, exit_code=code)
         if code == EXIT_CONFIG:
-            # It has said why; starting it again would only say so again.
+            # It has logged why; starting it again would only fail again.
             self._exit_code = EXIT_CONFIG
             self._stop.set()
 
@@ -286,7 +286,7 @@ class Server:
 
 
 def serve(start: Start) -> int:
-    """Run a server in this process until it is told to stop; return its exit code."""
+    """Run a server in this process until a signal stops it; return its exit code."""
     os.umask(0o077)
     return bootstrap.run("server", start.settings, Server(start).run)
 

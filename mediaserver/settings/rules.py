@@ -190,6 +190,8 @@ def _chain(settings: Settings) -> Iterator[str]:
 def _hls(settings: Settings) -> Iterator[str]:
     hls = settings.hls
     part, segment, target_s = hls.part_target_ms, hls.segment_target_ms, hls.target_duration_s
+
+    # A segment ends where a part ends: it is a whole number of part slots.
     if segment % part:
         yield (
             f"hls.segment_target_ms: {segment} is not a multiple of hls.part_target_ms {part}; "
@@ -215,6 +217,8 @@ def _hls(settings: Settings) -> Iterator[str]:
             f"hls.window_ms: {hls.window_ms} is below 3 target durations and 6 segments; "
             f"use {least} or more"
         )
+
+    # A tick is charged once while it is remembered: for as long as a player can ask for it.
     watched_ms = settings.metering.watched_hours * 3_600_000
     if hls.window_ms > watched_ms:
         yield (

@@ -1,4 +1,4 @@
-"""What an HTTP process remembers of the claims it made, so that it need not ask twice.
+"""What an HTTP process remembers of the claims it made, so that it need not repeat them.
 
 Remembered ticks spare the claim, not the session: a delivery from memory is added up and sent with
 the next claim, and memory serves only while the session was confirmed within a second and less than

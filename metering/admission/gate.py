@@ -52,10 +52,10 @@ class Clock(Protocol):
 
 
 class StoreClaims(Claims, Protocol):
-    """Claims that can be told which store is the right one."""
+    """Claims that can be bound to a store."""
 
     def set_expected(self, epoch: str, run_id: str) -> None:
-        """Say which Redis control last recovered."""
+        """Set which Redis control last recovered."""
 
 
 class LocalGate:
@@ -135,7 +135,7 @@ class LocalGate:
     # metering.ports.Gate
 
     def policy(self, slug: str) -> StreamPolicy | None:
-        """Return what control last said of a stream, None when unknown."""
+        """Return control's last policy of a stream, None when unknown."""
         return self._by_slug.get(slug)
 
     def is_priced(self, policy: StreamPolicy, run: Run) -> bool:

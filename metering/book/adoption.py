@@ -77,7 +77,7 @@ class AdoptionRepository(Repository):
             return passed_seq(connection)
 
     def accounts(self) -> list[AccountId]:
-        """Return who paid on the chain for ticks of a book that was lost."""
+        """Return the accounts that paid on the chain for ticks of a book that was lost."""
         entries = schema.entries.c
         query = select(entries.account).where(entries.ahead > 0).distinct()
         with self._reading() as connection:
@@ -113,6 +113,9 @@ class AdoptionRepository(Repository):
         batches, cuts, attempts = schema.batches.c, schema.cuts.c, schema.attempts.c
         with self._writing() as connection:
             require_token(connection, token)
+
+            # Batches that are not final give their cuts back. None of them may still take effect,
+            # else what it settles would be counted twice.
             open_batches = connection.execute(
                 select(batches.seq, batches.state).where(
                     batches.state != BatchState.FINALIZED.value
@@ -123,6 +126,9 @@ class AdoptionRepository(Repository):
                     raise InvalidValueError(
                         f"batch {seq} is {state} and above {last_seq}, the chain's last"
                     )
+
+            # Move the settled counts to the chain's, post the difference, and make the entries that
+            # only the chain knows.
             changes = self._settled_by(connection, on_chain)
             if postings := settlement_postings(change.moved for change in changes):
                 post(connection, "adopted", f"{last_seq} at {now_ms}", now_ms, postings)
@@ -149,6 +155,8 @@ class AdoptionRepository(Repository):
                         for change in changes
                     ],
                 )
+
+            # The cuts of the open batches are free for new ones, numbered after the chain's last.
             numbers = [seq for seq, _ in open_batches]
             connection.execute(
                 update(schema.cuts).where(cuts.batch_seq.in_(numbers)).values(batch_seq=None)

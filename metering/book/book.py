@@ -1,4 +1,4 @@
-"""The book of record: who, what it costs, what was watched, what is settled. Synchronous SQL.
+"""The book of record: streams, viewers, prices, booked ticks and settlements. Synchronous SQL.
 
 One writer (control); readers may be many. `Book` is a composition of repositories over one engine,
 each with its own subject and file. Every method of a repository is one transaction, durable when it

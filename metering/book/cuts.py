@@ -115,6 +115,8 @@ class CutRepository(Repository):
         """
         cuts, lines = schema.cuts.c, schema.cut_lines.c
         with self._writing() as connection:
+            # Lines that nothing needs one by one: settled finally, forgotten by Redis, on a
+            # receipt.
             rows = connection.execute(
                 select(schema.cut_lines)
                 .join(schema.cuts, cuts.id == lines.cut)
@@ -130,6 +132,9 @@ class CutRepository(Repository):
                     ),
                     [{"of_cut": row.cut, **key_binds(key_of(row))} for row in rows],
                 )
+
+            # Cuts whose lines are gone. The newest number of a shard says what is booked, so it
+            # remains.
             newest = (
                 select(func.max(cuts.number).label("number"), cuts.shard)
                 .group_by(cuts.shard)
@@ -205,7 +210,7 @@ class CutRepository(Repository):
 
 
 def _check(cut: Cut, known: dict[EntryKey, int], prices: dict[tuple[UUID, int], Planck]) -> None:
-    """Raise unless every line goes on where the book is, and can be priced."""
+    """Raise unless every line continues the book's count, and can be priced."""
     seen = set()
     for line in cut.lines:
         tick_runs.require_normal(line.runs)
@@ -229,11 +234,14 @@ def _check(cut: Cut, known: dict[EntryKey, int], prices: dict[tuple[UUID, int], 
 
 def _write(connection: Connection, cut: Cut, known: dict[EntryKey, int], now_ms: int) -> int:
     """Write a checked cut, move `known` on, and return its ticks."""
+    # The cut itself: (shard, number) is unique, so no second process can book it again.
     number = connection.execute(
         insert(schema.cuts)
         .values(shard=cut.shard, number=cut.number, booked_ms=now_ms, is_forgotten=False)
         .returning(schema.cuts.c.id)
     ).scalar_one()
+
+    # A cut without ticks is only its number.
     if not cut.lines:
         return 0
     connection.execute(
@@ -248,6 +256,8 @@ def _write(connection: Connection, cut: Cut, known: dict[EntryKey, int], now_ms:
             for line in cut.lines
         ],
     )
+
+    # The entries' cumulative counts, which settlement takes from here.
     upsert(
         connection,
         schema.entries,
@@ -269,12 +279,15 @@ def _write(connection: Connection, cut: Cut, known: dict[EntryKey, int], now_ms:
 
 def _merge_into_history(connection: Connection, rows: Sequence[Row[Any]]) -> None:
     """Add the ticks of some cut lines to the hours that they fall into."""
+    # A row of history is an hour of one key.
     hours: dict[tuple[EntryKey, int], list[Run]] = {}
     for row in rows:
         for run in tick_runs.from_text(row.runs):
             for hour, bit, bits in ticks.by_hour(run):
                 hours.setdefault((key_of(row), hour), []).append(Run(hour * HOUR_TICKS + bit, bits))
     history = schema.history.c
+
+    # What the rows of those hours have already; it is joined, never replaced.
     there: dict[tuple[EntryKey, int], str] = {}
     if hours:
         oldest, newest = min(hour for _, hour in hours), max(hour for _, hour in hours)

@@ -42,6 +42,7 @@ class DepositRepository(Repository):
         body_hash = hashlib.sha256(body).digest()
         deposits = schema.deposits.c
         with self._writing() as connection:
+            # A repeated request is answered as the first was, and books nothing.
             known = connection.execute(
                 select(deposits.body_hash).where(deposits.idempotency_key == idempotency_key)
             ).scalar_one_or_none()
@@ -55,6 +56,8 @@ class DepositRepository(Repository):
                 raise UnknownNameError(f"there is no viewer {account_text(account)}")
             if known is not None:
                 return Deposit(is_new=False, total_planck=before)
+
+            # Redis adds in whole units and within its integers: the amount and the sum must fit.
             self._require_units(planck, "deposit", UNITS_MAX)
             total = self._require_units(before + planck, "sum of deposits", UNITS_MAX)
             connection.execute(
@@ -76,7 +79,7 @@ class DepositRepository(Repository):
             return deposited(connection, [account]).get(account, Planck(0))
 
     def accounts(self) -> list[AccountId]:
-        """Return who ever paid in, the newest deposit first."""
+        """Return every account that paid in, the newest deposit first."""
         deposits = schema.deposits.c
         with self._reading() as connection:
             newest = func.max(deposits.created_ms)
@@ -85,7 +88,7 @@ class DepositRepository(Repository):
 
 
 def deposited(connection: Connection, accounts: Iterable[AccountId]) -> dict[AccountId, Planck]:
-    """Return what each of some viewers paid in; who is no viewer is left out."""
+    """Return what each of some viewers paid in; accounts that are no viewers are left out."""
     wanted = list(accounts)
     viewers, deposits = schema.viewers.c, schema.deposits.c
     sums = dict.fromkeys(

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, Table, create_engine, event, inspect
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.pool import StaticPool
 
@@ -46,7 +46,7 @@ def open_engine(url: str) -> Engine:
 
 
 def is_current(url: str) -> bool:
-    """Return whether a database is there with this program's schema; False if it cannot be read."""
+    """Return whether a database with this program's schema exists; False if it cannot be read."""
     try:
         engine = _create(url)
         try:
@@ -68,11 +68,16 @@ def reading(engine: Engine) -> Iterator[Connection]:
 def upsert(
     connection: Connection, table: Table, rows: Sequence[dict[str, Any]], changed: Iterable[str]
 ) -> None:
-    """Insert rows; where the primary key is there already, set the `changed` columns instead."""
+    """Insert rows; where the primary key exists already, set the `changed` columns instead."""
     if not rows:
         return
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(table)
+    if connection.dialect.name == "postgresql":
+        # Only here: it is 3 MB, and most books are files.
+        from sqlalchemy.dialects import postgresql  # noqa: PLC0415
+
+        statement: Any = postgresql.insert(table)
+    else:
+        statement = sqlite.insert(table)
     statement = statement.on_conflict_do_update(
         index_elements=[column.name for column in table.primary_key.columns],
         set_={name: statement.excluded[name] for name in changed},

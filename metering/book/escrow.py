@@ -1,4 +1,4 @@
-"""What came from the chain: deposits, withdrawals, what is asked back, and how far we read.
+"""What came from the chain: deposits, withdrawals and their requests, and the cursor.
 
 Everything of some finalized blocks is written in one transaction together with the cursor, so
 each event is in the book once, however often the follower starts again.
@@ -95,7 +95,7 @@ class EscrowRepository(Repository):
         return Taken(cursor, frozenset(accounts), frozenset(joined))
 
     def funds(self, accounts: Iterable[AccountId]) -> tuple[Cursor | None, dict[AccountId, Funds]]:
-        """Return what some viewers paid in, took out and ask back, and as of which block.
+        """Return what some viewers paid in, took out and request, and as of which block.
 
         Who is no viewer is left out.
         """
@@ -119,7 +119,7 @@ class EscrowRepository(Repository):
             return by_account
 
     def frozen(self, accounts: Iterable[AccountId]) -> dict[AccountId, Planck]:
-        """Return what some accounts, viewers or not, ask back as of the cursor."""
+        """Return what some accounts, viewers or not, request for withdrawal as of the cursor."""
         by_account: dict[AccountId, Planck] = {}
         with self._reading() as connection:
             for some in chunks(list(accounts)):
@@ -157,7 +157,7 @@ def adopt(connection: Connection, account: AccountId, now_ms: int) -> None:
 
 
 def funds_of(connection: Connection, accounts: Sequence[AccountId]) -> dict[AccountId, Funds]:
-    """Return what some viewers paid in, took out and ask back; who is no viewer is left out."""
+    """Return what accounts paid in, took out and request; of those that are viewers."""
     viewers, deposits = schema.viewers.c, schema.deposits.c
     withdrawals = tables.withdrawals.c
     known = connection.execute(
@@ -189,6 +189,7 @@ def funds_of(connection: Connection, accounts: Sequence[AccountId]) -> dict[Acco
 
 def _take(connection: Connection, event: EscrowEvent, now_ms: int) -> None:
     """Write one finalized escrow event and what follows from it."""
+    # The event itself, as it is on the chain.
     connection.execute(
         insert(tables.escrow_events).values(
             number=event.number,
@@ -200,6 +201,8 @@ def _take(connection: Connection, event: EscrowEvent, now_ms: int) -> None:
             ready_s=event.ready_s,
         )
     )
+
+    # A withdrawal that is asked for, made or taken back changes what is frozen.
     if event.kind is not Kind.DEPOSIT:
         before = _frozen(connection, [event.account]).get(event.account, _NONE)
         upsert(
@@ -215,6 +218,8 @@ def _take(connection: Connection, event: EscrowEvent, now_ms: int) -> None:
             ],
             ("planck", "ready_s"),
         )
+
+    # Another account's events are booked when it becomes a viewer (`adopt`).
     viewers = schema.viewers.c
     if connection.execute(
         select(viewers.account).where(viewers.account == event.account)

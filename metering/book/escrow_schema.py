@@ -49,7 +49,7 @@ escrow_events = Table(
 frozen = Table(
     "frozen",
     metadata,
-    # What a viewer asks back of their escrow, as of the cursor.
+    # What a viewer requests to withdraw from escrow, as of the cursor.
     Column("account", AccountBytes, primary_key=True),
     Column("shard", Integer, nullable=False),
     Column("planck", PlanckText, nullable=False),

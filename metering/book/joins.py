@@ -84,12 +84,16 @@ def take_joins(connection: Connection, events: Sequence[JoinEvent]) -> set[JoinK
     """Write what happened to joins of streams that the book knows; return whose."""
     if not events:
         return set()
+
+    # Other operators' streams are not in the book: their events are skipped.
     streams = schema.streams.c
     ours = set(
         connection.execute(
             select(streams.id).where(streams.id.in_({event.stream for event in events}))
         ).scalars()
     )
+
+    # Whose joins an event changes: one viewer's, or all open ones when the stream has ended.
     touched: set[JoinKey] = set()
     for event in events:
         if event.stream not in ours:
@@ -104,6 +108,8 @@ def take_joins(connection: Connection, events: Sequence[JoinEvent]) -> set[JoinK
                 select(joins.account).where(joins.stream == event.stream, joins.ended_s.is_(None))
             ).scalars()
         }
+
+    # Each viewer's joins after the events; only what has changed is written.
     known = _joins(connection, touched)
     rows = []
     for key in sorted(touched, key=lambda pair: (pair[0].int, pair[1])):

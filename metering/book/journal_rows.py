@@ -50,7 +50,7 @@ class JournalRepository(Repository):
     def append(self, seq: int, signed: bytes, at_ms: int, final_ms: int) -> int:
         """Append a record when `seq` is the next; return the newest sequence number afterwards.
 
-        A `seq` that is there already, or leaves a gap, appends nothing: compare the answer.
+        A `seq` that exists already, or leaves a gap, appends nothing: compare the answer.
         """
         journal = schema.journal.c
         with self._writing() as connection:

@@ -1,4 +1,4 @@
-"""The outbox: batches that are not final, their signed attempts, and who may write here.
+"""The outbox: batches that are not final, their signed attempts, and the right to write here.
 
 One submitter at a time: each write names the fencing token of its lease
 (metering/settlement/submitter_lease.py), and the newest token that the book has seen wins. A
@@ -190,6 +190,8 @@ class OutboxRepository(Repository):
         batches, cuts = schema.batches.c, schema.cuts.c
         with self._writing() as connection:
             require_token(connection, token)
+
+            # Every batch from the first on. None may be signed: signatures cover the entries.
             old = [
                 record_of(row)
                 for row in connection.execute(
@@ -201,6 +203,8 @@ class OutboxRepository(Repository):
                     raise InvalidValueError(
                         f"batch {record.seq} is {record.state.value}; only sealed ones are split"
                     )
+
+            # Their entries in smaller batches: the same numbers, and as many new ones as needed.
             lines = [
                 (entry.key, entry.cumulative) for record in old for entry in decode(record.entries)
             ]

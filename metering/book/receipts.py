@@ -41,6 +41,8 @@ class ReceiptRepository(Repository):
         Returns:
             How many receipts were made.
         """
+        # Cut lines without a receipt: of one viewer, or only of viewers and streams that waited
+        # long enough; then all their lines, also the newest.
         lines = schema.cut_lines.c
         query = select(schema.cut_lines).where(lines.receipt.is_(None))
         if account is not None:
@@ -60,6 +62,7 @@ class ReceiptRepository(Repository):
                 )
             )
         with self._writing() as connection:
+            # One receipt per viewer and stream.
             waiting: dict[tuple[AccountId, UUID], list[Row[Any]]] = {}
             for row in connection.execute(
                 query.order_by(lines.account, lines.stream).limit(lines_max)
@@ -67,6 +70,8 @@ class ReceiptRepository(Repository):
                 waiting.setdefault((row.account, row.stream), []).append(row)
             if not waiting:
                 return 0
+
+            # Each is numbered after, and names the hash of, the viewer's last one for that stream.
             prices = prices_of(connection)
             newest = _newest(connection, sorted({payer for payer, _ in waiting}))
             made, covered = [], []
@@ -85,6 +90,8 @@ class ReceiptRepository(Repository):
                     {"of_cut": row.cut, "number": number + 1, **key_binds(key_of(row))}
                     for row in rows
                 ]
+
+            # In the same transaction the lines get the number: no tick is in two receipts.
             connection.execute(insert(schema.receipts), made)
             connection.execute(
                 update(schema.cut_lines)

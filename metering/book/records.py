@@ -81,7 +81,7 @@ class Funds:
     Attributes:
         deposited: All that was ever paid in, by final events.
         withdrawn: All that was ever taken out again.
-        frozen: What is asked back: it may leave, so it is not to be spent.
+        frozen: Requested for withdrawal: it may leave, so it is not to be spent.
         adopted: What the chain settled for a book that was lost: gone from the escrow.
     """
 

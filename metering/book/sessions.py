@@ -38,6 +38,8 @@ class SessionRepository(Repository):
                 known = connection.execute(
                     select(schema.sessions).where(_is_session(session))
                 ).one_or_none()
+
+                # A new session.
                 if known is None:
                     connection.execute(
                         insert(schema.sessions).values(
@@ -50,6 +52,8 @@ class SessionRepository(Repository):
                         )
                     )
                     return
+
+                # A token that is minted again, for the same viewer, stream and join only.
                 same = (known.account, known.stream, known.join) == (account, stream, join)
                 if not same or known.ended_ms is not None:
                     raise IdempotencyConflictError(

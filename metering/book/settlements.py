@@ -188,6 +188,8 @@ def last_final(connection: Connection) -> int:
 def _settle(connection: Connection, taken: Sequence[Entry]) -> list[Settled]:
     """Move the settled counts of entries on; return from where to where each went on the chain."""
     entries, streams, prices = schema.entries.c, schema.streams.c, schema.prices.c
+
+    # Every entry of the batch with its price, fee and creator, in few queries.
     known: dict[EntryKey, Row[Any]] = {}
     for accounts in chunks(accounts_of([entry.key for entry in taken])):
         for row in connection.execute(
@@ -205,6 +207,9 @@ def _settle(connection: Connection, taken: Sequence[Entry]) -> list[Settled]:
             .where(entries.account.in_(accounts))
         ):
             known[key_of(row)] = row
+
+    # An entry is cumulative: what is new is its difference to what was settled before. The chain
+    # also counts ticks of a book that was lost (`ahead`); they are not this book's.
     out, moved = [], []
     for entry in taken:
         row = known[entry.key]

@@ -63,12 +63,16 @@ class StreamRepository(Repository):
         if not 0 < len(title) <= _TITLE_MAX:
             raise InvalidValueError(f"a title has 1 to {_TITLE_MAX} characters, not {len(title)}")
         self._require_units(planck_per_tick, "price of a second", UNITS_PER_TICK_MAX)
+
+        # Without a creator the server makes the key, and can sign for it.
         seed = None
         if creator is None:
             seed = secrets.token_bytes(signing.SEED_BYTES)
             creator = signing.from_seed(seed).account
         elif len(creator) != ACCOUNT_BYTES:
             raise InvalidValueError(f"a creator's account has {ACCOUNT_BYTES} bytes")
+
+        # The stream and its first price together: no stream is ever without one.
         stream, key = uuid4(), new_key()
         try:
             with self._writing() as connection:

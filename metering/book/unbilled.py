@@ -20,13 +20,16 @@ class UnbilledRepository(Repository):
     """Reads and writes what is never billed."""
 
     def add(self, unbilled: Iterable[UnbilledTicks]) -> None:
-        """Keep these ticks, beside those that are there already: added twice, kept once."""
+        """Keep these ticks, beside those that it already has: added twice, kept once."""
+        # A row is an hour of one viewer and stream.
         hours: dict[tuple[AccountId, UUID, int], list[Run]] = {}
         for entry in unbilled:
             for run in entry.runs:
                 for hour, bit, bits in ticks.by_hour(run):
                     added = hours.setdefault((entry.account, entry.stream, hour), [])
                     added.append(Run(hour * HOUR_TICKS + bit, bits))
+
+        # Join what the rows have already: a union, so ticks that come twice are kept once.
         table = schema.unbilled.c
         with self._writing() as connection:
             for accounts in chunks(sorted({account for account, _, _ in hours})):

@@ -52,6 +52,8 @@ class ViewerRepository(Repository):
             raise InvalidValueError(
                 f"a viewer's name has 1 to {_NAME_MAX} characters and does not begin with 0x"
             )
+
+        # Without a wallet of their own the server makes one, and signs for it.
         seed = None
         if account is None:
             seed = secrets.token_bytes(signing.SEED_BYTES)
@@ -71,6 +73,8 @@ class ViewerRepository(Repository):
                         created_ms=now_ms,
                     )
                 )
+
+                # Deposits on the chain from before count from now on.
                 adopt(connection, account, now_ms)
                 rows = connection.execute(
                     select(schema.viewers).where(schema.viewers.c.account == account)

@@ -69,13 +69,18 @@ class CallSender:
             ChainUnavailableError: Not final in time, or no node: look again before it is repeated,
                 which never does it twice when `unless` says when it is done.
         """
+        # Look whether it is done already, at the best block: a repeated call is then not sent.
         reading = await self.service.read(depends, key.account, best=True)
         if unless is not None and unless(reading):
             return 0
+
+        # Sign at the block that was read: the nonce is the next one there.
         draft = await self.service.prepare(
             key.account, call.pallet, call.name, call.data, reading.hash
         )
         sent = await self.service.send(draft, key.sign(draft.payload))
+
+        # Ask until finality decides; the best block is enough for a call that may be undone.
         try:
             async with asyncio.timeout(self._wait_s):
                 while True:
@@ -92,6 +97,8 @@ class CallSender:
                 f"{call} was sent as 0x{sent.hex()} and is not final after {self._wait_s:.0f} s: "
                 "look again in a minute"
             ) from error
+
+        # Failed is the chain's answer; expired means that the call never takes effect.
         if verdict.outcome is CallOutcome.FAILED:
             raise ExtrinsicRejectedError(
                 f"the chain refuses {call}: {verdict.reason} (block {verdict.block})"

@@ -25,7 +25,7 @@ from metering.escrow.call_client import CallOutcome, ChainFacts, Draft, Reading,
 from metering.units import AccountId, account_text
 
 ERA_BLOCKS: Final = 64
-"""Six minutes of 6 s blocks: who waits longer asks again."""
+"""Six minutes of 6 s blocks: a longer wait is a new call."""
 _KNOWN: Final = 1013
 _REFUSED_FOR_NOW: Final = frozenset({1012, 1014, 1016, 1018})
 """Banned, priority too low, pool full, unactionable: the same may be taken in a moment."""
@@ -158,8 +158,8 @@ class CallService:
             inside = None if block_hash is None else await self._node.extrinsics(block_hash)
             if block_hash is None or inside is None:
                 continue
-            for index, one in enumerate(inside):
-                if extrinsic.extrinsic_hash(one) == sent:
+            for index, signed in enumerate(inside):
+                if extrinsic.extrinsic_hash(signed) == sent:
                     return await self._judge(await self._node.head(block_hash), index)
         return Verdict(CallOutcome.EXPIRED, reason="another transaction of the key took its nonce")
 

@@ -78,7 +78,7 @@ def deposit(operator: AccountId, planck: int) -> Call:
 
 
 def request_withdraw(operator: AccountId, planck: int) -> Call:
-    """Return the call by which a viewer asks escrow back; 0 takes an earlier request back."""
+    """Return the call that requests a withdrawal from escrow; 0 cancels the request."""
     return Call(PALLET, "request_withdraw", ACCOUNT.encode(operator) + U128.encode(planck))
 
 

@@ -43,6 +43,7 @@ async def read_chain_state(
     Raises:
         ChainUnavailableError: Ask again.
     """
+    # What each viewer has settled, by join and price.
     joins = sorted(
         {(key.stream, key.account, key.join) for key in records.entries},
         key=lambda join: (join[0].int, join[1], join[2]),
@@ -54,10 +55,14 @@ async def read_chain_state(
     for (stream, account, join), session in zip(joins, sessions, strict=True):
         for version, count in session.by_price if session else ():
             settled[EntryKey(stream, account, join, version)] = count
+
+    # What the operator holds for each viewer.
     viewers = sorted(records.deposits)
     escrows = await _read(
         chain, storage.ESCROW, [storage.escrow_key(operator, viewer) for viewer in viewers], at
     )
+
+    # What each stream has earned, and each payee has to receive or has received as credit.
     streams: list[UUID] = sorted(records.earners, key=lambda stream: stream.int)
     infos = await _read(
         chain, storage.STREAM_INFO, [storage.stream_key(stream) for stream in streams], at
@@ -66,6 +71,8 @@ async def read_chain_state(
     credits_ = await _read(
         chain, storage.CREDIT, [storage.credit_key(payee) for payee in payees], at
     )
+
+    # How far the operator's batches are, and the outcomes of the newest: the chain keeps few.
     [own] = await _read(chain, storage.OPERATOR, [storage.operator_key(operator)], at)
     seqs = sorted(records.batches)[-OUTCOMES_READ:]
     outcomes = await _read(

@@ -32,7 +32,7 @@ class State(Enum):
     UNSIGNED = "unsigned"
     """Something is to be done, and only the creator can sign it."""
     DIFFERS = "differs"
-    """The chain has it otherwise, and no call can mend that: a person must look."""
+    """The chain has other values, and no call can change them: an operator must act."""
 
 
 @dataclass(frozen=True, slots=True)

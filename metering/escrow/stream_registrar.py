@@ -165,6 +165,7 @@ class StreamRegistrar:
         self, record: StreamRecord, info: storage.StreamInfo | None, facts: ChainFacts
     ) -> bool:
         """Do the next step; return True when there was one and it is done."""
+        # What is to be done next, by the book's record and the chain's.
         notice_s = facts.constants.get("PriceNotice")
         if notice_s is None:
             raise RuntimeUnsupportedError(f"the runtime has no constant {PALLET}.PriceNotice")
@@ -175,6 +176,8 @@ class StreamRegistrar:
             now_s=facts.time_s,
             notice_s=notice_s,
         )
+
+        # Nothing: it differs in what no call can change, or it is as it should be.
         has = info.prices[-1].number if info else 0
         if todo.fault:
             self._note(record, StreamStatus(State.DIFFERS, todo.fault, has))
@@ -183,11 +186,15 @@ class StreamRegistrar:
             self._note(record, StreamStatus(State.REGISTERED, "", has))
             self._agreed[record.id] = (len(record.prices), self._turns)
             return False
+
+        # Only a creator whose key is here can be signed for; others must sign themselves.
         seed = await self._book.run(lambda book: book.streams.creator_seed(record.slug))
         if seed is None:
             self._note(record, await self._unsigned(record, todo, has))
             return False
         self._note(record, StreamStatus(State.WAITING, f"{todo.call} is on its way", has))
+
+        # `unless` keeps a call that was sent by an earlier process from being repeated.
         creator = signing.from_seed(seed)
         await self._provide(creator)
         block = await self._sender.do(

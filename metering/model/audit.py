@@ -159,16 +159,16 @@ class Difference:
         subject: Whose, or which.
         what: Which law it breaks.
         expected: By the ticks.
-        found: What was found.
+        actual: By the record that is compared.
     """
 
     subject: str
     what: str
     expected: int
-    found: int
+    actual: int
 
     def __str__(self) -> str:
-        return f"{self.subject}: {self.what}: expected {self.expected}, found {self.found}"
+        return f"{self.subject}: {self.what}: expected {self.expected}, found {self.actual}"
 
 
 def audit(records: Records) -> tuple[tuple[Row, ...], tuple[Difference, ...]]:
@@ -187,6 +187,8 @@ def audit(records: Records) -> tuple[tuple[Row, ...], tuple[Difference, ...]]:
 
 def _rows(records: Records, booked: Mapping[EntryKey, tuple[Run, ...]]) -> tuple[Row, ...]:
     """Return one row per stream, account and version; join numbers are added up."""
+    # Add up the keys of book, entries and pending ticks; the place in the list is the column of
+    # `Row`.
     sums: dict[tuple[UUID, AccountId, int], list[int]] = defaultdict(lambda: [0] * 8)
     pending = {line.key: ticks.count(line.runs) for line in records.pending}
     for key in booked.keys() | records.entries.keys() | pending.keys():
@@ -271,6 +273,8 @@ def _chain_state(records: Records) -> Iterable[Difference]:
     chain = records.chain
     if chain is None:
         return
+
+    # Batches: the newest number, and the content and the refused entries of each one kept.
     last, there = records.last_seq, chain.last_seq
     if there != last:
         yield Difference("the operator", "newest batch final on the chain", last, there)
@@ -281,8 +285,10 @@ def _chain_state(records: Records) -> Iterable[Difference]:
         if other != hashed:
             yield Difference(f"batch {seq}", "final on the chain with other content", 0, 1)
         for place in sorted(set(refused) ^ set(not_taken)):
-            was, actual = int(place in refused), int(place in not_taken)
-            yield Difference(f"batch {seq}, entry {place}", "refused by the chain", was, actual)
+            booked, actual = int(place in refused), int(place in not_taken)
+            yield Difference(f"batch {seq}, entry {place}", "refused by the chain", booked, actual)
+
+    # Entries: what the chain has settled of each; it prunes joins that ended long ago.
     ticks_of: dict[UUID, int] = defaultdict(int)
     cost_of: dict[UUID, int] = defaultdict(int)
     for key, counts in records.entries.items():
@@ -293,6 +299,8 @@ def _chain_state(records: Records) -> Iterable[Difference]:
         is_kept = join in chain.joins or join not in records.ended
         if is_kept and actual != counts.moved:
             yield Difference(_subject(key), "settled on the chain", counts.moved, actual)
+
+    # Streams: the sums of their entries, which the chain keeps when the joins are pruned.
     for stream in records.earners:
         settled, amount = chain.totals.get(stream, (0, 0))
         if settled != ticks_of[stream]:
@@ -301,6 +309,8 @@ def _chain_state(records: Records) -> Iterable[Difference]:
         if amount != cost_of[stream]:
             had = cost_of[stream]
             yield Difference(f"stream {stream}", "planck settled on the chain", had, amount)
+
+    # Viewers: escrow is the balance of the ledger.
     for account, held in chain.held.items():
         balance = records.ledger.get(Holder(Role.VIEWER, account), 0)
         if held != balance:

@@ -56,7 +56,7 @@ class Action(Enum):
     SUBMIT = "submit"
     WAIT = "wait"
     STOP = "stop"
-    """A person must look."""
+    """An operator must act."""
     CLOSE = "close"
     """Post to the ledger and go on to the next batch."""
 

@@ -90,7 +90,7 @@ class EscrowEvent:
         kind: What happened.
         account: Whose escrow.
         planck: How much; of a request 0 means that an earlier one was taken back.
-        ready_s: Chain second from which what is asked back may leave; requests only.
+        ready_s: Chain second from which the requested amount may leave; requests only.
     """
 
     number: int
@@ -239,7 +239,7 @@ def overlaid(joins: Iterable[Join], events: Sequence[JoinEvent]) -> list[Join]:
     return [
         join
         for key, known in by_key.items()
-        for join in joins_after(known, (one for one in events if concerns(one, key))).values()
+        for join in joins_after(known, (event for event in events if concerns(event, key))).values()
     ]
 
 

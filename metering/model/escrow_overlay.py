@@ -34,8 +34,8 @@ class Overlay:
         base: Newest block that the book has taken.
         head: Best block.
         provisional: Credit for deposits that are not final, by account.
-        frozen: What may leave or is asked back, by account, what is final included; who is not in
-            it is as in the book.
+        frozen: Requested for withdrawal or withdrawn, by account, what is final included; for an
+            account that is missing here the book's amount holds.
         joins: Events of the best branch about joins, in order.
         skew_s: Our clock less the chain's.
     """
@@ -121,7 +121,7 @@ def _frozen(
 ) -> dict[AccountId, Planck]:
     """Return the most that is asked back, or gone, after any block that was seen, by account.
 
-    Along each branch what has left since `base` is added to what is asked back then: a withdrawal
+    Along each branch what has left since `base` is added to what is requested then: a withdrawal
     that is carried out and followed by another request takes both.
     """
     states: dict[bytes, dict[AccountId, tuple[int, int]]] = {base.hash: {}}

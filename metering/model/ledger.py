@@ -133,12 +133,12 @@ def settlement_postings(settled: Iterable[Settled]) -> tuple[Posting, ...]:
             raise LedgerImbalanceError(f"{item.key} goes back from {item.before} to {item.after}")
         before = cost(item.before, item.planck_per_tick)
         after = cost(item.after, item.planck_per_tick)
-        was = split(before, item.platform_fee_ppm)
-        now = split(after, item.platform_fee_ppm)
+        old = split(before, item.platform_fee_ppm)
+        new = split(after, item.platform_fee_ppm)
         for holder, planck in (
             (Holder(Role.VIEWER, item.key.account), before - after),
-            (Holder(Role.CREATOR, item.creator, item.key.stream), now[0] - was[0]),
-            (Holder(Role.PLATFORM, stream=item.key.stream), now[1] - was[1]),
+            (Holder(Role.CREATOR, item.creator, item.key.stream), new[0] - old[0]),
+            (Holder(Role.PLATFORM, stream=item.key.stream), new[1] - old[1]),
         ):
             sums[holder] = sums.get(holder, 0) + planck
     return balanced(

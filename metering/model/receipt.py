@@ -252,8 +252,10 @@ def _to_json(signed: SignedReceipt, asset: Asset) -> dict[str, Any]:
 
 def _parse(data: bytes, operator: AccountId) -> tuple[ReceiptFile, Any]:
     """Return a file's content and how many receipts it says it has; nothing is checked yet."""
+    # `where` counts receipts, for a message that says which of them cannot be read.
     where = 0
     try:
+        # What all receipts share.
         content = json.loads(data)
         _require(content["format"] == FORMAT, f"receipt 0: the file is not in the form {FORMAT}")
         _require(
@@ -262,6 +264,8 @@ def _parse(data: bytes, operator: AccountId) -> tuple[ReceiptFile, Any]:
         )
         asset = Asset(str(content["asset"]["symbol"]), int(content["asset"]["decimals"]))
         stream, account = UUID(content["stream"]), parse_account(content["account"])
+
+        # The receipts in the file's order; `verify` checks the order and the hashes.
         receipts = []
         for item in content["receipts"]:
             where += 1

@@ -28,17 +28,17 @@ def normal(runs: Iterable[Run]) -> Runs:
     return tuple(merged)
 
 
-def union(one: Iterable[Run], other: Iterable[Run]) -> Runs:
+def union(runs: Iterable[Run], other: Iterable[Run]) -> Runs:
     """Return the ticks that are in either."""
-    return normal([*one, *other])
+    return normal([*runs, *other])
 
 
-def difference(one: Iterable[Run], other: Iterable[Run]) -> Runs:
-    """Return the ticks of `one` that are not in `other`."""
+def difference(runs: Iterable[Run], other: Iterable[Run]) -> Runs:
+    """Return the ticks of `runs` that are not in `other`."""
     holes = normal(other)
     left: list[Run] = []
     start = 0
-    for run in normal(one):
+    for run in normal(runs):
         first = run.first
         while start < len(holes) and holes[start].end <= first:
             start += 1
@@ -53,9 +53,9 @@ def difference(one: Iterable[Run], other: Iterable[Run]) -> Runs:
     return tuple(left)
 
 
-def intersection(one: Iterable[Run], other: Iterable[Run]) -> Runs:
+def intersection(runs: Iterable[Run], other: Iterable[Run]) -> Runs:
     """Return the ticks that are in both."""
-    mine = normal(one)
+    mine = normal(runs)
     return difference(mine, difference(mine, other))
 
 

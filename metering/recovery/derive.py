@@ -154,10 +154,10 @@ def forgiven_range(ranges: Sequence[Run], mark: ShardMark | None, oldest: int) -
 
 
 def whole_units(planck: Planck, quantum: int) -> Units:
-    """Return the whole units in an amount that somebody else chose, within what Redis counts."""
+    """Return the whole units in an amount, no more than Redis counts."""
     return Units(min(max(planck, 0) // quantum, UNITS_MAX))
 
 
 def frozen_units(planck: Planck, quantum: int) -> Units:
-    """Return what must not be spent when `planck` is asked back: a part of a unit counts whole."""
+    """Return what a requested withdrawal of `planck` freezes: a part of a unit counts whole."""
     return Units(min(-(-planck // quantum), UNITS_MAX))

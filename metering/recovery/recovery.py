@@ -171,7 +171,7 @@ async def _rebuild(  # noqa: PLR0917 -- one step of `recover`, with what it hold
     """Rebuild one shard."""
     number = work.numbers.get(shard, 0)
     is_foreign = shard in work.foreign
-    # Its cuts are not those of the book, whatever their numbers: all that it has is looked at.
+    # Its cuts are not those of the book, whatever their numbers: everything it has is read.
     unbooked = await store.unbooked(shard, 0 if is_foreign else number)
     if shard not in work.in_use and not unbooked and not is_foreign:
         await store.rebuild(shard, ShardState(booked_number=number), epoch)

@@ -109,7 +109,7 @@ class Cutter:
         await self._require_recovered()
         await self.forget_final()
         dirty = await self._store.dirty_shards()
-        numbers = await self._book.run(lambda book: book.cuts.booked_numbers())
+        numbers = await self._book.run(lambda book: book.cuts.booked_numbers()) if dirty else {}
         cuts: list[Cut] = []
         for start in range(0, len(dirty), _AT_ONCE):
             answers = await asyncio.gather(

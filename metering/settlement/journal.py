@@ -97,7 +97,7 @@ class Journal:
         return _HEAD.pack(seq, batch_hash, self._operator.account, signature) + entries
 
     async def submit(self, signed: bytes) -> None:
-        """Append the batch when it is the next; a batch that is there already is a no-op.
+        """Append the batch when it is the next; a batch that it already has is a no-op.
 
         Raises:
             ChainUnavailableError: The book did not answer; submit the same bytes again.

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import structlog
@@ -30,10 +29,11 @@ from metering.errors import (
 )
 from metering.log_throttle import LogThrottle
 from metering.model.batch_state import Action, AttemptOutcome, BatchState, action, advance
-from metering.ports import BatchStatus, Chain, ChainSnapshot, Finding, InFlight
+from metering.ports import Chain, ChainSnapshot, Finding, InFlight
 from metering.settings import ChainSettings
 from metering.settlement.chain_compare import adopt_chain
 from metering.settlement.exposure import Exposure
+from metering.settlement.flight import OUTCOMES, Flight, flight_of
 from metering.settlement.progress import Progress
 from metering.settlement.sealer import Sealer
 from metering.settlement.submitter_lease import NoSubmitterLease, SubmitterLease
@@ -47,19 +47,6 @@ IDLE_LOOK_MS: Final = 10_000
 """So often a chain is looked at of which nothing is asked: whether it is there."""
 
 _log = structlog.get_logger(room="settlement")
-
-
-@dataclass(slots=True)
-class _Flight:
-    """A batch under way: its record, its newest signed bytes, the outcome of the last act."""
-
-    batch: BatchRecord
-    state: BatchState
-    signed: bytes | None
-    attempts: int
-    is_sent: bool
-    outcome: AttemptOutcome = AttemptOutcome.NOTHING
-    reason: str | None = None
 
 
 class Settler:
@@ -135,19 +122,22 @@ class Settler:
                 over.
 
         Returns:
-            CLOSE after a batch was closed; STOP when a person must look; else WAIT.
+            CLOSE after a batch was closed; STOP when an operator must act; else WAIT.
 
         Raises:
             BookError: The book does not answer.
-            LedgerImbalanceError: The books differ: a person must look.
+            LedgerImbalanceError: The books differ: an operator must act.
             StoreUnavailableError: Redis could not forget; the next turn repeats it.
             SubmitterLostError: Another settler holds the operator's key.
         """
+        # Only the holder of the lock goes on; what others did is in the book and on the chain.
         was_idle, self._is_idle = self._is_idle, False
         await self._hold()
         await self._exposure.look(self._now_ms())
         self.progress.exposure_planck = self._exposure.planck
         await self._ask_limits()
+
+        # Fill the room in flight: the open batches, and a new one when it is due.
         room = self._sealer.limits.in_flight_max
         batches = await self._book.run(lambda book: book.outbox.open(room))
         is_tidy = was_idle and 0 <= self._now_ms() - self._tidied_ms < IDLE_LOOK_MS
@@ -160,13 +150,19 @@ class Settler:
             await self._idle()
             self._is_idle = True
             return Action.WAIT
+
+        # Finalized state first: it closes batches, and decides what of the signed bytes is dead.
         flights = [await self._flight(batch) for batch in batches]
         look = await self._look(flights)
         if look is None:
             return Action.WAIT
         has_closed = await self._judge(flights, look)
+
+        # A number with another content: the chain knows batches of a book that was lost.
         if any(flight.state is BatchState.CONFLICT for flight in flights) and await self._adopt():
             return Action.WAIT
+
+        # Then sign and send what is still open, and release what the closed ones held.
         act = await self._go_on(
             [flight for flight in flights if flight.outcome is not AttemptOutcome.FINAL]
         )
@@ -188,17 +184,8 @@ class Settler:
         except _UNFIT as error:
             self._log_away(error, None)
 
-    async def _flight(self, batch: BatchRecord) -> _Flight:
-        """Return a batch with the signed bytes that may still take effect."""
-        attempts = await self._book.run(lambda book: book.outbox.attempts(batch.seq))
-        is_alive = bool(attempts) and batch.state is not BatchState.SEALED
-        return _Flight(
-            batch,
-            batch.state,
-            attempts[-1].signed if is_alive else None,
-            len(attempts),
-            is_alive and attempts[-1].sent_ms is not None,
-        )
+    async def _flight(self, batch: BatchRecord) -> Flight:
+        return flight_of(batch, await self._book.run(lambda book: book.outbox.attempts(batch.seq)))
 
     async def _idle(self) -> None:
         now_ms = self._now_ms()
@@ -207,10 +194,10 @@ class Settler:
             look = await self._look(())
             given = await self._book.run(lambda book: book.outbox.last_seq())
             if look is not None and look.last_settled > given:
-                # This book is older than the chain: the next batch need not find that out.
+                # This book is older than the chain: it is adopted before the next batch.
                 await self._adopt()
 
-    async def _look(self, flights: Sequence[_Flight]) -> ChainSnapshot | None:
+    async def _look(self, flights: Sequence[Flight]) -> ChainSnapshot | None:
         """Read finalized state: it alone decides. None when the chain is away."""
         asked = [InFlight(flight.batch.seq, flight.batch.hash, flight.signed) for flight in flights]
         try:
@@ -230,11 +217,11 @@ class Settler:
         self.progress.in_block = sum(finding.is_in_block for finding in look.findings)
         return look
 
-    async def _judge(self, flights: Sequence[_Flight], look: ChainSnapshot) -> bool:
+    async def _judge(self, flights: Sequence[Flight], look: ChainSnapshot) -> bool:
         """Apply what finalized state has of each batch; return True when one was closed."""
         has_closed = False
         for flight, finding in zip(flights, look.findings, strict=True):
-            flight.outcome = _OUTCOMES[finding.status]
+            flight.outcome = OUTCOMES[finding.status]
             if finding.is_in_block:
                 flight.outcome = AttemptOutcome.ACCEPTED
             flight.reason = finding.reason or None
@@ -268,7 +255,7 @@ class Settler:
             await self._adopted()
         return is_done
 
-    async def _go_on(self, flights: Sequence[_Flight]) -> Action:
+    async def _go_on(self, flights: Sequence[Flight]) -> Action:
         """Sign what has no living bytes and send what has, in order of the sequence."""
         for place, flight in enumerate(flights):
             act = action(flight.state, flight.outcome)
@@ -295,7 +282,7 @@ class Settler:
                 return Action.STOP
         return Action.WAIT
 
-    async def _sign(self, flight: _Flight, alive: Sequence[bytes]) -> None:
+    async def _sign(self, flight: Flight, alive: Sequence[bytes]) -> None:
         """Sign, and keep the bytes before they are sent."""
         batch = flight.batch
         signed = await self._chain.sign(batch.seq, batch.hash, batch.entries, alive)
@@ -308,7 +295,7 @@ class Settler:
         self.progress.resigned += flight.attempts > 0
         flight.attempts += 1
 
-    async def _submit(self, flight: _Flight) -> None:
+    async def _submit(self, flight: Flight) -> None:
         """Send the bytes that were kept, the same each time."""
         assert flight.signed is not None
         await self._chain.submit(flight.signed)
@@ -318,7 +305,7 @@ class Settler:
             seq, attempt = flight.batch.seq, flight.attempts
             _log.info("settlement.batch.submitted", batch_id=seq, attempt=attempt)
 
-    async def _split(self, flights: Sequence[_Flight], error: BatchTooLargeError) -> None:
+    async def _split(self, flights: Sequence[Flight], error: BatchTooLargeError) -> None:
         """Seal what no block takes in smaller batches, once nothing behind it is alive."""
         self._sealer.narrow(error)
         first = flights[0].batch.seq
@@ -328,12 +315,12 @@ class Settler:
             return
         await self._sealer.split(first, self._token, str(error))
 
-    async def _note(self, flight: _Flight, state: BatchState) -> None:
+    async def _note(self, flight: Flight, state: BatchState) -> None:
         seq, now_ms, reason, token = flight.batch.seq, self._now_ms(), flight.reason, self._token
         await self._book.run(lambda book: book.outbox.set_state(seq, state, now_ms, reason, token))
         flight.state = state
 
-    async def _close(self, flight: _Flight, finding: Finding) -> None:
+    async def _close(self, flight: Flight, finding: Finding) -> None:
         """Write the outcome with its postings."""
         outcome, batch = finding.outcome, flight.batch
         assert outcome is not None
@@ -371,7 +358,7 @@ class Settler:
         else:
             _log.error("settlement.chain.unfit", batch_id=seq, error=str(error), times=count)
 
-    def _log_failed(self, flight: _Flight, reason: str) -> None:
+    def _log_failed(self, flight: Flight, reason: str) -> None:
         if count := self._failing.failed(reason):
             seq = flight.batch.seq
             _log.error("settlement.batch.failed", batch_id=seq, error=reason, times=count)
@@ -384,12 +371,3 @@ _UNFIT: Final = (
     RuntimeUnsupportedError,
 )
 """Nothing is lost: the same turn is made again later."""
-
-_OUTCOMES: Final = {
-    BatchStatus.WAITING: AttemptOutcome.NOT_FINAL,
-    BatchStatus.FINAL: AttemptOutcome.FINAL,
-    BatchStatus.EXPIRED: AttemptOutcome.EXPIRED,
-    BatchStatus.FAILED: AttemptOutcome.EXPIRED,
-    BatchStatus.USURPED: AttemptOutcome.EXPIRED,
-    BatchStatus.OTHER_CONTENT: AttemptOutcome.OTHER_CONTENT,
-}

@@ -64,7 +64,7 @@ class Store(StoreConnection):
     async def connect(
         cls, url: str, fsync: str, *, watched_hours: int = 24, window_ms: int = 60_000
     ) -> Self:
-        """Return a store that is there and may be trusted with money.
+        """Return a connected store, whose settings keep what is written.
 
         Args:
             url: ``unix:///path`` or ``redis://[user:password@]host:port/db``.
@@ -351,7 +351,7 @@ class Store(StoreConnection):
         """Take or renew the right to submit with a key; return its token, 0 when another has it.
 
         Args:
-            holder: Who asks, in hexadecimal digits.
+            holder: Name of the caller, in hexadecimal digits.
             ttl_ms: For how long; 0 gives it back.
             known_token: The newest that the caller's book has seen: the answer is never below.
         """

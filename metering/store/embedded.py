@@ -222,8 +222,8 @@ async def _version(program: str) -> tuple[int, int]:
         program, "--version", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
     )
     output, _ = await process.communicate()
-    found = re.search(rb"v=(\d+)\.(\d+)", output)
-    return (int(found[1]), int(found[2])) if found else (0, 0)
+    match = re.search(rb"v=(\d+)\.(\d+)", output)
+    return (int(match[1]), int(match[2])) if match else (0, 0)
 
 
 async def _ping(socket: Path) -> bool:

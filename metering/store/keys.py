@@ -36,7 +36,7 @@ big-endian. The scripts build the same names (scripts/common.lua).
         hash, free: <id>:<word> = bits of 30 ticks that are watched and never billed (unpaid or
         forgiven). Until the book has them.
     {k}:l<account>
-        hash, who may submit with an operator's key: h holder, t fencing token, x expires ms.
+        hash, the right to submit with an operator's key: h holder, t fencing token, x expires ms.
         Always; the token only grows.
     {k}:c:<number>
         hash, a cut: what {k}:p was, and n<id>:<join>:<version> = ticks so far. Until its batch is

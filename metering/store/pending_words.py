@@ -25,26 +25,26 @@ def cut_lines(
     beyond: dict[bytes, int] = {}
     for field, value in bits:
         name, _, word = field[1:].rpartition(b":")
-        found = _ticks_of(word, value)
-        runs.setdefault(name, []).extend(found)
+        added = _ticks_of(word, value)
+        runs.setdefault(name, []).extend(added)
         if field[:1] == b"p":
-            beyond[name] = beyond.get(name, 0) + ticks.count(found)
+            beyond[name] = beyond.get(name, 0) + ticks.count(added)
     lines = [
-        CutLine(_key_of(name), ticks.normal(found), counts[name] + beyond.get(name, 0))
-        for name, found in runs.items()
+        CutLine(_key_of(name), ticks.normal(merged), counts[name] + beyond.get(name, 0))
+        for name, merged in runs.items()
     ]
     return tuple(sorted(lines, key=_order))
 
 
 def unbilled_ticks(words: Iterable[tuple[bytes, bytes]]) -> tuple[WatchedState, ...]:
     """Return the ticks of words ``<account><stream>:<word>``, merged by account and stream."""
-    found: dict[bytes, list[Run]] = {}
+    runs_of: dict[bytes, list[Run]] = {}
     for field, value in words:
         name, _, word = field.rpartition(b":")
-        found.setdefault(name, []).extend(_ticks_of(word, value))
+        runs_of.setdefault(name, []).extend(_ticks_of(word, value))
     return tuple(
         WatchedState(AccountId(name[:32]), name[32:], ticks.normal(runs))
-        for name, runs in found.items()
+        for name, runs in runs_of.items()
     )
 
 

@@ -77,9 +77,9 @@ class ShardWriter:
 
     def _write_watched(self, pipe: Any, state: ShardState, now_s: int) -> None:
         seen: dict[tuple[AccountId, bytes], ticks.Runs] = {}
-        found = [(w.account, w.stream, w.runs) for w in state.watched]
-        found += [(line.key.account, line.key.stream.bytes, line.runs) for line in state.pending]
-        for account, stream, runs in found:
+        entries = [(w.account, w.stream, w.runs) for w in state.watched]
+        entries += [(line.key.account, line.key.stream.bytes, line.runs) for line in state.pending]
+        for account, stream, runs in entries:
             seen[account, stream] = ticks.union(seen.get((account, stream), ()), runs)
         for (account, stream), runs in seen.items():
             for hour, bitmap in ticks.bitmaps(runs).items():
@@ -93,8 +93,8 @@ class ShardWriter:
             index = keys.sessions(grant.account, grant.stream)
             pipe.sadd(index, grant.session.to_bytes(8, "big"))
             pipe.pexpireat(index, grant.expires_ms + self.keep_ms)
-        for one in state.ended:
-            self._write_session(pipe, one.grant, now_ms, {"s": one.reason, "e": one.ended_ms})
+        for ended in state.ended:
+            self._write_session(pipe, ended.grant, now_ms, {"s": ended.reason, "e": ended.ended_ms})
 
     def _write_session(
         self, pipe: Any, grant: SessionGrant, now_ms: int, what: Mapping[str, bytes | str | int]

@@ -177,7 +177,7 @@ class StoreTotals:
         unpaid_ticks: Delivered, reported as evidence, and not paid: never collected later.
         forgiven_ticks: Served unbilled after the book was restored.
         pending_ticks: Metered and not cut yet.
-        late_ticks: In evidence older than the watched hours: not billed, as it cannot be told
+        late_ticks: In evidence older than the watched hours: not billed, as it cannot be known
             whether they were before.
     """
 

@@ -23,7 +23,7 @@ from metering.units import Units, Verdict
 REPLY_ERROR: Final = hiredis.ReplyError
 """What the reader returns (not raises) for an error reply."""
 EPOCH_DIFFERS: Final = b"EPOCH"
-"""What a script answers when the shard is not of the epoch that it was told."""
+"""What a script answers when the shard is not of the epoch in the command."""
 _HEAD: Final = struct.Struct(">32s16sQIIH")
 _RUN: Final = struct.Struct(">QIIQ")
 _DURATION_MS_MAX: Final = 2**32 - 1

@@ -1,6 +1,6 @@
 """Control's connections to Redis: whether the right one answers, and may be trusted with money.
 
-What is asked over them is in metering/store/client.py.
+The commands are in metering/store/client.py.
 """
 
 from __future__ import annotations

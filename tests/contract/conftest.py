@@ -12,8 +12,10 @@ RAN: set[tuple[str, str]] = set()
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
     """Note what ran."""
     report = yield
-    backend = getattr(item, "callspec", None) and item.callspec.params.get("case")
+    case = getattr(item, "callspec", None)
+    backend = case and case.params.get("case")
     if call.when == "call" and backend and call.excinfo is None:
+        assert isinstance(item, pytest.Function)
         RAN.add((item.originalname, backend))
     return report
 

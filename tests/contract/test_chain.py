@@ -36,7 +36,6 @@ from metering.units import Asset, EntryKey
 from tests.support.book_fixture import OPERATOR, InlineBook
 from tests.support.chain_scenario import setup_calls
 from tests.support.clock import FakeClock
-from tests.support.memory_chain import MemoryChain
 from tests.support.servers import chopsticks
 from tests.support.wallet import Ask, account, dev, send, transfer
 
@@ -56,12 +55,6 @@ async def journal_case() -> AsyncIterator[Case]:
         clock.wall_ms += 1000
 
     yield Case(chain, finalize)
-
-
-@asynccontextmanager
-async def memory_case() -> AsyncIterator[Case]:
-    chain = MemoryChain(in_flight_max=4)
-    yield Case(chain, chain.make_blocks)
 
 
 @asynccontextmanager
@@ -103,7 +96,7 @@ VIEWER = account("viewer 0")
 FUNDS = {one.account: 1000 * UNIT for one in (OPERATOR, account("creator"), VIEWER)}
 NUMBERS = itertools.count(1)
 NODES = {"fake", "chopsticks"}
-BACKENDS = {"journal": journal_case, "memory": memory_case, "fake": fake_case}
+BACKENDS = {"journal": journal_case, "fake": fake_case}
 stream = UUID(int=0)
 """The stream of the test under way."""
 

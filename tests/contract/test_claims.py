@@ -11,7 +11,16 @@ import pytest
 from metering.errors import InvalidValueError, StoreUnavailableError
 from metering.store import keys
 from metering.units import SessionId, Units, Verdict
-from tests.support.metering_kit import EPOCH, NOW, STREAM, account, claim, grant, opened, seat
+from tests.support.metering_kit import (
+    EPOCH,
+    NOW,
+    STREAM,
+    account,
+    claim,
+    grant,
+    open_sessions,
+    opened,
+)
 
 WHO = account(1)
 
@@ -20,7 +29,7 @@ async def test_claims_repeated_in_any_order_cost_nothing(redis_any):
     """A player that retries, and switches rendition, pays each second once."""
     claims_of = [claim(WHO, 1, NOW + first, count) for first, count in ((0, 2), (1, 3), (3, 1))]
     async with opened(redis_any.url) as (store, claims):
-        await seat(store, WHO, 1, deposit=100)
+        await open_sessions(store, WHO, 1, deposit=100)
         for order in itertools.permutations(claims_of):
             for one in order:
                 await claims.claim(one)
@@ -31,9 +40,9 @@ async def test_claims_repeated_in_any_order_cost_nothing(redis_any):
 
 
 async def test_a_refused_claim_changes_nothing(redis_any):
-    """An object that the purse cannot pay whole is refused whole."""
+    """An object that the balance cannot pay whole is refused whole."""
     async with opened(redis_any.url) as (store, claims):
-        await seat(store, WHO, 1, deposit=25)
+        await open_sessions(store, WHO, 1, deposit=25)
 
         refused = await claims.claim(claim(WHO, 1, NOW, 3, video_ms=3000))
         granted = await claims.claim(claim(WHO, 1, NOW, 2))
@@ -52,7 +61,7 @@ async def test_ticks_over_an_hour_and_of_two_prices_are_each_counted_once(redis_
     """An object across a full hour and a price change is charged tick by tick."""
     hour = NOW - NOW % 3600
     async with opened(redis_any.url) as (store, claims):
-        await seat(store, WHO, 1, deposit=10_000)
+        await open_sessions(store, WHO, 1, deposit=10_000)
         one = claim(WHO, 1, hour - 40, 40, units=3)
         two = claim(WHO, 1, hour, 30, units=5, version=2)
         both = type(one)(one.account, one.stream, one.session, (*one.runs, *two.runs), 0, 0)
@@ -66,7 +75,7 @@ async def test_ticks_over_an_hour_and_of_two_prices_are_each_counted_once(redis_
 
 @pytest.mark.parametrize("limited", ["session", "stream", "day"])
 async def test_a_limit_stops_at_the_last_unit_below_it(redis_any, limited):
-    """A viewer who set a limit never pays more than it, whatever the purse holds."""
+    """A viewer who set a limit never pays more than it, whatever the balance holds."""
     async with opened(redis_any.url) as (store, claims):
         await store.set_deposits(WHO, Units(2**60))
         limit = Units(45)
@@ -92,7 +101,7 @@ async def test_a_limit_stops_at_the_last_unit_below_it(redis_any, limited):
 async def test_a_day_limit_begins_anew_each_day(redis_any):
     """What was spent yesterday is not counted today, and is not kept."""
     async with opened(redis_any.url) as (store, claims):
-        await seat(store, WHO, 1)
+        await open_sessions(store, WHO, 1)
         await store.set_limits(WHO, Units(0), Units(45))
         today = int(time.time()) // 86400
         await store._redis.hset(keys.balance(WHO), mapping={"n": today - 1, f"u{today - 1}": 45})
@@ -107,7 +116,7 @@ async def test_a_day_limit_begins_anew_each_day(redis_any):
 async def test_a_session_that_is_unknown_ended_expired_or_of_another_stream_is_refused(redis_any):
     """A token whose session is over pays for nothing and gets nothing."""
     async with opened(redis_any.url) as (store, claims):
-        await seat(store, WHO, 1)
+        await open_sessions(store, WHO, 1)
         await store.open_session(grant(WHO, 2, expires_ms=NOW * 1000 - 1), 9)
         await store.open_session(grant(WHO, 3), 9)
         await store.end_session(WHO, SessionId(3), "logout")
@@ -128,7 +137,7 @@ async def test_a_session_that_is_unknown_ended_expired_or_of_another_stream_is_r
 async def test_a_tick_older_than_the_watched_hours_is_refused(redis_any):
     """What may have been forgotten is never billed again."""
     async with opened(redis_any.url, watched_hours=1) as (store, claims):
-        await seat(store, WHO, 1)
+        await open_sessions(store, WHO, 1)
         now = int(time.time())  # NOW is when the tests were imported, which may be minutes ago
 
         old = await claims.claim(claim(WHO, 1, now - 3605, 2))
@@ -138,9 +147,9 @@ async def test_a_tick_older_than_the_watched_hours_is_refused(redis_any):
 
 
 async def test_amounts_beyond_doubles_stay_exact(redis_any):
-    """A purse of 2**62 units loses exactly what was spent."""
+    """A balance of 2**62 units loses exactly what was spent."""
     async with opened(redis_any.url) as (store, claims):
-        await seat(store, WHO, 1, deposit=2**62)
+        await open_sessions(store, WHO, 1, deposit=2**62)
 
         answer = await claims.claim(claim(WHO, 1, NOW, 1, units=2**43 - 1))
 
@@ -150,7 +159,7 @@ async def test_amounts_beyond_doubles_stay_exact(redis_any):
 async def test_evidence_late_twice_and_out_of_order_is_billed_once(redis_any):
     """A log replayed costs nothing more."""
     async with opened(redis_any.url) as (store, claims):
-        await seat(store, WHO, 1, deposit=1000)
+        await open_sessions(store, WHO, 1, deposit=1000)
         await claims.claim(claim(WHO, 1, NOW, 3))
         for _ in range(2):
             await claims.offer([claim(WHO, 1, NOW + 4, 2), claim(WHO, 1, NOW + 1, 4)])
@@ -160,10 +169,10 @@ async def test_evidence_late_twice_and_out_of_order_is_billed_once(redis_any):
         assert (await store.totals()).metered_ticks == 6
 
 
-async def test_evidence_that_the_purse_cannot_pay_is_unpaid_and_never_collected(redis_any):
-    """The viewer owes nothing for what an edge served on an empty purse, but is stopped."""
+async def test_evidence_that_the_balance_cannot_pay_is_unpaid_and_never_collected(redis_any):
+    """The viewer owes nothing for what an edge served on an empty balance, but is stopped."""
     async with opened(redis_any.url) as (store, claims):
-        await seat(store, WHO, 1, 2, deposit=25)
+        await open_sessions(store, WHO, 1, 2, deposit=25)
         await claims.offer([claim(WHO, 1, NOW, 4)])
         await store.set_deposits(WHO, Units(1000))
         await claims.offer([claim(WHO, 1, NOW, 4)])
@@ -178,7 +187,7 @@ async def test_evidence_that_the_purse_cannot_pay_is_unpaid_and_never_collected(
 async def test_another_epoch_or_run_id_gets_no_claims(redis_any):
     """A Redis that control has not recovered is not asked: 503, not a wrong bill."""
     async with opened(redis_any.url) as (store, claims):
-        await seat(store, WHO, 1)
+        await open_sessions(store, WHO, 1)
         for epoch, run_id in (("epoch-2", store.run_id), (EPOCH, "another"), ("", store.run_id)):
             claims.set_expected(epoch, run_id)
             with pytest.raises(StoreUnavailableError):
@@ -192,7 +201,7 @@ async def test_another_epoch_or_run_id_gets_no_claims(redis_any):
 async def test_scripts_that_redis_forgot_are_loaded_again(redis_any):
     """SCRIPT FLUSH on a running server goes unnoticed."""
     async with opened(redis_any.url) as (store, claims):
-        await seat(store, WHO, 1)
+        await open_sessions(store, WHO, 1)
         redis_any.call("SCRIPT", "FLUSH")
 
         answers = await asyncio.gather(

@@ -1,4 +1,4 @@
-"""One test for each private of aiortc 1.16 and pylibsrtp 1.0 that ingest/dtls.py stands on."""
+"""One test for each private of aiortc 1.16 and pylibsrtp 1.0 that ingest/dtls.py depends on."""
 
 import asyncio
 import importlib.metadata
@@ -23,7 +23,7 @@ def test_versions():
 
 
 def test_transport_beneath_needs_only_recv_send_and_role():
-    """`DtlsPath` stands in for RTCIceTransport because nothing else of it is touched."""
+    """`DtlsPath` replaces RTCIceTransport because nothing else of it is touched."""
     source = inspect.getsource(RTCDtlsTransport)
     used = {
         piece.split("(")[0].split()[0].rstrip(".:,")
@@ -60,7 +60,9 @@ def test_set_state_emits_statechange():
 @pytest.fixture
 async def joined():
     """Two Dtls of ours, shaken hands; what arrives beyond DTLS is in `media`."""
-    ends, media, closed = {}, {"client": [], "server": []}, asyncio.Queue()
+    ends: dict[str, Dtls] = {}
+    media: dict[str, list[bytes]] = {"client": [], "server": []}
+    closed: asyncio.Queue[str] = asyncio.Queue()
 
     def sender(to):
         def send(data):
@@ -111,8 +113,8 @@ async def test_close_notify_closes_the_other_end(joined):
 
 
 async def test_wrong_fingerprint_is_a_connection_error():
-    """Whoever is not the owner of the offered certificate does not get in."""
-    ends = {}
+    """A peer that is not the owner of the offered certificate does not get in."""
+    ends: dict[str, Dtls] = {}
     loop = asyncio.get_running_loop()
 
     def sender(to):
@@ -133,7 +135,7 @@ async def test_wrong_fingerprint_is_a_connection_error():
 
 
 def test_session_internals_of_pylibsrtp():
-    """The buffer holds exactly the 1500 bytes that the ICE door lets through."""
+    """The buffer holds exactly the 1500 bytes that the ICE adapter lets through."""
     session = Session(Policy(key=bytes(30), ssrc_type=Policy.SSRC_ANY_INBOUND))
 
     assert len(session._cdata) == 1500

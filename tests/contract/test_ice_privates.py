@@ -1,6 +1,7 @@
-"""One test for each private of aioice 0.13 that mediaserver/ingest/ice.py stands on."""
+"""One test for each private of aioice 0.13 that mediaserver/ingest/ice.py depends on."""
 
 import inspect
+from typing import Any
 
 import aioice
 import pytest
@@ -46,7 +47,8 @@ async def test_protocols_are_closed_with_the_connection(pair_of_connections):
         def close(self):
             protocol.connection_lost(None)
 
-    protocol.transport = Transport()
+    transport: Any = Transport()
+    protocol.transport = transport
     one._protocols.append(protocol)
     await one.close()
 

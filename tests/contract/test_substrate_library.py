@@ -11,13 +11,14 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
+import substrateinterface
 from scalecodec.base import ScaleBytes
 from scalecodec.utils.ss58 import ss58_decode
 from substrateinterface import Keypair, SubstrateInterface
 from substrateinterface.storage import StorageKey
 
 from metering import signing
-from metering.chain.node import extrinsic, storage, substrate
+from metering.chain.node import extrinsic, storage
 from metering.chain.node.extrinsic import Terms, era_at
 from metering.chain.node.metadata import ChainEvent, Metadata
 from metering.chain.node.runtime_info import RuntimeFacts
@@ -25,6 +26,7 @@ from metering.chain.node.scale import Hash, Reader
 from metering.chain.node.substrate import read_metadata
 from metering.errors import RuntimeUnsupportedError
 from metering.model.batch import Batch, seal
+from metering.model.credits import Credit
 from metering.units import AccountId, EntryKey
 from tests.support.runtime_facts import FACTS
 
@@ -230,7 +232,7 @@ VALUES = {
     "Sessions": storage.ChainSession(10**15, 10**9, 1, 2, None, 60, 6 * 10**9, ((1, 50), (2, 10))),
     "LastJoin": 3,
     "Escrows": storage.Escrow(10**15, storage.Withdrawal(5, 6)),
-    "Credits": storage.Credit(1, 2, 3, 4),
+    "Credits": Credit(1, 2, 3, 4),
     "Limits": storage.Limit(1, 2, 3),
     "Outcomes": storage.Outcome(Hash(b"h" * 32), 5, 6, 7, 8, ((1, 8), (2, 11))),
     "TickCount": 2**32 - 1,
@@ -371,6 +373,6 @@ def test_the_library_leaves_our_logging_alone(library):
     finally:
         root.handlers[:] = before
     # What we replace is what the library uses: one call, and no other use of the module.
-    source = Path(substrate.substrateinterface.base.__file__).read_text()
+    source = Path(substrateinterface.base.__file__).read_text()
     assert source.count("logging.debug(payload)") == 1
     assert source.count("logging.") == 2

@@ -1,4 +1,4 @@
-"""A purse buys exactly what is in it, however many ask at once, of however many processes."""
+"""A balance buys exactly what is in it, however many ask at once, of however many processes."""
 
 import asyncio
 import itertools
@@ -66,14 +66,14 @@ def pages(server: Server, name: str, credit_s: int, sessions: int = SESSIONS) ->
 
 def answered(server: Server) -> Counter[str]:
     """Return how many media objects each HTTP process has answered for."""
-    found = re.findall(
+    rows = re.findall(
         r'^mediaserver_hls_answers_total\{kind="(?:PartAddress|Segment)",process="(http-\d)"'
         r',status="\d+"\} (\S+)$',
         get(server.url + "/metrics")[1].decode(),
         re.MULTILINE,
     )
     total: Counter[str] = Counter()
-    for process, count in found:
+    for process, count in rows:
         total[process] += int(float(count))
     return total
 
@@ -91,7 +91,7 @@ def storm(server: Server, paths: list[str]) -> list[int]:
 
 def spent(server: Server, name: str) -> int:
     viewers = server.api("GET", "viewers")["viewers"]
-    return next(int(one["spent"]) for one in viewers if one["name"] == name)
+    return next(int(viewer["spent"]) for viewer in viewers if viewer["name"] == name)
 
 
 def test_credit_for_k_seconds_buys_exactly_k_seconds_of_parts(crowded):
@@ -125,7 +125,7 @@ def test_credit_for_k_seconds_buys_exactly_k_seconds_of_parts(crowded):
 
 
 def test_credit_is_never_overdrawn_by_whole_segments(crowded):
-    """Ten viewers, 4,000 requests: what is left of each purse is less than one object's seconds."""
+    """Ten viewers, 4,000 requests: each balance ends with less than an object's seconds."""
     k, viewers, sessions = 7, 10, 8
     players = {
         f"bob-{number}": pages(crowded, f"bob-{number}", k, sessions) for number in range(viewers)

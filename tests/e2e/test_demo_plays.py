@@ -20,15 +20,15 @@ PLAY_S = 10
 
 def processes_of(data_dir: Path) -> list[str]:
     """Return the command lines that hold the demo's data directory."""
-    found = []
+    programs = []
     for file in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             words = file.read_bytes().replace(b"\0", b" ").decode(errors="replace")
         except OSError:
             continue
         if str(data_dir) in words:
-            found.append(words)
-    return found
+            programs.append(words)
+    return programs
 
 
 def pictures_of(url: str, count: int) -> int:
@@ -56,14 +56,14 @@ def test_the_demo_plays_in_chromium_and_in_ffmpeg_and_ends_on_ctrl_c(tmp_path):
             assert demo.stdout is not None
             lines = [demo.stdout.readline().rstrip("\n") for _ in NAMES]
             started_s = time.monotonic() - began_s
-            said = dict(line.split(": ", 1) for line in lines if ": " in line)
-            assert list(said) == NAMES, (lines, (tmp_path / "demo.log").read_text())
+            printed = dict(line.split(": ", 1) for line in lines if ": " in line)
+            assert list(printed) == NAMES, (lines, (tmp_path / "demo.log").read_text())
             with chromium() as browser:
                 page = browser.new_page()
-                samples = watch(page, said["watch"], PLAY_S)
+                samples = watch(page, printed["watch"], PLAY_S)
                 first_frame_ms = page.evaluate("() => window.vilokanam.firstFrameMs")
                 page.close()
-            pictures = pictures_of(said["hls"], 45)
+            pictures = pictures_of(printed["hls"], 45)
 
             began_s = time.monotonic()
             demo.send_signal(signal.SIGINT)

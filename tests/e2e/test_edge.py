@@ -69,9 +69,9 @@ def ticks_of(lines: list[nginx.Line]) -> set[int]:
     ticks: set[int] = set()
     for line in lines:
         if line.status in (200, 206) and line.method == "GET":
-            found = MEDIA.search(line.path)
-            assert found, line
-            ticks.update(range(int(found[2]), int(found[2]) + int(found[3])))
+            match = MEDIA.search(line.path)
+            assert match, line
+            ticks.update(range(int(match[2]), int(match[2]) + int(match[3])))
     return ticks
 
 

@@ -90,7 +90,9 @@ def test_a_busy_port_and_a_busy_directory_are_named(live, tmp_path):
 # Publishing
 
 
-def whip(server: Server, method: str, path: str, body: bytes = b"", **headers: str):
+def whip(
+    server: Server, method: str, path: str, body: bytes = b"", **headers: str
+) -> tuple[int, dict[str, str], bytes]:
     """Send a WHIP request to the public port; return status, headers, body."""
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=15)
     named = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -123,11 +125,13 @@ def test_whip_mistakes_get_their_status_and_a_reason(live):
     there = headers["Location"]
     deleted = [
         whip(live, "DELETE", there)[0],
-        whip(live, "DELETE", there, **bearer)[0],
-        whip(live, "DELETE", there, **bearer)[0],
+        whip(live, "DELETE", there, b"", **bearer)[0],
+        whip(live, "DELETE", there, b"", **bearer)[0],
     ]
 
-    assert {wanted: found[0] for wanted, found in asked.items()} == {one: one for one in asked}
+    assert {wanted: answer[0] for wanted, answer in asked.items()} == {
+        status: status for status in asked
+    }
     for status, (_, sent, body) in {**asked, 0: wrong}.items():
         assert sent["Content-Type"] == "application/problem+json", status
         problem = json.loads(body)
@@ -235,8 +239,8 @@ def test_a_new_price_counts_from_its_second_and_receipts_prove_it(tmp_path):
     verify = ("receipt", "verify", "--operator-key", operator, "--json")
     good = vilokanam(*verify, str(file))
     content = bytearray(file.read_bytes())
-    found = content.index(b'"runs"') + 12
-    content[found] ^= 1
+    position = content.index(b'"runs"') + 12
+    content[position] ^= 1
     damaged.write_bytes(content)
     bad = vilokanam(*verify, str(damaged))
 

@@ -54,7 +54,7 @@ def viewer(server: Server, credit_s: int) -> str:
     return name
 
 
-def seat(server: Server, name: str, slug: str = "cam") -> Ticket:
+def session_of(server: Server, name: str, slug: str = "cam") -> Ticket:
     """Open one more player of a viewer."""
     made = server.api("POST", "tokens", {"viewer": name, "stream": slug})
     return Ticket(made["token"], made["session"], made["account"], slug)
@@ -62,11 +62,11 @@ def seat(server: Server, name: str, slug: str = "cam") -> Ticket:
 
 def newcomer(server: Server, credit_s: int) -> Ticket:
     """Return the player of a viewer who has paid for so many seconds."""
-    return seat(server, viewer(server, credit_s))
+    return session_of(server, viewer(server, credit_s))
 
 
 def below(ticket: Ticket, path: str) -> str:
-    """Return what lies at /cam/... for everybody, as this player asks for it."""
+    """Return what is at /cam/... for everybody, as this player asks for it."""
     return ticket.path + path.removeprefix("/cam/")
 
 
@@ -117,12 +117,12 @@ def test_minting_session_after_session_gives_no_more_media(live, wire):
     """A new session takes over the buckets of the one that it ends, as they are."""
     name = viewer(live, 900)
     segment = list_media(wire, "/cam/", "audio").segments[-1]
-    first, second = seat(live, name), seat(live, name)
+    first, second = session_of(live, name), session_of(live, name)
     began_s = time.monotonic()
     by_two = drain(wire, first, segment) + drain(wire, second, segment)
     later = []
     for _ in range(6):
-        fresh = seat(live, name)
+        fresh = session_of(live, name)
         later.append(drain(wire, fresh, segment))
     passed_s = time.monotonic() - began_s
 
@@ -160,7 +160,7 @@ def test_two_tabs_of_one_viewer_pay_once(live, wire):
     """The same seconds in two tabs are one payment."""
     mine, other = list_media(wire, "/cam/", "source").segments[-2:]
     name = viewer(live, len(ticks_of(mine)))
-    left, right = seat(live, name), seat(live, name)
+    left, right = session_of(live, name), session_of(live, name)
 
     statuses = [
         wire.status(below(tab, path)) for tab, path in ((left, mine), (right, mine), (right, other))
@@ -229,10 +229,10 @@ def test_a_paid_second_in_another_address_is_not_found_and_claims_nothing(live, 
         **spellings(other),
     }
 
-    found = {what: wire.status(below(ticket, path)) for what, path in asked.items()}
+    statuses = {what: wire.status(below(ticket, path)) for what, path in asked.items()}
 
-    assert set(found.values()) == {404}, found
-    # The purse is as it was: it still buys the part by its own address, and nothing more.
+    assert set(statuses.values()) == {404}, statuses
+    # The balance is as it was: it still buys the part by its own address, and nothing more.
     assert wire.status(below(ticket, other)) == 200
     newest = list_media(wire, "/cam/", "360p").parts[-1]
     assert set(ticks_of(newest)) - set(ticks_of(other)) - set(ticks_of(paid))
@@ -244,7 +244,7 @@ def test_only_the_right_token_opens_a_stream_and_says_what_is_wrong(live, wire):
     with contextlib.suppress(OSError):
         open_stream(live, "other", str(PRICE))
     name = viewer(live, 30)
-    good, strange = seat(live, name), seat(live, name, "other")
+    good, strange = session_of(live, name), session_of(live, name, "other")
     segment = list_media(wire, "/cam/", "360p").segments[-1]
     number, secret = (live.data_dir / "token.keys").read_text().split()[:2]
     stream = next(s for s in live.api("GET", "streams")["streams"] if s["slug"] == "cam")["id"]
@@ -291,7 +291,7 @@ def test_only_the_right_token_opens_a_stream_and_says_what_is_wrong(live, wire):
 
 
 def test_looking_is_free(live, wire):
-    """HEAD, 304, playlists and init cost nothing; with an empty purse only media is refused."""
+    """HEAD, 304, playlists and init cost nothing; with an empty balance only media is refused."""
     ticket = newcomer(live, 0)
     show = find_show(wire, ticket.path)
     listing = list_media(wire, ticket.path, "360p")

@@ -63,7 +63,7 @@ def show_to_an_audience(server: Server) -> Showing:
                 samples = watch(page, proxy + tickets[0].path, WATCH_S)
             page.close()
             books = settled(server)
-            found = [difference(server, proxy, ticket) for ticket in tickets]
+            differences = [difference(server, proxy, ticket) for ticket in tickets]
             went_back = seen(proxy)["went_back"]
             billed = [billed_ticks(server, ticket) for ticket in tickets]
     finally:
@@ -71,8 +71,8 @@ def show_to_an_audience(server: Server) -> Showing:
     return Showing(
         samples,
         books,
-        set().union(*(missing for missing, _ in found)),
-        set().union(*(invented for _, invented in found)),
+        set().union(*(missing for missing, _ in differences)),
+        set().union(*(invented for _, invented in differences)),
         billed,
         went_back,
     )

@@ -56,8 +56,8 @@ TOOLS = ROOT / "chain" / "npm"
 @contextmanager
 def chain_up(directory: Any) -> Iterator[str]:
     """Run `vilokanam chain up` as a developer would; yield its address."""
-    said = directory / "chain.out"
-    with said.open("wb") as out:
+    output = directory / "chain.out"
+    with output.open("wb") as out:
         process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "mediaserver.cli.main"),
@@ -73,14 +73,14 @@ def chain_up(directory: Any) -> Iterator[str]:
             start_new_session=True,
         )
     try:
-        until(lambda: b"}" in said.read_bytes(), "the chain is up", 90)
-        yield json.loads(said.read_text().splitlines()[0])["url"]
+        until(lambda: b"}" in output.read_bytes(), "the chain is up", 90)
+        yield json.loads(output.read_text().splitlines()[0])["url"]
     finally:
         process.send_signal(signal.SIGINT)
         process.wait(timeout=15)
 
 
-def witness(url: str, *words: str) -> dict[str, Any]:
+def audit(url: str, *words: str) -> dict[str, Any]:
     """Return what @polkadot/api reads of the chain."""
     brought = [
         str(TOOLS / "node_modules" / f"node-linux-{kind}" / "bin") for kind in ("x64", "arm64")
@@ -146,14 +146,14 @@ def test_what_was_watched_moves_on_the_chain_exactly(server, chain):
     operator = server.json("receipt", "operator-key")["public_key"]
     creator = server.json("streams", "show", "cam")["creator"]
     names = (operator, stream["stream_id"], ticket.account, creator)
-    before = witness(chain, *names)
+    before = audit(chain, *names)
 
     billed, books = watched(server, ticket, key)
 
-    after = witness(chain, *names)
+    after = audit(chain, *names)
     status = server.json("chain", "status")
-    payouts = {one["role"]: one for one in server.json("payouts")["payouts"]}
-    batches = {one["seq"]: one for one in server.json("ledger", "batches")["batches"]}
+    payouts = {row["role"]: row for row in server.json("payouts")["payouts"]}
+    batches = {row["seq"]: row for row in server.json("ledger", "batches")["batches"]}
     amount = len(billed) * PRICE
     fee = amount * FEE_PPM // 10**6
     print(f"{len(billed)} s, {amount} planck in {len(after['batches'])} batches; fee {fee}")
@@ -163,19 +163,19 @@ def test_what_was_watched_moves_on_the_chain_exactly(server, chain):
     assert (int(after["creator"]), int(after["platform"])) == (amount - fee, fee)
     assert (after["total_ticks"], int(after["total_amount"])) == (len(billed), amount)
     # Every event once, with the hash that the book has for it.
-    assert [one["seq"] for one in after["batches"]] == list(range(1, after["last_seq"] + 1))
-    assert sum(one["ticks"] for one in after["batches"]) == len(billed)
-    assert sum(int(one["amount"]) for one in after["batches"]) == amount
+    assert [row["seq"] for row in after["batches"]] == list(range(1, after["last_seq"] + 1))
+    assert sum(row["ticks"] for row in after["batches"]) == len(billed)
+    assert sum(int(row["amount"]) for row in after["batches"]) == amount
     assert after["refused"] == []
-    for one in after["batches"]:
-        mine = batches[one["seq"]]
-        assert (mine["hash"], mine["state"]) == (one["hash"][2:], "finalized")
-        assert (mine["entries"], mine["finalized_at"]) == (one["entries"], one["block"])
+    for row in after["batches"]:
+        mine = batches[row["seq"]]
+        assert (mine["hash"], mine["state"]) == (row["hash"][2:], "finalized")
+        assert (mine["entries"], mine["finalized_at"]) == (row["entries"], row["block"])
     # Our own view of the chain, and the books.
     assert status["operator"]["last_seq"] == after["last_seq"]
     for role, planck in (("creator", amount - fee), ("platform", fee)):
-        told = payouts[role]
-        owed = sum(int(told[key]) for key in ("available", "maturing", "pending"))
+        payout = payouts[role]
+        owed = sum(int(payout[key]) for key in ("available", "maturing", "pending"))
         assert owed == planck, role
     assert books["exit"] == 0, books["differences"]
     assert books["settled_ticks"] == len(billed)
@@ -195,7 +195,7 @@ def test_a_new_price_follows_to_the_chain_and_a_wallet_signs_for_itself(server, 
     stream = on_chain()["stream_id"]
     operator = server.json("receipt", "operator-key")["public_key"]
     creator = server.json("streams", "show", "cam")["creator"]
-    there = witness(chain, operator, stream, bob, creator)
+    there = audit(chain, operator, stream, bob, creator)
     wallet = server.json("stream", "register", "wallet")
     refused = server.run("withdraw", "wallet", check=False)
 
@@ -208,11 +208,11 @@ def test_a_new_price_follows_to_the_chain_and_a_wallet_signs_for_itself(server, 
 
 
 def test_the_demo_tells_each_final_batch_and_what_the_creator_earned(tmp_path):
-    """Behind an edge, on a chain: watched, told line by line, all ended within 5 s."""
+    """Behind an edge, on a chain: watched, reported line by line, all ended within 5 s."""
     chopsticks.require()
-    said, told = tmp_path / "out", tmp_path / "err"
+    output, errors = tmp_path / "out", tmp_path / "err"
     options = ("--chain", "--edge", "--port", str(free_port()), "--data-dir", str(tmp_path / "d"))
-    with said.open("wb") as out, told.open("wb") as err:
+    with output.open("wb") as out, errors.open("wb") as err:
         demo = subprocess.Popen(
             [*(sys.executable, "-m", "mediaserver.cli.main", "demo"), *options],
             stdout=out,
@@ -221,14 +221,14 @@ def test_the_demo_tells_each_final_batch_and_what_the_creator_earned(tmp_path):
             start_new_session=True,
         )
     try:
-        found = until(
-            lambda: re.search(r"^hls: (\S+)$", said.read_text(), re.MULTILINE), "live", 120
+        address = until(
+            lambda: re.search(r"^hls: (\S+)$", output.read_text(), re.MULTILINE), "live", 120
         )
-        hls = urlsplit(found[1])
+        hls = urlsplit(address[1])
         player = Player(hls.port, hls.path.rpartition("/")[0] + "/", "360p", backlog=2)
         player.start()
         try:
-            until(lambda: "batch 2 is final" in told.read_text(), "two batches", 60)
+            until(lambda: "batch 2 is final" in errors.read_text(), "two batches", 60)
         finally:
             player.end()
     finally:
@@ -236,22 +236,22 @@ def test_the_demo_tells_each_final_batch_and_what_the_creator_earned(tmp_path):
         demo.send_signal(signal.SIGINT)
         code = demo.wait(timeout=15)
         took_s = time.monotonic() - began_s
-        print(told.read_text())
+        print(errors.read_text())
     lines = re.findall(
         r"^demo: batch (\d+) is final in block (\d+): 1 entry, (\d+) seconds, (\S+) UNIT; so far "
         r"the creator has earned (\S+) UNIT, the platform (\S+) UNIT$",
-        told.read_text(),
+        errors.read_text(),
         re.MULTILINE,
     )
     paid, creator, platform = 0, 0, 0
     for number, line in enumerate(lines, 1):
-        amount, creator, platform = (round(Decimal(one) * 10**12) for one in line[3:])
+        amount, creator, platform = (round(Decimal(unit) * 10**12) for unit in line[3:])
         paid += amount
         assert int(line[0]) == number
         assert amount == int(line[2]) * 100_000_000
     assert len(lines) >= 2
     assert creator + platform == paid
     assert platform == paid // 10
-    assert "chain: ws://" in said.read_text()
+    assert "chain: ws://" in output.read_text()
     assert code == 0
     assert took_s <= STOP_MAX_S

@@ -15,6 +15,7 @@ from mediaserver.clock import SystemClock
 from mediaserver.h264 import split_annex_b
 from mediaserver.ipc.messages import (
     InitMade,
+    Message,
     PartMade,
     RenditionsSet,
     SegmentEnded,
@@ -91,12 +92,15 @@ def decoded(messages, rendition):
     """Return {kind: [seconds]} of all that FFmpeg makes of a rendition, init by init."""
     inits = {m.init_hash: m.payload for m in messages if isinstance(m, InitMade)}
     parts = parts_of(messages, rendition)
-    times = {"video": [], "audio": []}
+    times: dict[str, list[float]] = {"video": [], "audio": []}
     for init_hash in dict.fromkeys(part.init_hash for part in parts):
         data = inits[init_hash]
         data += b"".join(part.payload for part in parts if part.init_hash == init_hash)
         with av.open(io.BytesIO(data), format="mp4") as container:
+            assert isinstance(container, av.container.InputContainer)
             for frame in container.decode():
+                assert frame.pts is not None
+                assert frame.time_base is not None
                 kind = "video" if isinstance(frame, av.VideoFrame) else "audio"
                 times[kind].append(float(frame.pts * frame.time_base))
     return times
@@ -112,7 +116,7 @@ async def test_every_rendition_decodes_without_a_hole(tmp_path, gop):
         server=replace(defaults.server, data_dir=str(tmp_path)),
         transcode=TranscodeSettings(rungs=(Rung("90p", 90, 100),), preset="ultrafast"),
     )
-    messages = []
+    messages: list[Message] = []
     broadcast = Broadcast(
         stream=UUID(int=1),
         slug="show",

@@ -1,4 +1,4 @@
-"""A purse for exactly k ticks buys exactly k ticks, however many ask at once."""
+"""A balance for exactly k ticks buys exactly k ticks, however many ask at once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from metering.errors import StoreUnavailableError
 from metering.store.claim_client import RawClaims
-from metering.units import Units, Verdict, shard_of
+from metering.units import SessionId, Units, Verdict, shard_of
 from tests.support.metering_kit import (
     EPOCH,
     NOW,
@@ -19,9 +19,9 @@ from tests.support.metering_kit import (
     fetch,
     make_gate,
     make_ready,
+    open_sessions,
     opened,
     policy,
-    seat,
     tell,
 )
 from tests.support.servers.redis import RealRedis
@@ -29,7 +29,7 @@ from tests.support.servers.redis import RealRedis
 WHO = account(1)
 
 
-async def test_a_purse_for_k_ticks_grants_exactly_k_among_4000_claims(redis_server):
+async def test_a_balance_for_k_ticks_grants_exactly_k_among_4000_claims(redis_server):
     """Two processes, 4,000 objects at once: not one second above what was paid."""
     paid_ticks = 1234
     clock = clock_now()
@@ -39,7 +39,7 @@ async def test_a_purse_for_k_ticks_grants_exactly_k_among_4000_claims(redis_serv
     ):
         other.set_expected(EPOCH, store.run_id)
         await other.wait_ready()
-        await seat(store, WHO, 1, 2, deposit=10 * paid_ticks)
+        await open_sessions(store, WHO, 1, 2, deposit=10 * paid_ticks)
         gates = [make_gate(claims, clock) for claims in (one, other)]
         for gate in gates:
             tell(gate, clock, store)
@@ -65,11 +65,11 @@ async def test_a_purse_for_k_ticks_grants_exactly_k_among_4000_claims(redis_serv
         assert one.flushes_total < one.claims_total / 4
 
 
-async def test_a_viewer_with_an_empty_purse_is_told_402_and_goes_on_after_a_top_up(redis_server):
+async def test_a_viewer_with_an_empty_balance_is_told_402_and_goes_on_after_a_top_up(redis_server):
     """402 with the balance, then the same object after paying, at once."""
     clock = clock_now()
     async with opened(redis_server.url) as (store, claims):
-        await seat(store, WHO, 1, deposit=15)
+        await open_sessions(store, WHO, 1, deposit=15)
         gate = make_gate(claims, clock)
         tell(gate, clock, store)
 
@@ -87,7 +87,7 @@ async def test_an_object_across_a_price_change_is_split_at_the_tick(redis_server
     """Each second costs what was in force at that second; free seconds cost nothing."""
     clock = clock_now()
     async with opened(redis_server.url) as (store, claims):
-        await seat(store, WHO, 1, deposit=1000)
+        await open_sessions(store, WHO, 1, deposit=1000)
         gate = make_gate(claims, clock)
         tell(gate, clock, store, policy((0, 10), (NOW + 2, 0), (NOW + 3, 25)))
 
@@ -116,7 +116,7 @@ async def test_priced_media_stops_30_s_after_control_was_heard(redis_server):
     """A process that may not know today's price serves 503."""
     clock = clock_now()
     async with opened(redis_server.url) as (store, claims):
-        await seat(store, WHO, 1)
+        await open_sessions(store, WHO, 1)
         gate = make_gate(claims, clock)
         tell(gate, clock, store)
         await gate.admit(fetch(WHO, 1, NOW))
@@ -136,7 +136,7 @@ async def test_priced_media_stops_30_s_after_control_was_heard(redis_server):
 async def test_a_full_queue_refuses_instead_of_growing(redis_server):
     """More claims than may wait are turned away at once and counted."""
     async with opened(redis_server.url, waiting_max=10) as (store, claims):
-        await seat(store, WHO, 1)
+        await open_sessions(store, WHO, 1)
         results = await asyncio.gather(
             *(claims.claim(claim(WHO, 1, NOW + n)) for n in range(15)), return_exceptions=True
         )
@@ -149,7 +149,7 @@ async def test_evidence_of_what_memory_committed_is_replayed_once_per_epoch(redi
     """After Redis was emptied, what this process had committed is billed again, once."""
     clock = clock_now()
     async with opened(redis_server.url) as (store, claims):
-        await seat(store, WHO, 1, deposit=1000)
+        await open_sessions(store, WHO, 1, deposit=1000)
         gate = make_gate(claims, clock)
         tell(gate, clock, store)
         for second in range(5):
@@ -158,7 +158,7 @@ async def test_evidence_of_what_memory_committed_is_replayed_once_per_epoch(redi
         redis_server.call("FLUSHALL")
         assert (await gate.admit(fetch(WHO, 1, NOW + 9))).verdict is Verdict.STORE
         await make_ready(store, "epoch-2")
-        await seat(store, WHO, 1, deposit=1000)
+        await open_sessions(store, WHO, 1, deposit=1000)
 
         # What was committed in the last three seconds: the others are in the book.
         tell(gate, clock, store, epoch="epoch-2", replay_from_ms=clock.wall_ms - 3000)
@@ -182,7 +182,7 @@ async def test_a_redis_that_goes_away_is_503_within_the_timeout(redis_programs, 
     server.start()
     try:
         async with opened(server.url, timeout_ms=200) as (store, claims):
-            await seat(store, WHO, 1)
+            await open_sessions(store, WHO, 1)
             if kind == "killed":
                 server.stop()
             else:
@@ -204,30 +204,30 @@ async def test_a_redis_that_goes_away_is_503_within_the_timeout(redis_programs, 
 async def test_a_redis_that_takes_no_writes_is_said_plainly(redis_server):
     """Its memory or disk is full: nobody is served for nothing, and an operator reads why."""
     async with opened(redis_server.url) as (store, claims):
-        await seat(store, WHO, 1)
+        await open_sessions(store, WHO, 1)
         redis_server.call("CONFIG", "SET", "maxmemory", "1")
         try:
             with pytest.raises(StoreUnavailableError, match="maxmemory"):
                 await claims.claim(claim(WHO, 1, NOW))
-            told = claims.refusal
+            refusal = claims.refusal
         finally:
             redis_server.call("CONFIG", "SET", "maxmemory", "0")
         answer = await claims.claim(claim(WHO, 1, NOW))
 
-        assert "maxmemory" in told
+        assert "maxmemory" in refusal
         assert (answer.verdict, answer.new_ticks) == (Verdict.GRANTED, 1)
         assert not claims.refusal
 
 
 async def test_a_redis_that_hangs_is_not_asked_on_and_on(redis_programs, redis_folder):
-    """Meters alone notice it too: else each look would wait in the connection's buffer for ever."""
+    """Meters alone notice it too: else each look would stay in the connection's buffer."""
     server = RealRedis(next(iter(redis_programs.values())), redis_folder)
     server.start()
     try:
         async with opened(server.url, timeout_ms=100) as (_, claims):
             server.process.send_signal(signal.SIGSTOP)
             with pytest.raises(StoreUnavailableError):
-                await claims.meters([(WHO, bytes(16), 1)])
+                await claims.meters([(WHO, bytes(16), SessionId(1))])
 
             assert not claims.is_ready
             server.process.send_signal(signal.SIGCONT)

@@ -11,7 +11,7 @@ import pytest
 from metering.model.join_caps import Join, JoinLimits, caps_of, ticks_allowed
 from metering.store.client import Store
 from metering.store.records import BalanceState, JoinState, SessionGrant, ShardState
-from metering.units import SHARDS, CutLine, EntryKey, Run, Units, Verdict, shard_of
+from metering.units import SHARDS, CutLine, EntryKey, Run, SessionId, Units, Verdict, shard_of
 from tests.support.metering_kit import FAR_MS, NOW, account, claim, grant, make_ready, opened
 
 WHO = account(1)
@@ -31,7 +31,7 @@ def _join(**changes) -> Join:
     return Join(STREAM, WHO, **values)
 
 
-async def _seat(
+async def _open_sessions(
     store: Store, join: Join | None, limits: JoinLimits = STEADY, deposit: int = 10**9
 ) -> None:
     await store.set_balance(WHO, Units(deposit), Units(0), Units(0))
@@ -66,7 +66,7 @@ async def test_what_the_chain_would_refuse_is_refused_first(
 ):
     """402 by the caps, 403 when there is no open join, 429 when it is too fast; nothing changes."""
     async with opened(redis_server.url) as (store, claims):
-        await _seat(store, join)
+        await _open_sessions(store, join)
 
         answer = await claims.claim(claim(WHO, 1, NOW - 100, **asked))
 
@@ -80,7 +80,7 @@ async def test_what_the_chain_would_refuse_is_refused_first(
 async def test_caps_are_of_the_join_not_of_the_session(redis_server):
     """Two players, many claims, cuts in between: together they get what the join may have."""
     async with opened(redis_server.url) as (store, claims):
-        await _seat(store, _join())
+        await _open_sessions(store, _join())
         verdicts = []
         for number in range(7):
             answer = await claims.claim(claim(WHO, 1 + number % 2, NOW - 100 + number))
@@ -96,7 +96,7 @@ async def test_caps_are_of_the_join_not_of_the_session(redis_server):
 async def test_a_join_takes_so_many_price_versions_and_no_more(redis_server):
     """The chain has room for some versions in a join; one more needs a new join."""
     async with opened(redis_server.url) as (store, claims):
-        await _seat(store, _join())
+        await _open_sessions(store, _join())
         answers = [
             await claims.claim(claim(WHO, 1, NOW - 100 + version, version=version))
             for version in (1, 2, 3)
@@ -114,7 +114,7 @@ async def test_a_join_takes_so_many_price_versions_and_no_more(redis_server):
 async def test_joining_again_opens_what_the_old_join_had_used_up(redis_server):
     """A new join has caps of its own; the old one's are not touched."""
     async with opened(redis_server.url) as (store, claims):
-        await _seat(store, _join())
+        await _open_sessions(store, _join())
         await claims.claim(claim(WHO, 1, NOW - 100, 5))
         full = await claims.claim(claim(WHO, 1, NOW - 90))
         await store.set_joins([caps_of(_join(number=2), STEADY, quantum=1)])
@@ -125,9 +125,9 @@ async def test_joining_again_opens_what_the_old_join_had_used_up(redis_server):
 
 
 async def test_a_session_of_a_join_that_ended_gets_nothing_more_at_once(redis_server):
-    """Whoever leaves on the chain is not served on; whoever rejoins is."""
+    """A viewer who leaves on the chain is not served on; one who rejoins is."""
     async with opened(redis_server.url) as (store, claims):
-        await _seat(store, _join())
+        await _open_sessions(store, _join())
         before = await claims.claim(claim(WHO, 1, NOW - 100))
         await store.set_joins([caps_of(_join(ended_s=int(time.time())), STEADY, quantum=1)])
         after = await claims.claim(claim(WHO, 1, NOW - 99))
@@ -138,7 +138,7 @@ async def test_a_session_of_a_join_that_ended_gets_nothing_more_at_once(redis_se
 async def test_the_rate_is_the_chains_rate(redis_server):
     """Any burst, rate and time: as many ticks as `ticks_allowed` says, and not one more.
 
-    Its end lies in the past, so that the moment of the call plays no part; evidence may still come.
+    Its end is in the past, so that the moment of the call plays no part; evidence may still come.
     """
     rng = random.Random(5)
     async with opened(redis_server.url) as (store, claims):
@@ -153,7 +153,7 @@ async def test_the_rate_is_the_chains_rate(redis_server):
 
             await claims.offer([claim(who, number, NOW - 3000, 1000, units=1)])
 
-            [reading] = await claims.meters([(who, STREAM.bytes, number)])
+            [reading] = await claims.meters([(who, STREAM.bytes, SessionId(number))])
             assert reading.session_ticks == min(1000, ticks_allowed(join, limits, NOW))
 
 
@@ -173,7 +173,7 @@ async def test_the_rate_is_the_chains_rate(redis_server):
 async def test_evidence_beyond_the_caps_is_unpaid(redis_server, join, first, count, billed):
     """Nobody pays off the chain for what the chain would not let them be charged."""
     async with opened(redis_server.url) as (store, claims):
-        await _seat(store, join)
+        await _open_sessions(store, join)
         evidence = claim(WHO, 1, first, count)
 
         await claims.offer([evidence])
@@ -185,10 +185,10 @@ async def test_evidence_beyond_the_caps_is_unpaid(redis_server, join, first, cou
         assert balance == 10**9 - 10 * billed
 
 
-async def test_a_purse_is_said_whole_and_nothing_is_there_twice(redis_server):
+async def test_a_balance_is_given_whole_and_nothing_is_there_twice(redis_server):
     """From provisional to final, from asked back to gone: the balance moves by what changed."""
     async with opened(redis_server.url) as (store, claims):
-        said = [
+        balances = [
             await store.set_balance(WHO, Units(0), Units(500), Units(0)),
             await store.set_balance(WHO, Units(500), Units(0), Units(0)),
             await store.set_balance(WHO, Units(500), Units(0), Units(0)),
@@ -201,16 +201,16 @@ async def test_a_purse_is_said_whole_and_nothing_is_there_twice(redis_server):
         frozen = await claims.claim(claim(WHO, 1, NOW))
         left = await store.set_balance(WHO, Units(400), Units(0), Units(400))
 
-        assert said == [500, 500, 500, 370, 470, 400, -50]
+        assert balances == [500, 500, 500, 370, 470, 400, -50]
         assert (frozen.verdict, frozen.balance_units) == (Verdict.PURSE, -50)
         assert left == 0
 
 
-async def test_a_purse_keeps_what_was_spent_whatever_is_said_of_it(redis_server):
+async def test_a_balance_keeps_what_was_spent_whatever_total_is_given(redis_server):
     """Recomputed at each head, beside claims: the sum is deposits + credit - frozen - spent."""
     rng = random.Random(11)
     async with opened(redis_server.url) as (store, claims):
-        await _seat(store, _join(), LIMITS, deposit=0)
+        await _open_sessions(store, _join(), LIMITS, deposit=0)
         spent = 0
         for number in range(200):
             total, credit, frozen = (Units(rng.randrange(5000)) for _ in range(3))

@@ -18,8 +18,8 @@ from tests.support.metering_kit import (
     fetch,
     grant,
     make_gate,
+    open_sessions,
     opened,
-    seat,
     tell,
 )
 
@@ -43,7 +43,7 @@ async def test_the_script_keeps_the_buckets_as_pace_does(redis_server):
     """Every delivery draws from its bucket; every answer is model.rate_limit's."""
     rng = random.Random(5)
     async with opened(redis_server.url) as (store, claims):
-        await seat(store, WHO, 1)
+        await open_sessions(store, WHO, 1)
         verdicts = set()
         for _ in range(400):
             video, audio, since = await buckets(store, 1)
@@ -72,7 +72,7 @@ async def test_the_script_keeps_the_buckets_as_pace_does(redis_server):
 async def test_an_honest_player_is_never_refused(redis_server, speed_milli):
     """Parts and then their segment, or double speed, for twenty minutes; a start and a seek."""
     async with opened(redis_server.url) as (store, claims):
-        await seat(store, WHO, 1)
+        await open_sessions(store, WHO, 1)
         # The window at once, as a player fills its buffer, and again after a seek.
         asked = [(60_000, 0), (28_000, 0)]
         per_step = 4000 if speed_milli == 1000 else 2 * 2000
@@ -86,7 +86,7 @@ async def test_an_honest_player_is_never_refused(redis_server, speed_milli):
 async def test_a_laptop_that_slept_ten_minutes_is_not_refused(redis_server):
     """It wakes, loads the window anew and plays on."""
     async with opened(redis_server.url) as (store, claims):
-        await seat(store, WHO, 1)
+        await open_sessions(store, WHO, 1)
         verdicts = []
         for passed_ms, media_ms in ((0, 60_000), (2000, 4000), (600_000, 60_000), (0, 30_000)):
             await age(store, 1, passed_ms)
@@ -100,7 +100,7 @@ async def test_a_third_player_behind_one_token_is_refused_429(redis_server):
     """Three players that share a session's token take 3 s a second: soon they are refused."""
     clock = clock_now()
     async with opened(redis_server.url) as (store, claims):
-        await seat(store, WHO, 1)
+        await open_sessions(store, WHO, 1)
         gate = make_gate(claims, clock)
         verdicts = []
         for second in range(200):
@@ -120,7 +120,7 @@ async def test_a_third_player_behind_one_token_is_refused_429(redis_server):
 async def test_a_third_session_ends_the_one_whose_last_claim_is_oldest(redis_server):
     """A third tab goes on; the tab that was idle is told that it was replaced."""
     async with opened(redis_server.url) as (store, claims):
-        await seat(store, WHO, 1, 2)
+        await open_sessions(store, WHO, 1, 2)
         await age(store, 1, 5000)
         await age(store, 2, 9000)
         await claims.claim(claim(WHO, 2, NOW))
@@ -141,7 +141,7 @@ async def test_a_third_session_ends_the_one_whose_last_claim_is_oldest(redis_ser
 async def test_a_new_session_takes_over_the_buckets_as_they_are(redis_server, how):
     """Minting session after session gives no more media than one session has."""
     async with opened(redis_server.url) as (store, claims):
-        await seat(store, WHO, 1)
+        await open_sessions(store, WHO, 1)
         granted = 0
         for session in range(2, 12):
             answer = await claims.claim(claim(WHO, session - 1, NOW, 0, video_ms=85_000))
@@ -158,7 +158,7 @@ async def test_a_new_session_takes_over_the_buckets_as_they_are(redis_server, ho
 async def test_video_and_audio_have_a_bucket_each(redis_server):
     """Separate audio beside video takes nothing from it."""
     async with opened(redis_server.url) as (store, claims):
-        await seat(store, WHO, 1)
+        await open_sessions(store, WHO, 1)
         await claims.claim(claim(WHO, 1, NOW, 0, video_ms=89_000))
 
         audio = await claims.claim(claim(WHO, 1, NOW, 0, audio_ms=89_000))
@@ -171,7 +171,7 @@ async def test_what_memory_served_is_sent_with_the_next_claim(redis_server):
     """Parts of one second need one claim, and the store hears of all that was delivered."""
     clock = clock_now()
     async with opened(redis_server.url) as (store, claims):
-        await seat(store, WHO, 1)
+        await open_sessions(store, WHO, 1)
         gate = make_gate(claims, clock)
         tell(gate, clock, store)
         await gate.admit(fetch(WHO, 1, NOW, duration_ms=500))

@@ -11,7 +11,7 @@ import os
 import random
 import socket
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Any, Self
 from uuid import UUID
 
 from metering.admission.gate import LocalGate
@@ -80,7 +80,7 @@ class Reference:
         return sum(cost for _, cost in self.paid.values())
 
     def _refusal(self, join: Join, new: dict[int, tuple[int, int]]) -> Verdict | None:
-        """What the chain would refuse whatever the purse holds."""
+        """What the chain would refuse whatever the balance holds."""
         versions = {version for version, _ in self.paid.values()}
         for version, cost in new.values():
             if cost > join.max_price:
@@ -108,7 +108,7 @@ class Line:
 
     def ask(self, commands: list[bytes]) -> list:
         self.raw.sendall(b"".join(commands))
-        replies = []
+        replies: list[Any] = []
         while len(replies) < len(commands):
             reply = self.reader.gets()
             if reply is False:
@@ -205,7 +205,7 @@ class Driver:
         return resp.command(b"EVALSHA", script.sha, b"1", key, *words)
 
     def open(self, lives: list[Life]) -> None:
-        """Fill purses and open two sessions each."""
+        """Fill balances and open two sessions each."""
         commands = [self.top_up(life) for life in lives]
         for life in lives:
             join = life.reference.join
@@ -215,7 +215,7 @@ class Driver:
                 name = keys.counts(life.account, life.stream.bytes)
                 commands.append(resp.command(b"HSET", name, *fields))
             for session in (1, 2):
-                words = (1, 0, FAR_MS, 2, 1000, rate_limit.cap_fifths(60_000))
+                words: tuple[int, ...] = (1, 0, FAR_MS, 2, 1000, rate_limit.cap_fifths(60_000))
                 words += () if join is None else (1,)
                 commands.append(
                     self.script(
@@ -299,7 +299,8 @@ def _all_lives(path: str, rng: random.Random) -> None:
 def _live(line: Line, lives: list[Life], rng: random.Random) -> None:
     clock = clock_now()
     settings = MeteringSettings()
-    gates = tuple(LocalGate(Deaf(), settings, clock) for _ in range(2))
+    claims: Any = Deaf()
+    gates = tuple(LocalGate(claims, settings, clock) for _ in range(2))
     driver = Driver(line)
     driver.open(lives)
     change_at, cut_at = rng.randrange(STEPS), rng.randrange(STEPS)

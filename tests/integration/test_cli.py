@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -70,8 +71,8 @@ async def vilokanam(tmp_path, capsys):
         async def run(*argv, where=("--data-dir", str(tmp_path))):
             capsys.readouterr()
             code = await asyncio.to_thread(main, [*argv, *where])
-            said = capsys.readouterr()
-            return code, said.out, said.err
+            output = capsys.readouterr()
+            return code, output.out, output.err
 
         yield run
 
@@ -104,7 +105,7 @@ async def test_an_operator_goes_from_nothing_to_a_watch_address(vilokanam) -> No
     assert (code, out.splitlines()[-1]) == (0, "the books balance")
 
 
-async def test_keys_prices_and_doors_of_a_stream_change(vilokanam) -> None:
+async def test_keys_prices_and_access_of_a_stream_change(vilokanam) -> None:
     """What an operator does to a stream in its life."""
     made = json.loads((await vilokanam("streams", "create", "cam", "--json"))[1])
     code, out, _ = await vilokanam("streams", "rotate-key", "cam")
@@ -186,3 +187,23 @@ def test_publish_wants_a_key_and_a_source(tmp_path, capsys, monkeypatch) -> None
     err = capsys.readouterr().err
     assert "no stream key" in err
     assert "is not a file" in err
+
+
+def test_serving_imports_no_other_command() -> None:
+    """The server stays for months: it does not hold what `demo` or `publish` needs."""
+    program = (
+        "import sys\n"
+        "from mediaserver.cli.main import main\n"
+        "try:\n"
+        "    main(['serve', '--help'])\n"
+        "except SystemExit:\n"
+        "    pass\n"
+        "print(sorted(name for name in sys.modules if name.startswith('mediaserver.cli.')))\n"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+
+    names = ["mediaserver.cli.errors", "mediaserver.cli.main", "mediaserver.cli.serve"]
+    assert done.stdout.splitlines()[-1] == str(names)

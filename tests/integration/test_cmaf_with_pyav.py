@@ -11,7 +11,7 @@ import pytest
 from mediaserver.hls.packager import Packager
 from mediaserver.hls.segmenter import PartBegan, PartEnded, Segmenter
 from mediaserver.hls.settings import HlsSettings
-from mediaserver.media import AudioFormat, Sample, Track, VideoFormat
+from mediaserver.media import AudioFormat, Part, Sample, Track, VideoFormat
 from tests.support import cmaf_reader
 
 ORIGIN = 1_700_000_000_500
@@ -48,6 +48,7 @@ def encoded_video():
     packets += encoder.encode(None)
     samples, sps, pps = [], b"", b""
     for packet in packets:
+        assert packet.pts is not None
         body = []
         for unit in nal_units(bytes(packet)):
             kind = unit[0] & 31
@@ -75,14 +76,14 @@ def encoded_audio():
         Sample(Track.AUDIO, (bytes(packet),), ORIGIN * 48 + number * 1024, is_idr=True)
         for number, packet in enumerate(packets)
     ]
-    return AudioFormat(bytes(encoder.extradata), 2), samples
+    return AudioFormat(bytes(encoder.extradata or b""), 2), samples
 
 
 def package(video, audio):
     """Return (packager, parts) of a whole show."""
     packager = Packager("source", ORIGIN, video and video[0], audio and audio[0])
     segmenter = Segmenter(HlsSettings(), 0)
-    parts = []
+    parts: list[Part] = []
     for sample in audio[1] if audio else ():
         parts += packager.add(sample)
     driver = video[1] if video else audio[1]
@@ -103,10 +104,12 @@ def package(video, audio):
 
 def decoded(packager, parts):
     """Return {kind: [presentation time in s]} of all frames that FFmpeg gives."""
-    times = {}
+    times: dict[str, list[Fraction]] = {}
     data = packager.init[1] + b"".join(part.payload for part in parts)
     with av.open(io.BytesIO(data), format="mp4") as container:
         for frame in container.decode():
+            assert frame.pts is not None
+            assert frame.time_base is not None
             kind = "video" if isinstance(frame, av.VideoFrame) else "audio"
             times.setdefault(kind, []).append(frame.pts * frame.time_base)
     return times

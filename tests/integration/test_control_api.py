@@ -159,7 +159,7 @@ async def test_a_credit_is_booked_once_for_each_key(server) -> None:
     assert (await server.api("GET", "viewers/ann"))["deposited"] == "500"
 
 
-async def test_top_ups_at_once_all_reach_the_purse(server) -> None:
+async def test_top_ups_at_once_all_reach_the_balance(server) -> None:
     """Whatever order the answers come in, the viewer can spend all that was paid in."""
     viewer = await server.viewer()
     path = "viewers/ann/credits"
@@ -174,7 +174,7 @@ async def test_top_ups_at_once_all_reach_the_purse(server) -> None:
     await server.balance(viewer, 50 * PRICE)
 
 
-async def test_a_deposit_that_only_the_book_knows_reaches_the_purse(server) -> None:
+async def test_a_deposit_that_only_the_book_knows_reaches_the_balance(server) -> None:
     """Control died between the row and the store: the next one tells the store, unasked."""
     viewer = await server.viewer()
     await server.stop_control()

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import sqlite3
 import time
+from argparse import Namespace
 from dataclasses import replace
 from uuid import UUID
 
@@ -21,7 +22,7 @@ from metering.testing.fake_node.node import FakeNode
 from metering.testing.fake_node.runtime import UNIT
 from metering.testing.fake_node.state import State
 from metering.testing.fake_node.world import World
-from metering.units import PricedRun, Run, Units, Verdict, parse_account
+from metering.units import PricedRun, Run, SessionId, Units, Verdict, parse_account
 from tests.support.control_server import PRICE, Server, settings
 from tests.support.servers import chopsticks
 from tests.support.wallet import Signer, account, of_stream
@@ -48,7 +49,7 @@ class Chain(Server):
         self.tree = replace(self.tree, chain=chain)
         self.run_dir.mkdir(exist_ok=True)
         self.settler_stop = asyncio.Event()
-        start = Start(self.tree, None, self.data_dir, None)
+        start = Start(self.tree, None, self.data_dir, Namespace())
         self.settler = asyncio.create_task(settler.serve(start, self.settler_stop))
         self.submit(self.operator, "register_operator")
         return await super().__aenter__()
@@ -62,7 +63,9 @@ class Chain(Server):
     def submit(self, who, name, **arguments):
         """Hand a call to the node's pool, signed by a wallet or the operator."""
         forks = self.world.forks
-        signer = Signer(forks.hash_at(0), forks.finalized, forks.finalized_hash)
+        genesis = forks.hash_at(0)
+        assert genesis is not None
+        signer = Signer(genesis, forks.finalized, forks.finalized_hash)
         used = State(forks.head.values).get(storage.account_key(who.account)).nonce
         nonce = max(self.nonces.get(who.account, 0), used)
         self.nonces[who.account] = nonce + 1
@@ -102,7 +105,8 @@ async def claims_of(server, old=""):
 
 def claim(who, stream, session, first, count=1):
     runs = (PricedRun(Run(first, count), 1, Units(PRICE)),)
-    return Claim(parse_account(who), UUID(stream["id"]).bytes, int(session, 16), runs, 0, 0)
+    number = SessionId(int(session, 16))
+    return Claim(parse_account(who), UUID(stream["id"]).bytes, number, runs, 0, 0)
 
 
 @pytest.fixture
@@ -153,7 +157,7 @@ async def test_a_viewer_without_a_wallet_pays_in_joins_and_watches(server):
 
 
 async def test_a_first_frame_does_not_wait_for_finality(server):
-    """Finality stands still: a token comes all the same, two asked at once make one join."""
+    """Finality stalls: a token comes all the same, two asked at once make one join."""
     stream = await server.stream()
     await server.registered(stream)
     ann = await server.viewer(planck=str(300 * PRICE))
@@ -218,10 +222,10 @@ async def test_a_wallet_is_told_what_it_lacks_step_by_step(server):
             WALLET, "request_withdraw", operator=server.operator.account, amount=45 * PRICE
         )
 
-        seat = (parse_account(who), UUID(stream["id"]).bytes, int(made["session"], 16))
+        meter_key = (parse_account(who), UUID(stream["id"]).bytes, int(made["session"], 16))
 
         async def is_frozen():
-            [reading] = await claims.meters([seat])
+            [reading] = await claims.meters([meter_key])
             return reading.balance_units < 0
 
         await server.until(is_frozen)
@@ -278,7 +282,7 @@ async def test_control_that_starts_again_knows_deposits_joins_and_what_is_spent(
     assert (new.verdict, new.balance_units) == (Verdict.GRANTED, 279 * PRICE)
 
 
-async def test_a_restored_book_takes_over_what_the_chain_has_and_the_purse_follows(server):
+async def test_a_restored_book_takes_over_what_the_chain_has_and_the_balance_follows(server):
     """An older book under a chain and a Redis that went on: what it adopts is gone and shown."""
     stream = await server.stream()
     await server.registered(stream)
@@ -315,10 +319,10 @@ async def test_a_restored_book_takes_over_what_the_chain_has_and_the_purse_follo
     # Nobody watches: it is found out all the same.
     report = await settled(20, 10)
     async with claims_of(server, old=server.epoch) as claims:
-        seat = (who, UUID(stream["id"]).bytes, int(made["session"], 16))
+        meter_key = (who, UUID(stream["id"]).bytes, int(made["session"], 16))
 
         async def is_lower():
-            [reading] = await claims.meters([seat])
+            [reading] = await claims.meters([meter_key])
             return reading.balance_units == 270 * PRICE
 
         await server.until(is_lower)

@@ -158,13 +158,13 @@ async def test_the_creator_sees_the_health_of_the_stream(server) -> None:
 
 
 @pytest.mark.parametrize("body", [b"{", {}, {"name": 1}, report(pid="x"), report(facts=[1])])
-async def test_a_mad_report_is_refused(server, body) -> None:
+async def test_a_faulty_report_is_refused(server, body) -> None:
     """A confused worker cannot confuse control."""
     await server.ask("POST", "/internal/workers", body, 400 if body == b"{" else 422)
 
 
 async def test_nothing_from_outside_can_speak_as_a_worker(server) -> None:
-    """Whoever finds a way to forward a request to /internal/ is told that nothing is there."""
+    """Who finds a way to forward a request to /internal/ is told that nothing is there."""
     await server.ask(
         "POST", "/internal/workers", report(name="evil"), 404, X_Forwarded_For="203.0.113.9"
     )

@@ -58,8 +58,8 @@ async def test_demo_goes_live_bills_what_is_watched_and_ends_within_five_seconds
     try:
         async with asyncio.timeout(90):
             lines = [(await process.stdout.readline()).decode().rstrip("\n") for _ in NAMES]
-        said = dict(line.split(": ", 1) for line in lines)
-        assert list(said) == NAMES
+        printed = dict(line.split(": ", 1) for line in lines)
+        assert list(printed) == NAMES
 
         async with aiohttp.ClientSession() as http:
 
@@ -68,8 +68,8 @@ async def test_demo_goes_live_bills_what_is_watched_and_ends_within_five_seconds
                     assert answer.status == 200, await answer.text()
                     return await answer.text()
 
-            assert "window.__boot" in await text(said["watch"])
-            media = urljoin(said["hls"], media_uris(await text(said["hls"]))[0])
+            assert "window.__boot" in await text(printed["watch"])
+            media = urljoin(printed["hls"], media_uris(await text(printed["hls"]))[0])
             async with asyncio.timeout(20):
                 while True:
                     if segments := media_uris(await text(media)):
@@ -79,12 +79,12 @@ async def test_demo_goes_live_bills_what_is_watched_and_ends_within_five_seconds
                 assert answer.status == 200
                 assert len(await answer.read()) > 10_000
             count = int(segments[0].rpartition("x")[2].removesuffix(".m4s"))
-            anonymous = "/".join([*said["watch"].split("/")[:3], *media.split("/")[5:]])
+            anonymous = "/".join([*printed["watch"].split("/")[:3], *media.split("/")[5:]])
             async with http.get(urljoin(anonymous, segments[0])) as answer:
                 assert answer.status == 401
 
-            api = said["watch"].partition("/w/")[0] + "/api/v1/"
-            bearer = {"Authorization": f"Bearer {said['admin token']}"}
+            api = printed["watch"].partition("/w/")[0] + "/api/v1/"
+            bearer = {"Authorization": f"Bearer {printed['admin token']}"}
             async with asyncio.timeout(20):
                 while True:
                     async with http.get(api + "reconcile", headers=bearer) as answer:

@@ -1,6 +1,7 @@
 """A spare worker shakes hands with itself before its first publisher comes."""
 
 import asyncio
+from argparse import Namespace
 
 from aiohttp import web
 
@@ -31,7 +32,7 @@ async def test_a_spare_that_cannot_is_still_a_worker(monkeypatch):
 async def test_a_worker_has_warmed_up_when_it_tells_control_that_it_is_there(tmp_path, monkeypatch):
     """Control gives publishers to workers that reported, so the first one never waits for it."""
     monkeypatch.setattr(dtls, "_certificate", None)
-    start, stop = Start(settings(), None, tmp_path, None), asyncio.Event()
+    start, stop = Start(settings(), None, tmp_path, Namespace()), asyncio.Event()
     start.run_dir.mkdir()
     warmed_up: list[bool] = []
 

@@ -27,8 +27,8 @@ def run(tmp_path, data, capsys):
         config = tmp_path / "config.toml"
         config.write_text(f'[server]\ndata_dir = "{data}"\n[edge]\n{table}')
         code = main(["edge", "config", "nginx", "--config", str(config), *words])
-        said = capsys.readouterr()
-        return code, said.out, said.err
+        output = capsys.readouterr()
+        return code, output.out, output.err
 
     return call
 
@@ -48,9 +48,9 @@ def test_a_whole_nginx_is_written_where_it_was_asked_for(run, tmp_path) -> None:
         code, out, _ = run('listen = "127.0.0.1:8099"\n', "--standalone", str(folder))
 
         assert (code, out) == (0, f"nginx -c {folder}/nginx.conf\n")
-    said = check(folder / "nginx.conf")
-    assert said[0] == 0, said
-    assert "warn" not in said[1]
+    output = check(folder / "nginx.conf")
+    assert output[0] == 0, output
+    assert "warn" not in output[1]
     assert (folder / "nginx.conf").stat().st_mode & 0o777 == 0o600
     text = (folder / "nginx.conf").read_text()
     assert KEY in text
@@ -83,8 +83,8 @@ def test_what_is_printed_fits_into_the_distributions_nginx(run, tmp_path, is_tls
         f"http {{ access_log off; include {tmp_path}/edge.conf; }}\n"
     )
     assert code == 0
-    said = check(tmp_path / "nginx.conf")
-    assert said[0] == 0, said
+    output = check(tmp_path / "nginx.conf")
+    assert output[0] == 0, output
 
 
 def test_a_table_that_cannot_be_an_edge_is_told_in_one_go(run) -> None:

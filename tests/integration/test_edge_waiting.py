@@ -16,7 +16,7 @@ from tests.support.edge_harness import PRICE, EdgeHarness, edge_harness
 from tests.support.servers import nginx
 
 HALF_SECOND_S = 0.45
-"""What nginx's lock costs whoever is made to wait by it, less what a busy machine may take."""
+"""What nginx's lock costs a request that waits for it, less what a busy machine may take."""
 
 
 @pytest.fixture
@@ -199,7 +199,7 @@ async def test_an_edge_that_cannot_write_tells_no_secret(harness: EdgeHarness) -
     with suppress(aiohttp.ServerDisconnectedError):
         await ann.get(harness.segment(1))
 
-    assert ann.token not in harness.said()
+    assert ann.token not in harness.access_log()
 
 
 async def test_pages_and_the_live_meter_pass_through(harness: EdgeHarness) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import sys
 from collections.abc import AsyncIterator
+from typing import Any
 
 import aiohttp
 import pytest
@@ -28,12 +29,12 @@ async def node() -> AsyncIterator[FakeNode]:
         yield node
 
 
-async def ask(socket: aiohttp.ClientWebSocketResponse, method: str, *parameters: object) -> object:
+async def ask(socket: aiohttp.ClientWebSocketResponse, method: str, *parameters: object) -> Any:
     await socket.send_json({"jsonrpc": "2.0", "id": 7, "method": method, "params": parameters})
     while True:
-        found = await socket.receive_json(timeout=5)
-        if found.get("id") == 7:
-            return found
+        message = await socket.receive_json(timeout=5)
+        if message.get("id") == 7:
+            return message
 
 
 def transfer_with_the_library(url: str) -> tuple[int, list[str], int]:
@@ -71,10 +72,10 @@ async def test_heads_are_told_and_may_be_told_twice(node):
         await ask(socket, "chain_subscribeNewHeads")
         node.world.faults.set({"duplicate_heads": 1})
         node.world.make_block()
-        heads = []
+        heads: list[str] = []
         while not heads or heads[-1] != "0x1" or len(heads) < 3:
-            said = await socket.receive_json(timeout=5)
-            heads.append(said["params"]["result"]["number"])
+            message = await socket.receive_json(timeout=5)
+            heads.append(message["params"]["result"]["number"])
 
         assert heads == ["0x0", "0x1", "0x1"]
 
@@ -86,15 +87,15 @@ async def test_a_cut_connection_may_have_done_what_was_asked(node, fault):
         async with session.ws_connect(node.url) as socket:
             node.world.faults.set({fault: 1})
             await socket.send_json({"id": 1, "method": "chain_getHeader", "params": []})
-            said = await socket.receive(timeout=5)
-            assert said.type is not aiohttp.WSMsgType.TEXT
+            message = await socket.receive(timeout=5)
+            assert message.type is not aiohttp.WSMsgType.TEXT
         node.world.faults.set({})
         async with session.ws_connect(node.url) as socket:
             assert (await ask(socket, "system_chain"))["result"] == "Vilokanam Fake"
 
 
 async def test_a_restart_ends_every_other_connection(node):
-    """Whoever asked for it is answered; all others have to come back."""
+    """Who asked for it is answered; all others have to come back."""
     async with (
         aiohttp.ClientSession() as session,
         session.ws_connect(node.url) as first,
@@ -127,7 +128,7 @@ async def test_blocks_come_by_themselves():
     world = World(1, now_ms=1_700_000_000_000)
     moved = asyncio.Event()
     async with FakeNode(world, b"", block_ms=1):
-        world.tell = lambda head: moved.set() if head.block.number == 3 else None
+        world.notify = lambda head: moved.set() if head.block.number == 3 else None
         await asyncio.wait_for(moved.wait(), 5)
 
 

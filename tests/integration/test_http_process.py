@@ -10,7 +10,7 @@ from aiohttp import web
 
 from mediaserver.processes.bootstrap import Start
 from mediaserver.processes.http import HttpProcess
-from mediaserver.settings.load import Settings
+from mediaserver.settings.records import Settings
 
 
 @contextlib.asynccontextmanager

@@ -63,7 +63,7 @@ async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 class Server:
-    """A node that can be mad; `asked` is what it was asked, over all its connections."""
+    """A node that can be faulty; `asked` is what it was asked, over all its connections."""
 
     def __init__(self, answer: Answer, *, greets: str = "well") -> None:
         self._answer, self._greets = answer, greets
@@ -92,7 +92,7 @@ class Server:
 
 
 @contextlib.asynccontextmanager
-async def mad(
+async def faulty_node(
     answer: Answer, *, greets: str = "well", tls: ssl.SSLContext | None = None
 ) -> AsyncIterator[tuple[Server, Node]]:
     server = Server(answer, greets=greets)
@@ -146,7 +146,7 @@ async def other_id(asked: dict, writer: asyncio.StreamWriter) -> None:
 @pytest.mark.parametrize("answer", [silent, half, cut, garbage, resultless, other_id])
 async def test_a_request_ends_whatever_the_node_does(answer):
     """In time, as unavailable: it may or may not have arrived."""
-    async with mad(answer) as (server, node):
+    async with faulty_node(answer) as (server, node):
         began_s = time.monotonic()
         with pytest.raises(ChainUnavailableError):
             await node.request("author_submitExtrinsic", ["0x00"])
@@ -158,7 +158,7 @@ async def test_a_request_ends_whatever_the_node_does(answer):
 @pytest.mark.parametrize("greets", ["never", "half"])
 async def test_connecting_ends_too(greets):
     """A port that is open is not yet a node."""
-    async with mad(well, greets=greets) as (_, node):
+    async with faulty_node(well, greets=greets) as (_, node):
         began_s = time.monotonic()
         with pytest.raises(ChainUnavailableError):
             await node.request("system_chain", [])
@@ -203,15 +203,15 @@ async def test_a_node_behind_tls_is_asked_over_tls(certificate, monkeypatch):
     """`wss://`, when the system trusts its certificate."""
     path, tls = certificate
     monkeypatch.setenv("SSL_CERT_FILE", str(path))
-    async with mad(well, tls=tls) as (server, node):
+    async with faulty_node(well, tls=tls) as (server, node):
         assert await node.request("system_chain", []) == "system_chain"
         assert server.connections == 1
 
 
 async def test_a_certificate_that_nobody_trusts_is_no_node(certificate):
-    """Whoever is in between would see what is signed, and answer what they like."""
+    """A man in between would see what is signed, and answer what they like."""
     _, tls = certificate
-    async with mad(well, tls=tls) as (server, node):
+    async with faulty_node(well, tls=tls) as (server, node):
         with pytest.raises(ChainUnavailableError, match="certificate verify failed"):
             await node.request("author_submitExtrinsic", ["0x00"])
 
@@ -241,7 +241,7 @@ async def test_after_a_failure_the_next_request_has_a_connection_of_its_own():
 
         late.append(asyncio.create_task(later()))
 
-    async with mad(late_once) as (server, node):
+    async with faulty_node(late_once) as (server, node):
         with pytest.raises(ChainUnavailableError, match="first"):
             await node.request("first", [])
 
@@ -258,7 +258,7 @@ async def test_an_error_of_the_node_is_an_answer():
         error = {"code": 1014, "message": "Priority is too low", "data": "(1 > 1)"}
         writer.write(frame(json.dumps({"id": asked["id"], "error": error})))
 
-    async with mad(refuse) as (server, node):
+    async with faulty_node(refuse) as (server, node):
         with pytest.raises(RpcError, match=r"1014: Priority is too low: \(1 > 1\)") as met:
             await node.request("author_submitExtrinsic", ["0x00"])
         assert met.value.code == 1014
@@ -275,7 +275,7 @@ async def test_who_gives_up_waiting_leaves_no_answer_behind():
             await asyncio.sleep(0.2)
         await well(asked, writer)
 
-    async with mad(slow_first) as (server, node):
+    async with faulty_node(slow_first) as (server, node):
         asked = asyncio.create_task(node.request("first", []))
         async with asyncio.timeout(5):
             await server.was_asked.wait()
@@ -289,7 +289,7 @@ async def test_who_gives_up_waiting_leaves_no_answer_behind():
 async def test_payloads_reach_no_log(caplog):
     """The library would write each of them through the root logger."""
     caplog.set_level(logging.DEBUG)
-    async with mad(well) as (_, node):
+    async with faulty_node(well) as (_, node):
         await node.request("author_submitExtrinsic", ["0xsecret"])
 
     assert "0xsecret" not in caplog.text

@@ -52,17 +52,17 @@ async def test_a_creator_with_a_wallet_gets_call_data_and_nothing_is_forged(tmp_
     async with Chain(tmp_path, settings()) as server:
         body = {"slug": "wal", "planck_per_s": str(PRICE), "creator": WALLET}
         made = await server.api("POST", "streams", body, 201)
-        told = await server.api("POST", "streams/wal/chain", {})
+        unsigned = await server.api("POST", "streams/wal/chain", {})
         there = on_chain(server, _uuid(made))
 
-    assert told["state"] == "unsigned"
-    assert WALLET in told["reason"]
-    assert bytes.fromhex(told["call"][2:])[2:18] == _uuid(made).int.to_bytes(16, "little")
+    assert unsigned["state"] == "unsigned"
+    assert WALLET in unsigned["reason"]
+    assert bytes.fromhex(unsigned["call"][2:])[2:18] == _uuid(made).int.to_bytes(16, "little")
     assert there is None
 
 
 async def test_the_operator_sees_the_chain_and_registers_once(tmp_path):
-    """Registered before, nothing happens; the status says what stands on the chain."""
+    """Registered before, nothing happens; the status says what is on the chain."""
     async with Chain(tmp_path, settings()) as server:
 
         async def ready():

@@ -180,7 +180,7 @@ def write_file(path: Path, video_codec: str, audio_codec: str, options: dict[str
     with av.open(str(path), "w") as out:
         video = out.add_stream(video_codec, rate=30, options=options)
         video.width, video.height, video.pix_fmt = 320, 240, "yuv420p"
-        audio = out.add_stream(audio_codec, rate=48_000)
+        audio: Any = out.add_stream(audio_codec, rate=48_000)
         audio.layout = "stereo"
         tone = Tone()
         for number, frame in enumerate(pictures(30, 320, 240)):

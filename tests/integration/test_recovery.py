@@ -42,19 +42,22 @@ async def assert_books(fixture: BookFixture, store: MemoryStore, metered: int) -
     assert sum(row.metered for row in found.rows) == metered
 
 
-def purse(store: MemoryStore, fixture: BookFixture, viewer: int = 0):
+def balance_of(store: MemoryStore, fixture: BookFixture, viewer: int = 0):
     account = fixture.accounts[viewer]
     (found,) = [one for one in store.states[shard_of(account)].balances if one.account == account]
     return found
 
 
 async def test_a_first_start_fills_every_shard():
-    """Each viewer's purse, and one epoch over all shards."""
+    """Each viewer's balance, and one epoch over all shards."""
     fixture, store, _ = await started()
 
     assert await store.epoch() is not None
     assert len(store.states) == SHARDS
-    assert (purse(store, fixture).deposited_units, purse(store, fixture).spent_units) == (10**12, 0)
+    assert (balance_of(store, fixture).deposited_units, balance_of(store, fixture).spent_units) == (
+        10**12,
+        0,
+    )
 
 
 async def test_a_redis_that_was_recovered_is_left_alone():
@@ -71,7 +74,7 @@ async def test_a_redis_that_was_recovered_is_left_alone():
 
 @pytest.mark.parametrize("is_empty", [False, True])
 async def test_what_the_book_has_is_never_billed_again(is_empty):
-    """Restarted with its content or empty: watched, cumulative and purse come from the book."""
+    """Restarted with its content or empty: watched, cumulative and balance come from the book."""
     fixture, store, cutter = await started()
     key = fixture.key()
     store.claim(key, Run(NOW_TICK - 50, 10))
@@ -84,7 +87,7 @@ async def test_what_the_book_has_is_never_billed_again(is_empty):
     assert after.claim(key, Run(NOW_TICK - 50, 12)) == 2
     await cutter_of(fixture, after).round()
     assert fixture.book.cuts.spent(fixture.accounts[0]) == 12 * PRICE
-    assert purse(after, fixture).spent_units == 10 * PRICE
+    assert balance_of(after, fixture).spent_units == 10 * PRICE
     await assert_books(fixture, after, 12)
 
 
@@ -103,9 +106,9 @@ async def test_pending_and_unbooked_ticks_survive_a_restart():
     found = await again(fixture, after)
 
     assert found.pending_ticks == 8
-    assert purse(after, fixture).spent_units == 18 * PRICE
-    assert purse(after, fixture).day_spent_units == 18 * PRICE
-    assert dict(purse(after, fixture).stream_spent)[fixture.stream.id.bytes] == 18 * PRICE
+    assert balance_of(after, fixture).spent_units == 18 * PRICE
+    assert balance_of(after, fixture).day_spent_units == 18 * PRICE
+    assert dict(balance_of(after, fixture).stream_spent)[fixture.stream.id.bytes] == 18 * PRICE
     await assert_books(fixture, after, 18)
     await cutter_of(fixture, after).round()
     assert fixture.book.cuts.spent(key.account) == 18 * PRICE
@@ -175,7 +178,8 @@ async def test_a_crash_while_recovering_loses_nothing(crash_at):
     for viewer in range(6):
         store.claim(fixture.key(viewer), Run(NOW_TICK - 50, 10))
     after = store.restarted()
-    rebuild, done = after.rebuild, []
+    rebuild = after.rebuild
+    done: list[int] = []
 
     async def crashing(shard, state, epoch):
         if len(done) == crash_at:
@@ -183,7 +187,7 @@ async def test_a_crash_while_recovering_loses_nothing(crash_at):
         done.append(shard)
         await rebuild(shard, state, epoch)
 
-    after.rebuild = crashing
+    after.rebuild = crashing  # type: ignore[method-assign]  # the crash that is tried
     if crash_at < SHARDS:
         with pytest.raises(StoreUnavailableError):
             await again(fixture, after)
@@ -193,7 +197,7 @@ async def test_a_crash_while_recovering_loses_nothing(crash_at):
         assert await after.epoch() is None
     with pytest.raises(StoreUnavailableError):
         await cutter_of(fixture, after).round()
-    after.rebuild = rebuild
+    after.rebuild = rebuild  # type: ignore[method-assign]  # and its end
 
     await again(fixture, after)
     await cutter_of(fixture, after).round()
@@ -235,7 +239,7 @@ async def test_what_must_be_offered_again_reaches_back_before_the_last_cut():
 
 
 async def test_old_seconds_are_left_out_of_what_redis_must_remember():
-    """Older than the watched hours they are refused anyway; the purse still counts them."""
+    """Older than the watched hours they are refused anyway; the balance still counts them."""
     fixture, store, cutter = await started()
     store.claim(fixture.key(), Run(NOW_TICK - 40 * 3600, 10), Run(NOW_TICK - 50, 10))
     await cutter.round()
@@ -247,7 +251,7 @@ async def test_old_seconds_are_left_out_of_what_redis_must_remember():
 
     (watched,) = after.states[shard_of(fixture.accounts[0])].watched
     assert watched.runs == (Run(NOW_TICK - 50, 10),)
-    assert purse(after, fixture).spent_units == 20 * PRICE
+    assert balance_of(after, fixture).spent_units == 20 * PRICE
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import struct
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 from uuid import UUID
@@ -48,8 +48,10 @@ from metering.ports import (
     Finding,
     InFlight,
 )
+from metering.settlement.journal import Journal
 from metering.units import AccountId, EntryKey
-from tests.support.memory_chain import MemoryChain
+from tests.support.book_fixture import OPERATOR, InlineBook, make_book
+from tests.support.clock import FakeClock
 from tests.support.wire import wire
 
 ACCOUNT = AccountId(b"\xffa" * 16)
@@ -57,10 +59,14 @@ HASH = Hash(bytes(range(32)))
 
 
 @pytest.fixture
-def socket() -> Path:
+def socket() -> Iterator[Path]:
     # A unix socket's path has 107 bytes at most; tmp_path may be longer.
     with tempfile.TemporaryDirectory() as folder:
         yield Path(folder) / "chain.sock"
+
+
+def make_journal() -> Journal:
+    return Journal(InlineBook(make_book().book), OPERATOR, FakeClock(), 1000)
 
 
 @contextlib.asynccontextmanager
@@ -300,7 +306,7 @@ LIMITS = Request(1, "Chain.limits", Raw(b"[]"))
 )
 async def test_a_faulty_peer_loses_its_connection_alone(socket, sent):
     """It gets a reason at most; others go on."""
-    handlers = chain_handlers(MemoryChain()) | served(Hanging(), Chain.last_settled)
+    handlers = chain_handlers(make_journal()) | served(Hanging(), Chain.last_settled)
     async with CallServer(socket, handlers) as server:
         reader, writer = await asyncio.open_unix_connection(socket)
         writer.write(sent)
@@ -330,7 +336,7 @@ async def test_a_connection_may_have_so_many_calls_at_once_and_no_more(socket):
 
 async def test_connections_beyond_the_bound_are_closed_and_counted(socket):
     """Whatever opens them; those that are there go on."""
-    async with CallServer(socket, chain_handlers(MemoryChain())) as server:
+    async with CallServer(socket, chain_handlers(make_journal())) as server:
         peers = [await asyncio.open_unix_connection(socket) for _ in range(CALLERS_MAX)]
         for _, writer in peers:
             writer.write(wire(LIMITS))
@@ -348,7 +354,7 @@ async def test_connections_beyond_the_bound_are_closed_and_counted(socket):
 async def test_the_socket_is_ours_alone(socket):
     """It signs with the operator's key: no other user may ask."""
     socket.touch()
-    async with CallServer(socket, chain_handlers(MemoryChain())):
+    async with CallServer(socket, chain_handlers(make_journal())):
         assert socket.stat().st_mode & 0o777 == 0o600
     assert not socket.exists()
 

@@ -151,7 +151,7 @@ class World:
         return {tick for run in runs for tick in range(run.first, run.end)}
 
     async def assert_right(self) -> None:
-        """Nothing lost is billed again, the books balance, the purse pays each second once."""
+        """Nothing lost is billed again, the books balance, the balance pays each second once."""
         found = await reconcile(InlineBook(self.fixture.book), self.store)
         assert [str(one) for one in found.differences] == []
         for viewer in range(3):

@@ -252,10 +252,10 @@ async def test_two_servers_never_share_a_data_directory(tmp_path) -> None:
     async with Running(tmp_path) as first:
         await first.until(lambda e: is_started(e, "control"))
         async with Running(tmp_path) as second:
-            _, said = await asyncio.wait_for(second.process.communicate(), 10)
+            _, stderr = await asyncio.wait_for(second.process.communicate(), 10)
 
     assert second.process.returncode == 78
-    assert f"is in use by the server with process id {first.process.pid}" in said.decode()
+    assert f"is in use by the server with process id {first.process.pid}" in stderr.decode()
 
 
 async def test_a_busy_port_is_named_with_what_to_do(tmp_path) -> None:
@@ -263,11 +263,11 @@ async def test_a_busy_port_is_named_with_what_to_do(tmp_path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         async with Running(tmp_path, PORT=str(port)) as server:
-            _, said = await asyncio.wait_for(server.process.communicate(), 10)
+            _, stderr = await asyncio.wait_for(server.process.communicate(), 10)
 
     assert server.process.returncode == 78
-    assert f"server.port: {port} on 127.0.0.1 is in use" in said.decode()
-    assert "--port" in said.decode()
+    assert f"server.port: {port} on 127.0.0.1 is in use" in stderr.decode()
+    assert "--port" in stderr.decode()
     assert server.events() == []
 
 

@@ -108,7 +108,7 @@ async def test_a_stall_of_finality_settles_nothing_and_then_everything():
 
 
 async def test_the_alarm_of_the_exposure_rises_and_goes(capsys):
-    """An operator is told when more is unsettled than the threshold, and when it is over."""
+    """An operator is warned when more is unsettled than the threshold, and when it is over."""
     async with open_scenario(finality_blocks=0) as scenario:
         settler = scenario.settler(exposure_alarm_planck=str(5 * PRICE))
         scenario.world.stall()
@@ -116,7 +116,7 @@ async def test_the_alarm_of_the_exposure_rises_and_goes(capsys):
         for _ in range(3):
             await settler.turn(is_due=True)
             scenario.fixture.clock.wall_ms += 120_000
-        told = capsys.readouterr().out
+        log = capsys.readouterr().out
 
         scenario.world.stall(0)
         await scenario.settle_all(settler)
@@ -124,12 +124,12 @@ async def test_the_alarm_of_the_exposure_rises_and_goes(capsys):
             await settler.turn(is_due=True)
             scenario.fixture.clock.wall_ms += 120_000
 
-        assert "settlement.exposure.high" in told
+        assert "settlement.exposure.high" in log
         assert "settlement.exposure.normal" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("how", ["leaves", "joins again", "asks for withdrawal", "closes"])
-async def test_whoever_goes_pays_what_was_watched(how):
+async def test_a_viewer_who_goes_pays_what_was_watched(how):
     """Unsettled ticks of a viewer who goes are settled all the same: difference 0."""
     async with open_scenario() as scenario:
         scenario.watch(40, 30, 0)
@@ -169,7 +169,7 @@ async def test_a_join_that_expired_pays_what_was_watched_before():
         assert expired.expires_at < now_s
 
 
-async def test_whoever_withdrew_all_after_the_notice_is_refused_and_nobody_else():
+async def test_a_viewer_who_withdrew_all_after_the_notice_is_refused_and_nobody_else():
     """Ticks that come later than every notice are refused: counted, not lost, not paid."""
     async with open_scenario() as scenario:
         scenario.watch(10, 10)
@@ -230,7 +230,7 @@ async def test_an_old_book_bills_nothing_twice(tmp_path):
 
 
 async def test_a_restored_book_balances_with_what_it_adopted_and_with_nothing_else(tmp_path):
-    """What the chain took for the lost book is shown, leaves the purse, and hides no planck more.
+    """What the chain took for the lost book is shown, leaves the balance, and hides no planck more.
 
     Viewer 2 began to watch after the backup: the restored book has no entry of theirs.
     """
@@ -283,10 +283,10 @@ async def test_a_restored_book_balances_with_what_it_adopted_and_with_nothing_el
         assert book.escrow.funds([ann])[1][ann].net == DEPOSIT - 30 * PRICE
         [short] = less.differences
         assert short.what == "planck in escrow on the chain"
-        assert short.expected - short.found == 1
+        assert short.expected - short.actual == 1
         [over] = more.differences
         assert over.what == "ticks settled on the chain"
-        assert over.found - over.expected == 1
+        assert over.actual - over.expected == 1
 
 
 @pytest.mark.parametrize("seed", range(3))

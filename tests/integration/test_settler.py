@@ -22,11 +22,14 @@ from metering.settlement import journal
 from metering.settlement.cutter import Cutter
 from metering.settlement.journal import Journal
 from metering.settlement.settler import Settler
+from metering.signing import KeyPair
 from metering.units import Asset, Run, shard_of
 from tests.support.book_fixture import OPERATOR, PRICE, BookFixture, InlineBook, make_book
+from tests.support.chain_scenario import DEPOSIT
 from tests.support.crash_proxy import CrashError, CrashProxy, Steps
-from tests.support.memory_chain import MemoryChain
+from tests.support.inline_chain import InlineChain, join, make_chain
 from tests.support.memory_store import MemoryStore
+from tests.support.wallet import account
 
 POLICY = RecoveryPolicy(watched_hours=24, cut_period_s=10)
 SETTINGS = ChainSettings(batch_period_s=30, batch_entries_max=2)
@@ -35,17 +38,17 @@ SETTINGS = ChainSettings(batch_period_s=30, batch_entries_max=2)
 class World:
     """What outlives a crash: book, store, chain. `processes` is what does not."""
 
-    def __init__(self, chain: Any = None, viewers: int = 3) -> None:
-        self.fixture: BookFixture = make_book(viewers=viewers)
+    def __init__(self, fixture: BookFixture, chain: InlineChain | Journal) -> None:
+        self.fixture = fixture
+        self.chain = chain
         self.store = MemoryStore()
-        self.chain = chain or Journal(
-            InlineBook(self.fixture.book), OPERATOR, self.fixture.clock, 1000
-        )
 
-    def processes(self, steps: Steps) -> tuple[Cutter, Settler]:
+    def processes(self, steps: Steps, key: KeyPair = OPERATOR) -> tuple[Cutter, Settler]:
+        """Return a cutter and a settler that have just started, the latter with a key."""
         book: Any = CrashProxy(self.fixture.book, "book", steps)
         store: Any = CrashProxy(self.store, "store", steps)
-        chain: Any = CrashProxy(self.chain, "chain", steps)
+        port = self.chain if isinstance(self.chain, Journal) else self.chain.port(key)
+        chain: Any = CrashProxy(port, "chain", steps)
         cutter = Cutter(store, InlineBook(book), self.fixture.clock, 10)
         settler = Settler(
             InlineBook(book),
@@ -68,8 +71,8 @@ class World:
         for _ in range(rounds):
             act = await settler.turn(is_due=True)
             self.fixture.clock.wall_ms += 1000
-            if isinstance(self.chain, MemoryChain):
-                self.chain.make_blocks()
+            if isinstance(self.chain, InlineChain):
+                self.chain.make_block()
             if act is Action.WAIT and self.fixture.book.outbox.oldest() is None:
                 return
 
@@ -82,27 +85,42 @@ class World:
 
     async def assert_settled(self, ticks: int) -> None:
         """Everything watched is paid once, the books balance, nothing is left over."""
-        found = await reconcile(
+        report = await reconcile(
             InlineBook(self.fixture.book), self.store, has_journal=isinstance(self.chain, Journal)
         )
-        assert found.differences == ()
-        assert sum(row.settled for row in found.rows) == ticks
-        assert sum(row.metered for row in found.rows) == ticks
+        assert report.differences == ()
+        assert sum(row.settled for row in report.rows) == ticks
+        assert sum(row.metered for row in report.rows) == ticks
         ledger = self.fixture.book.ledger.balances()
         assert sum(ledger.values()) == 0
-        spent = sum(10**12 - ledger[Holder(Role.VIEWER, one)] for one in self.fixture.accounts)
+        spent = sum(
+            DEPOSIT - ledger[Holder(Role.VIEWER, viewer)] for viewer in self.fixture.accounts
+        )
         assert spent == ticks * PRICE
         assert all(not cuts for cuts in self.store.cuts.values())
         self.fixture.book.receipts.make(OPERATOR, self.fixture.clock.wall_ms)
-        for account in self.fixture.accounts:
-            chain = self.fixture.book.receipts.of(account, self.fixture.stream.id)
+        for viewer in self.fixture.accounts:
+            chain = self.fixture.book.receipts.of(viewer, self.fixture.stream.id)
             data = receipt.file_bytes(Asset(), OPERATOR.account, chain)
             proven = receipt.verify(data, OPERATOR.account)
-            assert proven.amount == self.fixture.book.cuts.spent(account)
+            assert proven.amount == self.fixture.book.cuts.spent(viewer)
+
+
+def journal_world() -> World:
+    """Return a world that settles on the journal."""
+    fixture = make_book(viewers=3, deposit=DEPOSIT)
+    return World(fixture, Journal(InlineBook(fixture.book), OPERATOR, fixture.clock, 1000))
+
+
+def chain_world(absent: int = 0) -> tuple[World, InlineChain]:
+    """Return a world that settles on a chain, which the first `absent` viewers have not joined."""
+    fixture = make_book(viewers=3, deposit=DEPOSIT)
+    chain = make_chain(fixture, absent=absent)
+    return World(fixture, chain), chain
 
 
 async def steps_of_one_life() -> list[str]:
-    world = World()
+    world = journal_world()
     await world.start()
     world.watch()
     steps = Steps()
@@ -112,7 +130,7 @@ async def steps_of_one_life() -> list[str]:
 
 async def test_ticks_settle_on_the_journal():
     """Store, cut, book, batch, journal, book, forgotten."""
-    world = World()
+    world = journal_world()
     await world.start()
     ticks = world.watch()
 
@@ -143,7 +161,7 @@ async def test_a_crash_at_any_step_repeats_harmlessly():
         assert name in steps, f"{name} is no step any more: mend this list"
 
     for at in range(len(steps)):
-        world = World()
+        world = journal_world()
         await world.start()
         ticks = world.watch()
         with pytest.raises(CrashError):
@@ -163,9 +181,8 @@ async def test_a_crash_at_any_step_repeats_harmlessly():
     )
 )
 async def test_no_order_of_chain_answers_pays_twice(events):
-    """Whatever the chain says and whenever we crash, what it paid is what was watched."""
-    chain = MemoryChain()
-    world = World(chain)
+    """Whatever the chain answers and whenever we crash, what it paid is what was watched."""
+    world, chain = chain_world()
     await world.start()
     cutter, settler = world.processes(Steps())
     ticks = world.watch()
@@ -173,9 +190,9 @@ async def test_no_order_of_chain_answers_pays_twice(events):
         if event == "turn":
             await settler.turn(is_due=True)
         elif event == "block":
-            chain.make_blocks()
+            chain.make_block()
         elif event in ("away", "back"):
-            chain.is_away = event == "away"
+            chain.node.is_away = event == "away"
         elif event == "expire":
             chain.expire_pool()
         elif event == "crash":
@@ -185,24 +202,23 @@ async def test_no_order_of_chain_answers_pays_twice(events):
             ticks += world.store.claim(key, Run(1_699_000_000 + number, 3))
         else:
             await cutter.round()
-        assert sum(chain.paid.values()) <= ticks
-        found = await reconcile(InlineBook(world.fixture.book), world.store, has_journal=False)
-        assert found.differences == ()
+        assert sum(chain.paid().values()) <= ticks
+        report = await reconcile(InlineBook(world.fixture.book), world.store, has_journal=False)
+        assert report.differences == ()
 
-    chain.is_away = False
+    chain.node.is_away = False
     for _ in range(4):
         await world.live(Steps(), rounds=40)
 
-    assert sum(chain.paid.values()) == ticks
-    assert chain.paid == chain.settled_ticks
+    assert sum(chain.paid().values()) == ticks
+    assert chain.paid() == chain.settled()
     await world.assert_settled(ticks)
     world.fixture.book.close()
 
 
 async def test_an_expired_batch_is_signed_again_under_the_same_number():
     """The entries and their hash stay; only the signed bytes are new."""
-    chain = MemoryChain()
-    world = World(chain)
+    world, chain = chain_world()
     await world.start()
     ticks = world.watch()
     cutter, settler = world.processes(Steps())
@@ -213,28 +229,29 @@ async def test_an_expired_batch_is_signed_again_under_the_same_number():
     await settler.turn(is_due=True)
 
     attempts = world.fixture.book.outbox.attempts(1)
-    assert [one.number for one in attempts] == [1, 2]
+    assert [attempt.number for attempt in attempts] == [1, 2]
     assert attempts[0].signed != attempts[1].signed
     await world.live(Steps(), rounds=20)
     await world.assert_settled(ticks)
 
 
 async def test_a_rejected_batch_waits_for_a_person_and_loses_nothing():
-    """Its reason is kept; when it took effect all the same, it is settled."""
-    chain = MemoryChain()
-    chain.rejects = "operator is not registered"
-    world = World(chain)
+    """The settler came up with another key: the reason is kept; with the right one it settles."""
+    world, chain = chain_world()
     await world.start()
     ticks = world.watch()
     cutter, settler = world.processes(Steps())
     await cutter.round()
+    await settler.turn(is_due=True)
+    chain.drop_first()
+    _, settler = world.processes(Steps(), key=account("another operator"))
 
     assert await settler.turn(is_due=True) is Action.STOP
 
     assert world.fixture.book.settlements.get(1).state is BatchState.REJECTED
-    assert world.fixture.book.outbox.attempts(1)[0].reason == chain.rejects
+    reason = world.fixture.book.outbox.attempts(1)[0].reason
+    assert "signed with another operator's key: put that key back" in (reason or "")
     assert await settler.turn(is_due=True) is Action.STOP
-    chain.rejects = ""
     world.fixture.book.outbox.retry(1)
     await world.live(Steps(), rounds=20)
     await world.assert_settled(ticks)
@@ -242,12 +259,12 @@ async def test_a_rejected_batch_waits_for_a_person_and_loses_nothing():
 
 async def test_a_conflict_that_is_over_is_tried_again_and_settled():
     """A wrong chain had other content under its number; the right one has none."""
-    world = World(MemoryChain())
+    world, _ = chain_world()
     await world.start()
     ticks = world.watch()
     cutter, _ = world.processes(Steps())
     await cutter.round()
-    world.fixture.book.settlements.seal(world.fixture.clock.at_ms, 100)
+    world.fixture.book.settlements.seal(world.fixture.clock.wall_ms, 100)
     world.fixture.book.outbox.set_state(1, BatchState.CONFLICT, 0)
     _, settler = world.processes(Steps())
     assert await settler.turn(is_due=False) is Action.STOP
@@ -261,18 +278,16 @@ async def test_a_conflict_that_is_over_is_tried_again_and_settled():
 
 
 async def test_refused_entries_show_in_the_books_and_heal():
-    """Refused by the chain once, carried again by the viewer's next seconds."""
-    chain = MemoryChain()
-    world = World(chain)
+    """A viewer whom the chain does not know is refused; their next seconds carry it again."""
+    world, chain = chain_world(absent=1)
     await world.start()
     ticks = world.watch()
-    chain.refuse = {world.fixture.key(0)}
     await world.live(Steps(), rounds=20)
-    found = await reconcile(InlineBook(world.fixture.book), world.store, has_journal=False)
-    assert found.is_balanced
-    assert sum(row.refused for row in found.rows) == 10
+    report = await reconcile(InlineBook(world.fixture.book), world.store, has_journal=False)
+    assert report.is_balanced
+    assert sum(row.refused for row in report.rows) == 10
 
-    chain.refuse = set()
+    join(chain)
     ticks += world.store.claim(world.fixture.key(0), Run(1_699_999_500, 1))
     await world.live(Steps(), rounds=20)
 
@@ -281,7 +296,7 @@ async def test_refused_entries_show_in_the_books_and_heal():
 
 async def test_a_batch_is_sealed_when_its_period_is_over():
     """Not before, however much is booked."""
-    world = World()
+    world = journal_world()
     await world.start()
     cutter, settler = world.processes(Steps())
     world.store.claim(world.fixture.key(0), Run(1_699_999_500, 1))
@@ -301,7 +316,7 @@ async def test_a_batch_is_sealed_when_its_period_is_over():
 
 async def test_nothing_is_cut_from_a_redis_that_was_not_recovered():
     """A restarted one may have lost its tail."""
-    world = World()
+    world = journal_world()
     await world.start()
     world.watch()
     world.store = world.store.restarted()
@@ -315,8 +330,8 @@ async def test_nothing_is_cut_from_a_redis_that_was_not_recovered():
 
 async def test_the_book_works_off_the_loop(tmp_path):
     """With its own thread and a real file, as control runs it."""
-    world = World()
-    world.fixture = make_book(f"sqlite:///{tmp_path}/book.sqlite3", viewers=3)
+    world = journal_world()
+    world.fixture = make_book(f"sqlite:///{tmp_path}/book.sqlite3", viewers=3, deposit=DEPOSIT)
     async_book = AsyncBook(world.fixture.book)
     chain = Journal(async_book, OPERATOR, world.fixture.clock, 0)
     await recover(world.store, async_book, world.fixture.clock.wall_ms, POLICY)

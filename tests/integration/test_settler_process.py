@@ -40,7 +40,7 @@ def data_dir():
 
 
 class Process:
-    """The settler of a data directory; started again by whoever wants it."""
+    """The settler of a data directory; started again by the tests that want it."""
 
     def __init__(self, data_dir: Path, url: str) -> None:
         self.data_dir = data_dir

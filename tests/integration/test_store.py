@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from typing import Any
 
 import pytest
 
@@ -31,8 +32,8 @@ from tests.support.metering_kit import (
     claim,
     grant,
     make_ready,
+    open_sessions,
     opened,
-    seat,
 )
 from tests.support.servers.redis import RealRedis
 
@@ -44,7 +45,7 @@ KEY = EntryKey(STREAM, WHO, 1, 1)
 async def test_a_cut_is_the_same_again_and_carries_cumulative_ticks(redis_any):
     """A crash between Redis and the book repeats harmlessly."""
     async with opened(redis_any.url) as (store, claims):
-        await seat(store, WHO, 1)
+        await open_sessions(store, WHO, 1)
         await claims.claim(claim(WHO, 1, NOW, 3))
         first = await store.cut(SHARD, 1, 0)
         await claims.claim(claim(WHO, 1, NOW + 2, 3))
@@ -65,7 +66,7 @@ async def test_a_cut_is_the_same_again_and_carries_cumulative_ticks(redis_any):
 async def test_a_shard_that_lost_a_cut_is_not_cut_again(redis_any):
     """A tail lost after the cut was booked would bill its ticks twice: the store refuses."""
     async with opened(redis_any.url) as (store, claims):
-        await seat(store, WHO, 1)
+        await open_sessions(store, WHO, 1)
         await claims.claim(claim(WHO, 1, NOW, 3))
 
         with pytest.raises(StoreUnavailableError, match="rebuilt"):
@@ -76,7 +77,7 @@ async def test_a_shard_that_lost_a_cut_is_not_cut_again(redis_any):
 async def test_dirty_shards_and_unbooked_name_what_is_not_booked(redis_any):
     """Control asks only shards that have something, and sees pending and unbooked alike."""
     async with opened(redis_any.url) as (store, claims):
-        await seat(store, WHO, 1)
+        await open_sessions(store, WHO, 1)
         assert await store.dirty_shards() == []
         await claims.claim(claim(WHO, 1, NOW, 3))
         await store.cut(SHARD, 1, 0)
@@ -114,8 +115,8 @@ async def test_rebuild_makes_the_shard_what_the_book_says(redis_any):
     )
     async with opened(redis_any.url) as (store, claims):
         other = account(99)
-        await seat(store, WHO, 1, deposit=50)
-        await seat(store, other, 1)
+        await open_sessions(store, WHO, 1, deposit=50)
+        await open_sessions(store, other, 1)
         await claims.claim(claim(WHO, 1, NOW + 10, 2))
         await store.cut(SHARD, 1, 0)
         await claims.claim(claim(WHO, 1, NOW + 12, 2))
@@ -143,14 +144,15 @@ async def test_rebuild_makes_the_shard_what_the_book_says(redis_any):
 async def test_what_may_be_forgotten_has_a_lifetime(redis_any):
     """Watched bitmaps and sessions leave by themselves; keys that stay are those of the table."""
     async with opened(redis_any.url, watched_hours=2) as (store, claims):
-        await seat(store, WHO, 1, 2, 3)
+        await open_sessions(store, WHO, 1, 2, 3)
         hour = NOW // 3600
         await claims.claim(claim(WHO, 3, hour * 3600 - 1, 2))
         await claims.claim(claim(WHO, 2, hour * 3600 + 1, 1))
         await claims.offer([claim(WHO, 3, hour * 3600 - 3601, 1)])
 
         stays = set()
-        for key in await store._redis.keys():
+        all_keys: list[Any] = await store._redis.keys()
+        for key in all_keys:
             kind = key[key.index(b"}") + 2 :][:1]
             expires_ms = await store._redis.pttl(key)
             if kind == b"w":
@@ -236,7 +238,7 @@ async def test_a_killed_redis_loses_no_more_than_its_last_second(program, redis_
     await embedded.start()
     try:
         async with opened(embedded.url) as (store, claims):
-            await seat(store, WHO, 1)
+            await open_sessions(store, WHO, 1)
             began = time.monotonic()
             for tick in range(20_000):
                 if time.monotonic() - began > 1.6:
@@ -268,7 +270,7 @@ async def test_a_torn_tail_is_mended_to_whole_claims(program, redis_folder, cut_
     embedded = EmbeddedRedis(folder, redis_folder / "r.sock", "always", program)
     await embedded.start()
     async with opened_always(embedded.url) as (store, claims):
-        await seat(store, WHO, 1, deposit=10_000)
+        await open_sessions(store, WHO, 1, deposit=10_000)
         for tick in range(50):
             await claims.claim(claim(WHO, 1, NOW + 2 * tick))
     os.kill(embedded.pid, signal.SIGKILL)
@@ -295,7 +297,7 @@ async def test_a_clean_stop_keeps_everything_and_an_orphan_gives_way(program, re
     await embedded.start()
     try:
         async with opened(embedded.url) as (store, claims):
-            await seat(store, WHO, 1)
+            await open_sessions(store, WHO, 1)
             await claims.claim(claim(WHO, 1, NOW, 3))
         orphan = embedded.pid
         async with EmbeddedRedis(
@@ -367,7 +369,7 @@ async def test_a_store_that_nobody_wrote_to_is_not_read_shard_by_shard(redis_any
         return stats.get(f"cmdstat_{name}", {"calls": 0})["calls"]
 
     async with opened(redis_any.url) as (store, claims):
-        await seat(store, WHO, 1)
+        await open_sessions(store, WHO, 1)
         assert await store.dirty_shards() == []
         before, epoch = await store.totals(), await store.epoch()
         read = [await calls(store, name) for name in ("exists", "hgetall", "mget")]

@@ -35,7 +35,7 @@ async def test_one_holds_it_and_the_other_waits(redis_any):
                 await first.hold()
 
 
-async def test_who_sleeps_past_its_lease_writes_nothing(redis_any):
+async def test_a_submitter_that_sleeps_past_its_lease_writes_nothing(redis_any):
     """The book has seen a higher token: what the sleeper signed is not kept, so never sent."""
     with Book.open("sqlite://", Asset()) as book:
         async with opened(redis_any.url) as (store, _):
@@ -69,7 +69,7 @@ async def test_an_emptied_redis_never_gives_an_old_token(redis_any):
 
 
 async def test_keys_of_two_operators_do_not_meet(redis_any):
-    """A lease is a key's."""
+    """A submitter's lease belongs to one key."""
     with Book.open("sqlite://", Asset()) as book:
         async with opened(redis_any.url) as (store, _):
             await make(store, book).hold()

@@ -85,7 +85,7 @@ async def test_an_odd_address_is_forwarded_as_it_came(redis_folder, path) -> Non
 
 
 async def test_a_body_that_does_not_come_is_not_waited_for(redis_folder) -> None:
-    """A request that never ends does not hold its connection for ever."""
+    """A request that never ends does not hold its connection indefinitely."""
     async with Front(redis_folder) as front:
         line = await front.ask("POST /api/v1/streams", "{", is_whole=False)
 
@@ -109,7 +109,7 @@ async def test_a_client_of_a_worker_that_is_gone_is_let_go(redis_folder) -> None
 
 
 async def test_a_hundred_scrapes_at_once_are_one(redis_folder) -> None:
-    """Whoever asks for metrics in a loop does not set every process to work each time."""
+    """Who asks for metrics in a loop does not set every process to work each time."""
     async with Front(redis_folder) as front:
         scrape = Scrape(redis_folder, "http-0.sock", lambda: "")
         await asyncio.gather(*(scrape.text() for _ in range(100)))

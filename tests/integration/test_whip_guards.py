@@ -203,7 +203,7 @@ async def test_fault_of_the_composer_does_not_end_the_receive_path(tmp_path):
                 raise RuntimeError("the composer has a fault")
             healthy(unit)
 
-        sink.access_unit = faulty
+        sink.access_unit = faulty  # type: ignore[method-assign]  # the fault that is tried
         before = len(sink.units)
         await sink.until(lambda: len(sink.units) > before + 10)
 

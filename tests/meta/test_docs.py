@@ -11,6 +11,7 @@ import typing
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,8 +32,10 @@ PAGES = sorted(
     ]
 )
 NOTES = sorted((ROOT / "changes").glob("*.md"))
+DEFAULTS = Settings()
 TABLES = {
-    table.name: {key.name for key in fields(table.default_factory)} for table in fields(Settings)
+    table.name: {key.name for key in fields(getattr(DEFAULTS, table.name))}
+    for table in fields(Settings)
 }
 LEVELS = {"debug", "info", "warning", "error", "exception"}
 
@@ -56,8 +59,8 @@ def sources(*suffixes: str) -> Iterator[Path]:
 
 def headings(page: Path) -> list[str]:
     """Return the headings of a page, without the number before them."""
-    found = re.findall(r"^#+ (?:\d+\. )?(.+)$", page.read_text(), re.MULTILINE)
-    return [one.strip() for one in found]
+    headings = re.findall(r"^#+ (?:\d+\. )?(.+)$", page.read_text(), re.MULTILINE)
+    return [heading.strip() for heading in headings]
 
 
 def code_blocks(page: Path, language: str) -> list[str]:
@@ -65,7 +68,7 @@ def code_blocks(page: Path, language: str) -> list[str]:
 
 
 def test_examples_of_the_rules_are_what_the_product_does() -> None:
-    """Whoever recomputes a bill by docs/metering.md gets the server's own numbers."""
+    """Anyone who recomputes a bill by docs/metering.md gets the server's own numbers."""
     failed, tried = doctest.testfile(
         str(DOCS / "metering.md"),
         module_relative=False,
@@ -113,9 +116,9 @@ def test_rules_cited_by_number_are_sections() -> None:
 def test_links_lead_somewhere(page: Path) -> None:
     """No reader is sent to a page that is not there."""
     targets = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text())
-    local = [one for one in targets if not one.startswith(("http://", "https://"))]
+    local = [target for target in targets if not target.startswith(("http://", "https://"))]
 
-    assert [one for one in local if not (page.parent / one).exists()] == []
+    assert [target for target in local if not (page.parent / target).exists()] == []
 
 
 @pytest.mark.parametrize("page", [*PAGES, *NOTES], ids=lambda page: str(page.relative_to(ROOT)))
@@ -136,8 +139,10 @@ def test_commands_shown_are_commands(page: Path) -> None:
     text = page.read_text()
     whole = re.findall(r"^ {4}(vilokanam .+)$", text, re.MULTILINE)
     named = re.findall(r"`(vilokanam [^`]+)`", text)
-    wrong = [one for one in whole if not is_command(shlex.split(one, comments=True)[1:])]
-    wrong += [one for one in named if not is_verb(one.split()[1:])]
+    wrong = [
+        command for command in whole if not is_command(shlex.split(command, comments=True)[1:])
+    ]
+    wrong += [command for command in named if not is_verb(command.split()[1:])]
 
     assert wrong == []
 
@@ -174,10 +179,10 @@ def test_configurations_shown_are_legal(tmp_path: Path) -> None:
 def test_the_routes_of_the_api_are_those_described() -> None:
     """A route that an operator reads of is there, and none is kept from them."""
     rooms = (streams, viewers, tokens, ledger, chain, viewer_self_service)
-    routes = {f"{one.method} {one.path}" for room in rooms for one in room.routes()}
-    told = set(re.findall(r"^### ([A-Z]+ /\S+)$", (DOCS / "api.md").read_text(), re.MULTILINE))
+    routes = {f"{route.method} {route.path}" for room in rooms for route in room.routes()}
+    described = set(re.findall(r"^### ([A-Z]+ /\S+)$", (DOCS / "api.md").read_text(), re.MULTILINE))
 
-    assert {one for one in told if "/api/" in one or is_own(one)} == routes
+    assert {route for route in described if "/api/" in route or is_own(route)} == routes
 
 
 def test_every_place_of_the_address_grammar_is_described() -> None:
@@ -196,8 +201,8 @@ def test_every_place_of_the_address_grammar_is_described() -> None:
         "{secret}": "s",
     }
     places = set()
-    told = (DOCS / "api.md").read_text()
-    for path in re.findall(r"^### [A-Z]+ (/\S+)$", told, re.MULTILINE):
+    described = (DOCS / "api.md").read_text()
+    for path in re.findall(r"^### [A-Z]+ (/\S+)$", described, re.MULTILINE):
         shown = path
         for name, value in filled.items():
             shown = shown.replace(name, value)
@@ -209,12 +214,12 @@ def test_every_place_of_the_address_grammar_is_described() -> None:
 
 def test_log_events_are_those_described() -> None:
     """An operator who searches the log for an event of the table finds it, at that level."""
-    told = re.findall(
+    described = re.findall(
         r"^\| `([a-z_.]+)` \| (\w+) \|", (DOCS / "developer/logs.md").read_text(), re.MULTILINE
     )
 
-    assert dict(told) == dict(logged())
-    assert [name for name, _ in told] == sorted(name for name, _ in told)
+    assert dict(described) == dict(logged())
+    assert [name for name, _ in described] == sorted(name for name, _ in described)
 
 
 def test_log_events_that_operators_are_told_of_exist() -> None:
@@ -234,21 +239,19 @@ def test_log_events_that_operators_are_told_of_exist() -> None:
 def test_every_difference_of_the_books_has_its_remedy() -> None:
     """Whatever `vilokanam reconcile` names, the operator's page says what to do about it."""
     tree = ast.parse(Path(audit.__file__).read_text())
-    told = (DOCS / "operator/money.md").read_text()
+    described = (DOCS / "operator/money.md").read_text()
     called = [
         node.args[1]
         for node in ast.walk(tree)
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Difference"
     ]
     named = [
-        next(part.value for part in reversed(what.values) if isinstance(part, ast.Constant)).strip()
-        if isinstance(what, ast.JoinedStr)
-        else what.value
+        [str(part.value) for part in ast.walk(what) if isinstance(part, ast.Constant)][-1].strip()
         for what in called
     ]
 
     assert len(named) > 8
-    assert [one for one in named if one not in told] == []
+    assert [text for text in named if text not in described] == []
 
 
 def test_every_error_is_in_its_drawn_tree() -> None:
@@ -268,29 +271,30 @@ def test_metrics_are_those_described() -> None:
             continue
         for node in ast.walk(ast.parse(path.read_text())):
             kind = getattr(getattr(node, "func", None), "id", "").lower()
-            name = getattr(node.args[0], "value", None) if kind and node.args else None
+            values = getattr(node, "args", ())
+            name = getattr(values[0], "value", None) if kind and values else None
             if re.search("counter|gauge|histogram", kind) and isinstance(name, str):
                 defined.add(f"{name}_total" if "counter" in kind else name)
-    told = re.findall(
+    described = re.findall(
         r"^\| `((?:mediaserver|metering|cdn)_\w+)` \|",
         (DOCS / "operator/metrics.md").read_text(),
         re.MULTILINE,
     )
 
-    assert set(told) == defined
+    assert set(described) == defined
 
 
 def test_advice_shown_to_creators_is_given() -> None:
     """A sentence that the creator's page explains is one that the server says."""
-    said = "".join(
+    texts = "".join(
         (ROOT / path).read_text()
         for path in ("mediaserver/live/health.py", "mediaserver/ingest/upload_health.py")
     )
-    said = re.sub(r'"\s*\n\s*f?"', "", said)
+    texts = re.sub(r'"\s*\n\s*f?"', "", texts)
     table = re.findall(r"^\| \*(.+?)\* \|", (DOCS / "creator.md").read_text(), re.MULTILINE)
 
     assert len(table) > 3
-    assert [one for one in table if not all(piece in said for piece in one.split("…"))] == []
+    assert [text for text in table if not all(piece in texts for piece in text.split("…"))] == []
 
 
 def test_no_path_or_registry_of_one_machine_is_kept() -> None:
@@ -306,7 +310,7 @@ def test_no_path_or_registry_of_one_machine_is_kept() -> None:
         rf"{here}|(?<![\w.])/(?:work|root|Users)/|/home/\w"
         r"|https?://[^\s\"']*(?:pypi|pythonhosted|npmjs|registry|artifactory|nexus|crates\.io)"
     )
-    found = []
+    broken = []
     for name in listed.decode().split("\0"):
         path = ROOT / name
         if not name or not path.is_file() or path.resolve() == Path(__file__).resolve():
@@ -314,9 +318,9 @@ def test_no_path_or_registry_of_one_machine_is_kept() -> None:
         text = path.read_bytes().decode("utf-8", "ignore")
         if path.name == "Cargo.lock":  # cargo's own name of it, whichever mirror answers
             text = text.replace("registry+https://github.com/rust-lang/crates.io-index", "")
-        found += [f"{name}: {match[0]}" for match in machine.finditer(text)]
+        broken += [f"{name}: {match[0]}" for match in machine.finditer(text)]
 
-    assert found == []
+    assert broken == []
 
 
 def is_own(route: str) -> bool:
@@ -337,7 +341,9 @@ def is_verb(words: list[str]) -> bool:
     """True when these words begin a command, whatever arguments it wants besides."""
     parser = main._parser()
     for word in words:
-        groups = [one for one in parser._actions if getattr(one, "_name_parser_map", None)]
+        groups: list[Any] = [
+            action for action in parser._actions if getattr(action, "_name_parser_map", None)
+        ]
         if not groups:
             return word.startswith("-") is False or word in parser._option_string_actions
         if word not in groups[0]._name_parser_map:

@@ -5,6 +5,7 @@ a log event or a metric, and uses in which the word is the field's own.
 """
 
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,105 +38,70 @@ BANNED = {
 }
 BANNED_NAMES = {"Said", "Was", "Found", "Fate", "Look", "said", "told", "depacketise", "authorise"}
 """As whole identifiers."""
-CLEAN = (
-    "docs",
-    "README.md",
-    "ARCHITECTURE.md",
-    "CONTRIBUTING.md",
-    "SECURITY.md",
-    "cdn",
-    "config",
-    "examples",
-    "web/sdk",
-    "web/app",
-    "bench",
-    "mediaserver/api",
-    "mediaserver/cli",
-    "mediaserver/clock.py",
-    "mediaserver/errors.py",
-    "mediaserver/h264.py",
-    "mediaserver/hls",
-    "mediaserver/http",
-    "mediaserver/ingest",
-    "mediaserver/ipc",
-    "mediaserver/live",
-    "mediaserver/log.py",
-    "mediaserver/media.py",
-    "mediaserver/metrics.py",
-    "mediaserver/playback_token.py",
-    "mediaserver/processes",
-    "mediaserver/settings",
-    "mediaserver/transcode",
-    "mediaserver/whip_client",
-    "metering/admission",
-    "metering/errors.py",
-    "metering/key_file.py",
-    "metering/log_throttle.py",
-    "metering/model",
-    "metering/ports.py",
-    "metering/recovery",
-    "metering/settings.py",
-    "metering/signing.py",
-    "metering/store",
-    "metering/testing",
-    "metering/units.py",
-    "tests/fuzz",
-    "mediaserver/accounting",
-    "metering/book",
-    "metering/escrow",
-    "metering/settlement",
+EXCEPT = (
+    "chain/",  # a committed build names the hash of this folder; an edit asks for a new wasm
+    "tests/golden/",  # written by other programs, and by the version before
+    "tests/meta/test_glossary.py",
+    "web/package-lock.json",
 )
-"""Rooms and files that hold none of them. The list only grows."""
+"""Tracked, but not judged."""
+READ = (
+    *("", ".css", ".html", ".js", ".lua", ".md", ".mjs", ".py", ".service", ".sh", ".template"),
+    *(".timer", ".toml", ".ts", ".yaml", ".yml"),
+)
+"""Endings of what people write."""
 ALLOWED = {
+    # The reason on the wire, the verdict, and its number in Lua.
     "purse": (
-        r"(?i:type|kind|reason|verdict|PURSE = )|[`\"']purse|purse[`\"'|]|purse +402|key .*purse"
-        r"|\.purse\b|escrow\.purses|set_purse|PURSE|1 purse 2 limit"
+        r"[`\"']purse|purse[`\"']|\bPURSE\b|purse +402|1 purse 2 limit|`reason` purse|\(purse\\"
     ),
-    "purses": r"escrow\.purses",
-    "trouble": r"attempt|\.trouble|trouble[=:]|c\.trouble|\"trouble\"",
+    "purses": r"escrow\.purses",  # a log event
+    "trouble": r"\"trouble\"|trouble=reason|row\.trouble",  # a column
+    # The submitter's lock in Redis; a CDN's short token.
     "lease": (
-        r"^    \"lease\",$|def lease\(|Redis|keys\.lease|lease\.lua|submitter|SubmitterLease"
-        r"|token|five minutes|store\.lease|self\._lease"
+        r"settlement|submitter_lease|metering/store/|book/outbox|tests/support/outside"
+        r"|docs/metering\.md.* at most five minutes"
     ),
-    "rehearsal": r"whip\.rehearsal",
-    "witness": r"witness=|\.witness",
+    "rehearsal": r"whip\.rehearsal",  # a log event
+    "witness": r"witness\.mjs",  # a file of chain/
 }
+"""Matched with a path, a line's number and the line."""
 
 
 def sources() -> Iterator[Path]:
-    for room in CLEAN:
-        path = ROOT / room
-        yield from (path.rglob("*") if path.is_dir() else (path,))
+    done = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
+    for name in done.stdout.splitlines():
+        path = ROOT / name
+        if not name.startswith(EXCEPT) and path.suffix in READ and path.is_file():
+            yield path
 
 
 def lines() -> Iterator[tuple[str, str]]:
     for path in sources():
-        skipped = {"static", "node_modules", "dist"} & set(path.parts)
-        if path.suffix in (".py", ".lua", ".md", ".ts", ".toml") and not skipped:
-            for number, line in enumerate(path.read_text().splitlines(), 1):
-                yield f"{path.relative_to(ROOT)}:{number}", line
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            yield f"{path.relative_to(ROOT)}:{number}", line
 
 
-def faults() -> Iterator[str]:
-    words = re.compile(rf"(?<![A-Za-z])({'|'.join(BANNED)})(?![A-Za-z])", re.IGNORECASE)
-    names = re.compile(rf"\b(?:class|def) ({'|'.join(BANNED_NAMES)})\b|\b(said|told) =")
-    for where, line in lines():
-        for match in words.finditer(line):
-            word = match[1].lower()
-            if not (word in ALLOWED and re.search(ALLOWED[word], line)):
-                yield f"{where}: {match[1]}: write {BANNED[word]}"
-        for match in names.finditer(line):
-            yield f"{where}: {match[0]}: name the thing"
+WORDS = re.compile(rf"(?<![A-Za-z])({'|'.join(BANNED)})(?![A-Za-z])", re.IGNORECASE)
+NAMES = re.compile(rf"\b(?:class|def) ({'|'.join(BANNED_NAMES)})\b|\b(said|told) =")
+
+
+def faults_of(where: str, line: str) -> Iterator[str]:
+    for match in WORDS.finditer(line):
+        word = match[1].lower()
+        if not (word in ALLOWED and re.search(ALLOWED[word], f"{where} {line}")):
+            yield f"{where}: {match[1]}: write {BANNED[word]}"
+    for match in NAMES.finditer(line):
+        yield f"{where}: {match[0]}: name the thing"
 
 
 def test_words_of_the_field_are_written():
     """A reader from another media server or chain finds the word that they look for."""
-    assert list(faults()) == []
+    assert [fault for where, line in lines() for fault in faults_of(where, line)] == []
 
 
 def test_a_banned_word_is_found():
     """The test can fail."""
-    pattern = re.compile(r"(?<![A-Za-z])(desk)(?![A-Za-z])")
-
-    assert pattern.search("open_desk()")
-    assert not pattern.search("desktop")
+    assert list(faults_of("x.py:1", "open_desk()")) == ["x.py:1: desk: write call service"]
+    assert list(faults_of("x.py:1", "told = 3")) == ["x.py:1: told =: name the thing"]
+    assert list(faults_of("x.py:1", "desktop, Verdict.PURSE")) == []

@@ -14,6 +14,6 @@ def lines(*command: str) -> set[str]:
 
 def test_ruff_sees_every_file_of_the_repository() -> None:
     seen = lines(sys.executable, "-m", "ruff", "check", "--show-files", ".")
-    ours = {str(ROOT / one) for one in lines("git", "ls-files", "*.py")}
+    ours = {str(ROOT / name) for name in lines("git", "ls-files", "*.py")}
 
     assert ours <= seen

@@ -1,4 +1,4 @@
-"""What leaves the server is as the version before "The house" (issue 10) had it.
+"""What leaves the server is as the version before issue 10 had it.
 
 tests/golden/outside/ was written by the code of that version. A line that is wanted and new is
 added by hand, below a comment that says why; a line that goes or changes breaks somebody's

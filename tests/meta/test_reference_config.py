@@ -17,7 +17,7 @@ REFERENCE = CONFIG / "mediaserver.toml"
 def plain(value):
     if dataclasses.is_dataclass(value):
         return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
-    return [plain(one) for one in value] if isinstance(value, tuple) else value
+    return [plain(item) for item in value] if isinstance(value, tuple) else value
 
 
 def test_the_reference_file_holds_every_key_with_its_default() -> None:
@@ -31,7 +31,7 @@ def test_the_reference_file_is_a_legal_configuration() -> None:
 
 
 def test_each_key_of_the_reference_says_why() -> None:
-    """A comment stands above each key, or above the group of keys that it speaks of."""
+    """A comment is above each key, or above the group of keys that it speaks of."""
     lines = REFERENCE.read_text().splitlines()
     silent = []
     is_explained = False
@@ -47,19 +47,20 @@ def test_each_key_of_the_reference_says_why() -> None:
 
 def test_ranges_in_the_reference_are_those_of_the_code() -> None:
     """Where a comment gives a range, it is the range that is enforced."""
+    defaults = Settings()
     ranges = {
         f.name: (f.metadata["low"], f.metadata["high"])
         for table in dataclasses.fields(Settings)
-        for f in dataclasses.fields(table.default_factory)
+        for f in dataclasses.fields(getattr(defaults, table.name))
         if "low" in f.metadata
     }
-    told = re.findall(
+    written = re.findall(
         r"# [^\n]*\((\d+) to (\d+)\)[^\n]*\n(?:# [^\n]*\n)*(\w+) = ", REFERENCE.read_text()
     )
 
-    assert len(told) > 15
-    assert {key: (int(low), int(high)) for low, high, key in told} == {
-        key: ranges[key] for _, _, key in told
+    assert len(written) > 15
+    assert {key: (int(low), int(high)) for low, high, key in written} == {
+        key: ranges[key] for _, _, key in written
     }
 
 

@@ -282,7 +282,7 @@ def play_row(server: Server, name: str, fault: Callable[[Server], None], number:
         missing=0,
         beyond=0,
         unexplained=0,
-        lost=sum(int(one["lost_ticks"]) for one in books["restores"][-1:]),
+        lost=sum(int(restore["lost_ticks"]) for restore in books["restores"][-1:]),
         books=books["exit"],
     )
     for player, ticket, flight in zip(players, tickets, flights, strict=True):

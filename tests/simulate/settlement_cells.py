@@ -1,8 +1,8 @@
 """Every operation between book and chain, read from settlement's code: where the soak kills.
 
 The settler, its parts and the chain's back end reach outside by their collaborators alone: book,
-chain, node, lease, and two callbacks. Each method of a collaborator that their code calls is an
-operation; a new call is a new one, without a list to keep.
+chain, node, the lock of the submitter, and two callbacks. Each method of a collaborator that
+their code calls is an operation; a new call is a new one, without a list to keep.
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ class ChainProcess:
                 time.sleep(0.02)
         raise AssertionError
 
-    def told(self) -> str:
+    def fault_counts(self) -> str:
         """Return which faults happened how often."""
         if not self.has_faults:
             return ""

@@ -51,22 +51,22 @@ class SettlementSoak:
 
     @classmethod
     def found(cls, path: Path, chain: ChainProcess) -> SettlementSoak:
-        """Make the book, and on the chain what it stands for."""
+        """Make the book, and on the chain its counterparts."""
         fixture = make_book(f"sqlite:///{path}", VIEWERS, FEE_PPM, deposit=DEPOSIT)
         fixture.book.close()
         settlement = cls(path, chain, fixture.stream.id, fixture.accounts)
         if not chain.has_faults:
             for who, planck in funds(VIEWERS).items():
                 settlement.do(dev("Alice"), transfer(who, planck))
-        for who, call in setup_calls(fixture.stream.id, VIEWERS):
-            settlement.do(who, call)
+        for pair, call in setup_calls(fixture.stream.id, VIEWERS):
+            settlement.do(pair, call)
         return settlement
 
     def feed(self, chance: random.Random, at_least: int = 0) -> None:
         """Book some more seconds of some viewers, never more than the chain's rate allows."""
         elapsed_s = self._now_s() - self._session(self.viewers[0]).joined_at
         allowed = 100 + elapsed_s
-        more = {}
+        more: dict[AccountId, int] = {}
         for who in self.viewers:
             most = min(TICKS_AT_ONCE, allowed - self.fed.get(who, 0))
             if most > 0 and (chance.random() < 0.6 or len(more) < at_least):
@@ -157,18 +157,18 @@ class SettlementSoak:
         book = open_book(self.path)
         try:
             report = asyncio.run(reconcile(InlineBook(book), None, has_journal=False))
-            wrong += [f"reconcile: {one}" for one in report.differences]
-            entries = {one.key.account: one for one in book.cuts.entries()}
+            wrong += [f"reconcile: {item}" for item in report.differences]
+            entries = {item.key.account: item for item in book.cuts.entries()}
             for who, ticks in self.fed.items():
                 entry = entries[who]
                 session, escrow = self._session(who), self._escrow(who)
-                spent = DEPOSIT - escrow.held
-                found = (entry.booked, entry.settled, session.ticks, session.amount, spent)
-                if found != (ticks, ticks, ticks, ticks * PRICE, ticks * PRICE):
-                    wrong.append(f"viewer {who.hex()[:8]} watched {ticks}, found {found}")
+                of_viewer = DEPOSIT - escrow.held
+                state = (entry.booked, entry.settled, session.ticks, session.amount, of_viewer)
+                if state != (ticks, ticks, ticks, ticks * PRICE, ticks * PRICE):
+                    wrong.append(f"viewer {who.hex()[:8]} watched {ticks}, found {state}")
             ledger = book.ledger.balances()
-            spent = sum(DEPOSIT - ledger[Holder(Role.VIEWER, one)] for one in self.viewers)
-            if spent != self.total() * PRICE or sum(ledger.values()):
+            spent = sum(DEPOSIT - ledger[Holder(Role.VIEWER, item)] for item in self.viewers)
+            if spent != self.total() * PRICE or sum(ledger.values()) != 0:
                 wrong.append(f"the ledger has {spent} spent of {self.total()} seconds")
             wrong += self._outcomes(book)
         finally:
@@ -226,8 +226,8 @@ class SettlementSoak:
 
     def _read(self, key: bytes, *, is_final: bool = False) -> bytes | None:
         at = [self.chain.call("chain_getFinalizedHead")] if is_final else []
-        found = self.chain.call("state_getStorage", "0x" + key.hex(), *at)
-        return None if found is None else bytes.fromhex(found[2:])
+        value = self.chain.call("state_getStorage", "0x" + key.hex(), *at)
+        return None if value is None else bytes.fromhex(value[2:])
 
     def _is_free(self, account: AccountId, nonce: int) -> bool:
         """Return True once a nonce is used, or nothing waits that could use it."""

@@ -28,6 +28,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -147,12 +148,12 @@ class SoakRounds:
         """Settle all without kills or faults; return what is wrong then."""
         self._calm()
         code = self._live(Plan(None, for_s=SETTLE_S))
-        found = self.settlement.differences()
+        differences = self.settlement.differences()
         if code != SETTLED:
-            found.append(f"not all was settled within {SETTLE_S} s")
+            differences.append(f"not all was settled within {SETTLE_S} s")
         if self.chain.has_faults:
             self.chain.call("fake_faults", self.faults)
-        return found
+        return differences
 
     def _go_back(self) -> None:
         """Put an older book back, of before the newest batches; its seconds come in again."""
@@ -275,7 +276,7 @@ async def settler_life(path: Path, url: str, plan: Plan) -> int:
             except MeteringError as error:
                 print(f"soak: {error}", file=sys.stderr)
             if book.outbox.oldest() is None and all(
-                one.settled + one.refused == one.booked for one in book.cuts.entries()
+                entry.settled + entry.refused == entry.booked for entry in book.cuts.entries()
             ):
                 return SETTLED
             await asyncio.sleep(0.005)
@@ -303,7 +304,7 @@ def table(kills: dict[Cell, int]) -> str:
 def run(
     rounds: int,
     seed: int,
-    start: Callable[[int, Path], ChainProcess],
+    start: Callable[[int, Path], AbstractContextManager[ChainProcess]],
     *,
     wanted: list[Cell] | None = None,
     may_be_empty: bool = False,
@@ -313,12 +314,13 @@ def run(
     wrong: list[str] = []
     began_s = time.monotonic()
     # Decoding it takes half a second, which every settler would need anew.
-    client.read_metadata = functools.cache(read_metadata)
+    cached_metadata = functools.cache(read_metadata)
+    vars(client)["read_metadata"] = cached_metadata
     with (
         tempfile.TemporaryDirectory(prefix="vk-soak-") as folder,
         start(seed, Path(folder)) as chain,
     ):
-        client.read_metadata(bytes.fromhex(chain.call("state_getMetadata")[2:]))
+        cached_metadata(bytes.fromhex(chain.call("state_getMetadata")[2:]))
         path = Path(folder) / "book.sqlite3"
         settlement = SettlementSoak.found(path, chain)
         soak = SoakRounds(seed, path, chain, settlement, chance)
@@ -329,10 +331,10 @@ def run(
             tries[cell] += 1
             soak.round(cell)
             if number % CHECK_EVERY == 0 or number == rounds:
-                wrong += [f"after {number} rounds: {one}" for one in soak.settle()]
+                wrong += [f"after {number} rounds: {fault}" for fault in soak.settle()]
                 if wrong:
                     break
-        kills, ticks, told = soak.kills, settlement.total(), chain.told()
+        kills, ticks, faults = soak.kills, settlement.total(), chain.fault_counts()
     empty = [cell for cell in wanted if not kills[cell]]
     print(table(kills))
     took_s = time.monotonic() - began_s
@@ -340,10 +342,10 @@ def run(
         f"rounds {rounds}, seed {seed}, kills {sum(kills.values())}, seconds watched {ticks}, "
         f"{took_s:.0f} s"
     )
-    if told:
-        print(f"faults: {told}")
-    for one in wrong:
-        print(f"WRONG: {one}")
+    if faults:
+        print(f"faults: {faults}")
+    for fault in wrong:
+        print(f"WRONG: {fault}")
     if empty and not may_be_empty:
         for step, when in empty:
             print(f"EMPTY: {when.value} {step}")

@@ -33,7 +33,7 @@ PROCESSES = (
 
 def standing(server: Server) -> dict[str, tuple[int, int]]:
     """Return (RSS in kB, open files) of each process by name and pid."""
-    found = {}
+    sizes = {}
     for what in (*PROCESSES, "redis-server"):
         for pid in server.children(what):
             try:
@@ -42,8 +42,8 @@ def standing(server: Server) -> dict[str, tuple[int, int]]:
                 files = len(list(Path(f"/proc/{pid}/fd").iterdir()))
             except OSError:
                 continue
-            found[f"{what.rpartition('.')[2]} {pid}"] = (int(rss[1]) if rss else 0, files)
-    return found
+            sizes[f"{what.rpartition('.')[2]} {pid}"] = (int(rss[1]) if rss else 0, files)
+    return sizes
 
 
 async def play(server: Server, http: aiohttp.ClientSession, name: str, end_s: float) -> int:

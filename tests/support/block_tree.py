@@ -1,7 +1,11 @@
-"""A chain of blocks in memory, with forks and a finality of its own: what a follower reads.
+"""Builds blocks of events, with forks and a finality of their own: values for the pure model.
 
-Transactions wait in a pool until a block takes them; a fork gives those of the blocks it leaves
-back, so the same deposit may come again in another block, at another place.
+No chain is asked here: the follower's tests run on the fake node. What is tested with these values
+is what follows from *any* events in any tree, also from those that the pallet would not deposit:
+2**90 planck, a join of an unknown viewer, a withdrawal without a request.
+
+Events wait in a pool until a block takes them; a fork gives those of the blocks it leaves back, so
+the same deposit may come again in another block, at another place.
 """
 
 from __future__ import annotations
@@ -13,15 +17,11 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from metering.errors import BlockPrunedError, ChainUnavailableError
-from metering.escrow.event_follower import Heads
-from metering.model.escrow_events import BlockRef, EventBlock, PalletEvent
-from metering.model.join_caps import JoinLimits
+from metering.model.escrow_events import EventBlock, PalletEvent
 from metering.units import AccountId
 
 OPERATOR = AccountId(b"\x0b" * 32)
 STREAM = UUID(int=7)
-LIMITS = JoinLimits(burst_ticks=120, rate_ppm=1_100_000, prices_max=8, notice_s=3600)
 START_S = 1_700_000_000
 
 
@@ -62,18 +62,9 @@ def closed(stream: UUID = STREAM) -> PalletEvent:
 
 @dataclass
 class Blocks:
-    """A tree of blocks, its best and its finalized head; answers as `ChainEvents`.
-
-    Attributes:
-        is_away: Every question fails.
-        pruned_below: Blocks below are not told any more.
-        asked: Blocks that were read, for counting.
-    """
+    """A tree of blocks, its best and its finalized head."""
 
     genesis: bytes = b"\x45" * 32
-    is_away: bool = False
-    pruned_below: int = 0
-    asked: list[int] = field(default_factory=list)
     pool: list[PalletEvent] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -136,40 +127,3 @@ class Blocks:
         taken = [event for event in self.pool if rng.random() < 0.5]
         self.pool = [event for event in self.pool if not any(event is one for one in taken)]
         return taken
-
-    # metering.escrow.event_follower.ChainEvents
-
-    async def heads(self) -> Heads:
-        self._answer()
-        return Heads(self.by_hash[self.finalized].ref, self.by_hash[self.best].ref)
-
-    async def hash_of(self, number: int) -> bytes:
-        self._answer()
-        if number == 0:
-            return self.genesis
-        path = self.path(self.best)
-        if number > len(path):
-            raise ChainUnavailableError(f"there is no block {number} yet")
-        return path[number - 1].hash
-
-    async def block(self, block_hash: bytes) -> EventBlock:
-        self._answer()
-        found = self.by_hash.get(block_hash)
-        if found is None:
-            raise ChainUnavailableError("no such block")
-        if found.number < self.pruned_below:
-            raise BlockPrunedError(f"block {found.number} is pruned")
-        self.asked.append(found.number)
-        return found
-
-    async def limits(self) -> JoinLimits:
-        self._answer()
-        return LIMITS
-
-    def _answer(self) -> None:
-        if self.is_away:
-            raise ChainUnavailableError("the node is away")
-
-
-def ref(block: EventBlock) -> BlockRef:
-    return block.ref

@@ -27,7 +27,7 @@ OPENED = ShowOpened(STREAM, "cam", 5, 500, 3, 30_000, audio_only=False)
 
 @dataclass
 class Show:
-    """What a worker would say, in order; `said` keeps it for a replay."""
+    """What a worker would say, in order; `messages` keeps them for a replay."""
 
     renditions: tuple[Rendition, ...] = (SOURCE, LOW, AUDIO)
     opened: ShowOpened = OPENED
@@ -35,7 +35,7 @@ class Show:
     now_ms: int = START_MS
     parts_per_segment: int = 4
     init_hash: str = INIT
-    said: list[Message] = field(default_factory=list)
+    messages: list[Message] = field(default_factory=list)
 
     def open(self) -> Iterator[Message]:
         yield from self._say(self.opened, RenditionsSet(self.renditions))
@@ -80,7 +80,7 @@ class Show:
 
     def _say(self, *messages: Message) -> Iterator[Message]:
         for message in messages:
-            self.said.append(message)
+            self.messages.append(message)
             yield message
 
 

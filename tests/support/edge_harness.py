@@ -40,7 +40,7 @@ from metering.units import (
     shard_of,
 )
 from tests.support.builders import STREAM, Show
-from tests.support.metering_kit import EPOCH, account, opened, seat
+from tests.support.metering_kit import EPOCH, account, open_sessions, opened
 from tests.support.servers import nginx
 from tests.support.servers.redis import RealRedis
 
@@ -150,7 +150,7 @@ class EdgeHarness:
 
     async def viewer(self, number: int, deposit: int = 10**9, **changes: Any) -> Viewer:
         who = account(number)
-        await seat(self.store, who, number, deposit=deposit)
+        await open_sessions(self.store, who, number, deposit=deposit)
         expires_s = changes.pop("expires_s", int(time.time()) + 600)
         stream = changes.pop("stream", STREAM)
         token = mint(Grant(who, stream, SessionId(number), expires_s), KEYS)
@@ -180,7 +180,7 @@ class EdgeHarness:
             while not question():  # noqa: ASYNC110 - nginx tells nobody
                 await asyncio.sleep(0.005)  # the other side is a process of its own
 
-    def said(self) -> str:
+    def access_log(self) -> str:
         """Return everything that the edge has written but the bytes it keeps."""
         return "".join(
             (self.folder / "edge" / name).read_text(errors="replace")
@@ -233,7 +233,7 @@ async def edge_harness(redis_server: RealRedis) -> AsyncIterator[EdgeHarness]:
                     while (await harness.get("/readyz"))[0] != 200:  # noqa: ASYNC110 - as players do
                         await asyncio.sleep(0.02)
                 yield harness
-                written = harness.said()
+                written = harness.access_log()
                 assert not [token for token in harness.tokens if token in written]
                 assert KEY not in written
     finally:

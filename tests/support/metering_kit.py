@@ -100,7 +100,7 @@ async def make_ready(store: Store, epoch: str = EPOCH) -> None:
         await store.rebuild(shard, ShardState(), epoch)
 
 
-async def seat(store: Store, who: AccountId, *sessions: int, deposit: int = 10**9) -> None:
+async def open_sessions(store: Store, who: AccountId, *sessions: int, deposit: int = 10**9) -> None:
     """Fill a balance and open sessions."""
     await store.set_deposits(who, Units(deposit))
     for session in sessions:

@@ -1,7 +1,7 @@
 """The HTTP handler on a socket, with a show that tests publish and a fake gate."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from uuid import UUID
@@ -79,10 +79,10 @@ class ServeHarness:
         for message in messages:
             self.feed.apply(message)  # type: ignore[arg-type]
 
-    def get(self, path: str, method: str = "GET", **headers: str) -> Awaitable[web.Response]:
+    async def get(self, path: str, method: str = "GET", **headers: str) -> aiohttp.ClientResponse:
         names = {"Accept-Encoding": "identity"}
         names |= {name.replace("_", "-"): value for name, value in headers.items()}
-        return self.client.request(method, self.base + path, headers=names)  # type: ignore[return-value]
+        return await self.client.request(method, self.base + path, headers=names)
 
     async def waiting(self, count: int = 1) -> None:
         """Until so many requests wait in the store."""

@@ -1,4 +1,4 @@
-"""The log: one line of JSON for whatever happens, and nothing that opens a door."""
+"""The log: one line of JSON for whatever happens, and nothing secret in it."""
 
 import json
 import subprocess
@@ -60,11 +60,11 @@ def test_a_broken_request_leaves_no_trace_in_the_log(raw) -> None:
 
 
 def test_a_library_speaks_in_lines_like_ours() -> None:
-    """Whoever reads the log as JSON can read every line of it."""
+    """An operator who reads the log as JSON can read every line of it."""
     done = run(_SPEAK)
 
     lines = [json.loads(line) for line in done.stderr.splitlines()]
-    assert [(one["event"], one["level"], one["message"]) for one in lines] == [
+    assert [(line["event"], line["level"], line["message"]) for line in lines] == [
         ("library.fault.met", "error", "it broke: pump"),
         ("library.warning.given", "warning", "it creaks"),
     ]

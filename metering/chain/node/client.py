@@ -128,10 +128,10 @@ class Node:
         """Return the best head."""
         header = await self._result("chain_getHeader", [])
         number = int(header["number"], 16)
-        found = await self.block_hash(number)
-        if found is None:
+        block_hash = await self.block_hash(number)
+        if block_hash is None:
             raise ChainUnavailableError(f"the node {self.url} lost its best block {number}")
-        return Head(number, found, _hash(header["parentHash"]))
+        return Head(number, block_hash, _hash(header["parentHash"]))
 
     async def head(self, block: Hash) -> Head:
         """Return a block's number and parent."""
@@ -154,18 +154,18 @@ class Node:
 
     async def raw(self, key: bytes, at: Hash) -> bytes | None:
         """Return the bytes under a storage key at a block, None when there are none."""
-        found = await self._result("state_getStorage", [_hex(key), _hex(at)])
-        return None if found is None else bytes.fromhex(found[2:])
+        value = await self._result("state_getStorage", [_hex(key), _hex(at)])
+        return None if value is None else bytes.fromhex(value[2:])
 
     async def raws(self, keys: Sequence[bytes], at: Hash) -> list[bytes | None]:
         """Return the bytes under many storage keys at a block, in their order."""
-        found: dict[str, str | None] = {}
+        values: dict[str, str | None] = {}
         for start in range(0, len(keys), _KEYS_AT_ONCE):
             some = [_hex(key) for key in keys[start : start + _KEYS_AT_ONCE]]
             for block in await self._result("state_queryStorageAt", [some, _hex(at)]):
-                found.update(block["changes"])
-        raw = (found.get(_hex(key)) for key in keys)
-        return [None if one is None else bytes.fromhex(one[2:]) for one in raw]
+                values.update(block["changes"])
+        raw = (values.get(_hex(key)) for key in keys)
+        return [None if value is None else bytes.fromhex(value[2:]) for value in raw]
 
     async def value(self, codec: Codec[T], key: bytes, at: Hash) -> T | None:
         """Return the value under a storage key at a block, None when there is none.
@@ -173,11 +173,11 @@ class Node:
         Raises:
             ChainUnavailableError: Also when the bytes are not what they should be.
         """
-        found = await self.raw(key, at)
-        if found is None:
+        data = await self.raw(key, at)
+        if data is None:
             return None
         try:
-            return codec.decode(found)
+            return codec.decode(data)
         except InvalidValueError as error:
             raise ChainUnavailableError(
                 f"the node {self.url} has no such value under {_hex(key)}: {error}"
@@ -193,19 +193,19 @@ class Node:
         """
         raw = await self.raws(keys, at)
         try:
-            return tuple(None if one is None else codec.decode(one) for one in raw)
+            return tuple(None if data is None else codec.decode(data) for data in raw)
         except InvalidValueError as error:
             raise ChainUnavailableError(f"the node {self.url} has other values: {error}") from error
 
     async def keys(self, prefix: bytes, at: Hash, page: int = 500) -> tuple[bytes, ...]:
         """Return all storage keys under a prefix at a block."""
-        found: list[str] = []
+        keys: list[str] = []
         while True:
-            start = [found[-1]] if found else [_hex(prefix)]
+            start = [keys[-1]] if keys else [_hex(prefix)]
             some = await self._result("state_getKeysPaged", [_hex(prefix), page, *start, _hex(at)])
-            found += [one for one in some if not found or one > found[-1]]
+            keys += [key for key in some if not keys or key > keys[-1]]
             if len(some) < page:
-                return tuple(bytes.fromhex(one[2:]) for one in found)
+                return tuple(bytes.fromhex(key[2:]) for key in keys)
 
     async def events(self, block: Head) -> tuple[ChainEvent, ...]:
         """Return the events of a block, read with the runtime that made it.
@@ -256,10 +256,10 @@ class Node:
         """
         if self._genesis is None:
             best = await self.best()
-            found = await self.value(storage.BLOCK_HASH, storage.block_hash_key(0), best.hash)
-            if found is None:
-                found = await self._hash("chain_getBlockHash", [0])
-            self._genesis = found
+            genesis = await self.value(storage.BLOCK_HASH, storage.block_hash_key(0), best.hash)
+            if genesis is None:
+                genesis = await self._hash("chain_getBlockHash", [0])
+            self._genesis = genesis
         return self._genesis
 
     async def submit(self, extrinsic: bytes) -> int:
@@ -345,7 +345,7 @@ class _Thread:
         future: asyncio.Future[T] = loop.create_future()
         future.add_done_callback(_retrieve)
 
-        def tell(result: T | None, error: BaseException | None) -> None:
+        def deliver(result: T | None, error: BaseException | None) -> None:
             if future.done():
                 return
             if error is not None:
@@ -359,7 +359,7 @@ class _Thread:
             except BaseException as raised:  # noqa: BLE001 -- it is raised where it is awaited
                 result, error = None, raised
             with contextlib.suppress(RuntimeError):  # the loop may be closed
-                loop.call_soon_threadsafe(tell, result, error)
+                loop.call_soon_threadsafe(deliver, result, error)
 
         self._work.put(call)
         return future
@@ -385,10 +385,10 @@ def _runtime(raw: bytes, name: str, spec: int, tx: int, genesis: Hash) -> Runtim
 
 
 def _hash(text: str) -> Hash:
-    found = bytes.fromhex(text[2:])
-    if len(found) != 32:
+    value = bytes.fromhex(text[2:])
+    if len(value) != 32:
         raise ChainUnavailableError(f"{text} is not a hash")
-    return Hash(found)
+    return Hash(value)
 
 
 def _hex(data: bytes) -> str:

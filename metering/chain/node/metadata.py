@@ -65,7 +65,7 @@ class Types:
     """
 
     def __init__(self, types: list[dict[str, Any]]) -> None:
-        self._types = {one["id"]: one["type"] for one in types}
+        self._types = {entry["id"]: entry["type"] for entry in types}
         self._readers: dict[int, Callable[[Reader], Any]] = {}
 
     def path(self, number: int) -> str:
@@ -96,7 +96,7 @@ class Types:
             case "primitive":
                 return str(body)
             case "composite":
-                inner = [self.shape(one["type"]) for one in body["fields"]]
+                inner = [self.shape(field["type"]) for field in body["fields"]]
                 return inner[0] if len(inner) == 1 else f"({','.join(inner)})"
             case "tuple":
                 return f"({','.join(self.shape(one) for one in body)})"
@@ -108,7 +108,7 @@ class Types:
                 return f"Compact<{self.shape(body['type'])}>"
             case "variant" if self.path(number) == "Option":
                 return f"Option<{self.shape(body['variants'][1]['fields'][0]['type'])}>"
-            case "variant" if not any(one["fields"] for one in body["variants"]):
+            case "variant" if not any(variant["fields"] for variant in body["variants"]):
                 return "enum"
         return f"{kind} {self.path(number)}"
 
@@ -117,9 +117,9 @@ class Types:
         kind, body = self.definition(number)
         match kind:
             case "composite":
-                return all(self.is_empty(one["type"]) for one in body["fields"])
+                return all(self.is_empty(field["type"]) for field in body["fields"])
             case "tuple":
-                return all(self.is_empty(one) for one in body)
+                return all(self.is_empty(member) for member in body)
             case "array":
                 return body["len"] == 0 or self.is_empty(body["type"])
         return False
@@ -144,16 +144,16 @@ class Types:
         raise RuntimeUnsupportedError(f"the runtime has a type of kind {kind}, which is not known")
 
     def _fields(self, fields: list[dict[str, Any]]) -> Callable[[Reader], Any]:
-        readers = [self.reader(one["type"]) for one in fields]
+        readers = [self.reader(field["type"]) for field in fields]
         if len(fields) == 1 and not fields[0]["name"]:
             return readers[0]  # a wrapper, such as AccountId32
-        if fields and all(one["name"] for one in fields):
-            named = [(one["name"], reader) for one, reader in zip(fields, readers, strict=True)]
+        if fields and all(field["name"] for field in fields):
+            named = [(field["name"], reader) for field, reader in zip(fields, readers, strict=True)]
             return lambda reader: {name: read(reader) for name, read in named}
         return lambda reader: tuple(read(reader) for read in readers)
 
     def _tuple(self, types: list[int]) -> Callable[[Reader], Any]:
-        readers = [self.reader(one) for one in types]
+        readers = [self.reader(type_id) for type_id in types]
         return lambda reader: tuple(read(reader) for read in readers)
 
     def _sequence(self, inner: int) -> Callable[[Reader], Any]:
@@ -177,8 +177,11 @@ class Types:
 
     def _variant(self, path: str, variants: list[dict[str, Any]]) -> Callable[[Reader], Any]:
         by_index = {
-            one["index"]: (one["name"], self._fields(one["fields"]) if one["fields"] else None)
-            for one in variants
+            variant["index"]: (
+                variant["name"],
+                self._fields(variant["fields"]) if variant["fields"] else None,
+            )
+            for variant in variants
         }
 
         def variant(reader: Reader) -> Any:
@@ -202,7 +205,7 @@ class Metadata:
 
     def __init__(self, value: Mapping[str, Any]) -> None:
         self.types = Types(value["types"]["types"])
-        self._pallets = {one["name"]: one for one in value["pallets"]}
+        self._pallets = {pallet["name"]: pallet for pallet in value["pallets"]}
         self._extensions = value["extrinsic"]["signed_extensions"]
         self._events: dict[int, tuple[str, dict[int, tuple[str, Any]]]] = {}
 
@@ -232,9 +235,9 @@ class Metadata:
             events=self._variants(pallet["event"]),
             errors={index: name for name, index in errors.items()},
             refusals=self._refusals(pallet),
-            extensions=tuple(self._extension(one) for one in self._extensions),
+            extensions=tuple(self._extension(extension) for extension in self._extensions),
             constants=self._constants(pallet),
-            pallets={one["index"]: name for name, one in self._pallets.items()},
+            pallets={item["index"]: name for name, item in self._pallets.items()},
             block_hash_count=self._constants(self._pallets["System"]).get("BlockHashCount", 0),
             weight_max=self._weight_max(),
         )
@@ -248,13 +251,12 @@ class Metadata:
         Raises:
             InvalidValueError: If they were written by another runtime.
         """
-        item = next(
-            one for one in self._pallets["System"]["storage"]["entries"] if one["name"] == "Events"
-        )
+        entries = self._pallets["System"]["storage"]["entries"]
+        item = next(entry for entry in entries if entry["name"] == "Events")
         reader = Reader(raw)
-        found = tuple(_event(one) for one in self.types.reader(item["type"]["Plain"])(reader))
+        events = tuple(_event(event) for event in self.types.reader(item["type"]["Plain"])(reader))
         reader.end()
-        return found
+        return events
 
     def call(self, pallet: str, name: str) -> tuple[int, int]:
         """Return the indices of a pallet and of one of its calls.
@@ -262,11 +264,11 @@ class Metadata:
         Raises:
             RuntimeUnsupportedError: If the runtime has no such call.
         """
-        found = self._pallets.get(pallet)
-        index = None if found is None else self._variants(found["calls"]).get(name)
-        if found is None or index is None:
+        entry = self._pallets.get(pallet)
+        index = None if entry is None else self._variants(entry["calls"]).get(name)
+        if entry is None or index is None:
             raise RuntimeUnsupportedError(f"the runtime has no call {pallet}.{name}")
-        return found["index"], index
+        return entry["index"], index
 
     def error(self, dispatch_error: Any) -> str:
         """Return the words for a DispatchError, such as ``TickStream.SequenceGap``."""
@@ -289,32 +291,33 @@ class Metadata:
         if holder is None:
             return {}
         kind, body = self.types.definition(holder["ty"])
-        return {one["name"]: one["index"] for one in body["variants"]} if kind == "variant" else {}
+        variants = body["variants"] if kind == "variant" else ()
+        return {variant["name"]: variant["index"] for variant in variants}
 
     def _constants(self, pallet: Mapping[str, Any]) -> dict[str, int]:
-        found = {}
-        for one in pallet["constants"]:
-            kind, body = self.types.definition(one["type"])
-            data = _raw(one["value"])
+        constants = {}
+        for constant in pallet["constants"]:
+            kind, body = self.types.definition(constant["type"])
+            data = _raw(constant["value"])
             if kind == "primitive" and body in _PRIMITIVE_BYTES:
-                found[one["name"]] = int.from_bytes(data, "little")
-        return found
+                constants[constant["name"]] = int.from_bytes(data, "little")
+        return constants
 
     def _weight_max(self) -> tuple[int, int] | None:
-        for one in self._pallets["System"]["constants"]:
-            if one["name"] == "BlockWeights":
-                reader = Reader(_raw(one["value"]))
-                weights = self.types.reader(one["type"])(reader)
-                found = weights["per_class"]["normal"]["max_extrinsic"]
-                return None if found is None else (found["ref_time"], found["proof_size"])
+        for constant in self._pallets["System"]["constants"]:
+            if constant["name"] == "BlockWeights":
+                reader = Reader(_raw(constant["value"]))
+                weights = self.types.reader(constant["type"])(reader)
+                bound = weights["per_class"]["normal"]["max_extrinsic"]
+                return None if bound is None else (bound["ref_time"], bound["proof_size"])
         return None
 
-    def _extension(self, one: Mapping[str, Any]) -> Extension:
+    def _extension(self, extension: Mapping[str, Any]) -> Extension:
         words = []
-        for number in (one["ty"], one["additional_signed"]):
+        for number in (extension["ty"], extension["additional_signed"]):
             shape = self.types.shape(number)
             words.append("" if self.types.is_empty(number) else _WORDS.get(shape, shape))
-        return Extension(one["identifier"], words[0], words[1])
+        return Extension(extension["identifier"], words[0], words[1])
 
     def _refusals(self, pallet: Mapping[str, Any]) -> tuple[str, ...]:
         """Return the reasons of a refused entry, from the type that an outcome holds."""
@@ -327,22 +330,22 @@ class Metadata:
         """Return the names of the first plain enum found in a type, by index."""
         kind, body = self.types.definition(number)
         if kind == "variant" and self.types.shape(number) == "enum":
-            names = {one["index"]: one["name"] for one in body["variants"]}
+            names = {variant["index"]: variant["name"] for variant in body["variants"]}
             return tuple(names.get(index, f"Refusal{index}") for index in range(max(names) + 1))
         inner: list[int] = []
         if kind == "composite":
-            inner = [one["type"] for one in body["fields"]]
+            inner = [field["type"] for field in body["fields"]]
         elif kind == "tuple":
             inner = list(body)
         elif kind == "sequence":
             inner = [body["type"]]
-        for one in inner:
-            if found := self._enum_in(one):
-                return found
+        for type_id in inner:
+            if inner_names := self._enum_in(type_id):
+                return inner_names
         return ()
 
     def _check_storage(self, pallet: Mapping[str, Any]) -> None:
-        entries = {one["name"]: one["type"] for one in pallet["storage"]["entries"]}
+        entries = {entry["name"]: entry["type"] for entry in pallet["storage"]["entries"]}
         for item, want in _SHAPES.items():
             if item not in entries or "Map" not in entries[item]:
                 raise RuntimeUnsupportedError(
@@ -350,11 +353,11 @@ class Metadata:
                     "runtime; nothing is lost"
                 )
             body = entries[item]["Map"]
-            found = self.types.shape(body["value"])
+            shape = self.types.shape(body["value"])
             hashers = tuple(body["hashers"])
-            if found != want or hashers != storage.HASHERS[item]:
+            if shape != want or hashers != storage.HASHERS[item]:
                 raise RuntimeUnsupportedError(
-                    f"the runtime keeps {PALLET}.{item} as {found} under {', '.join(hashers)}, "
+                    f"the runtime keeps {PALLET}.{item} as {shape} under {', '.join(hashers)}, "
                     f"not as {want} under {', '.join(storage.HASHERS[item])}: update this program "
                     "or the runtime; nothing is lost"
                 )

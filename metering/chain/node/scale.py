@@ -242,7 +242,6 @@ def _compact_bytes() -> Codec[bytes]:
 
 
 U8: Final = uint(1)
-U16: Final = uint(2)
 U32: Final = uint(4)
 U64: Final = uint(8)
 U128: Final = uint(16)

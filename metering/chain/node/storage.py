@@ -28,15 +28,13 @@ from metering.chain.node.scale import (
     U128,
     Codec,
     Hash,
-    Reader,
     option,
     pair,
     record,
     vector,
 )
-from metering.errors import InvalidValueError
 from metering.model.credits import Credit
-from metering.units import AccountId, EntryKey
+from metering.units import AccountId
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,33 +297,13 @@ def block_hash_key(number: int) -> bytes:
 
 
 def events_key() -> bytes:
-    """Return where the events of a block lie."""
+    """Return where the events of a block are."""
     return prefix("System", "Events")
 
 
 def now_key() -> bytes:
     """Return where the chain's time is stored: u64 milliseconds."""
     return prefix("Timestamp", "Now")
-
-
-def session_of(key: bytes) -> EntryKey:
-    """Return whose session a storage key is; the price version is 0, as a session has many.
-
-    Raises:
-        InvalidValueError: If it is not the key of a session.
-    """
-    start = prefix(PALLET, "Sessions")
-    if len(key) != len(start) + 32 + 48 + 12 or not key.startswith(start):
-        raise InvalidValueError(f"0x{key.hex()} is not the key of a session")
-    reader = Reader(key, len(start) + 16)
-    stream = UUID(int=reader.uint(16))
-    reader.take(16)
-    viewer = ACCOUNT.read(reader)
-    reader.take(8)
-    entry = EntryKey(stream, viewer, reader.uint(4), 0)
-    if session_key(entry.stream, entry.account, entry.join) != key:
-        raise InvalidValueError(f"0x{key.hex()} is not the key of a session")
-    return entry
 
 
 def _map_key(item: str, *keys: bytes) -> bytes:

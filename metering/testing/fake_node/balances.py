@@ -79,7 +79,7 @@ def spendable(state: State, who: AccountId) -> int:
 
 def held(state: State, who: AccountId, reason: int) -> int:
     """Return what an account holds for a reason of the pallet."""
-    return sum(one.amount for one in state.get(holds_key(who)) or () if one.reason == reason)
+    return sum(hold.amount for hold in state.get(holds_key(who)) or () if hold.reason == reason)
 
 
 def hold(turn: Turn, who: AccountId, reason: int, planck: int) -> None:
@@ -155,15 +155,15 @@ def _die(turn: Turn, who: AccountId, dust: int) -> None:
 def _set_held(state: State, who: AccountId, reason: int, planck: int) -> None:
     """Write what is held for one reason; `reserved` and the consumer count follow."""
     holds: list[Hold] = list(state.get(holds_key(who)) or ())
-    before = sum(one.amount for one in holds)
-    for index, one in enumerate(holds):
-        if one.reason == reason:
-            holds[index] = replace(one, amount=planck)
+    before = sum(hold.amount for hold in holds)
+    for index, hold in enumerate(holds):
+        if hold.reason == reason:
+            holds[index] = replace(hold, amount=planck)
             break
     else:
         holds.append(Hold(PALLETS[PALLET], reason, planck))
-    holds = [one for one in holds if one.amount]
-    after = sum(one.amount for one in holds)
+    holds = [hold for hold in holds if hold.amount]
+    after = sum(hold.amount for hold in holds)
     state.put(holds_key(who), tuple(holds))
     account = state.account(who)
     state.put_account(who, reserved=after, consumers=account.consumers + (after > 0) - (before > 0))

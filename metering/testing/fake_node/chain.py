@@ -38,21 +38,21 @@ from metering.testing.fake_node.common import (
     OPEN,
     active_operator,
     count_ticks,
+    deposit_event,
     end_of,
     fail,
     operator_of,
     stream_of,
-    tell,
 )
 from metering.testing.fake_node.credit import withdraw_credit
 from metering.units import AccountId
 
 
 def _stream_of_creator(turn: Turn, stream_id: int, creator: AccountId) -> StreamInfo:
-    found = stream_of(turn, stream_id)
-    if found.creator != creator:
+    stream = stream_of(turn, stream_id)
+    if stream.creator != creator:
         raise fail("Unauthorized")
-    return found
+    return stream
 
 
 def record_tick(
@@ -65,7 +65,7 @@ def record_tick(
     key = batched_ticks_key(UUID(int=stream_id))
     last = (*(turn.state.get(key) or ()), (viewer, ticks))
     turn.state.put(key, last[-tables.MAX_TICKS_PER_BATCH :])
-    tell(turn, "TickRecorded", stream_id, viewer, ticks)
+    deposit_event(turn, "TickRecorded", stream_id, viewer, ticks)
 
 
 def register_operator(turn: Turn, signer: AccountId) -> None:
@@ -80,7 +80,7 @@ def register_operator(turn: Turn, signer: AccountId) -> None:
     turn.state.put(
         operator_key(signer), Operator(tables.OPERATOR_BOND, True, seq, batch_hash, None)
     )
-    tell(turn, "OperatorRegistered", signer, tables.OPERATOR_BOND)
+    deposit_event(turn, "OperatorRegistered", signer, tables.OPERATOR_BOND)
 
 
 def deregister_operator(turn: Turn, signer: AccountId) -> None:
@@ -88,7 +88,7 @@ def deregister_operator(turn: Turn, signer: AccountId) -> None:
     operator = active_operator(turn, signer)
     released_at = turn.now_s + tables.WITHDRAW_NOTICE_S
     turn.state.put(operator_key(signer), replace(operator, active=False, released_at=released_at))
-    tell(turn, "OperatorDeregistered", signer)
+    deposit_event(turn, "OperatorDeregistered", signer)
 
 
 def release_bond(turn: Turn, signer: AccountId) -> None:
@@ -100,16 +100,16 @@ def release_bond(turn: Turn, signer: AccountId) -> None:
         raise fail("NotYet")
     balances.release(turn, signer, tables.HOLD_BOND, operator.bond)
     turn.state.put(operator_key(signer), replace(operator, bond=0, released_at=None))
-    tell(turn, "BondReleased", signer, operator.bond)
+    deposit_event(turn, "BondReleased", signer, operator.bond)
 
 
 def set_operator_active(turn: Turn, _root: AccountId, *, operator: AccountId, active: bool) -> None:
     """Let root switch an operator off and on."""
-    found = operator_of(turn, operator)
-    if not found.bond or found.released_at is not None:
+    record = operator_of(turn, operator)
+    if not record.bond or record.released_at is not None:
         raise fail("NotRegistered")
-    turn.state.put(operator_key(operator), replace(found, active=active))
-    tell(turn, "OperatorActivitySet", operator, active)
+    turn.state.put(operator_key(operator), replace(record, active=active))
+    deposit_event(turn, "OperatorActivitySet", operator, active)
 
 
 def create_stream(
@@ -126,15 +126,15 @@ def create_stream(
     if turn.state.get(stream_key(UUID(int=stream_id))) is not None:
         raise fail("StreamExists")
     active_operator(turn, operator)
-    if sum(one.ppm for one in splits) > tables.PPM:
+    if sum(split.ppm for split in splits) > tables.PPM:
         raise fail("BadSplits")
     first = ChainPrice(1, price, turn.now_s)
     turn.state.put(
         stream_key(UUID(int=stream_id)),
         StreamInfo(signer, operator, title, (first,), splits, OPEN, None, turn.now_s, 0, 0, 0),
     )
-    tell(turn, "StreamCreated", stream_id, signer, operator)
-    tell(turn, "PriceSet", stream_id, 1, price, turn.now_s)
+    deposit_event(turn, "StreamCreated", stream_id, signer, operator)
+    deposit_event(turn, "PriceSet", stream_id, 1, price, turn.now_s)
 
 
 def set_price(turn: Turn, signer: AccountId, *, stream_id: int, price: int, **rest: int) -> None:
@@ -153,7 +153,7 @@ def set_price(turn: Turn, signer: AccountId, *, stream_id: int, price: int, **re
     number = prices[-1].number + 1
     after = (*prices, ChainPrice(number, price, from_s))
     turn.state.put(stream_key(UUID(int=stream_id)), replace(stream, prices=after))
-    tell(turn, "PriceSet", stream_id, number, price, from_s)
+    deposit_event(turn, "PriceSet", stream_id, number, price, from_s)
 
 
 def close_stream(turn: Turn, signer: AccountId, *, stream_id: int) -> None:
@@ -163,7 +163,7 @@ def close_stream(turn: Turn, signer: AccountId, *, stream_id: int) -> None:
         raise fail("StreamClosed")
     after = replace(stream, status=CLOSED, closed_at=turn.now_s)
     turn.state.put(stream_key(UUID(int=stream_id)), after)
-    tell(turn, "StreamClosed", stream_id)
+    deposit_event(turn, "StreamClosed", stream_id)
 
 
 def set_limit(
@@ -173,7 +173,7 @@ def set_limit(
     if not 0 < duration <= tables.MAX_JOIN_DURATION_S:
         raise fail("BadDuration")
     turn.state.put(limit_key(signer), Limit(max_spend, max_price, duration))
-    tell(turn, "LimitSet", signer)
+    deposit_event(turn, "LimitSet", signer)
 
 
 def join_stream(turn: Turn, signer: AccountId, *, stream_id: int) -> None:
@@ -215,8 +215,8 @@ def join_with_caps(
         ChainSession(max_spend, max_price, turn.now_s, expires_at, None, 0, 0, ()),
     )
     turn.state.put(stream_key(uuid), replace(stream, viewers=stream.viewers + 1))
-    tell(turn, "SessionOpened", stream_id, signer, join, max_spend, max_price, expires_at)
-    tell(turn, "ViewerJoined", stream_id, signer)
+    deposit_event(turn, "SessionOpened", stream_id, signer, join, max_spend, max_price, expires_at)
+    deposit_event(turn, "ViewerJoined", stream_id, signer)
 
 
 def leave_stream(turn: Turn, signer: AccountId, *, stream_id: int) -> None:
@@ -232,7 +232,7 @@ def leave_stream(turn: Turn, signer: AccountId, *, stream_id: int) -> None:
 def _end(turn: Turn, stream_id: int, viewer: AccountId, join: int, session: ChainSession) -> None:
     key = session_key(UUID(int=stream_id), viewer, join)
     turn.state.put(key, replace(session, ended_at=turn.now_s))
-    tell(turn, "SessionEnded", stream_id, viewer, join)
+    deposit_event(turn, "SessionEnded", stream_id, viewer, join)
 
 
 def reap_session(
@@ -249,7 +249,7 @@ def reap_session(
     turn.state.put(session_key(uuid, viewer, join), None)
     if stream is not None:
         turn.state.put(stream_key(uuid), replace(stream, viewers=max(0, stream.viewers - 1)))
-    tell(turn, "SessionReaped", stream_id, viewer, join)
+    deposit_event(turn, "SessionReaped", stream_id, viewer, join)
 
 
 def deposit(turn: Turn, signer: AccountId, *, operator: AccountId, amount: int) -> None:
@@ -262,7 +262,7 @@ def deposit(turn: Turn, signer: AccountId, *, operator: AccountId, amount: int) 
     escrow: Escrow = turn.state.get(key) or Escrow(0, None)
     after = replace(escrow, held=escrow.held + amount)
     turn.state.put(key, after)
-    tell(turn, "EscrowDeposited", signer, operator, amount, after.held)
+    deposit_event(turn, "EscrowDeposited", signer, operator, amount, after.held)
 
 
 def request_withdraw(turn: Turn, signer: AccountId, *, operator: AccountId, amount: int) -> None:
@@ -276,7 +276,7 @@ def request_withdraw(turn: Turn, signer: AccountId, *, operator: AccountId, amou
     ready_at = turn.now_s + tables.WITHDRAW_NOTICE_S
     withdrawal = Withdrawal(amount, ready_at) if amount else None
     turn.state.put(key, replace(escrow, withdrawal=withdrawal))
-    tell(turn, "WithdrawRequested", signer, operator, amount, ready_at)
+    deposit_event(turn, "WithdrawRequested", signer, operator, amount, ready_at)
 
 
 def withdraw_escrow(turn: Turn, signer: AccountId, *, operator: AccountId) -> None:
@@ -291,7 +291,7 @@ def withdraw_escrow(turn: Turn, signer: AccountId, *, operator: AccountId) -> No
     balances.release(turn, signer, tables.HOLD_ESCROW, amount)
     left = escrow.held - amount
     turn.state.put(key, Escrow(left, None) if left else None)
-    tell(turn, "EscrowWithdrawn", signer, operator, amount, left)
+    deposit_event(turn, "EscrowWithdrawn", signer, operator, amount, left)
 
 
 RULES: Final[dict[str, Callable[..., None]]] = {

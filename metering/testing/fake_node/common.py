@@ -35,7 +35,7 @@ def fail(name: str) -> CallFailedError:
     return CallFailedError(name, encoded)
 
 
-def tell(turn: Turn, name: str, *values: Any) -> None:
+def deposit_event(turn: Turn, name: str, *values: Any) -> None:
     """Emit an event of the pallet."""
     turn.events.append(tables.event_bytes(PALLET, name, *values))
 
@@ -46,10 +46,10 @@ def operator_of(turn: Turn, who: AccountId) -> Operator:
     Raises:
         CallFailedError: If there is none.
     """
-    found: Operator | None = turn.state.get(operator_key(who))
-    if found is None:
+    operator: Operator | None = turn.state.get(operator_key(who))
+    if operator is None:
         raise fail("NotRegistered")
-    return found
+    return operator
 
 
 def active_operator(turn: Turn, who: AccountId) -> Operator:
@@ -58,12 +58,12 @@ def active_operator(turn: Turn, who: AccountId) -> Operator:
     Raises:
         CallFailedError: If there is none, or it was switched off.
     """
-    found = operator_of(turn, who)
-    if not found.bond:
+    operator = operator_of(turn, who)
+    if not operator.bond:
         raise fail("NotRegistered")
-    if not found.active:
+    if not operator.active:
         raise fail("NotActive")
-    return found
+    return operator
 
 
 def stream_of(turn: Turn, stream_id: int) -> StreamInfo:
@@ -72,10 +72,10 @@ def stream_of(turn: Turn, stream_id: int) -> StreamInfo:
     Raises:
         CallFailedError: If there is none.
     """
-    found: StreamInfo | None = turn.state.get(stream_key(UUID(int=stream_id)))
-    if found is None:
+    stream: StreamInfo | None = turn.state.get(stream_key(UUID(int=stream_id)))
+    if stream is None:
         raise fail("StreamNotFound")
-    return found
+    return stream
 
 
 def count_ticks(turn: Turn, stream_id: int, ticks: int) -> None:

@@ -11,7 +11,7 @@ from metering.chain.node.storage import credit_key
 from metering.model.credits import Credit
 from metering.testing.fake_node import balances, tables
 from metering.testing.fake_node.balances import Turn
-from metering.testing.fake_node.common import fail, tell
+from metering.testing.fake_node.common import deposit_event, fail
 from metering.units import AccountId
 
 
@@ -36,8 +36,8 @@ def earn(turn: Turn, who: AccountId, planck: int) -> None:
 
 def withdraw_credit(turn: Turn, signer: AccountId) -> None:
     """Pay out all that is available."""
-    found: Credit | None = turn.state.get(credit_key(signer))
-    credit = rolled(found or Credit(0, 0, 0, 0), turn.now_s)
+    stored: Credit | None = turn.state.get(credit_key(signer))
+    credit = rolled(stored or Credit(0, 0, 0, 0), turn.now_s)
     if not credit.available:
         raise fail("NothingToWithdraw")
     free = turn.state.account(signer).free
@@ -46,4 +46,4 @@ def withdraw_credit(turn: Turn, signer: AccountId) -> None:
     balances.transfer(turn, tables.POT, signer, credit.available, keep_alive=True)
     left = replace(credit, available=0)
     turn.state.put(credit_key(signer), left if left.pending or left.maturing else None)
-    tell(turn, "CreditWithdrawn", signer, credit.available)
+    deposit_event(turn, "CreditWithdrawn", signer, credit.available)

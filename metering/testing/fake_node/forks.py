@@ -72,18 +72,20 @@ class Forks:
             self._siblings.setdefault(block.number, []).append(block.hash)
             return
         line: list[Hash] = []
-        one = block
-        while self.hash_at(one.number) != one.hash:
-            line.append(one.hash)
-            one = self._blocks[one.parent]
-        for number in range(one.number + 1, len(self._best)):
+        ancestor = block
+        while self.hash_at(ancestor.number) != ancestor.hash:
+            line.append(ancestor.hash)
+            ancestor = self._blocks[ancestor.parent]
+        for number in range(ancestor.number + 1, len(self._best)):
             self._siblings.setdefault(number, []).append(self._best[number])
-        self._best[one.number + 1 :] = reversed(line)
+        self._best[ancestor.number + 1 :] = reversed(line)
 
     def finalize(self, number: int) -> list[Block]:
         """Finalize the best chain up to a block; return those that became final, oldest first."""
         number = min(number, len(self._best) - 1)
-        fresh = [self._blocks[self._best[one]] for one in range(self.finalized + 1, number + 1)]
+        fresh = [
+            self._blocks[self._best[height]] for height in range(self.finalized + 1, number + 1)
+        ]
         for block in fresh:
             # A sibling of a finalized block can never be best any more.
             for sibling in self._siblings.pop(block.number, ()):
@@ -98,4 +100,4 @@ class Forks:
 
     def retracted_by(self, ancestor: int) -> list[Block]:
         """Return the blocks of the best chain above a number, oldest first."""
-        return [self._blocks[one] for one in self._best[ancestor + 1 :]]
+        return [self._blocks[block_hash] for block_hash in self._best[ancestor + 1 :]]

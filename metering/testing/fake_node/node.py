@@ -50,7 +50,7 @@ class _Connection:
         self.has_news = asyncio.Event()
 
     def abort(self) -> None:
-        """Cut it without a word."""
+        """Cut it without a close frame."""
         if self.transport is not None:
             self.transport.abort()
 
@@ -76,7 +76,7 @@ class FakeNode:
         self._number = 0
         self._runner: web.AppRunner | None = None
         self._clock: asyncio.Task[None] | None = None
-        world.tell = self._tell
+        world.notify = self._notify
 
     async def __aenter__(self) -> Self:
         """Listen, and begin to make blocks."""
@@ -214,7 +214,7 @@ class FakeNode:
             if connection is not spared:
                 connection.abort()
 
-    def _tell(self, head: Head) -> None:
+    def _notify(self, head: Head) -> None:
         for connection in self._connections:
             names = set(connection.subscriptions)
             self._queue(connection, head, names)

@@ -35,9 +35,9 @@ class RpcError(Exception):
         self.data = data
 
 
-def invalid(said: Validity) -> RpcError:
+def invalid(verdict: Validity) -> RpcError:
     """Return 1010 with the text of a verdict."""
-    return RpcError(1010, "Invalid Transaction", said.value)
+    return RpcError(1010, "Invalid Transaction", verdict.value)
 
 
 def unknown_validity() -> RpcError:
@@ -115,7 +115,7 @@ class Pool:
             raise already_imported(extrinsic)
 
     def add(self, extrinsic: Extrinsic, *, must_usurp: bool = False) -> Extrinsic | None:
-        """Take an extrinsic; return the one that it drives out of its nonce.
+        """Take an extrinsic; return the one that it replaces at its nonce.
 
         Raises:
             RpcError: 1014 when another holds the nonce with as high a tip, 1016 when full.
@@ -133,19 +133,19 @@ class Pool:
         return old
 
     def drop(self, extrinsic: Extrinsic) -> None:
-        """Let go of an extrinsic without a word."""
+        """Remove an extrinsic."""
         if self._by_hash.pop(extrinsic.hash, None) is not None:
             self._by_slot.pop((extrinsic.account, extrinsic.nonce), None)
 
     def ban(self, hashes: Iterable[Hash], block: int) -> None:
         """Do not take these bytes again for a while after `block`."""
-        for one in hashes:
-            self._banned[one] = block + BAN_BLOCKS
+        for extrinsic_hash in hashes:
+            self._banned[extrinsic_hash] = block + BAN_BLOCKS
 
     def unban(self, hashes: Iterable[Hash]) -> None:
         """Take these bytes again."""
-        for one in hashes:
-            self._banned.pop(one, None)
+        for extrinsic_hash in hashes:
+            self._banned.pop(extrinsic_hash, None)
 
     def clear(self) -> None:
         """Forget all, as a node that starts again does."""
@@ -155,23 +155,27 @@ class Pool:
 
     def ready(self, state: State) -> list[Extrinsic]:
         """Return what can go into the next block, each account's nonces in a row."""
-        found: list[Extrinsic] = []
+        taken: list[Extrinsic] = []
         next_nonce: dict[AccountId, int] = {}
         before = -1
-        while len(found) > before:
-            before = len(found)
+        while len(taken) > before:
+            before = len(taken)
             # In order of arrival; what came before the one that it waits for goes in after it.
-            for one in self.all():
-                nonce = next_nonce.get(one.account, state.account(one.account).nonce)
-                if one.nonce == nonce:
-                    found.append(one)
-                    next_nonce[one.account] = nonce + 1
-        return found
+            for extrinsic in self.all():
+                nonce = next_nonce.get(extrinsic.account, state.account(extrinsic.account).nonce)
+                if extrinsic.nonce == nonce:
+                    taken.append(extrinsic)
+                    next_nonce[extrinsic.account] = nonce + 1
+        return taken
 
     def revalidate(self, judge: Callable[[Extrinsic], Validity], block: int) -> None:
         """Throw out and ban what can never be valid again."""
-        for one in self.all():
-            if judge(one) in (Validity.STALE, Validity.BAD_PROOF, Validity.ANCIENT):
-                self.drop(one)
-                self.ban([one.hash], block)
-        self._banned = {one: until for one, until in self._banned.items() if until >= block}
+        for extrinsic in self.all():
+            if judge(extrinsic) in (Validity.STALE, Validity.BAD_PROOF, Validity.ANCIENT):
+                self.drop(extrinsic)
+                self.ban([extrinsic.hash], block)
+        self._banned = {
+            extrinsic_hash: until
+            for extrinsic_hash, until in self._banned.items()
+            if until >= block
+        }

@@ -29,7 +29,7 @@ from metering.testing.fake_node.runtime import (
     hexed,
 )
 from metering.testing.fake_node.state import State, encoded
-from metering.testing.fake_node.world import STALL_FOR_EVER, World
+from metering.testing.fake_node.world import STALL_INDEFINITELY, World
 
 KEYS_MAX: Final = 1000
 _BLOCK_HASH: Final = prefix("System", "BlockHash")
@@ -70,7 +70,7 @@ class Rpc:
             "fake_reorg": world.reorg,
             "fake_restart": world.restart,
             "fake_stall": self._stall,
-            "fake_state": self._standing,
+            "fake_state": self._status,
             "fake_upgrade": lambda: hexed(world.make_block(is_upgrade=True).hash),
             "rpc_methods": lambda: {"methods": sorted(self._methods)},
             "state_call": self._call,
@@ -106,13 +106,13 @@ class Rpc:
             RpcError: With the node's code; -32601 for a method that it has not, -32602 for
                 parameters that cannot be read.
         """
-        found = self._methods.get(method)
-        if found is None:
+        handler = self._methods.get(method)
+        if handler is None:
             raise RpcError(-32601, f"Method not found: {method}")
         while parameters and parameters[-1] is None:
             parameters = parameters[:-1]
         try:
-            return found(*parameters)
+            return handler(*parameters)
         except (TypeError, ValueError, KeyError, InvalidValueError) as error:
             raise RpcError(-32602, "Invalid params", str(error)) from error
 
@@ -120,16 +120,16 @@ class Rpc:
         return hexed(self._world.submit(_bytes(data)))
 
     def _pending(self) -> list[str]:
-        return [hexed(one.raw) for one in self._world.pool.all()]
+        return [hexed(extrinsic.raw) for extrinsic in self._world.pool.all()]
 
     def _block_hash(self, number: Any = None) -> Any:
         if isinstance(number, list):
-            return [self._block_hash(one) for one in number]
+            return [self._block_hash(item) for item in number]
         if number is None:
             return hexed(self._world.forks.head.hash)
         wanted = int(number, 16) if isinstance(number, str) else int(number)
-        found = self._world.forks.hash_at(wanted)
-        return None if found is None else hexed(found)
+        block_hash = self._world.forks.hash_at(wanted)
+        return None if block_hash is None else hexed(block_hash)
 
     def _header(self, at: str | None = None) -> Any:
         block = self._world.forks.head if at is None else self._world.forks.block(_hash(at))
@@ -139,7 +139,7 @@ class Rpc:
         block = self._world.forks.head if at is None else self._world.forks.block(_hash(at))
         if block is None:
             return None
-        extrinsics = [hexed(one) for one in block.extrinsics]
+        extrinsics = [hexed(extrinsic) for extrinsic in block.extrinsics]
         return {
             "block": {"header": block.header(), "extrinsics": extrinsics},
             "justifications": None,
@@ -154,7 +154,7 @@ class Rpc:
             "specVersion": values[SPEC_KEY],
             "implVersion": 1,
             "apis": [
-                [hexed(hashlib.blake2b(one.encode(), digest_size=8).digest()), 1] for one in _APIS
+                [hexed(hashlib.blake2b(api.encode(), digest_size=8).digest()), 1] for api in _APIS
             ],
             "transactionVersion": tables.TX_VERSION,
             "systemVersion": 1,
@@ -168,8 +168,8 @@ class Rpc:
         block, values = self._world.values_at(at)
         if key.startswith(_BLOCK_HASH) and len(key) == len(_BLOCK_HASH) + 12:
             number = int.from_bytes(key[-4:], "little")
-            found = self._world.forks.lookup(block.hash)(number)
-            return None if found is None or number >= block.number else hexed(found)
+            block_hash = self._world.forks.lookup(block.hash)(number)
+            return None if block_hash is None or number >= block.number else hexed(block_hash)
         value = values.get(key)
         if value is None or key == SPEC_KEY:
             return None
@@ -185,13 +185,15 @@ class Rpc:
     ) -> list[str]:
         _, values = self._world.values_at(_at(at))
         head, last = _bytes(start), _bytes(after or "0x")
-        found = sorted(key for key in values if key.startswith(head) and key > last)
-        return [hexed(key) for key in found if key != SPEC_KEY][: min(count, KEYS_MAX)]
+        matching = sorted(key for key in values if key.startswith(head) and key > last)
+        return [hexed(key) for key in matching if key != SPEC_KEY][: min(count, KEYS_MAX)]
 
     def _next_index(self, address: str) -> int:
         who = parse_address(address)
         nonce = State(self._world.forks.head.values).account(who).nonce
-        taken = {one.nonce for one in self._world.pool.all() if one.account == who}
+        taken = {
+            extrinsic.nonce for extrinsic in self._world.pool.all() if extrinsic.account == who
+        }
         while nonce in taken:
             nonce += 1
         return nonce
@@ -234,19 +236,19 @@ class Rpc:
         self._world.finalize(number)
         return self._world.forks.finalized
 
-    def _stall(self, blocks: int = STALL_FOR_EVER) -> None:
+    def _stall(self, blocks: int = STALL_INDEFINITELY) -> None:
         self._world.stall(blocks)
 
     def _faults(self, rates: Any = "none") -> dict[str, float]:
         self._world.faults.set(parse(rates) if isinstance(rates, str) else dict(rates))
         return self._world.faults.rates
 
-    def _standing(self) -> dict[str, Any]:
+    def _status(self) -> dict[str, Any]:
         world = self._world
         return {
             "best": world.forks.head.number,
             "finalized": world.forks.finalized,
-            "pool": [hexed(one.hash) for one in world.pool.all()],
+            "pool": [hexed(extrinsic.hash) for extrinsic in world.pool.all()],
             "specVersion": world.forks.head.values[SPEC_KEY],
             "faults": world.faults.counts,
         }
@@ -255,12 +257,12 @@ class Rpc:
 def _core_version(spec_version: int) -> bytes:
     """Return ``RuntimeVersion`` as SCALE."""
     apis = compact(len(_APIS)) + b"".join(
-        hashlib.blake2b(one.encode(), digest_size=8).digest() + U32.encode(1) for one in _APIS
+        hashlib.blake2b(api.encode(), digest_size=8).digest() + U32.encode(1) for api in _APIS
     )
     return (
         BYTES.encode(tables.SPEC_NAME.encode())
         + BYTES.encode(b"vilokanam-fake")
-        + b"".join(U32.encode(one) for one in (1, spec_version, 1))
+        + b"".join(U32.encode(version) for version in (1, spec_version, 1))
         + apis
         + U32.encode(tables.TX_VERSION)
         + b"\x01"

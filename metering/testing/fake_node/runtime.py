@@ -335,8 +335,8 @@ def dispatch(turn: Turn, signer: AccountId, call: Call, *, is_root: bool = False
     if call.pallet == "Sudo":
         _sudo(turn, signer, arguments["call"])
     elif call.pallet == "Utility":
-        for one in arguments["calls"]:
-            dispatch(turn, signer, one, is_root=is_root)
+        for inner in arguments["calls"]:
+            dispatch(turn, signer, inner, is_root=is_root)
             turn.events.append(tables.event_head("Utility", "ItemCompleted"))
         turn.events.append(tables.event_head("Utility", "BatchCompleted"))
     elif call.pallet == "Balances" and not is_root:
@@ -350,7 +350,7 @@ def dispatch(turn: Turn, signer: AccountId, call: Call, *, is_root: bool = False
 
 
 def _sudo(turn: Turn, signer: AccountId, call: Call) -> None:
-    """Do a call as root; that it failed is told in an event, not as a failure."""
+    """Do a call as root; that it failed is an event, not as a failure."""
     sudo = tables.PALLETS["Sudo"]
     if turn.state.get(SUDO_KEY) != signer:
         raise CallFailedError("Sudo.RequireSudo", bytes((3, sudo, 0, 0, 0, 0)))

@@ -29,9 +29,9 @@ from metering.testing.fake_node.common import (
     U128_MAX,
     active_operator,
     count_ticks,
+    deposit_event,
     end_of,
     fail,
-    tell,
 )
 from metering.testing.fake_node.credit import earn
 from metering.testing.fake_node.tables import ENTRY, Entry
@@ -79,7 +79,7 @@ def settle(
             new_ticks, cost = _settle_entry(turn, signer, entry)
         except _RefusedError as error:
             refused.append((index, tables.REFUSALS.index(error.reason)))
-            tell(turn, "EntryRefused", signer, seq, index, error.reason)
+            deposit_event(turn, "EntryRefused", signer, seq, index, error.reason)
             continue
         ticks += new_ticks
         amount += cost
@@ -90,11 +90,14 @@ def settle(
     turn.state.put(outcome_key(signer, seq), outcome)
     if seq > tables.OUTCOMES_KEPT:
         turn.state.put(outcome_key(signer, seq - tables.OUTCOMES_KEPT), None)
-    tell(turn, "BatchSettled", signer, seq, hash, len(entries), len(refused), ticks, amount)
+    deposit_event(
+        turn, "BatchSettled", signer, seq, hash, len(entries), len(refused), ticks, amount
+    )
 
 
 def _settle_entry(turn: Turn, signer: AccountId, entry: Entry) -> tuple[int, int]:
     """Return the ticks and the planck that an entry settled, having written them."""
+    # The stream is this operator's, and the viewer has joined it.
     uuid = UUID(int=entry.stream)
     stream: StreamInfo | None = turn.state.get(stream_key(uuid))
     if stream is None:
@@ -105,16 +108,22 @@ def _settle_entry(turn: Turn, signer: AccountId, entry: Entry) -> tuple[int, int
     session: ChainSession | None = turn.state.get(key)
     if session is None:
         raise _RefusedError("NoSession")
+
+    # Counts are cumulative: an entry that is not above the stored one settles nothing.
     by_price = dict(session.by_price)
     stored = by_price.get(entry.version, 0)
     if entry.ticks <= stored:
         return 0, 0
+
+    # The price was in force and the join is not over, its notice included.
     price = _price_of(stream, session, entry, turn.now_s)
     if entry.version not in by_price and len(by_price) >= tables.MAX_SESSION_PRICES:
         raise _RefusedError("TooManyPrices")
     end = end_of(session, stream)
     if turn.now_s > end + tables.WITHDRAW_NOTICE_S:
         raise _RefusedError("Ended")
+
+    # The rate of media time: no more ticks than seconds since the join, plus a burst.
     new_ticks = entry.ticks - stored
     ticks_after = session.ticks + new_ticks
     if ticks_after > U64_MAX:
@@ -122,6 +131,8 @@ def _settle_entry(turn: Turn, signer: AccountId, entry: Entry) -> tuple[int, int
     elapsed_s = max(0, min(turn.now_s, end) - session.joined_at)
     if ticks_after > tables.TICK_BURST + elapsed_s * tables.TICK_RATE_PPM // tables.PPM:
         raise _RefusedError("TooFast")
+
+    # The viewer's cap, the counters' sizes and the escrow bound what it may cost.
     cost = new_ticks * price
     if cost > U128_MAX or session.amount + cost > U128_MAX:
         raise _RefusedError("Overflow")
@@ -133,6 +144,8 @@ def _settle_entry(turn: Turn, signer: AccountId, entry: Entry) -> tuple[int, int
     escrow: Escrow = turn.state.get(escrow_key(signer, entry.viewer)) or Escrow(0, None)
     if cost > escrow.held:
         raise _RefusedError("Escrow")
+
+    # Nothing is written before every check has passed.
     if cost:
         balances.take_held(turn.state, entry.viewer, tables.HOLD_ESCROW, cost)
         after = replace(escrow, held=escrow.held - cost)
@@ -161,24 +174,24 @@ def _settle_entry(turn: Turn, signer: AccountId, entry: Entry) -> tuple[int, int
 
 
 def _price_of(stream: StreamInfo, session: ChainSession, entry: Entry, now_s: int) -> int:
-    found: ChainPrice | None = next(
-        (one for one in stream.prices if one.number == entry.version), None
+    version: ChainPrice | None = next(
+        (candidate for candidate in stream.prices if candidate.number == entry.version), None
     )
-    if found is None:
+    if version is None:
         raise _RefusedError("NoPrice")
-    if found.from_ > now_s:
+    if version.from_ > now_s:
         raise _RefusedError("PriceNotYet")
-    if found.price > session.max_price:
+    if version.price > session.max_price:
         raise _RefusedError("PriceAboveCap")
-    return found.price
+    return version.price
 
 
 def _pay(turn: Turn, stream: StreamInfo, before: int, after: int) -> None:
     """Share what one (session, version) earned between the cumulative amounts before and after."""
     left = after - before
-    for one in stream.splits:
+    for split in stream.splits:
         # Roundings of several splits that step at once may exceed a tiny amount.
-        share = min(left, after * one.ppm // tables.PPM - before * one.ppm // tables.PPM)
-        earn(turn, one.account, share)
+        share = min(left, after * split.ppm // tables.PPM - before * split.ppm // tables.PPM)
+        earn(turn, split.account, share)
         left -= share
     earn(turn, stream.creator, left)

@@ -89,8 +89,8 @@ class State:
 
     def account(self, who: AccountId) -> storage.Account:
         """Return an account of the system; one of zeros when it does not exist."""
-        found: storage.Account | None = self.get(storage.account_key(who))
-        return found or storage.Account(0, 0, 0, 0, 0, 0, 0, NEW_LOGIC)
+        account: storage.Account | None = self.get(storage.account_key(who))
+        return account or storage.Account(0, 0, 0, 0, 0, 0, 0, NEW_LOGIC)
 
     def put_account(self, who: AccountId, **fields: int) -> None:
         """Change fields of an account."""
@@ -104,7 +104,7 @@ class State:
 
 
 def holds_key(who: AccountId) -> bytes:
-    """Return where the holds of an account lie."""
+    """Return where the holds of an account are."""
     prefix = storage.prefix("Balances", "Holds")
     return prefix + storage.account_key(who)[_PREFIX_BYTES:]
 

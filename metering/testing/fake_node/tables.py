@@ -299,8 +299,8 @@ EVENTS: Final[dict[str, tuple[tuple[str, tuple[Codec[Any], ...]], ...]]] = {
 
 def event_bytes(pallet: str, name: str, *values: Any) -> bytes:
     """Return an event of the pallet: indices, then fields."""
-    for index, (one, codecs) in enumerate(EVENTS[pallet]):
-        if one == name:
+    for index, (event_name, codecs) in enumerate(EVENTS[pallet]):
+        if event_name == name:
             assert len(codecs) == len(values), name
             fields = (codec.encode(value) for codec, value in zip(codecs, values, strict=True))
             return bytes((PALLETS[pallet], index)) + b"".join(fields)

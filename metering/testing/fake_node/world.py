@@ -29,7 +29,7 @@ from metering.testing.fake_node.runtime import (
 from metering.testing.fake_node.state import State
 from metering.units import AccountId
 
-STALL_FOR_EVER: Final = -1
+STALL_INDEFINITELY: Final = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class World:
 
     Attributes:
         is_closing: Every connection is to be closed: the node has just started again.
-        tell: Called with each new head.
+        notify: Called with each new head.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class World:
         self.forks = Forks(genesis(seed, now_ms, funds))
         self.pool = Pool()
         self.is_closing = False
-        self.tell: Callable[[Head], None] = lambda _head: None
+        self.notify: Callable[[Head], None] = lambda _head: None
         self._stall_left = 0
         self._made = 0
 
@@ -105,9 +105,9 @@ class World:
             self.restart()
         if self.faults.happens("reorg"):
             self.reorg(self.faults.chance.randint(1, REORG_DEPTH_MAX))
-        for one in self.pool.all():
+        for extrinsic in self.pool.all():
             if self.faults.happens("drop"):
-                self.pool.drop(one)
+                self.pool.drop(extrinsic)
         self._extend(self.forks.head, is_upgrade=is_upgrade)
         if self._stall_left == 0 and self.faults.happens("stall"):
             self._stall_left = self.faults.chance.randint(1, STALL_BLOCKS_MAX)
@@ -124,10 +124,10 @@ class World:
         """Make the best chain final up to a block, or all of it."""
         up_to = self.forks.head.number if number is None else number
         for block in self.forks.finalize(up_to):
-            self._say(block, is_final=True)
+            self._announce(block, is_final=True)
 
-    def stall(self, blocks: int = STALL_FOR_EVER) -> None:
-        """Let nothing become final for so many blocks, or until told 0."""
+    def stall(self, blocks: int = STALL_INDEFINITELY) -> None:
+        """Let nothing become final for so many blocks, or until set to 0."""
         self._stall_left = blocks
 
     def reorg(self, depth: int) -> int:
@@ -184,13 +184,13 @@ class World:
         )
         self.forks.add(block)
         held = set(block.extrinsics)
-        included = [one for one in ready if one.raw in held]
-        for one in included:
-            self.pool.drop(one)
-        self.pool.ban([one.hash for one in included], block.number)
+        included = [extrinsic for extrinsic in ready if extrinsic.raw in held]
+        for extrinsic in included:
+            self.pool.drop(extrinsic)
+        self.pool.ban([extrinsic.hash for extrinsic in included], block.number)
         if self.forks.head.hash == block.hash:
             self.pool.revalidate(self._judge, block.number)
-            self._say(block, is_final=False)
+            self._announce(block, is_final=False)
         return block
 
     def _return_to_pool(self, extrinsic: Extrinsic) -> None:
@@ -222,8 +222,8 @@ class World:
             if self.faults.happens(name):
                 raise make()
 
-    def _say(self, block: Block, *, is_final: bool) -> None:
-        self.tell(Head(block, is_final))
+    def _announce(self, block: Block, *, is_final: bool) -> None:
+        self.notify(Head(block, is_final))
 
     def values_at(self, block_hash: Hash | None) -> tuple[Block, dict[bytes, Any]]:
         """Return a block, the best by default, and the state after it.

@@ -112,12 +112,13 @@ class Server:
         self.log = directory / "server.log"
         self.process: subprocess.Popen[bytes] | None = None
         self.environment = dict(os.environ)
+        self.python = sys.executable
 
     def start(self) -> None:
         """Start it and wait until it is ready."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "mediaserver.cli.main", "serve", "--config", self.config],
+                [self.python, "-m", "mediaserver.cli.main", "serve", "--config", self.config],
                 stdout=log,
                 stderr=log,
                 cwd=ROOT,

@@ -3,14 +3,16 @@
 import asyncio
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from mediaserver.accounting.settlement_service import Settlement
 from mediaserver.accounting.store_supervisor import StoreSupervisor
 from mediaserver.clock import SystemClock
-from mediaserver.settings.load import Settings
+from mediaserver.settings.records import Settings
 from metering.book.async_book import AsyncBook
+from metering.units import Planck
 from tests.support.book_fixture import OPERATOR, make_book
 
 
@@ -20,7 +22,7 @@ class SlowStore:
     is_quiet = False
 
     def __init__(self) -> None:
-        self.said: list[int] = []
+        self.totals: list[int] = []
         self.began = asyncio.Event()
         self.is_open = asyncio.Event()
 
@@ -28,7 +30,7 @@ class SlowStore:
         if not self.began.is_set():
             self.began.set()
             await self.is_open.wait()
-        self.said.append(total)
+        self.totals.append(total)
 
 
 async def no_tick() -> int:
@@ -42,14 +44,15 @@ def make_money(caller) -> StoreSupervisor:
         caller,
         settlement=Settlement(Settings(), caller, OPERATOR, SystemClock(), Path("/x")),
         clock=SystemClock(),
-        changed=bool,
+        changed=lambda: None,
         newest_tick=no_tick,
     )
 
 
-async def test_of_two_top_ups_at_once_the_newer_sum_is_said_last() -> None:
+async def test_of_two_top_ups_at_once_the_newer_sum_is_written_last() -> None:
     """A viewer who pays twice in a moment can spend both: an older sum never comes after."""
-    fixture, store = make_book(), SlowStore()
+    fixture = make_book()
+    store: Any = SlowStore()
     (account,) = fixture.accounts
     book = AsyncBook(fixture.book)
     money = make_money(book)
@@ -57,7 +60,7 @@ async def test_of_two_top_ups_at_once_the_newer_sum_is_said_last() -> None:
 
     first = asyncio.create_task(money.apply_deposits(store, account))
     await store.began.wait()
-    fixture.book.deposits.add(account, 10**8, "second", "", 1)
+    fixture.book.deposits.add(account, Planck(10**8), "second", "", 1)
     second = asyncio.create_task(money.apply_deposits(store, account))
     for _ in range(20):
         await asyncio.sleep(0)
@@ -65,7 +68,7 @@ async def test_of_two_top_ups_at_once_the_newer_sum_is_said_last() -> None:
     await asyncio.gather(first, second)
     await book.close()
 
-    assert store.said == [before, before + 10**8]
+    assert store.totals == [before, before + 10**8]
 
 
 async def test_control_does_not_go_on_when_nobody_cuts_any_more() -> None:
@@ -77,8 +80,10 @@ async def test_control_does_not_go_on_when_nobody_cuts_any_more() -> None:
     fixture = make_book()
     money = make_money(AsyncBook(fixture.book))
     task = asyncio.create_task(fail())
+    store: Any = SlowStore()
+    cutter: Any = SimpleNamespace(counters=None)
     await asyncio.wait({task})
 
     with pytest.raises(ZeroDivisionError):
         async with asyncio.timeout(5):
-            await money._watch(SlowStore(), "epoch", SimpleNamespace(counters=None), [task])
+            await money._watch(store, "epoch", cutter, [task])

@@ -22,14 +22,14 @@ def test_a_problem_can_quote_whatever_came() -> None:
 def test_every_stream_that_may_be_made_fits_the_policy() -> None:
     """However long the titles: the message that keeps HTTP processes alive is never too large."""
     title, price = "\U0001f600" * 500, PriceVersion(1, 2**40, Planck(10**30))
-    one = StreamPolicy(UUID(int=2**128 - 1), "s" * 63, title, (price,), is_enabled=True)
+    stream = StreamPolicy(UUID(int=2**128 - 1), "s" * 63, title, (price,), is_enabled=True)
     made: list[StreamPolicy] = []
     size = 0
     while len(made) < streams.STREAMS_MAX:
         size += streams.policy_bytes(title, 1)
         if size > streams.POLICY_BYTES_MAX:
             break
-        made.append(replace(one, stream=UUID(int=len(made))))
+        made.append(replace(stream, stream=UUID(int=len(made))))
     policy = Policy(
         tuple(made), ((1, bytes(32)),), Asset(), "e" * 16, "r" * 40, "u" * 500, False, 1
     )

@@ -4,6 +4,7 @@ import re
 import textwrap
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -67,12 +68,17 @@ def test_the_whole_file_holds_the_same_server() -> None:
     assert "user " not in standalone(EDGE, "/run/edge").partition("events")[0]
 
 
+def _with(name: str, value: str) -> Edge:
+    change: dict[str, Any] = {name: value}
+    return replace(EDGE, **change)
+
+
 @pytest.mark.parametrize("name", TEXTS)
 @pytest.mark.parametrize("value", HOSTILE)
 def test_a_value_that_nginx_would_read_as_syntax_is_refused(name: str, value: str) -> None:
     """No setting adds a directive of its own; the key of the table is named."""
     with pytest.raises(ConfigError) as caught:
-        configuration(replace(EDGE, **{name: value}))
+        configuration(_with(name, value))
 
     (fault,) = caught.value.faults
     assert fault.startswith(f"edge.{name}: ")
@@ -82,7 +88,7 @@ def test_a_value_that_nginx_would_read_as_syntax_is_refused(name: str, value: st
 def test_an_empty_value_is_refused(name: str) -> None:
     """`proxy_cache_key ;` and an empty secret would be worse than no edge."""
     with pytest.raises(ConfigError):
-        configuration(replace(EDGE, **{name: ""}))
+        configuration(_with(name, ""))
 
 
 def test_all_faults_are_told_at_once_and_the_key_is_not() -> None:
@@ -91,12 +97,12 @@ def test_all_faults_are_told_at_once_and_the_key_is_not() -> None:
     with pytest.raises(ConfigError) as caught:
         configuration(broken)
 
-    told = "\n".join(caught.value.faults)
+    text = "\n".join(caught.value.faults)
     assert len(caught.value.faults) == 4
-    assert "edge.listen" in told
-    assert "edge.cache_dir" in told
-    assert "edge.tls_key" in told
-    assert "se cret" not in told
+    assert "edge.listen" in text
+    assert "edge.cache_dir" in text
+    assert "edge.tls_key" in text
+    assert "se cret" not in text
     assert KEY not in repr(EDGE)
 
 

@@ -140,7 +140,9 @@ def kinds_of(path: str) -> list[str]:
     """What a cache that routes by our patterns takes a path for."""
     patterns = a.patterns()
     token = f"(?:/w/{patterns.pop('token')})?"
-    return [kind for kind, one in patterns.items() if re.fullmatch(token + one, path, re.ASCII)]
+    return [
+        kind for kind, pattern in patterns.items() if re.fullmatch(token + pattern, path, re.ASCII)
+    ]
 
 
 @given(ADDRESSES)

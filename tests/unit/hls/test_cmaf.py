@@ -91,11 +91,11 @@ def test_f12_init_says_the_shape_of_pixels():
 
 def test_init_hash_is_16_hexadecimal_digits_of_the_bytes():
     """Another init has another address."""
-    one, other = cmaf.make_init(VIDEO, AUDIO), cmaf.make_init(VIDEO, None)
+    both, video_only = cmaf.make_init(VIDEO, AUDIO), cmaf.make_init(VIDEO, None)
 
-    assert len(cmaf.init_hash(one)) == 16
-    assert int(cmaf.init_hash(one), 16) >= 0
-    assert cmaf.init_hash(one) != cmaf.init_hash(other)
+    assert len(cmaf.init_hash(both)) == 16
+    assert int(cmaf.init_hash(both), 16) >= 0
+    assert cmaf.init_hash(both) != cmaf.init_hash(video_only)
 
 
 def test_init_refuses_an_sps_that_describes_nothing():

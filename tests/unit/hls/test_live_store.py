@@ -44,7 +44,7 @@ def test_a_worker_that_comes_back_goes_on_where_it_was() -> None:
     show, first, second = Show(), store.feed("worker-1"), store.feed("worker-1")
     for message in [*show.open(), *show.segments(3)]:
         first.apply(message)
-    for message in list(show.said):
+    for message in list(show.messages):
         second.apply(message)
     first.apply(ShowEnded())
     first.close()

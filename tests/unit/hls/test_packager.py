@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from mediaserver.hls.packager import Packager
 from mediaserver.hls.segmenter import PartBegan, PartEnded, Segmenter
 from mediaserver.hls.settings import HlsSettings
-from mediaserver.media import AudioFormat, Sample, Slot, Track, VideoFormat
+from mediaserver.media import AudioFormat, Part, Sample, Slot, Track, VideoFormat
 from tests.support import cmaf_reader
 from tests.support.strategies import frames
 
@@ -36,16 +36,14 @@ def slot(part, start_ms, msn=0):
 
 def runs_of(part):
     """Return {track: [(payload, start in ms, duration in units)]} of a part."""
-    found = {}
+    runs: dict[int, list[tuple[bytes, float, int]]] = {}
     for run in cmaf_reader.read_chunk(part.payload).runs:
         at = run.base_time
         for sample in run.samples:
             per_ms = 90 if run.track == 1 else 48
-            found.setdefault(run.track, []).append(
-                (sample.payload[0], at / per_ms, sample.duration)
-            )
+            runs.setdefault(run.track, []).append((sample.payload[0], at / per_ms, sample.duration))
             at += sample.duration
-    return found
+    return runs
 
 
 def feed(packager, samples):
@@ -191,7 +189,8 @@ def test_new_format_holds_from_its_segment_on():
 def test_audio_rendition_counts_whole_frames():
     """Its parts say what they hold, and sum to their segment without a microsecond too many."""
     packager = Packager("audio", ORIGIN, None, AUDIO)
-    parts, at = [], 0
+    parts: list[Part] = []
+    at = 0
     for number, end in enumerate([490, 981, 1472, 1962]):
         parts += packager.begin(slot(number, at))
         parts += packager.end(slot(number, at), ORIGIN + end)
@@ -241,7 +240,7 @@ def test_every_order_of_arrival_gives_the_same_parts(source, order):
 
     def play(lines, pick):
         packager = Packager("source", origin, VIDEO, AUDIO)
-        made = []
+        made: list[Part] = []
         lines = [list(line) for line in lines]
         while any(lines):
             thing = pick([line for line in lines if line]).pop(0)

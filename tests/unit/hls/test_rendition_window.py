@@ -57,9 +57,9 @@ def test_the_media_sequence_never_goes_back(discontinuities: list[bool]) -> None
 def test_what_is_told_again_changes_nothing(segments: int, parts: int, data: st.DataObject) -> None:
     """A worker that reconnects tells all it has; viewers notice nothing."""
     show, window = live(segments, parts)
-    start = data.draw(st.integers(0, len(show.said)))
+    start = data.draw(st.integers(0, len(show.messages)))
 
-    again = heard(window, show.said[start:])
+    again = heard(window, show.messages[start:])
 
     assert again is window or again == window
 
@@ -70,7 +70,7 @@ def test_a_new_process_told_the_window_lists_the_same() -> None:
     first = window.first_msn
     messages = [
         m
-        for m in show.said
+        for m in show.messages
         if not (isinstance(m, SlotOpened) and m.slot.msn < first)
         and not (isinstance(m, PartMade) and m.part.slot.msn < first)
         and not (isinstance(m, SegmentEnded) and m.msn < first)

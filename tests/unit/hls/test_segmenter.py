@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mediaserver.hls import slots
-from mediaserver.hls.segmenter import PartBegan, PartEnded, SegmentEnded, Segmenter
+from mediaserver.hls.segmenter import PartBegan, PartEnded, SegmentEnded, Segmenter, SegmenterEvent
 from mediaserver.hls.settings import HlsSettings
 from tests.support.strategies import FRAME_RATES, frames
 
@@ -186,7 +186,7 @@ def test_idr_is_wanted_at_the_target_and_at_the_nearest_part_end():
 def test_an_idr_when_overdue_keeps_the_target_duration(rate):
     """With an IDR forced when it is asked for, no EXTINF rounds above TARGETDURATION."""
     segmenter = Segmenter(SETTINGS, 0)
-    events = []
+    events: list[SegmenterEvent] = []
     for number, start_ms in enumerate(starts(rate, 20)):
         events += segmenter.frame(start_ms, number == 0 or segmenter.is_overdue(start_ms))
 
@@ -279,7 +279,7 @@ def test_laws_of_cutting(source, numbers):
         target_duration_s=target_s,
     )
     segmenter = Segmenter(settings, 11)
-    events = []
+    events: list[SegmenterEvent] = []
     for start_ms, is_idr, is_break in source:
         forced = segmenter.is_overdue(start_ms)
         events += segmenter.frame(start_ms, is_idr or forced, is_break)

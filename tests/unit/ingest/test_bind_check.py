@@ -15,8 +15,12 @@ from mediaserver.processes.server import check_bind_addresses
 ELSEWHERE = "203.0.113.7"
 
 
+def _drop(_datagram: bytes) -> None:
+    """Nothing is received here."""
+
+
 def connection(*addresses: str) -> IceConnection:
-    return IceConnection(IngestSettings(bind_addresses=addresses), "abcd", "p" * 22, bytes)
+    return IceConnection(IngestSettings(bind_addresses=addresses), "abcd", "p" * 22, _drop)
 
 
 def test_f24_address_of_another_machine_is_named_with_the_remedy() -> None:

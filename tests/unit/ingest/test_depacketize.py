@@ -310,7 +310,7 @@ def test_f02_slice_behind_a_believed_marker_is_a_loss_once():
     assert [frame.nals for frame in frames] == [(IDR, IDR_REST)] * 2
 
 
-def test_f02_timestamp_that_stands_still_does_not_join_pictures():
+def test_f02_timestamp_that_never_changes_does_not_join_pictures():
     """A marker and a slice at macroblock 0 agree: that is another picture."""
     assembler = H264Depacketizer()
     frames = [frame for unit in (IDR, DELTA, DELTA) for frame in feed(assembler, 7, [unit])]

@@ -50,10 +50,10 @@ def repeat(sequence, payload=DELTA, ssrc=99):
 
 
 def run(receiver, *packets, at=0.0, step=0.001):
-    found = []
+    events = []
     for index, data in enumerate(packets):
-        found += receiver.packet(data, at + index * step)
-    return found
+        events += receiver.packet(data, at + index * step)
+    return events
 
 
 def feedback(receiver, now):
@@ -204,9 +204,9 @@ def test_publisher_that_says_goodbye_for_every_source_has_left():
 def test_noise_changes_nothing():
     """Unknown payload types, padding probes and broken packets are counted, not raised."""
     receiver = make_receiver()
-    found = run(receiver, b"\x80", packet(0, kind=50), repeat(3), packet(1, b"\0", kind=RTX))
+    events = run(receiver, b"\x80", packet(0, kind=50), repeat(3), packet(1, b"\0", kind=RTX))
 
-    assert found == []
+    assert events == []
     assert (receiver.malformed, receiver.unknown) == (1, 3)
 
 

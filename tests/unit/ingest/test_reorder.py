@@ -2,6 +2,7 @@
 
 import itertools
 import random
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,7 +17,7 @@ def items(deliveries):
 @given(st.permutations(range(1, 40)), st.integers(0, 0xFFFF))
 def test_any_permutation_leaves_once_and_in_order(order, start):
     """Whatever the network did to their order, packets leave in theirs, each once."""
-    reorder = Reorder(0.4, asks=True)
+    reorder: Reorder[int] = Reorder(0.4, asks=True)
     left = items(reorder.push(start, 0, 0.0))
     for number in order:
         left += items(reorder.push((start + number) & 0xFFFF, number, 0.01))
@@ -36,7 +37,8 @@ def test_losses_repeats_and_disorder_never_break_the_order(seed, start):
         for _ in range(dice.choice([0, 1, 1, 1, 1, 1, 2]) if number else 1)
     )
     arrivals.insert(0, (-1.0, 0))
-    reorder, left = Reorder(0.02, asks=True), []
+    reorder: Reorder[int] = Reorder(0.02, asks=True)
+    left: list[Any] = []
     for at, number in arrivals:
         left += reorder.push((start + number) & 0xFFFF, number, at / 1000)
         left += reorder.expire(at / 1000)
@@ -53,7 +55,7 @@ def test_losses_repeats_and_disorder_never_break_the_order(seed, start):
 
 def test_missing_packets_are_asked_for_at_once_and_again_with_growing_waits():
     """A fixed step flooded the sender with repeats; the wait doubles instead."""
-    reorder = Reorder(10.0, asks=True)
+    reorder: Reorder[str] = Reorder(10.0, asks=True)
     reorder.push(10, "a", 0.0)
     reorder.push(13, "d", 0.0)
 
@@ -67,7 +69,7 @@ def test_missing_packets_are_asked_for_at_once_and_again_with_growing_waits():
 
 def test_repaired_packet_is_counted_and_times_the_path():
     """One ask and its answer tell the round trip, which then spaces later asks."""
-    reorder = Reorder(1.0, asks=True)
+    reorder: Reorder[str] = Reorder(1.0, asks=True)
     reorder.push(10, "a", 0.0)
     reorder.push(12, "c", 0.0)
     reorder.asks(0.0)
@@ -78,7 +80,7 @@ def test_repaired_packet_is_counted_and_times_the_path():
 
 def test_gap_is_given_up_in_time():
     """A packet that does not come holds the rest back for the give-up time, and no longer."""
-    reorder = Reorder(0.4, asks=True)
+    reorder: Reorder[str] = Reorder(0.4, asks=True)
     reorder.push(10, "a", 0.0)
     reorder.push(13, "d", 1.0)
 
@@ -92,7 +94,7 @@ def test_gap_is_given_up_in_time():
 
 def test_memory_is_bounded():
     """A gap at the head of a fast stream is given up when the buffer is full."""
-    reorder = Reorder(1e9, asks=False)
+    reorder: Reorder[int] = Reorder(1e9, asks=False)
     reorder.push(0, 0, 0.0)
     left = []
     for number in range(2, PACKETS_MAX + 10):
@@ -104,7 +106,7 @@ def test_memory_is_bounded():
 
 def test_jump_of_the_sender_is_a_loss_and_not_a_wait():
     """A sender that skips thousands of numbers is followed at once."""
-    reorder = Reorder(1e9, asks=True)
+    reorder: Reorder[str] = Reorder(1e9, asks=True)
     reorder.push(0, "a", 0.0)
     reorder.push(2, "c", 0.0)
     left = reorder.push(PACKETS_MAX + 100, "z", 0.0)

@@ -1,6 +1,7 @@
 """RTP and RTCP bytes, against aiortc's own reader and writer as the independent judge."""
 
 import struct
+from typing import Any
 
 import pytest
 from aiortc import rtp as judge
@@ -61,10 +62,15 @@ def test_unwrapped_numbers_follow_the_true_ones(steps, start):
         highest = max(highest, true)
 
 
+def parsed(compound: bytes) -> list[Any]:
+    """Return the packets of a compound as aiortc reads them; which kinds, the test knows."""
+    return [*judge.RtcpPacket.parse(compound)]
+
+
 def test_receiver_report_is_read_back_by_aiortc():
     """What Chromium's statistics need: one block per source, then SDES with a CNAME."""
     block = rtp.ReportBlock(5, 12, -3, 70000, 88, 0xABCDEF01, 65536)
-    report, names = judge.RtcpPacket.parse(rtp.receiver_report(9, [block], "vilokanam"))
+    report, names = parsed(rtp.receiver_report(9, [block], "vilokanam"))
 
     assert (report.ssrc, len(report.reports)) == (9, 1)
     assert report.reports[0] == judge.RtcpReceiverInfo(5, 12, -3, 70000, 88, 0xABCDEF01, 65536)
@@ -75,7 +81,7 @@ def test_receiver_report_is_read_back_by_aiortc():
 def test_nack_names_exactly_the_missing(missing, start):
     """Every missing packet is asked for and no other, across the wrap too."""
     wanted = [(start + number) & 0xFFFF for number in sorted(missing)]
-    (packet,) = judge.RtcpPacket.parse(rtp.nack(9, 5, wanted))
+    (packet,) = parsed(rtp.nack(9, 5, wanted))
 
     assert (packet.fmt, packet.media_ssrc) == (1, 5)
     # The judge counts on past the wrap.
@@ -84,9 +90,9 @@ def test_nack_names_exactly_the_missing(missing, start):
 
 def test_feedback_is_read_back_by_aiortc():
     """PLI, REMB and BYE are what another stack takes them for."""
-    (pli,) = judge.RtcpPacket.parse(rtp.picture_loss(9, 5))
-    (remb,) = judge.RtcpPacket.parse(rtp.bandwidth_limit(9, (5, 6), 8_000_000))
-    _, bye = judge.RtcpPacket.parse(rtp.goodbye(9))
+    (pli,) = parsed(rtp.picture_loss(9, 5))
+    (remb,) = parsed(rtp.bandwidth_limit(9, (5, 6), 8_000_000))
+    _, bye = parsed(rtp.goodbye(9))
 
     assert (pli.fmt, pli.media_ssrc, pli.fci) == (1, 5, b"")
     assert remb.fmt == 15

@@ -35,35 +35,35 @@ async def make_broadcast():
 
 async def test_show_opens_with_the_first_keyframe(make_broadcast):
     """Viewers get a show whose number is the second of its first tick, with all renditions."""
-    one = await make_broadcast()
+    harness = await make_broadcast()
 
-    await one.play(7)
+    await harness.play(7)
 
-    opened = one.of(ShowOpened)
+    opened = harness.of(ShowOpened)
     assert len(opened) == 1
     assert opened[0].show == NOW_MS // 1000
     assert not opened[0].audio_only
-    assert one.broadcast.show == opened[0].show
-    assert [r.name for r in one.of(RenditionsSet)[0].renditions] == ["source", "360p", "audio"]
-    assert [m.msn for m in one.of(SegmentEnded, "360p")] == [0, 1, 2]
-    assert len(one.of(PartMade, "audio")) >= 12
-    source = one.of(RenditionsSet)[-1].renditions[0]
+    assert harness.broadcast.show == opened[0].show
+    assert [r.name for r in harness.of(RenditionsSet)[0].renditions] == ["source", "360p", "audio"]
+    assert [m.msn for m in harness.of(SegmentEnded, "360p")] == [0, 1, 2]
+    assert len(harness.of(PartMade, "audio")) >= 12
+    source = harness.of(RenditionsSet)[-1].renditions[0]
     assert source.codecs == ("avc1.x", "mp4a.40.2")
     assert (source.width, source.height, source.frame_rate_milli) == (320, 180, 25_000)
-    check_link(one.messages)
+    check_link(harness.messages)
 
 
 async def test_bandwidth_covers_every_segment(make_broadcast):
     """BANDWIDTH is the peak of what was sent, rounded up, and is not sent again without need."""
-    one = await make_broadcast()
+    harness = await make_broadcast()
 
-    await one.play(13)
+    await harness.play(13)
 
-    sent = one.of(RenditionsSet)
+    sent = harness.of(RenditionsSet)
     assert len(sent) <= 3
     source = sent[-1].renditions[0]
-    sizes = {}
-    for message in one.of(PartMade, "source"):
+    sizes: dict[int, list[int]] = {}
+    for message in harness.of(PartMade, "source"):
         sizes.setdefault(message.part.slot.msn, [0, 0])
         sizes[message.part.slot.msn][0] += len(message.part.payload)
         sizes[message.part.slot.msn][1] += message.part.duration_us
@@ -74,93 +74,93 @@ async def test_bandwidth_covers_every_segment(make_broadcast):
 
 async def test_rungs_make_an_idr_where_segments_begin(make_broadcast):
     """Players switch renditions at segment borders."""
-    one = await make_broadcast()
+    harness = await make_broadcast()
 
-    await one.play(7)
+    await harness.play(7)
 
-    begins = [m.slot.start_ms for m in one.of(SlotOpened) if m.slot.part == 0]
-    assert one.pipeline.forced == begins
+    begins = [m.slot.start_ms for m in harness.of(SlotOpened) if m.slot.part == 0]
+    assert harness.pipeline.forced == begins
 
 
 async def test_nothing_is_published_before_it_is_on_the_disk(make_broadcast):
     """A crash right after a segment opened can never hand out its numbers again."""
-    one = await make_broadcast()
-    one.file.gate.clear()
+    harness = await make_broadcast()
+    harness.file.gate.clear()
 
-    await one.play(1)
-    before = list(one.messages)
-    one.file.gate.set()
+    await harness.play(1)
+    before = list(harness.messages)
+    harness.file.gate.set()
     await settle()
 
     assert before == []
-    assert isinstance(one.messages[0], ShowOpened)
-    state = one.file.saved[0]
+    assert isinstance(harness.messages[0], ShowOpened)
+    state = harness.file.saved[0]
     assert state.msn == 0
     assert state.planned_end_ms >= max(
-        m.slot.planned_end_ms for m in one.of(SlotOpened) if m.slot.msn == 0
+        m.slot.planned_end_ms for m in harness.of(SlotOpened) if m.slot.msn == 0
     )
-    check_link(one.messages)
+    check_link(harness.messages)
 
 
 async def test_publisher_who_comes_back_goes_on_with_the_show(make_broadcast):
     """A reconnect keeps show and numbers; absent time is a marked break and shares no second."""
-    one = await make_broadcast()
-    await one.play(3)
-    last = one.of(SlotOpened)[-1].slot
-    one.broadcast.publisher_gone("s1", "media_timeout")
+    harness = await make_broadcast()
+    await harness.play(3)
+    last = harness.of(SlotOpened)[-1].slot
+    harness.broadcast.publisher_gone("s1", "media_timeout")
     await settle()
-    assert one.of(SegmentEnded, "source")[-1].msn == last.msn
-    assert one.of(Health)[-1].state == "waiting"
-    one.wait(10)
-    one.frame = 0
+    assert harness.of(SegmentEnded, "source")[-1].msn == last.msn
+    assert harness.of(Health)[-1].state == "waiting"
+    harness.wait(10)
+    harness.frame = 0
 
-    one.broadcast.publisher_connected("s2", BOTH, "OBS-Studio/32.0")
-    await one.play(3)
+    harness.broadcast.publisher_connected("s2", BOTH, "OBS-Studio/32.0")
+    await harness.play(3)
 
-    after = next(m for m in one.of(SlotOpened) if m.slot.msn == last.msn + 1)
+    after = next(m for m in harness.of(SlotOpened) if m.slot.msn == last.msn + 1)
     assert after.is_discontinuity
     assert after.slot.first_tick >= last.first_tick + last.tick_count
-    assert after.slot.start_ms >= one.clock.wall_ms - 3100
-    assert len(one.of(ShowOpened)) == 1
-    assert one.pipeline.restarts == 1
-    assert {m.part.rendition for m in one.of(PartMade) if m.part.slot.msn > last.msn} == {
+    assert after.slot.start_ms >= harness.clock.wall_ms - 3100
+    assert len(harness.of(ShowOpened)) == 1
+    assert harness.pipeline.restarts == 1
+    assert {m.part.rendition for m in harness.of(PartMade) if m.part.slot.msn > last.msn} == {
         "source",
         "360p",
         "audio",
     }
-    check_link(one.messages)
+    check_link(harness.messages)
 
 
 async def test_show_ends_when_the_publisher_stays_away(make_broadcast):
     """After reconnect_wait_s viewers get ENDLIST and the worker may go."""
-    one = await make_broadcast()
-    await one.play(3)
-    one.broadcast.publisher_gone("s1", "deleted")
+    harness = await make_broadcast()
+    await harness.play(3)
+    harness.broadcast.publisher_gone("s1", "deleted")
     await settle()
 
-    one.wait(59)
+    harness.wait(59)
     await settle()
-    assert not one.is_over
-    one.wait(2)
+    assert not harness.is_over
+    harness.wait(2)
     await settle()
 
-    assert one.is_over
-    assert isinstance(one.messages[-1], ShowEnded)
-    assert one.of(Health)[-1].state == "ended"
-    assert one.file.saved[-1].ended
-    assert one.pipeline.is_closed
+    assert harness.is_over
+    assert isinstance(harness.messages[-1], ShowEnded)
+    assert harness.of(Health)[-1].state == "ended"
+    assert harness.file.saved[-1].ended
+    assert harness.pipeline.is_closed
 
 
 async def test_worker_without_publisher_gives_up(make_broadcast):
     """A WHIP session that never gets through does not hold a worker indefinitely."""
-    one = BroadcastHarness()
-    await one.broadcast.start()
+    harness = BroadcastHarness()
+    await harness.broadcast.start()
 
-    one.wait(61)
+    harness.wait(61)
     await settle()
 
-    assert one.is_over
-    assert one.messages == []
+    assert harness.is_over
+    assert harness.messages == []
 
 
 def kept(**changes):
@@ -179,17 +179,17 @@ def kept(**changes):
 
 async def test_new_worker_goes_on_with_the_kept_show(make_broadcast):
     """After a restart the show has the next number, and begins past every second planned before."""
-    one = await make_broadcast(file=FakeFile(kept()))
+    harness = await make_broadcast(file=FakeFile(kept()))
 
-    await one.play(1)
+    await harness.play(1)
 
-    opened, slot = one.of(ShowOpened)[0], one.of(SlotOpened)[0]
+    opened, slot = harness.of(ShowOpened)[0], harness.of(SlotOpened)[0]
     assert (opened.show, opened.discontinuity_sequence) == (1_799_999_990, 2)
     assert (slot.slot.msn, slot.slot.part, slot.is_discontinuity) == (42, 0, True)
     assert slot.slot.start_ms >= NOW_MS + 1600
-    assert one.file.saved[-1].discontinuity_sequence == 3
-    assert one.file.saved[-1].origin_ms == NOW_MS - 90_000
-    check_link(one.messages)
+    assert harness.file.saved[-1].discontinuity_sequence == 3
+    assert harness.file.saved[-1].origin_ms == NOW_MS - 90_000
+    check_link(harness.messages)
 
 
 @pytest.mark.parametrize(
@@ -199,21 +199,21 @@ async def test_new_worker_goes_on_with_the_kept_show(make_broadcast):
 )
 async def test_new_show_begins_where_the_kept_one_cannot_go_on(make_broadcast, changes):
     """Its number is new, and it is greater than the last one."""
-    one = await make_broadcast(file=FakeFile(kept(show=NOW_MS // 1000 + 5, **changes)))
+    harness = await make_broadcast(file=FakeFile(kept(show=NOW_MS // 1000 + 5, **changes)))
 
-    await one.play(1)
+    await harness.play(1)
 
-    assert one.of(ShowOpened)[0].show == NOW_MS // 1000 + 6
-    assert one.of(SlotOpened)[0].slot.msn == 0
-    assert not one.of(SlotOpened)[0].is_discontinuity
+    assert harness.of(ShowOpened)[0].show == NOW_MS // 1000 + 6
+    assert harness.of(SlotOpened)[0].slot.msn == 0
+    assert not harness.of(SlotOpened)[0].is_discontinuity
 
 
 async def test_replay_tells_a_new_http_process_the_whole_window(make_broadcast):
     """An HTTP process that connects late lists what the others list."""
-    one = await make_broadcast()
-    await one.play(60)
+    harness = await make_broadcast()
+    await harness.play(60)
 
-    sent = one.broadcast.replay()
+    sent = harness.broadcast.replay()
 
     assert isinstance(sent[0], ShowOpened)
     kept_ms = [m.slot.start_ms for m in sent if isinstance(m, SlotOpened)]
@@ -225,51 +225,51 @@ async def test_replay_tells_a_new_http_process_the_whole_window(make_broadcast):
 
 async def test_replay_counts_the_discontinuities_it_left_out(make_broadcast):
     """EXT-X-DISCONTINUITY-SEQUENCE is the same in an HTTP process that came later."""
-    one = await make_broadcast()
-    await one.play(3)
-    one.broadcast.publisher_gone("s1", "deleted")
-    one.wait(5)
-    one.frame = 0
-    one.broadcast.publisher_connected("s2", BOTH, "OBS-Studio/32.0")
+    harness = await make_broadcast()
+    await harness.play(3)
+    harness.broadcast.publisher_gone("s1", "deleted")
+    harness.wait(5)
+    harness.frame = 0
+    harness.broadcast.publisher_connected("s2", BOTH, "OBS-Studio/32.0")
 
-    await one.play(50)
+    await harness.play(50)
 
-    sent = one.broadcast.replay()
+    sent = harness.broadcast.replay()
     assert not any(m.is_discontinuity for m in sent if isinstance(m, SlotOpened))
     assert sent[0].discontinuity_sequence == 1
 
 
 async def test_drain_leaves_the_show_to_be_continued(make_broadcast):
     """A restart of the server is a break for viewers, not the end."""
-    one = await make_broadcast()
-    await one.play(3.5)
+    harness = await make_broadcast()
+    await harness.play(3.5)
 
-    await one.broadcast.drain(end_show=False)
+    await harness.broadcast.drain(end_show=False)
 
-    assert one.of(ShowEnded) == []
-    assert not one.file.saved[-1].ended
-    assert one.of(SegmentEnded, "source")[-1].msn == one.of(SlotOpened)[-1].slot.msn
-    assert one.pipeline.is_closed
+    assert harness.of(ShowEnded) == []
+    assert not harness.file.saved[-1].ended
+    assert harness.of(SegmentEnded, "source")[-1].msn == harness.of(SlotOpened)[-1].slot.msn
+    assert harness.pipeline.is_closed
 
 
 async def test_drain_ends_the_show_when_told(make_broadcast):
     """An operator who stops a stream gives viewers an end."""
-    one = await make_broadcast()
-    await one.play(3.5)
+    harness = await make_broadcast()
+    await harness.play(3.5)
 
-    await one.broadcast.drain(end_show=True)
+    await harness.broadcast.drain(end_show=True)
 
-    assert isinstance(one.messages[-1], ShowEnded)
-    assert one.file.saved[-1].ended
+    assert isinstance(harness.messages[-1], ShowEnded)
+    assert harness.file.saved[-1].ended
 
 
 async def test_health_is_told_every_two_seconds(make_broadcast):
     """The creator sees the numbers of the moment."""
-    one = await make_broadcast()
+    harness = await make_broadcast()
 
-    await one.play(9)
+    await harness.play(9)
 
-    sent = one.of(Health)
+    sent = harness.of(Health)
     assert 4 <= len(sent) <= 6
     assert sent[-1].state == "live"
     assert sent[-1].facts["fps"] == 25

@@ -26,78 +26,78 @@ async def make_broadcast():
 
 async def test_long_gop_is_encoded_again_in_time(make_broadcast):
     """OBS without a keyframe interval still gives legal segments, and its creator reads why."""
-    one = await make_broadcast()
+    harness = await make_broadcast()
 
-    await one.play(12, gop=10_000)
+    await harness.play(12, gop=10_000)
 
-    ended = one.of(SegmentEnded, "source")
+    ended = harness.of(SegmentEnded, "source")
     assert len(ended) >= 4
     assert all(m.duration_us < 3_500_000 for m in ended)
-    assert [m.is_discontinuity for m in one.of(SlotOpened) if m.slot.part == 0][:3] == [
+    assert [m.is_discontinuity for m in harness.of(SlotOpened) if m.slot.part == 0][:3] == [
         False,
         True,
         False,
     ]
-    assert len(one.of(InitMade, "source")) == 2
-    assert one.pipeline.is_encoding
-    assert one.keyframes_asked > 0
-    assert any("Keyframe interval: set 2 s" in a for a in one.of(Health)[-1].advice)
-    check_link(one.messages)
+    assert len(harness.of(InitMade, "source")) == 2
+    assert harness.pipeline.is_encoding
+    assert harness.keyframes_asked > 0
+    assert any("Keyframe interval: set 2 s" in a for a in harness.of(Health)[-1].advice)
+    check_link(harness.messages)
 
 
 async def test_source_is_passed_through_again_when_its_keyframes_fit(make_broadcast):
     """A creator who mends the setting gets the picture back untouched, without a restart."""
-    one = await make_broadcast()
-    await one.play(6, gop=10_000)
-    assert one.pipeline.is_encoding
-    one.frame = 0
+    harness = await make_broadcast()
+    await harness.play(6, gop=10_000)
+    assert harness.pipeline.is_encoding
+    harness.frame = 0
 
-    await one.play(14, gop=50)
+    await harness.play(14, gop=50)
 
-    assert not one.pipeline.is_encoding
-    assert len([m for m in one.of(SlotOpened) if m.is_discontinuity]) == 2
-    check_link(one.messages)
+    assert not harness.pipeline.is_encoding
+    assert len([m for m in harness.of(SlotOpened) if m.is_discontinuity]) == 2
+    check_link(harness.messages)
 
 
 async def test_b_frames_are_told_to_the_creator_and_cost_no_break(make_broadcast):
     """A source that was never passed through does not change its coding later."""
-    one = await make_broadcast()
-    one.pipeline.is_b_profile = True
+    harness = await make_broadcast()
+    harness.pipeline.is_b_profile = True
 
-    await one.play(7, sps=OTHER_SPS)
+    await harness.play(7, sps=OTHER_SPS)
 
-    assert not any(m.is_discontinuity for m in one.of(SlotOpened))
-    assert any("B-frames to 0" in a for a in one.of(Health)[-1].advice)
-    check_link(one.messages)
+    assert not any(m.is_discontinuity for m in harness.of(SlotOpened))
+    assert any("B-frames to 0" in a for a in harness.of(Health)[-1].advice)
+    check_link(harness.messages)
 
 
 async def test_new_picture_size_is_a_discontinuity_without_a_pause(make_broadcast):
     """A browser that changes size gets a new init at a segment's beginning."""
-    one = await make_broadcast()
-    await one.play(4)
-    one.frame = 0
+    harness = await make_broadcast()
+    await harness.play(4)
+    harness.frame = 0
 
-    await one.play(4, sps=OTHER_SPS)
+    await harness.play(4, sps=OTHER_SPS)
 
-    marked = [m for m in one.of(SlotOpened) if m.is_discontinuity]
+    marked = [m for m in harness.of(SlotOpened) if m.is_discontinuity]
     assert len(marked) == 1
     slot = marked[0].slot
-    first = next(m.part for m in one.of(PartMade, "source") if m.part.slot == slot)
-    assert first.init_hash == one.of(InitMade, "source")[-1].init_hash
-    assert one.pipeline.restarts == 0
-    before = [m for m in one.of(SegmentEnded, "source") if m.msn == slot.msn - 1]
+    first = next(m.part for m in harness.of(PartMade, "source") if m.part.slot == slot)
+    assert first.init_hash == harness.of(InitMade, "source")[-1].init_hash
+    assert harness.pipeline.restarts == 0
+    before = [m for m in harness.of(SegmentEnded, "source") if m.msn == slot.msn - 1]
     assert before[0].end_ms == slot.start_ms
-    check_link(one.messages)
+    check_link(harness.messages)
 
 
 async def test_video_only_publisher_gets_sound_of_silence(make_broadcast):
     """Each rendition has audio, so players and playlists are the same for all publishers."""
-    one = await make_broadcast(frozenset({Track.VIDEO}))
+    harness = await make_broadcast(frozenset({Track.VIDEO}))
 
-    await one.play(5, audio=False)
+    await harness.play(5, audio=False)
 
-    assert one.pipeline.filled
-    parts = one.of(PartMade, "source")
+    assert harness.pipeline.filled
+    parts = harness.of(PartMade, "source")
     assert len(parts) >= 8
     runs = [cmaf_reader.read_chunk(m.part.payload).runs for m in parts]
     assert all([run.track for run in tracks] == [1, 2] for tracks in runs)
@@ -105,84 +105,84 @@ async def test_video_only_publisher_gets_sound_of_silence(make_broadcast):
 
 async def test_lost_sound_is_waited_for_only_a_little(make_broadcast):
     """When sound stops, the picture goes on after audio_wait_ms."""
-    one = await make_broadcast()
-    await one.play(3)
+    harness = await make_broadcast()
+    await harness.play(3)
 
-    await one.play(4, audio=False)
+    await harness.play(4, audio=False)
 
-    newest = one.of(PartMade, "source")[-1].part
-    assert newest.end_ms >= one.clock.wall_ms - 500 - 40 - 150 - 100
+    newest = harness.of(PartMade, "source")[-1].part
+    assert newest.end_ms >= harness.clock.wall_ms - 500 - 40 - 150 - 100
 
 
 async def test_audio_only_show_has_one_rendition_cut_by_sound(make_broadcast):
     """A show without a picture has parts and segments like any other."""
-    one = await make_broadcast(frozenset({Track.AUDIO}))
+    harness = await make_broadcast(frozenset({Track.AUDIO}))
 
-    await one.play(9, video=False)
+    await harness.play(9, video=False)
 
-    assert one.of(ShowOpened)[0].audio_only
-    assert [r.name for r in one.of(RenditionsSet)[-1].renditions] == ["audio"]
-    parts = [m.part for m in one.of(PartMade)]
+    assert harness.of(ShowOpened)[0].audio_only
+    assert [r.name for r in harness.of(RenditionsSet)[-1].renditions] == ["audio"]
+    parts = [m.part for m in harness.of(PartMade)]
     assert {part.rendition for part in parts} == {"audio"}
     assert all(part.duration_us <= 522_000 for part in parts)
-    assert len(one.of(SegmentEnded)) >= 3
-    check_link(one.messages)
+    assert len(harness.of(SegmentEnded)) >= 3
+    check_link(harness.messages)
 
 
 async def test_muted_audio_show_goes_on(make_broadcast):
     """Opus that pauses (DTX) does not stop the show: silence fills it."""
-    one = await make_broadcast(frozenset({Track.AUDIO}))
-    await one.play(3, video=False)
-    count = len(one.of(PartMade))
+    harness = await make_broadcast(frozenset({Track.AUDIO}))
+    await harness.play(3, video=False)
+    count = len(harness.of(PartMade))
 
-    await one.play(1, video=False, audio=False)
+    await harness.play(1, video=False, audio=False)
 
-    assert len(one.of(PartMade)) >= count + 1
+    assert len(harness.of(PartMade)) >= count + 1
 
 
 async def test_still_picture_does_not_stop_the_sound(make_broadcast):
     """When video stops, parts with sound go on in every rendition; it comes back at an IDR."""
-    one = await make_broadcast()
-    await one.play(3)
-    await one.play(5, video=False)
-    newest = one.of(PartMade, "source")[-1].part
-    still_ms = one.clock.wall_ms
-    one.frame = 0
+    harness = await make_broadcast()
+    await harness.play(3)
+    await harness.play(5, video=False)
+    newest = harness.of(PartMade, "source")[-1].part
+    still_ms = harness.clock.wall_ms
+    harness.frame = 0
 
-    await one.play(3)
+    await harness.play(3)
 
     assert newest.end_ms >= still_ms - 600
-    assert one.of(PartMade, "360p")[-1].part.end_ms >= one.clock.wall_ms - 700
-    back = [m.slot for m in one.of(SlotOpened) if m.is_discontinuity]
+    assert harness.of(PartMade, "360p")[-1].part.end_ms >= harness.clock.wall_ms - 700
+    back = [m.slot for m in harness.of(SlotOpened) if m.is_discontinuity]
     assert len(back) == 1
     assert back[0].start_ms >= still_ms - 50
-    check_link(one.messages)
+    check_link(harness.messages)
 
 
 async def test_silent_rung_does_not_hold_up_the_others(make_broadcast):
     """A rung whose encoder is stuck gets parts without a picture after some seconds."""
-    one = await make_broadcast()
-    await one.play(3)
-    one.pipeline.silent_rungs.add("360p")
+    harness = await make_broadcast()
+    await harness.play(3)
+    harness.pipeline.silent_rungs.add("360p")
 
-    await one.play(6)
+    await harness.play(6)
 
-    assert one.of(PartMade, "source")[-1].part.end_ms >= one.clock.wall_ms - 700
-    assert one.of(PartMade, "360p")[-1].part.end_ms >= one.clock.wall_ms - 5200
-    check_link(one.messages)
+    assert harness.of(PartMade, "source")[-1].part.end_ms >= harness.clock.wall_ms - 700
+    assert harness.of(PartMade, "360p")[-1].part.end_ms >= harness.clock.wall_ms - 5200
+    check_link(harness.messages)
 
 
 async def test_time_that_leaps_is_a_discontinuity(make_broadcast):
     """A publisher that was suspended goes on with fresh codecs and a marked segment."""
-    one = await make_broadcast()
-    await one.play(3)
-    one.ms += 5000
-    one.clock.move(5)
-    one.frame = 0
+    harness = await make_broadcast()
+    await harness.play(3)
+    harness.ms += 5000
+    harness.clock.move(5)
+    harness.frame = 0
 
-    await one.play(3)
+    await harness.play(3)
 
-    assert one.pipeline.restarts == 1
-    assert len([m for m in one.of(SlotOpened) if m.is_discontinuity]) == 1
-    assert len(one.of(ShowOpened)) == 1
-    check_link(one.messages)
+    assert harness.pipeline.restarts == 1
+    assert len([m for m in harness.of(SlotOpened) if m.is_discontinuity]) == 1
+    assert len(harness.of(ShowOpened)) == 1
+    check_link(harness.messages)

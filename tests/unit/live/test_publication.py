@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from mediaserver.ipc.messages import Health
+from mediaserver.ipc.messages import Health, Message
 from mediaserver.live.publication import Publication
 from mediaserver.live.replay_buffer import ReplayBuffer
 from mediaserver.live.show_state import ShowState
@@ -34,7 +34,8 @@ class Disk:
 
 async def test_messages_wait_for_the_state_before_them():
     """Order is kept: what was sent before the state goes at once, what came after waits."""
-    disk, published = Disk(), []
+    disk = Disk()
+    published: list[Message] = []
     publishing = Publication(disk, published.append, ReplayBuffer(1000))
     publishing.send(health(1))
     publishing.save_before(STATE)
@@ -51,7 +52,8 @@ async def test_messages_wait_for_the_state_before_them():
 
 async def test_disk_that_refuses_does_not_stop_the_show():
     """A full disk costs only that another worker could not go on with the show."""
-    disk, published = Disk(), []
+    disk = Disk()
+    published: list[Message] = []
     disk.error = OSError("No space left on device")
     disk.gate.set()
     publishing = Publication(disk, published.append, ReplayBuffer(1000))
@@ -65,7 +67,8 @@ async def test_disk_that_refuses_does_not_stop_the_show():
 
 async def test_disk_that_hangs_holds_up_the_show_once():
     """What waits stays bounded: a hanging disk is given nothing more until it answers."""
-    disk, published = Disk(), []
+    disk = Disk()
+    published: list[Message] = []
     publishing = Publication(disk, published.append, ReplayBuffer(1000), save_timeout_s=0.01)
     publishing.save_before(STATE)
     publishing.send(health(1))

@@ -4,7 +4,7 @@ import random
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mediaserver.live.timeline import (
@@ -29,7 +29,7 @@ def audio(rtp_time: int) -> AccessUnit:
     return AccessUnit(Track.AUDIO, (), rtp_time, 48_000, True, 0.0)
 
 
-def test_the_first_picture_stands_at_the_servers_clock() -> None:
+def test_the_first_picture_is_at_the_servers_clock() -> None:
     """A viewer sees the time at which the picture came."""
     assert Timeline(0).video(video(ANYWHERE), NOW) == Placed(NOW, is_discontinuity=False)
 
@@ -53,7 +53,9 @@ def test_frames_add_up_to_exact_parts(rate: int, frames: int, ms: int) -> None:
     assert all(b - a == ms for a, b in zip(times[::frames], times[frames::frames], strict=False))
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=3, deadline=None)
+@example(drift_ppm=-200, jitter_ms=60, seed=1)
+@example(drift_ppm=200, jitter_ms=60, seed=2)
 @given(drift_ppm=st.integers(-200, 200), jitter_ms=st.integers(0, 60), seed=st.integers(0, 9999))
 def test_hours_of_drift_are_slewed_never_stepped(drift_ppm: int, jitter_ms: int, seed: int) -> None:
     """A show of three hours stays at the clock, and no frame is moved by more than the slew."""
@@ -62,7 +64,7 @@ def test_hours_of_drift_are_slewed_never_stepped(drift_ppm: int, jitter_ms: int,
     step_rtp, last = 22_500, None
     for n in range(4 * 3 * 3600):
         true_ms = n * 250 * (1 + drift_ppm / 1e6)
-        now = NOW + int(true_ms) + (rng.randint(0, jitter_ms) if n else 0)
+        now = NOW + int(true_ms) + (int(rng.random() * (jitter_ms + 1)) if n else 0)
 
         placed = timeline.video(video(n * step_rtp), now)
 

@@ -6,19 +6,19 @@ from metering.units import AccountId, Medium, PricedRun, Run, SessionId, Units
 
 WHO = AccountId(bytes(32))
 STREAM = bytes(16)
-SEAT = SessionId(1)
+SESSION = SessionId(1)
 
 
 def priced(first: int, count: int = 1, version: int = 1) -> tuple[PricedRun, ...]:
     return (PricedRun(Run(first, count), version, Units(5)),)
 
 
-def claim(first: int, count: int = 1, session: SessionId = SEAT, who: AccountId = WHO) -> Claim:
+def claim(first: int, count: int = 1, session: SessionId = SESSION, who: AccountId = WHO) -> Claim:
     return Claim(who, STREAM, session, priced(first, count), 0, 0)
 
 
 def may(memory: Memory, first: int, count: int = 1, *, at: float = 10.5) -> bool:
-    return memory.may_serve(WHO, STREAM, SEAT, priced(first, count), at)
+    return memory.may_serve(WHO, STREAM, SESSION, priced(first, count), at)
 
 
 def test_committed_ticks_are_served_within_a_second_of_the_answer():
@@ -38,16 +38,16 @@ def test_two_unsent_seconds_must_be_told_first():
     """A player that takes media faster is seen by the store."""
     memory = Memory(10, 60_000)
     memory.committed(claim(100), 10.0, 1000)
-    memory.delivered(WHO, STREAM, SEAT, Medium.VIDEO, 1500)
+    memory.delivered(WHO, STREAM, SESSION, Medium.VIDEO, 1500)
     assert may(memory, 100)
-    memory.delivered(WHO, STREAM, SEAT, Medium.AUDIO, 500)
+    memory.delivered(WHO, STREAM, SESSION, Medium.AUDIO, 500)
     assert not may(memory, 100)
 
-    assert memory.take(WHO, STREAM, SEAT) == (1500, 500)
-    assert memory.take(WHO, STREAM, SEAT) == (0, 0)
+    assert memory.take(WHO, STREAM, SESSION) == (1500, 500)
+    assert memory.take(WHO, STREAM, SESSION) == (0, 0)
     assert may(memory, 100)
-    memory.give_back(WHO, STREAM, SEAT, 1500, 500)
-    assert memory.take(WHO, STREAM, SEAT) == (1500, 500)
+    memory.give_back(WHO, STREAM, SESSION, 1500, 500)
+    assert memory.take(WHO, STREAM, SESSION) == (1500, 500)
 
 
 def test_committed_since_tells_every_tick_committed_from_then_on():
@@ -59,11 +59,11 @@ def test_committed_since_tells_every_tick_committed_from_then_on():
 
     offered = list(memory.committed_since(40_000))
 
-    told = {t for one in offered for p in one.runs for t in range(p.run.first, p.run.end)}
-    assert told >= {*range(140, 150), 500}
-    assert min(told) >= 130
-    assert {one.session for one in offered} == {1, 2}
-    assert all(one.video_ms == one.audio_ms == 0 for one in offered)
+    ticks = {t for claimed in offered for p in claimed.runs for t in range(p.run.first, p.run.end)}
+    assert ticks >= {*range(140, 150), 500}
+    assert min(ticks) >= 130
+    assert {claimed.session for claimed in offered} == {1, 2}
+    assert all(claimed.video_ms == claimed.audio_ms == 0 for claimed in offered)
 
 
 def test_memory_is_bounded_and_says_what_it_forgot():
@@ -80,13 +80,13 @@ def test_memory_is_bounded_and_says_what_it_forgot():
     assert len(memory) == 3
     assert memory.forgotten_total == 2
     assert memory.may_serve(accounts[0], STREAM, SessionId(99), priced(20_000), 10.5)
-    assert not memory.may_serve(accounts[1], STREAM, SEAT, priced(100), 10.5)
+    assert not memory.may_serve(accounts[1], STREAM, SESSION, priced(100), 10.5)
     assert sum(1 for _ in memory.committed_since(0)) <= 12 + 2
 
 
 def test_a_refused_session_is_not_confirmed_by_what_it_was_given_back():
     """Unsent media alone lets nobody be served from memory."""
     memory = Memory(10, 60_000)
-    memory.give_back(WHO, STREAM, SEAT, 100, 0)
+    memory.give_back(WHO, STREAM, SESSION, 100, 0)
 
-    assert not memory.may_serve(WHO, STREAM, SEAT, (), 0.0)
+    assert not memory.may_serve(WHO, STREAM, SESSION, (), 0.0)

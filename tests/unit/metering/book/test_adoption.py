@@ -1,4 +1,4 @@
-"""What the chain settled for a lost book: moved once, gone from purse and caps, and named."""
+"""What the chain settled for a lost book: moved once, gone from balance and caps, and named."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.chain_scenario import feed
 LIMITS = JoinLimits(burst_ticks=120, rate_ppm=1_100_000, prices_max=8, notice_s=3600)
 
 
-def _house() -> BookFixture:
+def _fixture() -> BookFixture:
     """Return a book in which viewer 0 has 12 ticks booked and viewer 1 has joined only."""
     fixture = make_book(viewers=2, fee_ppm=333_333)
     know_joins(fixture)
@@ -27,7 +27,7 @@ def _house() -> BookFixture:
 
 def test_adopting_moves_the_money_once():
     """The same answer of the chain again changes nothing; a later one moves the rest."""
-    fixture = _house()
+    fixture = _fixture()
     book, (ann, ben) = fixture.book, fixture.accounts
 
     first = book.adoption.adopt({fixture.key(0): 30, fixture.key(1): 7}, 4, 1)
@@ -50,7 +50,7 @@ def test_adopting_moves_the_money_once():
 
 def test_a_price_that_the_restored_book_lacks_is_passed_over():
     """What it cost is not known here: the stream's totals show it until a person has looked."""
-    fixture = _house()
+    fixture = _fixture()
 
     done = fixture.book.adoption.adopt({fixture.key(1, version=2): 7}, 4, 1)
 
@@ -60,14 +60,14 @@ def test_a_price_that_the_restored_book_lacks_is_passed_over():
 
 def test_every_join_that_the_book_knows_is_asked_for():
     """One who began to watch after the backup has no entry in it."""
-    fixture = _house()
+    fixture = _fixture()
 
     assert set(fixture.book.adoption.candidates()) == {fixture.key(0), fixture.key(1)}
 
 
 def test_a_join_has_had_what_the_chain_counts_on_it():
     """Rebuilt caps leave no room for ticks that the chain would refuse."""
-    fixture = _house()
+    fixture = _fixture()
     book, ann = fixture.book, fixture.accounts[0]
     book.adoption.adopt({fixture.key(0): 30}, 4, 1)
     join = Join(fixture.stream.id, ann, 1, 10**12, PRICE, 0, 10**6)
@@ -86,25 +86,27 @@ def test_a_join_has_had_what_the_chain_counts_on_it():
     assert book.escrow.funds([ann])[1][ann].net == 10**12 - 18 * PRICE
 
 
-def test_a_purse_that_the_chain_took_more_from_than_is_known_yet_is_empty():
+def test_a_balance_that_the_chain_took_more_from_than_is_known_yet_is_empty():
     """The deposits of a restored book come in block by block."""
     assert whole_units(Planck(-5), 1) == 0
 
 
 def test_what_is_watched_next_is_settled_on_top():
     """Neither second is billed twice; and a tick more that no money moved for is named."""
-    fixture = _house()
+    fixture = _fixture()
     book = fixture.book
     book.adoption.adopt({fixture.key(0): 30}, 4, 1)
     feed(book, fixture.stream.id, {fixture.accounts[0]: 12}, {fixture.accounts[0]: 5})
 
     (batch,) = book.settlements.seal(2, 100)
 
-    assert [(one.key, one.cumulative) for one in decode(batch.entries)] == [(fixture.key(0), 35)]
+    assert [(entry.key, entry.cumulative) for entry in decode(batch.entries)] == [
+        (fixture.key(0), 35)
+    ]
     assert batch.seq == 5
     records, _ = read(book, [], has_journal=False)
     tampered = replace(
         records, entries={fixture.key(0): replace(records.entries[fixture.key(0)], ahead=19)}
     )
     assert audit(records)[1] == ()
-    assert any(one.what == "planck in the ledger" for one in audit(tampered)[1])
+    assert any(entry.what == "planck in the ledger" for entry in audit(tampered)[1])

@@ -23,7 +23,7 @@ def test_a_book_opened_again_holds_what_was_written(tmp_path):
     """Money does not live in memory."""
     url = f"sqlite:///{tmp_path}/book.sqlite3"
     with Book.open(url, Asset()) as book:
-        stream, _ = book.streams.create("talks", "Talks", HUGE // 10**27, 5, 250)
+        stream, _ = book.streams.create("talks", "Talks", Planck(HUGE // 10**27), 5, 250)
 
     with Book.open(url, Asset()) as book:
         assert book.streams.get("talks") == stream
@@ -33,12 +33,12 @@ def test_a_book_opened_again_holds_what_was_written(tmp_path):
 def test_a_book_is_durable_before_it_answers(tmp_path):
     """WAL with synchronous=FULL, foreign keys checked."""
     with Book.open(f"sqlite:///{tmp_path}/book.sqlite3", Asset()) as b, b.streams._reading() as c:
-        found = [
+        values = [
             c.exec_driver_sql(f"PRAGMA {name}").scalar_one()
             for name in ("journal_mode", "synchronous", "foreign_keys")
         ]
 
-    assert found == ["wal", 2, 1]
+    assert values == ["wal", 2, 1]
 
 
 def test_a_book_of_a_newer_program_is_left_alone(tmp_path):
@@ -55,7 +55,7 @@ def test_a_book_of_a_newer_program_is_left_alone(tmp_path):
 
 @pytest.mark.parametrize("url", ["sqlite:////no/such/place/b.sqlite3", "nonsense", "oracle9://x"])
 def test_a_book_that_cannot_be_opened_says_why(url):
-    """One named error for every cause."""
+    """One named error indefinitelyy cause."""
     with pytest.raises(BookError, match="the book"):
         Book.open(url, Asset())
 
@@ -124,12 +124,16 @@ def test_a_book_of_the_old_split_is_brought_to_the_new_one(tmp_path):
         records, _ = read(book, [], has_journal=False)
         _, differences = audit(records)
 
-    assert [one for one in differences if "planck" in one.what or "sum" in one.what] == []
+    assert [
+        difference
+        for difference in differences
+        if "planck" in difference.what or "sum" in difference.what
+    ] == []
     assert sum(records.ledger.values()) == 0
 
 
 def test_counters_outlive_an_emptied_store():
-    """Unpaid seconds are shown for ever, though Redis counts from 0 again."""
+    """Unpaid seconds are shown indefinitely, though Redis counts from 0 again."""
     book = make_book().book
     assert book.unbilled.counters() == Counters(0, 0, 0)
 

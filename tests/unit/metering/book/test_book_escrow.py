@@ -61,7 +61,7 @@ def test_finalized_events_become_rows_and_postings_once(fixture, blocks):
 
     assert (taken.accounts, again.accounts) == ({ann}, frozenset())
     assert fixture.book.escrow.cursor().number == 3
-    assert _funds(fixture, ann) == Funds(PAID + 500, 120, 30)
+    assert _funds(fixture, ann) == Funds(Planck(PAID + 500), Planck(120), Planck(30))
     assert fixture.book.viewers.get(ann).withdrawn == 120
     assert fixture.book.escrow.withdrawals() == {ann: 120}
     ledger = fixture.book.ledger.balances()
@@ -79,7 +79,7 @@ def test_a_viewer_who_is_added_later_gets_what_they_had_paid_in(fixture, blocks)
     record, _ = fixture.book.viewers.create("nora", NEW, 9)
 
     assert (record.deposited, record.withdrawn) == (700, 100)
-    assert _funds(fixture, NEW) == Funds(700, 100, 0)
+    assert _funds(fixture, NEW) == Funds(Planck(700), Planck(100), Planck(0))
     assert fixture.book.ledger.balances()[Holder(Role.VIEWER, NEW)] == 600
     assert sum(fixture.book.ledger.balances().values()) == 0
 
@@ -157,7 +157,7 @@ def test_what_bounds_joins_is_kept_for_a_start_without_the_node(fixture):
 
 
 def test_funds_of_a_shard_name_every_viewer(fixture, blocks):
-    """Who has nothing is there with nothing: recovery writes their purse too."""
+    """Who has nothing is there with nothing: recovery writes their balance too."""
     record, _ = fixture.book.viewers.create("nora", NEW, 9)
     nothing = Planck(0)
 

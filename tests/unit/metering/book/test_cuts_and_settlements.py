@@ -95,7 +95,7 @@ def settle(fixture, seq=1, refused=()):
 
 
 def test_final_ticks_are_merged_by_hour_and_none_is_lost():
-    """The book does not grow by a row a cut for ever."""
+    """The book does not grow by a row for every cut."""
     fixture = make_book()
     account = fixture.accounts[0]
     for number in range(1, 5):
@@ -116,7 +116,7 @@ def test_final_ticks_are_merged_by_hour_and_none_is_lost():
         fixture.book.cuts.watched(account, fixture.stream.id) == before == (Run(3600 * 5 - 10, 40),)
     )
     booked = fixture.book.cuts.booked_ticks(shard_of(account))
-    assert sorted(one.runs for one in booked) == [(Run(17990, 10),), (Run(18000, 30),)]
+    assert sorted(line.runs for line in booked) == [(Run(17990, 10),), (Run(18000, 30),)]
     assert fixture.book.cuts.booked_number(shard_of(account)) == 4
 
 
@@ -205,8 +205,8 @@ def test_books_sum_to_nothing_whatever_is_watched(steps, fee_ppm, price):
         numbers[shard] += 1
         run = Run(1000 + totals[viewer] * 2, count)
         totals[viewer] += count
-        one = cut(fixture, numbers[shard], run, cumulative=totals[viewer], viewer=viewer)
-        fixture.book.cuts.book([one], seq)
+        taken = cut(fixture, numbers[shard], run, cumulative=totals[viewer], viewer=viewer)
+        fixture.book.cuts.book([taken], seq)
         fixture.book.settlements.seal(seq, 100)
         settle(fixture, seq)
         ledger = fixture.book.ledger.balances()
@@ -228,10 +228,10 @@ def test_receipts_come_from_booked_cuts_and_chain():
         assert fixture.book.receipts.make(OPERATOR, number, account) == 0
 
     data = receipt.file_bytes(Asset(), OPERATOR.account, fixture.book.receipts.of(account, stream))
-    found = receipt.verify(data, OPERATOR.account)
+    checked = receipt.verify(data, OPERATOR.account)
 
-    assert [one.receipt.number for one in found.receipts] == [1, 2]
-    assert found.amount == fixture.book.cuts.spent(account) == 20 * PRICE
+    assert [row.receipt.number for row in checked.receipts] == [1, 2]
+    assert checked.amount == fixture.book.cuts.spent(account) == 20 * PRICE
     assert fixture.book.receipts.streams(account) == [stream]
 
 
@@ -241,8 +241,8 @@ def test_receipts_wait_so_that_they_are_few():
     for number in (1, 2):
         for viewer in (0, 1):
             run = Run(number * 100, 10)
-            one = cut(fixture, number, run, cumulative=number * 10, viewer=viewer)
-            fixture.book.cuts.book([one], number * 1000)
+            taken = cut(fixture, number, run, cumulative=number * 10, viewer=viewer)
+            fixture.book.cuts.book([taken], number * 1000)
 
     assert fixture.book.receipts.make(OPERATOR, 1500, waited_ms=1000) == 0
     assert fixture.book.receipts.make(OPERATOR, 1500, fixture.accounts[1]) == 1

@@ -141,13 +141,13 @@ def test_a_key_is_never_taken_for_an_option():
 def test_a_deposit_key_used_for_another_body_is_refused():
     """Amount, account or memo."""
     fixture = make_book(viewers=2)
-    one, two = fixture.accounts
-    fixture.book.deposits.add(one, Planck(7), "key", "memo", 1)
+    first, second = fixture.accounts
+    fixture.book.deposits.add(first, Planck(7), "key", "memo", 1)
 
-    for account, planck, memo in ((one, 8, "memo"), (two, 7, "memo"), (one, 7, "other")):
+    for account, planck, memo in ((first, 8, "memo"), (second, 7, "memo"), (first, 7, "other")):
         with pytest.raises(IdempotencyConflictError):
             fixture.book.deposits.add(account, Planck(planck), "key", memo, 1)
-    assert fixture.book.deposits.total(one) == 10**12 + 7
+    assert fixture.book.deposits.total(first) == 10**12 + 7
 
 
 def test_deposits_that_cannot_be_are_refused():
@@ -183,8 +183,8 @@ def test_a_session_lives_until_it_ends_or_expires():
     fixture.book.sessions.end(SessionId(1), "other", 21)
     fixture.book.sessions.add(SessionId(2), account, stream, 1, 30, 500)
 
-    assert [one.session for one in fixture.book.sessions.live(50)] == [2, 2**64 - 1]
-    assert [one.session for one in fixture.book.sessions.live(100)] == [2]
+    assert [live.session for live in fixture.book.sessions.live(50)] == [2, 2**64 - 1]
+    assert [live.session for live in fixture.book.sessions.live(100)] == [2]
     assert fixture.book.sessions.get(SessionId(1)).reason == "limit"
     with pytest.raises(IdempotencyConflictError):
         fixture.book.sessions.add(SessionId(1), account, stream, 1, 40, 600)

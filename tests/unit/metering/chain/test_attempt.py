@@ -35,6 +35,6 @@ def test_a_cut_attempt_is_refused_by_name(made, length):
 
 
 def test_bytes_of_the_journal_are_no_attempt():
-    """Whoever changes the back end with batches on their way is told."""
+    """An operator who changes the back end with batches on their way learns it."""
     with pytest.raises(InvalidValueError, match="not an attempt"):
         attempt.decode(bytes(200))

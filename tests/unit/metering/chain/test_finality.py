@@ -98,4 +98,4 @@ def test_a_new_nonce_is_free_and_leaves_no_gap(final, best, alive):
     used = max(final, best)
     assert nonce >= used
     assert nonce not in alive
-    assert all(one in alive for one in range(used, nonce))
+    assert all(number in alive for number in range(used, nonce))

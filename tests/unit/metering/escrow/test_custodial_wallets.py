@@ -17,7 +17,7 @@ from metering.errors import (
     IdempotencyConflictError,
     InvalidValueError,
 )
-from metering.escrow import custodial_wallets as custody_file
+from metering.escrow import custodial_wallets
 from metering.escrow.call_client import CallOutcome, ChainFacts, Draft, Reading, Verdict
 from metering.escrow.call_sender import CallSender
 from metering.escrow.custodial_wallets import CustodialWallets
@@ -132,7 +132,7 @@ async def test_a_deposit_is_funded_made_and_made_once(fixture, walletless):
 
 async def test_what_pays_the_fees_need_not_be_final_first(fixture, walletless, monkeypatch):
     """A viewer waits: the call itself goes on as soon as a block has the money."""
-    monkeypatch.setattr(custody_file, "_FUND_TRIES", 1)
+    monkeypatch.setattr(custodial_wallets, "_FUND_TRIES", 1)
     chain = ForgedNode(unfinal=frozenset({"transfer_keep_alive"}))
 
     assert await make(fixture, chain).deposit(walletless, Planck(500), "k")
@@ -143,7 +143,7 @@ async def test_what_pays_the_fees_need_not_be_final_first(fixture, walletless, m
 @pytest.mark.parametrize("lost", [1, 2])
 async def test_a_lost_answer_and_a_repeat_make_one_deposit(fixture, walletless, lost, monkeypatch):
     """Whichever of the two calls it was that nobody answered."""
-    monkeypatch.setattr(custody_file, "_POLL_S", 0)
+    monkeypatch.setattr(custodial_wallets, "_POLL_S", 0)
     chain = ForgedNode(lost=lost)
     with contextlib.suppress(ChainUnavailableError):
         await make(fixture, chain).deposit(walletless, Planck(500), "k")
@@ -204,13 +204,13 @@ async def test_a_key_used_for_another_deposit_is_refused(fixture, walletless):
 async def test_a_wallets_owner_signs_for_themselves(fixture):
     """We have no key to sign with."""
     [ann] = fixture.accounts
-    custody = make(fixture, ForgedNode())
+    wallets = make(fixture, ForgedNode())
 
-    assert not await custody.holds(ann)
+    assert not await wallets.holds(ann)
     with pytest.raises(InvalidValueError, match="own wallet"):
-        await custody.deposit(ann, Planck(5), "k")
+        await wallets.deposit(ann, Planck(5), "k")
     with pytest.raises(InvalidValueError, match="above 0"):
-        await custody.deposit(ann, Planck(0), "k")
+        await wallets.deposit(ann, Planck(0), "k")
 
 
 async def test_a_join_allows_twice_the_price_and_is_made(fixture, walletless):
@@ -219,4 +219,4 @@ async def test_a_join_allows_twice_the_price_and_is_made(fixture, walletless):
     await make(fixture, chain).join(walletless, fixture.stream.id, Planck(7), 0)
 
     assert chain.calls == ["join_with_caps"]
-    assert custody_file.PRICE_FACTOR == 2
+    assert custodial_wallets.PRICE_FACTOR == 2

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from metering.errors import InvalidValueError
 from metering.model.escrow_events import (
     EscrowEvent,
+    EventBlock,
     Kind,
     PalletEvent,
     escrow_events,
@@ -213,7 +214,7 @@ def test_any_heads_and_forks_end_in_what_the_finalized_chain_says(seed, moves):
     rng = random.Random(seed)
     blocks = Blocks()
     paid: dict[AccountId, int] = defaultdict(int)
-    seen: dict[bytes, object] = {}
+    seen: dict[bytes, EventBlock] = {}
     taken = 0
     final: dict[str, EscrowEvent] = {}
     frozen: dict[AccountId, Planck] = {}
@@ -241,7 +242,7 @@ def test_any_heads_and_forks_end_in_what_the_finalized_chain_says(seed, moves):
                 frozen[event.account] = frozen_after(frozen.get(event.account, Planck(0)), event)
         taken = height
         seen |= {block.hash: block for block in path[height:]}
-        found = overlay(
+        overlaid = overlay(
             blocks.by_hash[blocks.finalized].ref,
             seen.values(),
             blocks.by_hash[blocks.best].ref,
@@ -250,8 +251,8 @@ def test_any_heads_and_forks_end_in_what_the_finalized_chain_says(seed, moves):
             cap=CAP,
         )
 
-        assert sum(found.provisional.values()) <= CAP
-        credit = defaultdict(int, found.provisional)
+        assert sum(overlaid.provisional.values()) <= CAP
+        credit: dict[AccountId, int] = defaultdict(int, overlaid.provisional)
         for event in final.values():
             credit[event.account] += event.planck if event.kind is Kind.DEPOSIT else 0
         assert all(credit[viewer] <= paid[viewer] for viewer in VIEWERS), "counted twice"
@@ -262,13 +263,13 @@ def test_any_heads_and_forks_end_in_what_the_finalized_chain_says(seed, moves):
                 on_branch[event.account] = frozen_after(before, event)
                 at_least = on_branch[event.account]
                 in_book = frozen.get(event.account, Planck(0))
-                assert found.frozen.get(event.account, in_book) >= at_least, "not frozen"
+                assert overlaid.frozen.get(event.account, in_book) >= at_least, "not frozen"
 
     blocks.finalise(10**9)
     expected: dict[AccountId, int] = defaultdict(int)
-    for event in (one for block in blocks.path(blocks.best) for one in block.events):
-        if event.name == "EscrowDeposited":
-            expected[event.fields["viewer"]] += event.fields["amount"]
+    for deposit in (event for block in blocks.path(blocks.best) for event in block.events):
+        if deposit.name == "EscrowDeposited":
+            expected[deposit.fields["viewer"]] += deposit.fields["amount"]
     for block in blocks.path(blocks.best)[taken:]:
         for event in escrow_events(block, OPERATOR):
             final[event.reference] = event

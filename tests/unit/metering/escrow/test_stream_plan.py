@@ -33,8 +33,8 @@ def on_chain(*prices: int, **changed) -> StreamInfo:
     """Return the same stream as a chain has it."""
     versions = tuple(ChainPrice(n, price, NOW - 1000 + n) for n, price in enumerate(prices, 1))
     share = (Split(OPERATOR, 100_000),)
-    found = StreamInfo(CREATOR, OPERATOR, b"Cam", versions, share, 0, None, 0, 0, 0, 0)
-    return replace(found, **changed)
+    info = StreamInfo(CREATOR, OPERATOR, b"Cam", versions, share, 0, None, 0, 0, 0, 0)
+    return replace(info, **changed)
 
 
 def step(record, found):
@@ -45,23 +45,25 @@ def step(record, found):
 def test_following_the_plan_gives_the_chain_every_version_under_its_own_number(prices):
     """However many prices the book has had, the chain ends with the same numbers and amounts."""
     record = booked(*prices)
-    found = None
+    info = None
     for _ in range(len(prices)):
-        todo = step(record, found)
+        todo = step(record, info)
         assert todo.call is not None
-        if found is None:
-            found = on_chain(prices[0])
+        if info is None:
+            info = on_chain(prices[0])
             continue
         price = int.from_bytes(todo.call.data[16:32], "little")
         begins = int.from_bytes(todo.call.data[32:40], "little")
-        last = found.prices[-1]
+        last = info.prices[-1]
         assert begins >= NOW + NOTICE
         assert begins > last.from_
         made = ChainPrice(last.number + 1, price, begins)
-        found = replace(found, prices=(*found.prices, made))
+        info = replace(info, prices=(*info.prices, made))
 
-    assert step(record, found).call is None
-    assert [(one.number, one.price) for one in found.prices] == list(enumerate(prices, 1))
+    assert step(record, info).call is None
+    assert [(version.number, version.price) for version in info.prices] == list(
+        enumerate(prices, 1)
+    )
 
 
 def test_a_price_far_ahead_begins_on_the_chain_at_its_own_second():
@@ -142,8 +144,8 @@ def test_calls_are_packed_as_the_pallet_reads_them():
         calls.withdraw_credit(): FakeCall("TickStream", "withdraw_credit", {}),
     }
 
-    assert {one: two.encode()[2:] for one, two in expected.items()} == {
-        one: one.data for one in expected
+    assert {name: call.encode()[2:] for name, call in expected.items()} == {
+        name: name.data for name in expected
     }
 
 

@@ -16,6 +16,16 @@ ANN, BEA, OPERATOR = (AccountId(bytes([n]) * 32) for n in (1, 2, 9))
 KEY = EntryKey(CAM, ANN, 1, 1)
 JOIN = (CAM, ANN, 1)
 
+CHAIN = ChainState(
+    last_seq=2,
+    settled={KEY: 40},
+    joins=frozenset({JOIN}),
+    held={ANN: 4_500},
+    totals={CAM: (40, 4_000)},
+    credits={BEA: 3_600, OPERATOR: 0},
+    outcomes={1: (b"one", ()), 2: (b"two", (3,))},
+)
+
 RECORDS = Records(
     booked=((KEY, (Run(1000, 61),)),),
     pending=(),
@@ -31,21 +41,13 @@ RECORDS = Records(
     },
     batches={1: (b"one", ()), 2: (b"two", (3,))},
     operator=OPERATOR,
-    chain=ChainState(
-        last_seq=2,
-        settled={KEY: 40},
-        joins=frozenset({JOIN}),
-        held={ANN: 4_500},
-        totals={CAM: (40, 4_000)},
-        credits={BEA: 3_600, OPERATOR: 0},
-        outcomes={1: (b"one", ()), 2: (b"two", (3,))},
-    ),
+    chain=CHAIN,
 )
 
 
 def _differences(**changes) -> list[str]:
-    chain = replace(RECORDS.chain, **changes)
-    return [str(one) for one in audit(replace(RECORDS, chain=chain))[1]]
+    chain = replace(CHAIN, **changes)
+    return [str(difference) for difference in audit(replace(RECORDS, chain=chain))[1]]
 
 
 def test_books_that_agree_have_no_difference():
@@ -78,7 +80,7 @@ def test_each_thing_that_the_chain_says_otherwise_is_named(changes, what):
 
 def test_a_session_that_the_chain_removed_is_no_difference():
     """An ended join may be reaped; the totals of its stream still hold it."""
-    chain = replace(RECORDS.chain, settled={}, joins=frozenset())
+    chain = replace(CHAIN, settled={}, joins=frozenset())
     removed = replace(RECORDS, chain=chain, ended=frozenset({JOIN}))
 
     assert audit(removed)[1] == ()
@@ -87,7 +89,7 @@ def test_a_session_that_the_chain_removed_is_no_difference():
 def _restored(**changes) -> tuple[tuple, list[str]]:
     """Return rows and differences of a book that adopted 30 ticks; `changes` are the chain's."""
     chain = replace(
-        RECORDS.chain,
+        CHAIN,
         last_seq=7,
         settled={KEY: 70},
         held={ANN: 1_500},
@@ -107,11 +109,11 @@ def _restored(**changes) -> tuple[tuple, list[str]]:
         chain=replace(chain, **changes),
     )
     rows, differences = audit(records)
-    return rows, [str(one) for one in differences]
+    return rows, [str(difference) for difference in differences]
 
 
 def test_what_a_restored_book_adopted_is_a_number_of_its_own_and_no_difference():
-    """The chain moved 70 ticks, 30 of them nobody has: purse and escrow are equal all the same."""
+    """The chain moved 70 ticks, 30 of them nobody has: balance and escrow are still equal."""
     (row,), differences = _restored()
 
     assert differences == []
@@ -143,9 +145,12 @@ def test_adopted_ticks_whose_money_the_ledger_did_not_move_are_named():
     """Else a viewer could spend what the chain has taken."""
     bad = replace(RECORDS, entries={KEY: replace(RECORDS.entries[KEY], ahead=30)}, chain=None)
 
-    found = [str(one) for one in audit(bad)[1]]
+    differences = [str(difference) for difference in audit(bad)[1]]
 
-    assert any("planck in the ledger: expected 1500, found 4500" in one for one in found)
+    assert any(
+        "planck in the ledger: expected 1500, found 4500" in difference
+        for difference in differences
+    )
 
 
 def test_credit_that_was_taken_out_is_no_difference():
@@ -157,6 +162,9 @@ def test_a_withdrawal_that_the_ledger_does_not_have_is_named():
     """Money that left must have left the viewer's account in the ledger too."""
     bad = replace(RECORDS, withdrawals={}, chain=None)
 
-    found = [str(one) for one in audit(bad)[1]]
+    differences = [str(difference) for difference in audit(bad)[1]]
 
-    assert any("planck in the ledger: expected 6000, found 4500" in one for one in found)
+    assert any(
+        "planck in the ledger: expected 6000, found 4500" in difference
+        for difference in differences
+    )

@@ -25,10 +25,10 @@ ENTRIES = st.dictionaries(KEYS, st.integers(1, 2**64 - 1), max_size=80).map(
 
 def test_entries_have_the_bytes_that_the_pallet_reads():
     """Vec<(u128, [u8; 32], u32, u32, u64)>, little-endian, by stream, account, join, version."""
-    one = UUID("00112233-4455-6677-8899-aabbccddeeff")
+    stream = UUID("00112233-4455-6677-8899-aabbccddeeff")
     account = AccountId(bytes(range(32)))
     entries = [
-        Entry(EntryKey(one, account, 2, 3), 4),
+        Entry(EntryKey(stream, account, 2, 3), 4),
         Entry(EntryKey(UUID(int=1), AccountId(b"\xff" * 32), 0, 1), 2**40),
     ]
 

@@ -95,7 +95,7 @@ def test_the_odd_planck_is_the_creators():
 
 
 def test_a_deposit_comes_from_outside():
-    """The purse has what was paid in."""
+    """The balance has what was paid in."""
     account = AccountId(b"v" * 32)
 
     assert deposit_postings(account, Planck(5)) == (

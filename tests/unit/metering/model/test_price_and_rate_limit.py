@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from metering.errors import InvalidValueError
 from metering.model import price, rate_limit
-from metering.units import Planck, PricedRun, PriceVersion, Run
+from metering.units import Planck, PricedRun, PriceVersion, Run, Units
 
 versions = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 3)), max_size=5).map(
     lambda raw: tuple(
@@ -19,24 +19,24 @@ versions = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 3)), max_size=5
 @given(versions, st.builds(Run, st.integers(0, 60), st.integers(1, 20)))
 def test_each_tick_costs_what_was_in_force_at_it(prices, run):
     """Splitting an object by price changes nothing for any of its seconds."""
-    found = {}
+    costs = {}
     for priced in price.priced_runs(prices, run, 10):
         for tick in range(priced.run.first, priced.run.end):
-            assert tick not in found
-            found[tick] = (priced.version, priced.units_per_tick * 10)
+            assert tick not in costs
+            costs[tick] = (priced.version, priced.units_per_tick * 10)
 
     for tick in range(run.first, run.end):
         version = price.in_force(prices, tick)
         if version is None or version.planck_per_tick == 0:
-            assert tick not in found
+            assert tick not in costs
         else:
-            assert found[tick] == (version.number, version.planck_per_tick)
+            assert costs[tick] == (version.number, version.planck_per_tick)
 
 
 def test_before_the_first_version_a_tick_is_free():
     prices = (PriceVersion(1, 100, Planck(5)),)
 
-    assert price.priced_runs(prices, Run(98, 4), 1) == (PricedRun(Run(100, 2), 1, 5),)
+    assert price.priced_runs(prices, Run(98, 4), 1) == (PricedRun(Run(100, 2), 1, Units(5)),)
 
 
 @pytest.mark.parametrize(("planck", "quantum"), [(15, 10), (2**43, 1)])

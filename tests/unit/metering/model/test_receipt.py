@@ -45,11 +45,11 @@ def resigned(body: receipt.Receipt) -> bytes:
 
 def test_a_file_verifies_without_a_server():
     """With the file and the operator's public key alone."""
-    found = receipt.verify(FILE, OPERATOR.account)
+    checked = receipt.verify(FILE, OPERATOR.account)
 
-    assert found.ticks == 3 * 14
-    assert found.amount == 3 * (13 * 10**8 + 7)
-    assert (found.stream, found.account) == (STREAM, VIEWER)
+    assert checked.ticks == 3 * 14
+    assert checked.amount == 3 * (13 * 10**8 + 7)
+    assert (checked.stream, checked.account) == (STREAM, VIEWER)
 
 
 @settings(max_examples=200, deadline=None)

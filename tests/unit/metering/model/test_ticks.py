@@ -21,17 +21,17 @@ def test_normal_form_holds_the_same_ticks_sorted_and_apart(some):
     normal = ticks.normal(some)
 
     assert seen(normal) == seen(some)
-    assert all(one.end < other.first for one, other in pairwise(normal))
+    assert all(run.end < other.first for run, other in pairwise(normal))
     assert ticks.count(normal) == len(seen(some))
 
 
 @given(runs, runs)
-def test_set_operations_are_those_of_sets(one, other):
+def test_set_operations_are_those_of_sets(first, second):
     """Union, difference and intersection of runs are those of their ticks."""
-    assert seen(ticks.union(one, other)) == seen(one) | seen(other)
-    assert seen(ticks.difference(one, other)) == seen(one) - seen(other)
-    assert seen(ticks.intersection(one, other)) == seen(one) & seen(other)
-    assert ticks.difference(one, other) == ticks.normal(ticks.difference(one, other))
+    assert seen(ticks.union(first, second)) == seen(first) | seen(second)
+    assert seen(ticks.difference(first, second)) == seen(first) - seen(second)
+    assert seen(ticks.intersection(first, second)) == seen(first) & seen(second)
+    assert ticks.difference(first, second) == ticks.normal(ticks.difference(first, second))
 
 
 @given(runs)

@@ -1,10 +1,11 @@
 """The fake chain's rules: what each batch does, and what each refused entry is told."""
 
 from dataclasses import replace
+from uuid import UUID
 
 import pytest
 
-from metering.chain.node import storage
+from metering.chain.node import scale, storage
 from metering.chain.node.storage import Operator, Outcome
 from metering.model.credits import Credit
 from metering.testing.fake_node import tables
@@ -112,7 +113,7 @@ def no_price(scenario: PalletScenario):
     ],
 )
 def test_one_bad_entry_is_refused_and_the_rest_settled(make, reason):
-    """Whoever is billed rightly in the same batch is billed."""
+    """A viewer who is billed rightly in the same batch is billed."""
     scenario = make_pallet_scenario()
 
     outcome = settle(scenario, 1, make(scenario), scenario.entry(1, 5))
@@ -193,8 +194,8 @@ def test_shares_are_floors_of_the_cumulative_amount():
         scenario.do(scenario.viewers[0], "join_with_caps", **joined)
 
     def entry(scenario: PalletScenario, ticks: int):
-        one = scenario.entry(0, ticks)
-        return replace(one, key=replace(one.key, stream=type(one.key.stream)(int=8)))
+        of_first = scenario.entry(0, ticks)
+        return replace(of_first, key=replace(of_first.key, stream=UUID(int=8)))
 
     settle(whole, 1, entry(whole, 50))
     for seq, ticks in enumerate((1, 3, 4, 29, 50), 1):
@@ -254,7 +255,7 @@ def test_calls_read_back_what_they_wrote():
         if "entries" in shape.arguments:
             arguments["entries"] = ()
         call = of_stream(name, **arguments)
-        reader = tables.scale.Reader(call.encode())
+        reader = scale.Reader(call.encode())
 
         assert tables.Call.read(reader) == call
         reader.end()

@@ -122,7 +122,7 @@ def test_bytes_signed_for_another_runtime_or_chain_are_badly_signed():
     )
 
 
-def test_whoever_cannot_pay_is_told_so():
+def test_an_account_that_cannot_pay_is_refused():
     """An account without the fee cannot send."""
     scenario = make_pallet_scenario()
     stranger = scenario.signed(

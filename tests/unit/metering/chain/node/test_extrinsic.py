@@ -66,7 +66,7 @@ def test_a_golden_era():
 
 
 def test_the_golden_extrinsic_of_spec_version_100():
-    """Byte for byte, with a fixed signature: whoever changes a byte of it is told."""
+    """Byte for byte, with a fixed signature: a changed byte of it fails here."""
     made = extrinsic.signed_extrinsic(FACTS, CALL, TERMS, OPERATOR.account, bytes(range(64)))
 
     body = (
@@ -161,7 +161,8 @@ def test_an_unknown_extension_that_adds_nothing_is_none_of_our_business():
 def test_an_extension_that_changed_its_shape_is_not_filled_in():
     """A known name with other fields would sign something else."""
     changed = tuple(
-        replace(one, extra="u32") if one.name == "CheckNonce" else one for one in FACTS.extensions
+        replace(extension, extra="u32") if extension.name == "CheckNonce" else extension
+        for extension in FACTS.extensions
     )
 
     with pytest.raises(RuntimeUnsupportedError, match="CheckNonce"):

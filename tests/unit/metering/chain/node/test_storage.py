@@ -1,14 +1,13 @@
 """Values of the pallet: round trips, and keys that were computed elsewhere."""
 
 from typing import get_type_hints
-from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from metering.chain.node import storage
-from metering.errors import InvalidValueError
+from metering.model.credits import Credit
 from metering.units import AccountId
 
 U32 = st.integers(0, 2**32 - 1)
@@ -47,7 +46,7 @@ VALUES = {
     "Escrows": st.builds(
         storage.Escrow, U128, st.none() | st.builds(storage.Withdrawal, U128, U64)
     ),
-    "Credits": st.builds(storage.Credit, U128, U128, U128, U64),
+    "Credits": st.builds(Credit, U128, U128, U128, U64),
     "Limits": st.builds(storage.Limit, U128, U128, U64),
     "Outcomes": st.builds(
         storage.Outcome,
@@ -89,18 +88,6 @@ def test_known_keys():
     assert storage.events_key().hex() == (
         "26aa394eea5630e07c48ae0c9558cef780d41e5e16056765bc8461851072c9d7"
     )
-
-
-@given(U128, BYTES32, U32)
-def test_the_key_of_a_session_says_whose_it_is(stream, viewer, join):
-    """Both ways; a key that lies about its hash is refused."""
-    key = storage.session_key(UUID(int=stream), AccountId(viewer), join)
-
-    found = storage.session_of(key)
-
-    assert (found.stream.int, found.account, found.join) == (stream, viewer, join)
-    with pytest.raises(InvalidValueError):
-        storage.session_of(key[:-1] + bytes([key[-1] ^ 1]))
 
 
 def test_every_record_names_all_its_fields():

@@ -74,7 +74,7 @@ def plays_on(page, timeout_ms: int = 15000) -> None:
     )
 
 
-def test_the_picture_stops_with_the_purse_and_a_top_up_brings_it_back(live, page, request):
+def test_the_picture_stops_with_the_balance_and_a_top_up_brings_it_back(live, page, request):
     """Warned before; stopped within one segment and told why; topped up, it plays on, no reload."""
     name = f"dry-{request.node.callspec.id}"
     credit_s = 11
@@ -93,20 +93,20 @@ def test_the_picture_stops_with_the_purse_and_a_top_up_brings_it_back(live, page
         assert time.monotonic() < empty_at + 10, report(page)
         page.wait_for_timeout(50)
     stopped_after_s = time.monotonic() - empty_at
-    said = report(page)
+    shown = report(page)
     notice = page.inner_text("#notice")
     shoot(page, "stopped")
     print(
-        f"purse empty -> stopped after {stopped_after_s:.2f} s, {moved - picture_then:.2f} s of "
-        f"picture; watched {said['secondsWatched']} s of {credit_s}; first frame "
-        f"{said['firstFrameMs']} ms; warned: {warned!r}; notice: {notice!r}"
+        f"balance empty -> stopped after {stopped_after_s:.2f} s, {moved - picture_then:.2f} s of "
+        f"picture; watched {shown['secondsWatched']} s of {credit_s}; first frame "
+        f"{shown['firstFrameMs']} ms; warned: {warned!r}; notice: {notice!r}"
     )
 
     assert "Then the picture stops" in warned
     assert stopped_after_s <= 3
-    assert said["reason"] == "purse"
-    assert said["secondsWatched"] == credit_s
-    assert int(said["spentPlanck"]) == credit_s * PRICE
+    assert shown["reason"] == "purse"
+    assert shown["secondsWatched"] == credit_s
+    assert int(shown["spentPlanck"]) == credit_s * PRICE
     assert "Your balance ran out" in notice
     assert page.evaluate("() => document.querySelector('video').videoWidth") == 0
     page.click("#notice-button")
