@@ -25,6 +25,11 @@ _HIGH_PROFILES: Final = frozenset(
 _NO_REORDER_PROFILES: Final = frozenset({66})
 """Baseline has no B-frames (H.264, A.2.1)."""
 _EXTENDED_SAR: Final = 255
+_SAMPLE_ASPECTS: Final = (
+    *((1, 1), (1, 1), (12, 11), (10, 11), (16, 11), (40, 33), (24, 11), (20, 11), (32, 11)),
+    *((80, 33), (18, 11), (15, 11), (64, 33), (160, 99), (4, 3), (3, 2), (2, 1)),
+)
+"""By aspect_ratio_idc (H.264, table E-1); 0 says nothing."""
 _GOLOMB_BITS_MAX: Final = 32
 _SIZE_MAX: Final = 16384
 """H.264 level 6.2 allows 16,864 in one direction; beyond is a damaged SPS."""
@@ -40,6 +45,7 @@ class SpsFacts:
         frame_rate_milli: Frames per 1000 s by the VUI's timing; 0 when it does not say.
         reorder_frames: Frames that may follow later in display order, by VUI; None: not said.
         codec: RFC 6381 name.
+        sample_aspect: Width and height of a pixel; (1, 1) when it does not say.
     """
 
     width: int
@@ -47,6 +53,7 @@ class SpsFacts:
     frame_rate_milli: int
     reorder_frames: int | None
     codec: str
+    sample_aspect: tuple[int, int] = (1, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,11 +163,11 @@ def parse_sps(sps: bytes) -> SpsFacts:
         height -= (top + bottom) * (2 if chroma == 1 else 1) * (2 - is_frames_only)
     if not (0 < width <= _SIZE_MAX and 0 < height <= _SIZE_MAX):
         raise MediaFormatError(f"a picture of {width}x{height} pixels is impossible")
-    # Rate and reordering, if the VUI is there.
-    rate, reorder = _read_vui(bits) if bits.take(1) else (0, None)
+    # Shape of pixels, rate and reordering, if the VUI is there.
+    aspect, rate, reorder = _read_vui(bits) if bits.take(1) else ((1, 1), 0, None)
     if profile in _NO_REORDER_PROFILES:
         reorder = 0
-    return SpsFacts(width, height, rate, reorder, f"avc1.{sps[1:4].hex()}")
+    return SpsFacts(width, height, rate, reorder, f"avc1.{sps[1:4].hex()}", aspect)
 
 
 def sample_format(sps: bytes) -> SampleFormat:
@@ -174,6 +181,17 @@ def sample_format(sps: bytes) -> SampleFormat:
     bits = _Bits(_unescape(sps[4:24]))
     bits.golomb()  # seq_parameter_set_id
     return _read_sample_format(bits)
+
+
+def golomb_at(data: bytes, skip: int) -> int:
+    """Return the ue(v) behind `skip` others, -1 when it cannot be read."""
+    bits = _Bits(_unescape(data))
+    try:
+        for _ in range(skip):
+            bits.golomb()
+        return bits.golomb()
+    except MediaFormatError:
+        return -1
 
 
 class _Bits:
@@ -245,11 +263,13 @@ def _skip_picture_order(bits: _Bits) -> None:
             bits.golomb()
 
 
-def _read_vui(bits: _Bits) -> tuple[int, int | None]:
-    """Return frames per 1000 s (0: not said) and max_num_reorder_frames (None: not said)."""
-    # Aspect ratio, overscan, video signal and chroma location are passed over.
-    if bits.take(1) and bits.take(8) == _EXTENDED_SAR:
-        bits.take(32)
+def _read_vui(bits: _Bits) -> tuple[tuple[int, int], int, int | None]:
+    """Return sample_aspect, frames per 1000 s and max_num_reorder_frames of `SpsFacts`.
+
+    The rate is 0 and the frames are None where the VUI does not say them.
+    """
+    aspect = _read_sample_aspect(bits) if bits.take(1) else (1, 1)
+    # Overscan, video signal and chroma location are passed over.
     if bits.take(1):
         bits.take(1)
     if bits.take(1):
@@ -277,11 +297,19 @@ def _read_vui(bits: _Bits) -> tuple[int, int | None]:
     bits.take(1)
     # Bitstream restriction: max_num_reorder_frames is its fifth number.
     if not bits.take(1):
-        return rate, None
+        return aspect, rate, None
     bits.take(1)
     for _ in range(4):
         bits.golomb()
-    return rate, bits.golomb()
+    return aspect, rate, bits.golomb()
+
+
+def _read_sample_aspect(bits: _Bits) -> tuple[int, int]:
+    kind = bits.take(8)
+    if kind != _EXTENDED_SAR:
+        return _SAMPLE_ASPECTS[kind] if kind < len(_SAMPLE_ASPECTS) else (1, 1)
+    width, height = bits.take(16), bits.take(16)
+    return (width, height) if width and height else (1, 1)
 
 
 def _skip_hrd(bits: _Bits) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
@@ -23,6 +24,9 @@ STREAMS_MAX: Final = 10_000
 """What one policy message to the HTTP processes holds (mediaserver/ipc/framing.py)."""
 POLICY_BYTES_MAX: Final = 11 << 20
 """The same, when titles are long: 10,000 of 800 bytes each, or 1,700 of 500 emoji."""
+PRICE_AHEAD_MAX_S: Final = 366 * 86_400
+"""A price further ahead is a slip; a year is enough to announce one."""
+_NUMBER: Final = re.compile(r"[0-9]{1,9}", re.ASCII)
 _STREAM_BYTES: Final = 168
 _PRICE_BYTES: Final = 104
 
@@ -61,6 +65,7 @@ def routes() -> list[web.RouteDef]:
         web.get("/api/v1/streams/{slug}", _show),
         web.patch("/api/v1/streams/{slug}", _change),
         web.post("/api/v1/streams/{slug}/prices", _price),
+        web.delete("/api/v1/streams/{slug}/prices/{number}", _withdraw),
         web.post("/api/v1/streams/{slug}/key", _rotate),
     ]
 
@@ -126,19 +131,37 @@ async def _price(request: web.Request) -> web.Response:
     wanted = await request_records.read(request, NewPrice)
     _check_price(shared, wanted.planck_per_s)
     record = await shared.book.run(lambda book: book.streams.get(slug))
-    earliest = await shared.newest_tick(record.id) + shared.settings.price.change_notice_s
+    notice_s = shared.settings.price.change_notice_s
+    earliest = await shared.newest_tick(record.id) + notice_s
     from_tick = earliest if wanted.from_tick is None else wanted.from_tick
-    if from_tick < earliest:
-        raise InvalidValueError(
-            f"from_tick {from_tick}: a price starts at least price.change_notice_s "
-            f"({shared.settings.price.change_notice_s} s) past the newest second planned; "
-            f"use {earliest} or later, or leave it out"
-        )
+    fault = from_tick_fault(from_tick, earliest, notice_s)
+    if fault:
+        raise InvalidValueError(fault)
     version = await shared.book.run(
         lambda book: book.streams.add_price(slug, wanted.planck_per_s, from_tick)
     )
     shared.changed()
     return web.json_response(price_json(version), status=HTTPStatus.CREATED)
+
+
+async def _withdraw(request: web.Request) -> web.Response:
+    """Take the newest price back before any second that it holds for may be planned."""
+    shared = context.of(request)
+    slug, text = request.match_info["slug"], request.match_info["number"]
+    if not _NUMBER.fullmatch(text):
+        raise ApiError(404, "Unknown name", f"{slug} has no price {text[:16]!r}")
+    number = int(text)
+    if shared.chain is not None:
+        raise ApiError(
+            409,
+            "The chain keeps prices",
+            "with a chain a price that was announced stays; add another one that begins later",
+        )
+    record = await shared.book.run(lambda book: book.streams.get(slug))
+    earliest = await shared.newest_tick(record.id) + shared.settings.price.change_notice_s
+    record = await shared.book.run(lambda book: book.streams.withdraw_price(slug, number, earliest))
+    shared.changed()
+    return web.json_response(_shown(shared, record))
 
 
 async def _rotate(request: web.Request) -> web.Response:
@@ -152,6 +175,28 @@ async def _rotate(request: web.Request) -> web.Response:
 def policy_bytes(title: str, price_count: int) -> int:
     """Return at most how many bytes a stream takes in a policy message."""
     return _STREAM_BYTES + len(json.dumps(title)) + price_count * _PRICE_BYTES
+
+
+def from_tick_fault(from_tick: int, earliest: int, notice_s: int) -> str:
+    """Return what is wrong with the first second of a new price, or nothing when it is legal."""
+    if from_tick < earliest:
+        return (
+            f"from_tick {from_tick}: a price starts at least price.change_notice_s "
+            f"({notice_s} s) past the newest second planned; "
+            f"use {earliest} or later, or leave it out"
+        )
+    if from_tick <= earliest + PRICE_AHEAD_MAX_S:
+        return ""
+    for unit, divisor in (("milli", 10**3), ("micro", 10**6), ("nano", 10**9)):
+        if earliest <= from_tick // divisor <= earliest + PRICE_AHEAD_MAX_S:
+            return (
+                f"from_tick {from_tick}: looks like {unit}seconds, but counts seconds of Unix "
+                f"time; use {from_tick // divisor}"
+            )
+    return (
+        f"from_tick {from_tick}: a price starts at most {PRICE_AHEAD_MAX_S // 86_400} days ahead, "
+        f"in seconds of Unix time; use {earliest + PRICE_AHEAD_MAX_S} or earlier"
+    )
 
 
 def account(text: str, field: str) -> Any:

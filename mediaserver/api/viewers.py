@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from mediaserver import text
 from mediaserver.api import context, streams
 from mediaserver.api.context import Context, EscrowPort
 from mediaserver.http import request_records
@@ -94,7 +95,7 @@ async def _credit(request: web.Request) -> web.Response:
     shared = context.of(request)
     name = request.match_info["viewer"]
     key = request.headers.get("Idempotency-Key", "")
-    if not key or not key.isprintable():
+    if not key or text.fault(key):
         raise ApiError(
             400,
             "No idempotency key",

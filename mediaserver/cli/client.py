@@ -48,6 +48,10 @@ class Api:
         """Return the JSON answer of a PATCH."""
         return json.loads(self.raw("PATCH", path, body=body))
 
+    def delete(self, *path: str) -> Any:
+        """Return the JSON answer of a DELETE."""
+        return json.loads(self.raw("DELETE", path))
+
     def raw(
         self,
         method: str,

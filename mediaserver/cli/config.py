@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from mediaserver.errors import ConfigError
+from mediaserver.ingest.bind_check import unusable_addresses
 from mediaserver.settings.load import load
 from mediaserver.settings.schema import schema
 
@@ -27,7 +29,10 @@ def add(groups: Any) -> None:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    load(arguments.file, os.environ)
+    settings = load(arguments.file, os.environ)
+    faults = unusable_addresses(settings.ingest.bind_addresses)
+    if faults:
+        raise ConfigError(tuple(faults.values()))
     sys.stdout.write(f"{arguments.file}: good\n")
     return 0
 

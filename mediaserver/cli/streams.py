@@ -26,6 +26,9 @@ def add(groups: Any) -> None:
     price.add_argument("slug")
     price.add_argument("planck_per_s")
     price.add_argument("--from-tick", type=int, help="first second of the new price (Unix)")
+    withdraw = _verb(verbs, "withdraw-price", _withdraw, "take back a price that is still to come")
+    withdraw.add_argument("slug")
+    withdraw.add_argument("number", type=int, help="of the newest price, as `price` printed it")
     rotate = _verb(verbs, "rotate-key", _rotate, "make a new stream key and refuse the old one")
     rotate.add_argument("slug")
     register = _verb(
@@ -107,6 +110,18 @@ def _price(arguments: argparse.Namespace) -> int:
         made,
         f"price {made['number']}: {made['planck_per_s']} planck per second "
         f"from second {made['from_tick']}",
+    )
+    return 0
+
+
+def _withdraw(arguments: argparse.Namespace) -> int:
+    stream = api_of(arguments).delete("streams", arguments.slug, "prices", str(arguments.number))
+    newest = stream["prices"][-1]
+    show(
+        arguments,
+        stream,
+        f"price {arguments.number} is withdrawn; price {newest['number']} stays: "
+        f"{newest['planck_per_s']} planck per second",
     )
     return 0
 

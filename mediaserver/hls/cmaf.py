@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from mediaserver.errors import MediaFormatError
-from mediaserver.h264 import sample_format
+from mediaserver.h264 import parse_sps, sample_format
 from mediaserver.media import AUDIO_TIMESCALE, VIDEO_TIMESCALE, AudioFormat, VideoFormat
 
 VIDEO_TRACK: Final = 1
@@ -173,16 +173,28 @@ def _video_trak(video: VideoFormat) -> bytes:
         form = sample_format(video.sps)
         avcc += bytes([0xFC | form.chroma_format, 0xF8 | form.luma_depth])
         avcc += bytes([0xF8 | form.chroma_depth, 0])
+    aspect = _sample_aspect(video.sps)
     entry = _box(
         b"avc1",
         struct.pack(">6xH16xHHIIIH", 1, video.width, video.height, 0x480000, 0x480000, 0, 1),
         bytes(32),
         struct.pack(">HH", 0x18, 0xFFFF),
         _box(b"avcC", avcc),
+        # Players that do not read the SPS know the shape of pixels by this box alone.
+        *(() if aspect == (1, 1) else (_box(b"pasp", struct.pack(">II", *aspect)),)),
     )
     header = _full_box(b"vmhd", 0, 1, bytes(8))
-    size = (video.width << 16, video.height << 16)
+    # What it is shown as (ISO/IEC 14496-12, 8.3.2): in square pixels, 16.16 bits.
+    shown_width = min(video.width * aspect[0] // aspect[1], 0xFFFF)
+    size = (shown_width << 16, video.height << 16)
     return _trak(VIDEO_TRACK, VIDEO_TIMESCALE, header, entry, size)
+
+
+def _sample_aspect(sps: bytes) -> tuple[int, int]:
+    try:
+        return parse_sps(sps).sample_aspect
+    except MediaFormatError:
+        return (1, 1)  # what cannot be read says nothing of its pixels
 
 
 def _audio_trak(audio: AudioFormat) -> bytes:

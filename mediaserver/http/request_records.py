@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar, get_args
 
 from aiohttp import web
 
+from mediaserver import text
 from mediaserver.http.problem import ApiError
 from mediaserver.http.record_fields import FAULTY, is_of, nearest, read_fields, type_text
 from metering.units import Planck
@@ -72,8 +73,8 @@ def _value(kind: Any, raw: Any) -> tuple[Any, str]:
         return None, f"is not {type_text(kind)}"
     if kind is str and len(raw) > TEXT_CHARACTERS_MAX:
         return None, f"is longer than {TEXT_CHARACTERS_MAX} characters"
-    if kind is str and not raw.isprintable():
-        return None, "holds characters that do not print"
+    if kind is str and (fault := text.fault(raw)):
+        return None, f"{fault}; leave it out"
     if kind is int and not 0 <= raw <= INTEGER_MAX:
         return None, f"is not in 0 to {INTEGER_MAX}"
     return raw, ""

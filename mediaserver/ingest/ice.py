@@ -27,7 +27,9 @@ from aioice import ice as aioice_ice
 from aioice import stun
 from aioice.candidate import candidate_foundation, candidate_priority
 
+from mediaserver import log
 from mediaserver.errors import CapacityError
+from mediaserver.ingest.bind_check import unusable_addresses
 from mediaserver.ingest.settings import IngestSettings
 
 DATAGRAM_BYTES_MAX: Final = 1500
@@ -37,6 +39,7 @@ ADDRESSES_MAX: Final = 32
 _LETTERS: Final = string.ascii_letters + string.digits
 _UFRAG_LENGTH: Final = 8
 _PWD_LENGTH: Final = 24
+_log = log.get("ingest")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +114,13 @@ class IceConnection(aioice.Connection):
         await self.gather_candidates()
         if not self.local_candidates:
             settings = self._settings
+            missing = unusable_addresses(settings.bind_addresses)
+            usable = [address for address in settings.bind_addresses if address not in missing]
+            if not usable:
+                raise CapacityError("; ".join(missing.values()))
             raise CapacityError(
                 f"no free UDP port in {settings.udp_port_min}-{settings.udp_port_max} on "
-                f"{', '.join(settings.bind_addresses)}"
+                f"{', '.join(usable)}"
             )
         return tuple(candidate.to_sdp() for candidate in self.local_candidates)
 
@@ -138,7 +145,12 @@ class IceConnection(aioice.Connection):
         loop = asyncio.get_running_loop()
         ports: dict[str, int] = {}
         for bound in dict.fromkeys(settings.bind_addresses):
-            bound_socket = bind_udp(bound, settings)
+            try:
+                bound_socket = bind_udp(bound, settings)
+            except OSError as error:
+                # One address that the machine has lost does not take the others away.
+                _log.warning("ingest.address.unusable", address=bound, reason=str(error))
+                continue
             if bound_socket is None:
                 continue
             ports[bound] = bound_socket.getsockname()[1]

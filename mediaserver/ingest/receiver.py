@@ -12,6 +12,7 @@ from typing import Final
 
 from mediaserver.ingest import rtp
 from mediaserver.ingest.depacketize import H264Depacketizer
+from mediaserver.ingest.other_sources import OtherSources
 from mediaserver.ingest.reception_stats import ReceptionStats
 from mediaserver.ingest.reorder import NEVER, Delivery, Reorder
 from mediaserver.ingest.sdp_offer import OfferedTrack
@@ -22,8 +23,8 @@ REPORT_S: Final = 1.0
 KEYFRAME_WAIT_S: Final = 0.5
 """No more often: a browser needs that long to answer a PLI over a long path."""
 SOURCE_SILENT_S: Final = 0.5
-"""Another SSRC of the same payload type takes the track over only when the present one is silent;
-until then it is a simulcast layer that nobody asked for."""
+"""Another SSRC of the same payload type takes the track over when the present one is silent, or if
+it is the better one of several (other_sources.py); else it is a layer that nobody asked for."""
 NO_REPAIR_GIVE_UP_S: Final = 0.06
 """Without NACK only reordering is waited for."""
 
@@ -44,6 +45,7 @@ class TrackReceiver:
         packets: Packets that came, retransmissions aside.
         size_bytes: Payload bytes that came, retransmissions included.
         ssrc: The present source, or None before the first packet.
+        others: Further sources of its payload type.
     """
 
     def __init__(self, offered: OfferedTrack, give_up_s: float) -> None:
@@ -60,7 +62,10 @@ class TrackReceiver:
         self.ssrc: int | None = None
         self.last_packet_s = 0.0
         self.last_report: SenderReport | None = None
-        self.frames = H264Depacketizer() if offered.track is Track.VIDEO else None
+        self.others = OtherSources()
+        self.frames: H264Depacketizer | None = None
+        if offered.track is Track.VIDEO:
+            self.frames = H264Depacketizer(offered.parameter_sets)
         self._give_up_s = give_up_s if self.has_nack else min(give_up_s, NO_REPAIR_GIVE_UP_S)
         self.order: Reorder[_Packet] = Reorder(self._give_up_s, self.has_nack)
         self._time = rtp.Unwrapper(32)
@@ -70,6 +75,7 @@ class TrackReceiver:
 
     def begin(self, ssrc: int) -> None:
         """Take packets of `ssrc` from now on; those of another before it are a loss."""
+        self.others.begin()
         if self.ssrc is not None:
             spent = self.order
             self.order = Reorder(self._give_up_s, self.has_nack)
@@ -78,6 +84,14 @@ class TrackReceiver:
             self._lose()
         self.ssrc = ssrc
         self.reception = ReceptionStats(ssrc, self.clock_rate)
+
+    def is_better(self, packet: rtp.RtpPacket, now: float) -> bool:
+        """Return whether the source of this packet is to be taken instead of the present one."""
+        if self.frames is None:
+            return False
+        return self.others.is_better(
+            packet.ssrc, packet.payload, self.frames.sets.newest_sps, self.size_bytes, now
+        )
 
     def deliver(self, deliveries: list[Delivery[_Packet]]) -> list[Media]:
         """Return the access units that these packets, in order, complete."""
@@ -191,7 +205,8 @@ class Receiver:
             return self._repeated(packet, now)
         source = self.sources[track]
         if packet.ssrc != source.ssrc:
-            if source.ssrc is not None and now - source.last_packet_s < SOURCE_SILENT_S:
+            is_silent = source.ssrc is None or now - source.last_packet_s >= SOURCE_SILENT_S
+            if not is_silent and not source.is_better(packet, now):
                 self.unknown += 1
                 return []
             source.begin(packet.ssrc)

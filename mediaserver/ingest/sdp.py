@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from mediaserver.errors import OfferRejectedError
+from mediaserver.text import fault
 
 _LINES_MAX: Final = 4096
 """A Chromium offer with every codec has about 250."""
@@ -152,7 +153,7 @@ def _lines(text: str) -> list[str]:
     if len(lines) > _LINES_MAX:
         raise OfferRejectedError(400, f"the body has {len(lines)} lines; {_LINES_MAX} are allowed")
     for number, line in enumerate(lines, 1):
-        if len(line) < 2 or line[1] != "=" or not line.isprintable():
+        if len(line) < 2 or line[1] != "=" or fault(line):
             raise OfferRejectedError(400, f"line {number} is not SDP; `x=value` is expected")
     return lines
 

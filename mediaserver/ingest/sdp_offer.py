@@ -10,10 +10,12 @@ aiming our checks at third hosts.
 from __future__ import annotations
 
 import re
+from base64 import b64decode
 from dataclasses import dataclass
 from typing import Final
 
 from mediaserver.errors import OfferRejectedError
+from mediaserver.h264 import START_CODE, NalUnits, split_annex_b
 from mediaserver.ingest.sdp import (
     Section,
     check_credentials,
@@ -65,6 +67,20 @@ class OfferedTrack:
         """Return RTP units per second."""
         return int(self.encoding.split("/")[1])
 
+    @property
+    def parameter_sets(self) -> NalUnits:
+        """Return the NAL units of `sprop-parameter-sets` (RFC 6184, 8.1); none if unreadable."""
+        for parameter in self.parameters.split(";"):
+            name, _, value = parameter.strip().partition("=")
+            if name.lower() == "sprop-parameter-sets":
+                try:
+                    units = [b64decode(text.strip(), validate=True) for text in value.split(",")]
+                except ValueError:
+                    return ()
+                # Some muxers leave the start code of their extradata in.
+                return tuple(nal for unit in units for nal in split_annex_b(START_CODE + unit))
+        return ()
+
 
 @dataclass(frozen=True, slots=True)
 class Offer:
@@ -113,6 +129,11 @@ def parse_offer(text: str) -> Offer:
     session, sections = parse_sections(text)
     if not sections:
         raise OfferRejectedError(400, "the offer has no m= line; offer one video or audio track")
+    if session.has("ice-lite") or any(section.has("ice-lite") for section in sections):
+        raise _refused(
+            "the offer says a=ice-lite: this server waits for the publisher's connectivity checks, "
+            "which an ICE-lite agent never sends; publish with full ICE"
+        )
     bundle = _bundle(session)
     tracks = tuple(_track(session, section, bundle) for section in sections)
     for kind in Track:
@@ -217,16 +238,26 @@ def _codec(kind: Track, section: Section) -> tuple[int, str]:
     else:
         wanted = [n for n, text in encodings.items() if text.lower() == "h264/90000"]
         # Mode 1 fragments large frames; mode 0 must fit each slice into one packet (RFC 6184, 6).
-        wanted.sort(key=lambda n: "packetization-mode=1" not in format_parameters(section, n))
-        need = "H.264"
+        modes = {n: _packetization_mode(section, n) for n in wanted}
+        wanted = sorted((n for n in wanted if modes[n] in "01"), key=lambda n: modes[n] != "1")
+        need = "H.264 in packetization mode 1"
     if wanted:
         return wanted[0], encodings[wanted[0]]
     names = {text.split("/")[0] for text in encodings.values()} - {"rtx", "red", "ulpfec"}
     offered = ", ".join(sorted(name for name in names if _TOKEN.fullmatch(name))) or "no codec"
     raise _refused(
-        f"the {kind.value} section offers {offered[:128]}; this server takes {need}. Choose {need} "
-        "as the encoder"
+        f"the {kind.value} section offers {offered[:128]}; this server takes {need}. Choose it as "
+        "the encoder"
     )
+
+
+def _packetization_mode(section: Section, payload_type: int) -> str:
+    """Return the mode that `a=fmtp` names: 0 when it names none (RFC 6184, 8.1)."""
+    for parameter in format_parameters(section, payload_type).split(";"):
+        name, _, value = parameter.strip().partition("=")
+        if name.lower() == "packetization-mode":
+            return value[:1] or "?"
+    return "0"
 
 
 def _retransmissions(section: Section, payload_type: int) -> tuple[int, ...]:

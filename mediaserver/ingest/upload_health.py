@@ -7,8 +7,11 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
+from mediaserver.errors import MediaFormatError
+from mediaserver.h264 import parse_sps, sample_format
 from mediaserver.ingest.receiver import Receiver
 from mediaserver.media import Track
+from mediaserver.parameter_sets import ParameterSets
 
 WINDOW_S: Final = 10
 """Seconds that rates look back on: long enough to hold a keyframe, short enough to see a fix."""
@@ -27,6 +30,7 @@ class _Sample:
     repaired: int
     lost: int
     dropped: int
+    broken: int
 
 
 class UploadHealth:
@@ -47,6 +51,7 @@ class UploadHealth:
                 repaired=sum(source.order.repaired for source in sources),
                 lost=sum(source.order.lost for source in sources),
                 dropped=sum(source.frames.dropped for source in sources if source.frames),
+                broken=sum(source.frames.broken for source in sources if source.frames),
             )
         )
 
@@ -90,10 +95,26 @@ class UploadHealth:
                 f"{100 * loss:.1f} % of your upload is lost on the way; "
                 "lower the bitrate or use a cable instead of Wi-Fi."
             )
+        span = self._span()
+        broken = span[1].broken - span[0].broken if span else 0
+        if broken:
+            words.append(
+                f"{broken} video packets of the last {WINDOW_S} s are not H.264 over RTP as "
+                "RFC 6184 wants it, so pictures are missing; update the encoder or the program "
+                "that sends (GStreamer: put h264parse before rtph264pay)."
+            )
 
         # The encoder: keyframes first, since a lost picture waits for the next one.
         video = receiver.sources.get(Track.VIDEO)
         if video is not None and video.frames is not None:
+            if video.last_idr_time is not None:
+                unshowable = _unshowable(video.frames.sets)
+                words += [unshowable] if unshowable else []
+            if others := video.others.count(video.last_packet_s):
+                words.append(
+                    f"Your encoder sends {1 + others} pictures at once (simulcast) and the largest "
+                    "one is shown; switch simulcast off to save upload."
+                )
             if video.idr_interval_s > _KEYFRAMES_APART_MAX_S:
                 words.append(
                     f"Keyframes come {video.idr_interval_s:.1f} s apart; set the keyframe "
@@ -137,3 +158,24 @@ class UploadHealth:
     def _dropped(self) -> int:
         span = self._span()
         return span[1].dropped - span[0].dropped if span else 0
+
+
+def _unshowable(sets: ParameterSets) -> str:
+    """Return why no player can show keyframes with these sets, and what to change."""
+    if not sets.is_complete:
+        return (
+            "Your video comes without its parameter sets (SPS and PPS), so nobody can show it; let "
+            "the encoder repeat them with each keyframe (FFmpeg: -bsf:v dump_extra; GStreamer: "
+            "rtph264pay config-interval=-1; x264: repeat-headers=1)."
+        )
+    try:
+        parse_sps(sets.newest_sps)
+        samples = sample_format(sets.newest_sps)
+    except MediaFormatError as error:
+        return f"Your video's SPS cannot be used ({error}); update or restart the encoder."
+    if (samples.chroma_format, samples.luma_depth, samples.chroma_depth) != (1, 0, 0):
+        return (
+            "Browsers do not show your picture's color format; use 8 bits and 4:2:0 (OBS: "
+            "Settings, Advanced, Color Format NV12; FFmpeg: -pix_fmt yuv420p)."
+        )
+    return ""

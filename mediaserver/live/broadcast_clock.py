@@ -10,12 +10,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from mediaserver.h264 import PPS, SPS, nal_type
 from mediaserver.hls.segmenter import PartBegan, Segmenter, SegmenterEvent
 from mediaserver.hls.settings import HlsSettings
 from mediaserver.live.keyframe_policy import KeyframePolicy
 from mediaserver.live.timeline import Placed, Timeline
 from mediaserver.media import AUDIO_TIMESCALE, AccessUnit, SenderReport, Track
+from mediaserver.parameter_sets import ParameterSets
 
 STILL_MS: Final = 1300
 """A picture that has stopped this long ago no longer holds up the sound. The timeline takes it for
@@ -56,7 +56,7 @@ class BroadcastClock:
         self._timeline = Timeline(0)
         self._segmenter = Segmenter(settings, 0)
         self._keyframes = KeyframePolicy()
-        self._parameter_sets: tuple[bytes, ...] = ()
+        self._parameter_sets = ParameterSets()
         self._owes_break = False
         self._last_video_ms = 0
         self._last_sound: tuple[int, float] | None = None
@@ -132,7 +132,8 @@ class BroadcastClock:
         policy, segmenter = self._keyframes, self._segmenter
         was_reencoding = policy.is_reencoding
         decision = policy.decide(start_ms, unit.is_idr, segmenter, must_encode)
-        is_format_new = unit.is_idr and self._is_format_new(unit)
+        self._parameter_sets.take(unit.payload)
+        is_format_new = unit.is_idr and self._parameter_sets.adopt(unit.payload)
         is_break = self._owes_break or decision.is_break
         is_break = is_break or (is_format_new and segmenter.slot is not None)
         self._owes_break = False
@@ -178,12 +179,6 @@ class BroadcastClock:
             since_ms = min(round((now_s - at_s) * 1000), MUTE_MS)
             if since_ms > self._audio_wait_ms:
                 yield time + (since_ms - self._audio_wait_ms) * _PER_MS
-
-    def _is_format_new(self, unit: AccessUnit) -> bool:
-        sets = tuple(nal for nal in unit.payload if nal_type(nal) in {SPS, PPS})
-        is_new = bool(sets) and sets != self._parameter_sets
-        self._parameter_sets = sets or self._parameter_sets
-        return is_new
 
 
 def _begins_segment(event: SegmenterEvent, start_ms: int) -> bool:

@@ -22,6 +22,7 @@ from typing import Any, Final
 
 from mediaserver import log
 from mediaserver.errors import ConfigError
+from mediaserver.ingest.bind_check import unusable_addresses
 from mediaserver.processes import bootstrap, children, secret_files
 from mediaserver.processes.bootstrap import (
     EXIT_CONFIG,
@@ -92,6 +93,7 @@ class Server:
         with DataDir(self._start.data_dir):
             secret_files.make_missing(self._settings, self._start.data_dir)
             check_port(settings.host, settings.port)
+            check_bind_addresses(self._settings.ingest.bind_addresses)
             if self._starter.can_fork:
                 # First: its imports take longest, and Redis comes up beside them.
                 self._spawn(self._keep_fork_server())
@@ -287,6 +289,15 @@ def serve(start: Start) -> int:
     """Run a server in this process until a signal stops it; return its exit code."""
     os.umask(0o077)
     return bootstrap.run("server", start.settings, Server(start).run)
+
+
+def check_bind_addresses(addresses: tuple[str, ...]) -> None:
+    """Refuse to start where no publisher could reach us; say which addresses are missing."""
+    faults = unusable_addresses(addresses)
+    if len(faults) == len(set(addresses)):
+        raise StartRefusedError("\n".join(faults.values()))
+    for fault in faults.values():
+        _log.warning("server.ingest.address_missing", reason=fault)
 
 
 def main(argv: list[str] | None = None) -> int:

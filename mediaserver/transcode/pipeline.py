@@ -250,7 +250,9 @@ class Pipeline:
             return
         self._is_ready = True
         known = frozenset(step.name for step in self._steps)
-        self._steps = ladder(video.width, video.height, self._settings.rungs, known)
+        self._steps = ladder(
+            video.width, video.height, self._settings.rungs, known, facts.sample_aspect
+        )
         if facts.reorder_frames is not None:
             self._has_b_frames = facts.reorder_frames > 0
         if self._top is not None:
@@ -258,8 +260,10 @@ class Pipeline:
 
     def _top_step(self) -> Step:
         video = self._maker.format
+        facts = self._maker.facts
         width, height = (video.width, video.height) if video else (2, 2)
-        return top_step(SOURCE, width, height, self._settings.top_rung_kbps)
+        aspect = facts.sample_aspect if facts else (1, 1)
+        return top_step(SOURCE, width, height, self._settings.top_rung_kbps, aspect)
 
     def _choose_top(self, is_idr: bool, force_idr: bool) -> None:
         """Switch the top rendition between encode and passthrough where that can be done."""

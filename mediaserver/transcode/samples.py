@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from typing import Final
 
-from mediaserver.h264 import IDR, PPS, SLICE, SPS, NalUnits, SpsFacts, nal_type, parse_sps
+from mediaserver.h264 import (
+    IDR,
+    PPS,
+    SLICE,
+    SPS,
+    NalUnits,
+    SpsFacts,
+    nal_type,
+    parse_sps,
+)
 from mediaserver.media import VideoFormat
+from mediaserver.parameter_sets import ParameterSets
 
 _UNWANTED: Final = frozenset({9, 10, 11, 12})
 """Access unit delimiter, ends of sequence and stream, filler: no use in a sample."""
@@ -19,8 +29,7 @@ class SampleMaker:
     """
 
     def __init__(self) -> None:
-        self._sps: bytes | None = None
-        self._pps: bytes | None = None
+        self._sets = ParameterSets()
         self.format: VideoFormat | None = None
         self.facts: SpsFacts | None = None
 
@@ -35,43 +44,41 @@ class SampleMaker:
             MediaFormatError: The parameter sets of this IDR cannot be used.
         """
         kept: list[bytes] = []
+        sets: list[bytes] = []
         is_idr = False
         has_picture = False
-        sps = pps = None
         for nal in nals:
             kind = nal_type(nal)
-            if kind == SPS:
-                sps = sps or nal
-            elif kind == PPS and pps is None:
-                pps = nal
+            if kind in (SPS, PPS):
+                sets.append(nal)
             elif kind not in _UNWANTED:
-                # A second PPS (another id) stays in the sample: the format has room for one.
                 kept.append(nal)
                 is_idr = is_idr or kind == IDR
                 has_picture = has_picture or SLICE <= kind <= IDR
-        self._sps = sps or self._sps
-        self._pps = pps or self._pps
-        is_changed = is_idr and self._adopt()
-        return (tuple(kept) if has_picture else ()), is_idr, is_changed
+        if sets:
+            self._sets.take(tuple(sets))
+        is_changed = is_idr and self._adopt(nals)
+        if not has_picture:
+            return (), is_idr, is_changed
+        # The format has room for one PPS: the others of an encoder that has several, and one that
+        # becomes another between IDRs, stay in the samples.
+        if is_idr:
+            return (*self._sets.others(), *kept), is_idr, is_changed
+        if sets and self.format is not None:
+            ahead = [nal for nal in sets if nal_type(nal) == PPS and nal[1:] != self._sets.pps[1:]]
+            kept = [*ahead, *kept]
+        return tuple(kept), is_idr, is_changed
 
     def decodable(self, nals: NalUnits) -> NalUnits:
         """Return an IDR access unit with parameter sets, so that a fresh decoder can begin."""
-        kinds = {nal_type(nal) for nal in nals}
-        ahead: NalUnits = ()
-        if SPS not in kinds and self._sps:
-            ahead += (self._sps,)
-        if PPS not in kinds and self._pps:
-            ahead += (self._pps,)
-        return ahead + nals
+        return self._sets.missing(nals) + nals
 
-    def _adopt(self) -> bool:
-        if self._sps is None or self._pps is None:
+    def _adopt(self, nals: NalUnits) -> bool:
+        if not self._sets.adopt(nals):
             return False
-        if self.format and (self.format.sps, self.format.pps) == (self._sps, self._pps):
-            return False
-        if self.facts is None or self.format is None or self.format.sps != self._sps:
-            self.facts = parse_sps(self._sps)
-        self.format = VideoFormat(
-            self._sps, self._pps, self.facts.width, self.facts.height, self.facts.codec
-        )
+        sps, pps = self._sets.sps, self._sets.pps
+        if self.facts is None or self.format is None or self.format.sps != sps:
+            self.facts = parse_sps(sps)
+        facts = self.facts
+        self.format = VideoFormat(sps, pps, facts.width, facts.height, facts.codec)
         return True

@@ -7,8 +7,9 @@ millisecond of the access unit that it came from.
 from __future__ import annotations
 
 import heapq
+from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any, Final
 
@@ -16,7 +17,7 @@ import av
 from av.video.frame import PictureType
 from av.video.reformatter import VideoReformatter
 
-from mediaserver.h264 import NalUnits, join_annex_b, split_annex_b
+from mediaserver.h264 import NalUnits, join_annex_b, parse_sps, split_annex_b
 from mediaserver.media import Sample, Track, VideoFormat
 from mediaserver.transcode.ladder import Step
 from mediaserver.transcode.samples import SampleMaker
@@ -27,6 +28,15 @@ _MS: Final = Fraction(1, 1000)
 _REORDER_MAX: Final = 16
 """H.264, A.3.1: a decoder holds at most 16 frames."""
 _ENCODER: Final = "libx264"
+_RATES_MILLI: Final = range(5_000, 120_001)
+"""What a publisher may say of its frame rate until it has been measured."""
+_USUAL_RATE_MILLI: Final = 30_000
+_MEASURED_FIRST: Final = 6
+"""Pictures that the rate is first measured by: 170 ms at 30 per second."""
+_MEASURED_MAX: Final = 121
+"""Pictures that it is measured by afterwards: the newest 2 s at 60 per second."""
+_RATE_OFF: Final = 0.15
+"""Encoding begins anew when the rate is off by more, as the bit rate is then off as much."""
 _BIG_PICTURE: Final = 1280 * 720
 """Above this one core does not encode 60 frames per second: two sliced threads."""
 
@@ -101,15 +111,23 @@ class Encoded:
 
 
 class Encoder:
-    """Pictures of any size -> H.264 of one size, IDR where the picture asks (and first)."""
+    """Pictures of any size -> H.264 of one size, IDR where the picture asks (and first).
+
+    x264 shares its bits out by the frame rate that it was opened with, so that is measured: what a
+    publisher says of its rate is a hint, good for the first pictures.
+    """
 
     def __init__(self, step: Step, preset: str, frame_rate_milli: int) -> None:
         self.step = step
         self._preset = preset
-        self._rate = Fraction(frame_rate_milli or 30_000, 1000)
+        is_likely = frame_rate_milli in _RATES_MILLI
+        self._rate = Fraction(frame_rate_milli if is_likely else _USUAL_RATE_MILLI, 1000)
+        self._times: deque[int] = deque(maxlen=_MEASURED_MAX)
+        self._pictures = 0
         self._context: Any = None
         self._reformatter = VideoReformatter()
         self._maker = SampleMaker()
+        self._format: VideoFormat | None = None
 
     def encode(self, picture: Picture) -> Iterator[Encoded]:
         """Yield the encoded picture: at once, as nothing is looked ahead.
@@ -129,15 +147,36 @@ class Encoder:
         if frame is not source:
             frame.pts, frame.time_base = source.pts, source.time_base
             frame.pict_type = source.pict_type
+        if self._is_rate_off(picture.time_ms, frame.pict_type == PictureType.I):
+            # Nothing is held back (zerolatency), so nothing is lost with the old one.
+            self._context = None
         if self._context is None:
             self._context = self._open(source)
         for packet in self._context.encode(frame):
             yield self._encoded(bytes(packet), int(packet.pts))
 
+    def _is_rate_off(self, time_ms: int, is_idr: bool) -> bool:
+        """Return whether the rate that was measured is another; it is adopted then.
+
+        Looked at once early, as the first hint may be far off, and at each IDR.
+        """
+        self._times.append(time_ms)
+        self._pictures += 1
+        is_early = self._pictures == _MEASURED_FIRST
+        if not is_early and not (is_idr and self._pictures > _MEASURED_FIRST):
+            return False
+        measured = Fraction((len(self._times) - 1) * 1000, self._times[-1] - self._times[0])
+        if abs(measured - self._rate) <= _RATE_OFF * self._rate:
+            return False
+        self._rate = measured.limit_denominator(1001)
+        return True
+
     def _encoded(self, payload: bytes, time_ms: int) -> Encoded:
-        nals, is_idr, _ = self._maker.make(split_annex_b(payload))
+        nals, is_idr, is_changed = self._maker.make(split_annex_b(payload))
+        if is_changed and not _is_same_but_for_rate(self._format, self._maker.format):
+            self._format = self._maker.format
         sample = Sample(Track.VIDEO, nals, time_ms, is_idr)
-        return Encoded(sample, self._maker.format if is_idr else None)
+        return Encoded(sample, self._format if is_idr else None)
 
     def _open(self, source: Any) -> Any:
         """Return an encoder: hardware ones will be chosen here."""
@@ -148,7 +187,8 @@ class Encoder:
         context.framerate = self._rate
         context.bit_rate = self.step.video_kbps * 1000
         context.thread_count = 1 if self.step.width * self.step.height <= _BIG_PICTURE else 2
-        for name in ("color_primaries", "color_trc", "colorspace"):
+        context.sample_aspect_ratio = Fraction(*self.step.sample_aspect)
+        for name in ("color_primaries", "color_trc", "colorspace", "color_range"):
             setattr(context, name, getattr(source, name))
         context.options = {
             "preset": self._preset,
@@ -161,4 +201,15 @@ class Encoder:
             # IDR frames only where the segmenter wants them.
             "x264-params": "keyint=infinite:scenecut=0",
         }
+        if self._maker.format is not None:
+            # Opened anew for another rate, which would give another level.
+            context.options |= {"level": str(self._maker.format.sps[3])}
         return context
+
+
+def _is_same_but_for_rate(before: VideoFormat | None, after: VideoFormat | None) -> bool:
+    """Return whether players that have the one need not get the other: only timing differs."""
+    if before is None or after is None or before.pps != after.pps:
+        return False
+    facts = replace(parse_sps(after.sps), frame_rate_milli=0)
+    return facts == replace(parse_sps(before.sps), frame_rate_milli=0)

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 from uuid import UUID, uuid4
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from metering import signing
@@ -173,6 +173,31 @@ class StreamRepository(Repository):
                 )
             )
         return version
+
+    def withdraw_price(self, slug: str, number: int, earliest: int) -> StreamRecord:
+        """Return the stream without its newest price, whose number the next one takes.
+
+        No second before `earliest` may be priced by it.
+
+        Raises:
+            UnknownNameError: If there is no such stream.
+            InvalidValueError: If it is not the newest price, or begins before `earliest`.
+        """
+        with self._writing() as connection:
+            record = _one(connection, slug)
+            last = record.prices[-1]
+            if number != last.number:
+                raise InvalidValueError(f"price {number}: only the newest, {last.number}, can go")
+            if last.from_tick < earliest:
+                raise InvalidValueError(
+                    f"price {number} begins at {last.from_tick}: too late to withdraw it, as "
+                    f"seconds before {earliest} may be in use; add another price"
+                )
+            prices = schema.prices.c
+            connection.execute(
+                delete(schema.prices).where(prices.stream == record.id, prices.number == number)
+            )
+        return self.get(slug)
 
     def creator_seed(self, slug: str) -> bytes | None:
         """Return the seed of a creator's key that the server made, None when they have it alone.

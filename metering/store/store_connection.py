@@ -5,6 +5,7 @@ The commands are in metering/store/client.py.
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -65,12 +66,19 @@ class StoreConnection:
         """
         self.run_id = ""
         async with errors_as_unavailable():
-            info = await self._redis.info()
+            try:
+                info = await self._redis.info()
+            except redis.exceptions.NoPermissionError as error:
+                raise StoreRefusedError(
+                    f"INFO is refused: {error}; allow it to the user"
+                ) from error
             try:
                 config = await self._redis.config_get("appendfsync")
             except redis.exceptions.ResponseError:
                 config = {}  # A managed Redis hides CONFIG; its operator has been asked.
-        self._check(info, config)
+        refusal = store_refusal(info, config, self._fsync)
+        if refusal:
+            raise StoreRefusedError(refusal)
         self.run_id = str(info["run_id"])
         return self.run_id
 
@@ -85,7 +93,9 @@ class StoreConnection:
         or last dump, whose time is the other half; expired keys only cause one more look.
         """
         info = await self._redis.info("persistence")
-        return info["rdb_last_save_time"], info["rdb_changes_since_last_save"]
+        saved, changes = info.get("rdb_last_save_time"), info.get("rdb_changes_since_last_save")
+        # Where they are hidden each look is made, as no state equals another.
+        return (object(), None) if saved is None or changes is None else (saved, changes)
 
     async def _run(self, script: str, key: bytes, *words: bytes | str | int) -> Any:
         async with errors_as_unavailable():
@@ -101,20 +111,38 @@ class StoreConnection:
         if f"run_id:{self.run_id}".encode() not in info:
             raise redis.exceptions.ConnectionError("this is another Redis: it must be recovered")
 
-    def _check(self, info: Mapping[str, Any], config: Mapping[Any, Any]) -> None:
-        version = tuple(int(part) for part in str(info["redis_version"]).split(".")[:2])
-        policy = info.get("maxmemory_policy")
-        fsync = {_text(key): _text(value) for key, value in config.items()}.get("appendfsync")
-        if version < _OLDEST:
-            raise StoreRefusedError(f"Redis {info['redis_version']} is too old: use 6.2 or newer")
-        if info.get("redis_mode") == "cluster":
-            raise StoreRefusedError("cluster-enabled yes: this version speaks to one Redis only")
-        if policy != "noeviction":
-            raise StoreRefusedError(f"maxmemory-policy is {policy}: set it to noeviction")
-        if not int(info.get("aof_enabled", 0)):
-            raise StoreRefusedError("appendonly is no: set it to yes")
-        if fsync is not None and fsync != self._fsync:
-            raise StoreRefusedError(f"appendfsync is {fsync}: set it to {self._fsync}")
+
+def store_refusal(info: Mapping[str, Any], config: Mapping[Any, Any], fsync: str) -> str:
+    """Return why a Redis may not be trusted with money and what to change, or nothing.
+
+    A field that it hides is named: a managed Redis, a proxy or an ACL may leave any out.
+
+    Args:
+        info: What INFO says, as redis-py reads it.
+        config: What CONFIG GET appendfsync says; empty where it is hidden.
+        fsync: The appendfsync that is wanted.
+    """
+    for field in ("run_id", "redis_version", "maxmemory_policy", "aof_enabled"):
+        if info.get(field) in (None, ""):
+            return f"INFO does not say {field}: use a Redis or a user that shows all of INFO"
+    version = re.match(r"(\d{1,4})\.(\d{1,4})", str(info["redis_version"]))
+    if version is None:
+        return (
+            f"INFO says redis_version {info['redis_version']}: use a Redis that tells its version"
+        )
+    if (int(version[1]), int(version[2])) < _OLDEST:
+        return f"Redis {info['redis_version']} is too old: use 6.2 or newer"
+    if info.get("redis_mode") == "cluster":
+        return "cluster-enabled yes: this version speaks to one Redis only"
+    policy = info["maxmemory_policy"]
+    if policy != "noeviction":
+        return f"maxmemory-policy is {policy}: set it to noeviction"
+    if str(info["aof_enabled"]) != "1":
+        return "appendonly is no: set it to yes"
+    present = {_text(key): _text(value) for key, value in config.items()}.get("appendfsync")
+    if present is not None and present != fsync:
+        return f"appendfsync is {present}: set it to {fsync}"
+    return ""
 
 
 @asynccontextmanager

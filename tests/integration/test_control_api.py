@@ -61,6 +61,24 @@ async def test_a_price_never_changes_a_second_that_may_be_planned(server) -> Non
     assert made["from_tick"] >= now + 60
 
 
+async def test_f16_a_price_by_mistake_is_refused_or_withdrawn(server) -> None:
+    """Milliseconds are refused in words; a wrong price can go until it is about to begin."""
+    await server.stream()
+    tick = int(time.time()) + 3600
+
+    refused = await server.api(
+        "POST", "streams/cam/prices", {"planck_per_s": "7", "from_tick": tick * 1000}, 422
+    )
+    assert f"milliseconds, but counts seconds of Unix time; use {tick}" in refused["detail"]
+
+    wrong = {"planck_per_s": "70", "from_tick": tick}
+    assert (await server.api("POST", "streams/cam/prices", wrong, 201))["number"] == 2
+    await server.api("DELETE", "streams/cam/prices/1", None, 422)
+    shown = await server.api("DELETE", "streams/cam/prices/2", None, 200)
+    assert [price["number"] for price in shown["prices"]] == [1]
+    assert (await server.api("POST", "streams/cam/prices", wrong, 201))["number"] == 2
+
+
 async def test_a_price_counts_from_the_newest_planned_second(server) -> None:
     """A stream whose timeline runs ahead of the clock keeps its notice."""
     made = await server.stream()
@@ -84,7 +102,7 @@ async def test_a_price_counts_from_the_newest_planned_second(server) -> None:
         ({"title": 7}, "slug: is missing"),
         ({"slug": "Cam"}, "slug 'Cam'"),
         ({"slug": "metrics"}, "slug 'metrics'"),
-        ({"slug": "a", "title": "x\u202e"}, "title: holds characters"),
+        ({"slug": "a", "title": "x\u202e"}, "title: holds the control character U+202E"),
     ],
 )
 async def test_a_wrong_body_is_refused_with_the_field_and_the_remedy(server, body, words) -> None:

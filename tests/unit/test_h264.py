@@ -21,6 +21,8 @@ from mediaserver.h264 import (
 HD = bytes.fromhex("6742c028da01e0089f9610000003001000000303c0f1832a")
 SMALL = bytes.fromhex("6742c01eda0280bfe584000003000400000300f03c58ba80")
 REORDERED = bytes.fromhex("6764001facd9405005ba10000003001000000303c626000f424001e84e4c30078c18cb")
+ANAMORPHIC = bytes.fromhex("67640028acb402d0113f2e1c20000003002000000651e30654")
+PAL_WIDE = bytes.fromhex("6764001eacb405a0937fe0020001e2000003000200000300651e2c5d40")
 INTERLACED = bytes.fromhex("674d401ff406c3de6e10000003001000000303c1f162ea")
 nal = st.binary(min_size=1, max_size=40).map(
     lambda raw: b"\x61" + raw.replace(b"\x00", b"\x01") + b"\x80"
@@ -33,6 +35,8 @@ nal = st.binary(min_size=1, max_size=40).map(
         (HD, SpsFacts(1920, 1080, 30_000, 0, "avc1.42c028")),
         (SMALL, SpsFacts(640, 360, 30_000, 0, "avc1.42c01e")),
         (REORDERED, SpsFacts(1280, 720, 30_000, 2, "avc1.64001f")),
+        (ANAMORPHIC, SpsFacts(1440, 1080, 25_000, 0, "avc1.640028", (4, 3))),
+        (PAL_WIDE, SpsFacts(720, 576, 25_000, 0, "avc1.64001e", (16, 15))),
     ],
 )
 def test_an_sps_tells_size_rate_and_reordering(sps: bytes, facts: SpsFacts) -> None:

@@ -78,6 +78,17 @@ def test_init_carries_the_parameter_sets():
     assert b"\xfd\xf8\xf8\x00" in avcc[: 8 + len(SPS_HIGH) + 20]
 
 
+def test_f12_init_says_the_shape_of_pixels():
+    """1440x1080 with pixels of 4:3 is shown as 1920x1080 by players that read no SPS."""
+    sps = bytes.fromhex("67640028acb402d0113f2e1c20000003002000000651e30654")
+    init = cmaf.make_init(VideoFormat(sps, b"\x68\xce", 1440, 1080, "avc1.640028"), None)
+
+    assert b"\0\0\0\x10pasp" + struct.pack(">II", 4, 3) in init
+    assert struct.pack(">HHHH", 1920, 0, 1080, 0) in init
+    assert [track.width for track in cmaf_reader.read_init(init)] == [1440]
+    assert b"pasp" not in cmaf.make_init(VIDEO, None)
+
+
 def test_init_hash_is_16_hexadecimal_digits_of_the_bytes():
     """Another init has another address."""
     both, video_only = cmaf.make_init(VIDEO, AUDIO), cmaf.make_init(VIDEO, None)

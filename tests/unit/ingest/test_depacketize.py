@@ -28,6 +28,15 @@ def fu_a(unit, size=3):
     ]
 
 
+def believing():
+    """Return one that has seen that this sender's markers end pictures."""
+    assembler = H264Depacketizer()
+    for timestamp in (-2, -1):
+        assembler.push(DELTA, timestamp, True, 0.0)
+    assembler.dropped, assembler.wants_idr = 0, False
+    return assembler
+
+
 def feed(assembler, timestamp, payloads, marker=True, at=0.0):
     frames = []
     for index, payload in enumerate(payloads):
@@ -38,7 +47,7 @@ def feed(assembler, timestamp, payloads, marker=True, at=0.0):
 
 def test_frame_is_put_together_from_all_three_packet_forms():
     """STAP-A, single NAL units and FU-A fragments make one frame of whole NAL units."""
-    assembler = H264Depacketizer()
+    assembler = believing()
     (frame,) = feed(assembler, 9, [stap_a(SPS, PPS), SEI, *fu_a(IDR)], at=5.0)
 
     assert frame.nals == (SPS, PPS, SEI, IDR)
@@ -49,7 +58,7 @@ def test_frame_is_put_together_from_all_three_packet_forms():
 @given(NAL_BODIES, st.integers(1, 90))
 def test_fragments_of_any_size_give_the_unit_back(body, size):
     """Fragmenting is undone exactly."""
-    assembler = H264Depacketizer()
+    assembler = believing()
     feed(assembler, 0, [IDR])
     (frame,) = feed(assembler, 1, fu_a(b"\x41" + body, size))
 
@@ -58,7 +67,7 @@ def test_fragments_of_any_size_give_the_unit_back(body, size):
 
 def test_frame_leaves_at_its_marker_and_not_a_frame_later():
     """The marker bit ends a frame: no frame interval is added to the latency."""
-    assembler = H264Depacketizer()
+    assembler = believing()
 
     assert feed(assembler, 0, [IDR], marker=False) == []
     (frame,) = assembler.push(IDR_REST, 0, True, 0.0)
@@ -67,7 +76,7 @@ def test_frame_leaves_at_its_marker_and_not_a_frame_later():
 
 def test_missing_marker_is_made_up_for_by_the_timestamp():
     """A sender that never sets the marker is served one frame later."""
-    assembler = H264Depacketizer()
+    assembler = believing()
     feed(assembler, 0, [IDR], marker=False)
     (frame,) = feed(assembler, 3000, [DELTA], marker=False)
 
@@ -76,7 +85,7 @@ def test_missing_marker_is_made_up_for_by_the_timestamp():
 
 def test_nothing_leaves_before_the_first_idr():
     """A player cannot start at a delta frame, so an IDR is asked for."""
-    assembler = H264Depacketizer()
+    assembler = believing()
 
     assert not assembler.wants_idr
     assert feed(assembler, 0, [DELTA]) == []
@@ -90,7 +99,7 @@ def test_nothing_leaves_before_the_first_idr():
 
 def test_after_a_loss_the_next_idr_follows_loss():
     """What refers to a lost picture is dropped; the IDR that heals it says so."""
-    assembler = H264Depacketizer()
+    assembler = believing()
     feed(assembler, 0, [IDR])
     feed(assembler, 3000, [DELTA], marker=False)
     assembler.lose()
@@ -104,7 +113,7 @@ def test_after_a_loss_the_next_idr_follows_loss():
 
 def test_idr_without_its_first_slice_is_no_place_to_start():
     """The rest of an IDR whose head was lost shows grey: it must not count as one."""
-    assembler = H264Depacketizer()
+    assembler = believing()
     assembler.lose()
 
     assert feed(assembler, 0, [IDR_REST, *fu_a(IDR_REST)]) == []
@@ -113,7 +122,7 @@ def test_idr_without_its_first_slice_is_no_place_to_start():
 
 def test_parameter_sets_that_come_alone_join_the_next_picture():
     """Some encoders send SPS and PPS under a marker and a timestamp of their own."""
-    assembler = H264Depacketizer()
+    assembler = believing()
 
     assert feed(assembler, 0, [SPS, PPS]) == []
     (frame,) = feed(assembler, 3000, [IDR])
@@ -124,7 +133,7 @@ def test_parameter_sets_that_come_alone_join_the_next_picture():
 @pytest.mark.parametrize("start_code", [b"\0\0\1", b"\0\0\0\1"])
 def test_units_that_a_sender_left_together_are_parted(start_code):
     """A sender that packetizes libx264's short start codes along with SEI and IDR is understood."""
-    assembler = H264Depacketizer()
+    assembler = believing()
     (frame,) = feed(assembler, 0, [SPS, PPS, *fu_a(IDR + start_code + IDR_REST)])
 
     assert frame.nals == (SPS, PPS, IDR, IDR_REST)
@@ -132,15 +141,75 @@ def test_units_that_a_sender_left_together_are_parted(start_code):
 
 def test_zeros_after_a_unit_are_not_part_of_it():
     """Padding of the byte stream that the sender cut does not reach players."""
-    assembler = H264Depacketizer()
+    assembler = believing()
     (frame,) = feed(assembler, 0, [IDR + b"\0\0"])
 
     assert frame.nals == (IDR,)
 
 
+@pytest.mark.parametrize("padding", [b"\0", b"\0\0", b"\0\0\0\0", b"\0" * 7])
+def test_f01_zeros_behind_the_last_unit_of_an_aggregate_are_padding(padding):
+    """Senders that round packets up: the units before count, nothing is broken."""
+    assembler = believing()
+    (frame,) = feed(assembler, 0, [stap_a(SPS, PPS) + padding, IDR])
+
+    assert frame.nals == (SPS, PPS, IDR)
+    assert assembler.broken == 0
+
+
+@pytest.mark.parametrize(
+    "aggregate",
+    [
+        stap_a(SPS, b"", PPS),
+        stap_a(SPS, PPS) + b"\xff",
+        stap_a(SPS, PPS) + b"\0\1",
+        stap_a(SPS, PPS, SEI)[:-1],
+        stap_a(SPS, PPS) + b"\xff" * 9,
+    ],
+    ids=["empty unit", "a byte", "a size", "cut in SEI", "filler"],
+)
+def test_f01_whole_units_of_a_damaged_aggregate_are_kept(aggregate):
+    """What cannot be read holds no part of the picture, so the picture is shown."""
+    assembler = believing()
+    (frame,) = feed(assembler, 0, [aggregate, IDR])
+
+    assert frame.nals == (SPS, PPS, IDR)
+    assert assembler.broken == (aggregate != stap_a(SPS, b"", PPS))
+
+
+def test_f01_aggregate_cut_within_a_slice_is_a_loss():
+    """Half of a picture is none."""
+    assembler = believing()
+
+    assert feed(assembler, 0, [stap_a(SPS, PPS, IDR)[:-1]]) == []
+    assert (assembler.broken, assembler.waits_for_idr) == (1, True)
+
+
+SHORT, LONG = b"\0\0\1", b"\0\0\0\1"
+
+
+@pytest.mark.parametrize("start_code", [SHORT, LONG])
+@pytest.mark.parametrize("lead", [b"", SHORT, LONG], ids=["none", "short", "long"])
+@pytest.mark.parametrize("form", ["single", "fragments", "one fragment", "aggregate"])
+def test_f03_a_byte_stream_in_packets_is_split_at_its_start_codes(form, lead, start_code):
+    """Senders that hand a whole access unit to the packetizer show their picture."""
+    stream = lead + start_code.join((SPS, PPS, IDR))
+    packets = {
+        "single": [stream],
+        "fragments": fu_a(stream, 5),
+        "one fragment": fu_a(stream, 99),
+        "aggregate": [stap_a(stream)],
+    }
+    assembler = believing()
+    (frame,) = feed(assembler, 0, packets[form])
+
+    assert frame.nals == (SPS, PPS, IDR)
+    assert (frame.is_idr, assembler.broken) == (True, 0)
+
+
 def test_parameter_sets_that_no_picture_follows_are_bounded():
     """A sender of nothing but SEI costs no more than a frame's worth of memory."""
-    assembler = H264Depacketizer()
+    assembler = believing()
     for number in range(100):
         assert feed(assembler, number, [SEI + b"\x80" * 1000]) == []
     (frame,) = feed(assembler, 100, [SPS, PPS, IDR])
@@ -160,14 +229,13 @@ BAD = {
     "type 0": [b"\0x"],
     "STAP-B": [b"\x79abcdef"],
     "FU-B": [b"\x5d\x81abcdef"],
-    "fragment without an end": [fu_a(DELTA)[0]],
 }
 
 
 @pytest.mark.parametrize("payloads", BAD.values(), ids=BAD.keys())
 def test_bad_packet_costs_the_pictures_up_to_the_next_idr(payloads):
     """mediamtx#2432: an odd packet is a loss, never the end of the session."""
-    assembler = H264Depacketizer()
+    assembler = believing()
     feed(assembler, 0, [IDR])
     frames = feed(assembler, 3000, payloads)
 
@@ -178,12 +246,84 @@ def test_bad_packet_costs_the_pictures_up_to_the_next_idr(payloads):
     assert frame.follows_loss
 
 
+def test_picture_that_ends_within_a_fragment_is_a_loss():
+    """A fragment without an end, though no packet is missing."""
+    assembler = believing()
+    feed(assembler, 0, [IDR])
+
+    assert feed(assembler, 3000, [fu_a(DELTA)[0]]) + feed(assembler, 6000, [DELTA]) == []
+    assert (assembler.broken, assembler.waits_for_idr) == (1, True)
+
+
+def slices(number):
+    return [IDR, IDR_REST] if number == 0 else [DELTA, b"\x41\x10rest"]
+
+
+@pytest.mark.parametrize("lead", [[], [SPS, PPS], [stap_a(SPS, PPS)]], ids=["none", "two", "stap"])
+@pytest.mark.parametrize("form", ["units", "fragments", "aggregates"])
+def test_f02_marker_on_each_packet_ends_no_picture(form, lead):
+    """What shares a timestamp is one access unit, whatever the markers say."""
+    assembler = H264Depacketizer()
+    frames = []
+    for number in range(11):
+        packets = lead if number == 0 else []
+        for unit in slices(number):
+            packets = (
+                packets
+                + {
+                    "units": [unit],
+                    "fragments": fu_a(unit),
+                    "aggregates": [stap_a(unit)],
+                }[form]
+            )
+        for packet in packets:
+            frames += assembler.push(packet, 3000 * number, True, float(number))
+
+    assert [frame.timestamp for frame in frames] == [3000 * number for number in range(10)]
+    assert [list(frame.nals[-2:]) for frame in frames] == [slices(n) for n in range(10)]
+    assert (assembler.broken, assembler.dropped) == (0, 0)
+
+
+def test_f02_marker_at_the_end_of_each_slice_ends_no_picture():
+    """Some packetizers mark the last fragment of each NAL unit."""
+    assembler = H264Depacketizer()
+    frames = []
+    for number in range(4):
+        for unit in slices(number):
+            frames += feed(assembler, 3000 * number, fu_a(unit))
+
+    assert [list(frame.nals) for frame in frames] == [slices(number) for number in range(3)]
+
+
+def test_f02_slice_behind_a_believed_marker_is_a_loss_once():
+    """A sender that begins to cut pictures in slices is understood from there on."""
+    assembler = believing()
+    feed(assembler, 0, [IDR])
+    feed(assembler, 3000, [DELTA])
+
+    assert feed(assembler, 3000, [b"\x41\x10rest"]) == []
+    assert (assembler.broken, assembler.wants_idr) == (1, True)
+    frames = []
+    for number in range(10, 13):
+        for unit in slices(0):
+            frames += feed(assembler, 3000 * number, [unit])
+    assert [frame.nals for frame in frames] == [(IDR, IDR_REST)] * 2
+
+
+def test_f02_timestamp_that_never_changes_does_not_join_pictures():
+    """A marker and a slice at macroblock 0 agree: that is another picture."""
+    assembler = H264Depacketizer()
+    frames = [frame for unit in (IDR, DELTA, DELTA) for frame in feed(assembler, 7, [unit])]
+
+    assert [frame.nals for frame in frames] == [(IDR,), (DELTA,), (DELTA,)]
+
+
 @given(st.lists(st.tuples(st.binary(max_size=12), st.integers(0, 3), st.booleans()), max_size=30))
 def test_no_payload_raises(packets):
     """Whatever a publisher sends, the receive path lives on."""
-    assembler = H264Depacketizer()
+    assembler = believing()
     for payload, timestamp, marker in packets:
         assembler.push(payload, timestamp, marker, 0.0)
 
     assembler.lose()
-    assert feed(assembler, 99, [IDR])
+    assert feed(assembler, 98, [IDR]) + feed(assembler, 99, [IDR])

@@ -1,6 +1,7 @@
 """A publisher's packets in, access units and feedback out; time is a number."""
 
 import struct
+from base64 import b64encode
 from pathlib import Path
 
 import pytest
@@ -16,9 +17,21 @@ IDR, DELTA = b"\x65\x88picture", b"\x41\x9adelta"
 VIDEO, AUDIO, RTX = 102, 111, 103
 
 
-def make_receiver(offer="chromium", give_up_s=0.4):
+SPS = bytes.fromhex("6742c028da01e0089f9610000003001000000303c0f1832a")
+HIGH_422 = bytes.fromhex("677a001fbcb402802dc8")
+PPS = bytes.fromhex("68ce3c80")
+
+
+def make_receiver(offer="chromium", give_up_s=0.4, parameters=""):
     text = (GOLDEN / f"offer-{offer}.sdp").read_text()
-    return Receiver(sdp_offer.parse_offer(text).tracks, give_up_s, kbps_max=8000, ssrc=1)
+    text = text.replace(f"a=fmtp:{VIDEO} ", f"a=fmtp:{VIDEO} {parameters}")
+    receiver = Receiver(sdp_offer.parse_offer(text).tracks, give_up_s, kbps_max=8000, ssrc=1)
+    # This sender's markers are known to end pictures.
+    frames = receiver.sources[Track.VIDEO].frames
+    for timestamp in (-2, -1):
+        frames.push(DELTA, timestamp, True, 0.0)
+    frames.dropped, frames.wants_idr = 0, False
+    return receiver
 
 
 def packet(sequence, payload=DELTA, *, kind=VIDEO, timestamp=None, ssrc=7, marker=1):
@@ -200,6 +213,7 @@ def test_noise_changes_nothing():
 def test_facts_and_advice_tell_loss_and_rare_keyframes():
     """The creator reads what to change in plain words, with the value."""
     receiver = make_receiver(give_up_s=0.05)
+    receiver.sources[Track.VIDEO].frames.sets.take((SPS, PPS))
     health = UploadHealth("Mozilla/5.0 (OBS-Studio/30.1.2; Windows x86_64; en-US)")
     health.sample(receiver, 0.0)
     for number in range(300):
@@ -218,3 +232,125 @@ def test_facts_and_advice_tell_loss_and_rare_keyframes():
     assert "% of your upload is lost" in advice[1]
     assert len(UploadHealth("OBS-Studio/32.0.1").advice(receiver)) == 1
     assert "Keyframes come 8.0 s apart" in UploadHealth("OBS-Studio/32.0.1").advice(receiver)[0]
+
+
+def test_f01_creator_reads_that_packets_are_out_of_form():
+    """Packets that cannot be read are counted, and told in words."""
+    receiver = make_receiver()
+    health = UploadHealth("encoder")
+    health.sample(receiver, 0.0)
+    run(receiver, packet(0, IDR), packet(1, b"\x79mtap"))
+    health.sample(receiver, 1.0)
+
+    assert any("1 video packets" in text and "RFC 6184" in text for text in health.advice(receiver))
+
+
+@pytest.mark.parametrize(
+    "sets",
+    [(SPS, PPS), (b"\0\0\0\1" + SPS + b"\0\0\0\1" + PPS,)],
+    ids=["as RFC 6184", "extradata"],
+)
+def test_f10_parameter_sets_of_the_offer_come_with_each_idr(sets):
+    """An encoder with global headers sends them in the offer only."""
+    text = ",".join(b64encode(nal).decode() for nal in sets)
+    receiver = make_receiver(parameters=f"sprop-parameter-sets={text};")
+    units = run(receiver, packet(0, IDR), packet(1, DELTA), packet(2, IDR))
+
+    assert [unit.payload for unit in units] == [(SPS, PPS, IDR), (DELTA,), (SPS, PPS, IDR)]
+    health = UploadHealth("encoder")
+    assert not any("parameter sets" in text for text in health.advice(receiver))
+
+
+def test_f10_sets_in_band_replace_those_of_the_offer():
+    """What comes with the media is newer."""
+    old = SPS[:3] + b"\x1f" + SPS[4:]
+    text = ",".join(b64encode(nal).decode() for nal in (old, PPS))
+    receiver = make_receiver(parameters=f"sprop-parameter-sets={text};")
+    units = run(receiver, packet(0, SPS, timestamp=0, marker=0), packet(1, IDR, timestamp=0))
+
+    assert [unit.payload for unit in units] == [(PPS, SPS, IDR)]
+
+
+@pytest.mark.parametrize(
+    "parameters", ["", "sprop-parameter-sets=Z0LA,!!;", "sprop-parameter-sets;"]
+)
+def test_f10_media_without_parameter_sets_says_what_to_change(parameters):
+    """As soon as a keyframe came without them: it can never be shown."""
+    receiver = make_receiver(parameters=parameters)
+    run(receiver, packet(0, IDR), packet(1, DELTA))
+
+    (advice,) = [text for text in UploadHealth("x").advice(receiver) if "parameter sets" in text]
+    assert "config-interval" in advice
+    assert "dump_extra" in advice
+
+
+@pytest.mark.parametrize(("sps", "word"), [(HIGH_422, "4:2:0"), (SPS[:9], "SPS cannot be used")])
+def test_f10_media_that_no_browser_shows_says_what_to_change(sps, word):
+    """A show that cannot start says why."""
+    receiver = make_receiver()
+    run(
+        receiver,
+        *(packet(n, nal, timestamp=0, marker=n == 2) for n, nal in enumerate((sps, PPS, IDR))),
+    )
+
+    assert any(word in text for text in UploadHealth("x").advice(receiver))
+
+
+SMALL_SPS = bytes.fromhex("6742c01eda0280bfe584000003000400000300f03c58ba80")  # 640x360
+
+
+def layer(ssrc, sps, at_number, size):
+    """Return a keyframe of a simulcast layer: its sets in one packet, its picture in another."""
+    sets = b"\x78" + b"".join(len(nal).to_bytes(2, "big") + nal for nal in (sps, PPS))
+    first = 2 * at_number
+    return [
+        packet(first, sets, ssrc=ssrc, timestamp=3000 * at_number, marker=0),
+        packet(first + 1, IDR + b"\x80" * size, ssrc=ssrc, timestamp=3000 * at_number),
+    ]
+
+
+@pytest.mark.parametrize("is_small_first", [True, False])
+def test_f19_largest_of_two_sources_is_shown(is_small_first):
+    """Which layer comes first says nothing; from its first keyframe on it is the large one."""
+    receiver = make_receiver()
+    units = []
+    for number in range(30):
+        layers = [layer(7, SMALL_SPS, number, 50), layer(8, SPS, number, 300)]
+        for packets in layers if is_small_first else reversed(layers):
+            units += run(receiver, *packets, at=number / 30)
+    shown = [SPS in unit.payload for unit in units if unit.is_idr]
+
+    assert receiver.sources[Track.VIDEO].ssrc == 8
+    assert shown[1:] == [True] * (len(shown) - 1)
+    assert len(shown) >= 30
+    health = UploadHealth("x")
+    assert any("2 pictures at once (simulcast)" in text for text in health.advice(receiver))
+
+
+def test_f19_source_with_more_bytes_is_shown_where_no_size_is_known():
+    """Sets that come only in the offer describe none of them."""
+    receiver = make_receiver()
+    for number in range(60):
+        run(
+            receiver,
+            packet(number, IDR, ssrc=7, timestamp=3000 * number),
+            packet(number, IDR + b"\x80" * 300, ssrc=8, timestamp=3000 * number),
+            at=number / 30,
+        )
+
+    assert receiver.sources[Track.VIDEO].ssrc == 8
+
+
+def test_f19_layer_that_comes_and_goes_is_not_followed_each_time():
+    """A change is a break for viewers."""
+    receiver = make_receiver()
+    changes, present = 0, None
+    for number in range(600):
+        run(receiver, *layer(7, SMALL_SPS, number, 50), at=number / 30)
+        if number // 90 % 2:
+            run(receiver, *layer(8, SPS, number, 300), at=number / 30)
+        ssrc = receiver.sources[Track.VIDEO].ssrc
+        changes += present is not None and ssrc != present
+        present = ssrc
+
+    assert 1 <= changes <= 2

@@ -126,6 +126,9 @@ REFUSALS = [
     ("no media", OBS[: OBS.index("m=")], 400, "no m= line"),
     ("media line", OBS.replace("m=video 9 UDP", "m=video x UDP"), 400, "not a media line"),
     ("rtpmap", OBS.replace("rtpmap:96 H264/90000", "rtpmap:96 H264"), 400, "malformed"),
+    ("lite", OBS.replace("t=0 0\n", "t=0 0\na=ice-lite\n"), 422, "full ICE"),
+    ("lite section", OBS.replace("a=mid:1\n", "a=mid:1\na=ice-lite\n"), 422, "full ICE"),
+    ("interleaved", OBS.replace("packetization-mode=1", "packetization-mode=2"), 422, "mode 1"),
     ("html", "<html>", 400, "line 1 is not SDP"),
     ("nothing", "", 400, "does not begin with `v=0`"),
     ("no version", OBS[4:], 400, "does not begin with `v=0`"),
@@ -136,7 +139,7 @@ REFUSALS = [
 @pytest.mark.parametrize(
     ("text", "status", "words"), [case[1:] for case in REFUSALS], ids=[case[0] for case in REFUSALS]
 )
-def test_refused_offer_says_what_to_change(text, status, words):
+def test_f07_refused_offer_says_what_to_change(text, status, words):
     """W2, W3, W11, W12: the whole POST is refused, with the thing and the remedy."""
     with pytest.raises(OfferRejectedError) as refusal:
         sdp_offer.parse_offer(text)

@@ -48,3 +48,26 @@ def test_a_rung_that_viewers_know_stays_when_the_source_shrinks() -> None:
 def test_the_top_step_has_the_sources_size_made_even() -> None:
     """An odd source loses one row or column, not more."""
     assert top_step("source", 853, 479, 4000) == Step("source", 852, 478, 4000)
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "aspect", "size"),
+    [
+        (1440, 1080, (4, 3), (640, 360)),
+        (720, 576, (64, 45), (640, 360)),
+        (720, 480, (8, 9), (480, 360)),
+        (1080, 1440, (3, 4), (360, 640)),
+        (1440, 1080, (200, 1), (480, 360)),
+    ],
+)
+def test_f12_rungs_have_the_shape_that_the_source_is_shown_in(width, height, aspect, size) -> None:
+    """Rungs have square pixels, so that every player shows the same shape."""
+    (step,) = ladder(width, height, RUNGS[:1], sample_aspect=aspect)
+
+    assert (step.width, step.height) == size
+    assert step.sample_aspect == (1, 1)
+
+
+def test_f12_the_top_step_keeps_the_sources_pixels() -> None:
+    """It has the source's size, so its pixels have the source's shape."""
+    assert top_step("source", 1440, 1080, 4000, (4, 3)).sample_aspect == (4, 3)

@@ -66,6 +66,21 @@ def test_prices_begin_one_after_another():
     assert [v.number for v in fixture.book.streams.get("talks").prices] == [1, 2]
 
 
+def test_f16_price_can_be_withdrawn_until_its_seconds_may_be_in_use():
+    """Only the newest, and its number is free again."""
+    fixture = make_book()
+    streams = fixture.book.streams
+    streams.add_price("talks", Planck(5), 1000)
+
+    for number, earliest in ((1, 0), (3, 0), (2, 1001)):
+        with pytest.raises(InvalidValueError):
+            streams.withdraw_price("talks", number, earliest)
+    with pytest.raises(UnknownNameError):
+        streams.withdraw_price("nowhere", 2, 0)
+    assert [v.number for v in streams.withdraw_price("talks", 2, 1000).prices] == [1]
+    assert streams.add_price("talks", Planck(6), 900) == PriceVersion(2, 900, Planck(6))
+
+
 def test_a_price_that_redis_could_not_count_is_refused():
     """Not whole units, or too many of them."""
     book = Book.open("sqlite://", Asset("T", 12, 100))

@@ -1,0 +1,30 @@
+"""Rules of the API of streams that need no server."""
+
+from __future__ import annotations
+
+import pytest
+
+from mediaserver.api.streams import PRICE_AHEAD_MAX_S, from_tick_fault
+
+EARLIEST = 1_800_000_060
+
+
+@pytest.mark.parametrize("from_tick", [EARLIEST, EARLIEST + 86_400, EARLIEST + PRICE_AHEAD_MAX_S])
+def test_f16_second_within_a_year_may_begin_a_price(from_tick: int) -> None:
+    """Prices are announced early."""
+    assert not from_tick_fault(from_tick, EARLIEST, 60)
+
+
+@pytest.mark.parametrize(
+    ("from_tick", "words"),
+    [
+        (EARLIEST - 1, f"use {EARLIEST} or later"),
+        (1_800_000_100_000, "milliseconds, but counts seconds of Unix time; use 1800000100"),
+        (1_800_000_100_000_000, "microseconds"),
+        (EARLIEST + PRICE_AHEAD_MAX_S + 1, "at most 366 days ahead"),
+        (1 << 52, "at most 366 days ahead"),
+    ],
+)
+def test_f16_slip_of_the_hand_is_refused_in_words(from_tick: int, words: str) -> None:
+    """One number too large must not end all price changes."""
+    assert words in from_tick_fault(from_tick, EARLIEST, 60)
