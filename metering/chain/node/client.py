@@ -24,6 +24,8 @@ from metering.chain.node.substrate import Connection, RpcError, read_metadata
 from metering.errors import ChainUnavailableError, InvalidValueError
 
 T = TypeVar("T")
+INVALID_TRANSACTION: Final = 1010
+"""What a pool answers to a transaction that it found invalid; a bad proof is one kind."""
 _RUNTIMES_KEPT: Final = 4
 """Blocks around an upgrade are read with the version before it."""
 _THREAD_END_S: Final = 0.5
@@ -85,7 +87,7 @@ class Node:
         self._line: Line | None = None
         self._thread: _Thread | None = None
         self._lock = asyncio.Lock()
-        self._runtimes: dict[tuple[str, int, int], Runtime] = {}
+        self._runtimes: dict[tuple[str, int, int, Hash], Runtime] = {}
         self._genesis: Hash | None = None
 
     async def __aenter__(self) -> Self:
@@ -234,9 +236,9 @@ class Node:
         version = await self._result("state_getRuntimeVersion", [_hex(at)])
         name = str(version["specName"])
         spec, tx = int(version["specVersion"]), int(version["transactionVersion"])
-        key = (name, spec, tx)
+        genesis = await self.genesis()
+        key = (name, spec, tx, genesis)
         if key not in self._runtimes:
-            genesis = await self.genesis()
             raw = bytes.fromhex((await self._result("state_getMetadata", [_hex(at)]))[2:])
             # Half a second of work: in the thread, so that nobody else waits for it.
             async with self._lock:
@@ -252,15 +254,22 @@ class Node:
         """Return the hash that the runtime itself calls its first block's.
 
         Not ``chain_getBlockHash(0)``: chopsticks answers that wrongly after a resume, and what is
-        signed is compared with the runtime's own.
+        signed is compared with the runtime's own. But block 0 itself does not know its hash: until
+        block 1 the runtime says 0x4545..., so the node is asked then, and nothing is remembered.
         """
         if self._genesis is None:
             best = await self.best()
+            if best.number == 0:
+                return best.hash
             genesis = await self.value(storage.BLOCK_HASH, storage.block_hash_key(0), best.hash)
             if genesis is None:
                 genesis = await self._hash("chain_getBlockHash", [0])
             self._genesis = genesis
         return self._genesis
+
+    def forget_genesis(self) -> None:
+        """Ask for the genesis hash again: what was signed for it was refused."""
+        self._genesis = None
 
     async def submit(self, extrinsic: bytes) -> int:
         """Hand an extrinsic over; return 0 when it was taken, else the code of the refusal.
@@ -270,6 +279,8 @@ class Node:
         try:
             await self.request("author_submitExtrinsic", [_hex(extrinsic)])
         except RpcError as error:
+            if error.code == INVALID_TRANSACTION:
+                self.forget_genesis()
             return error.code
         return 0
 
