@@ -209,16 +209,18 @@ class Peer:
         )
 
     async def _connect(self) -> None:
+        waited_for = "nothing reached us by UDP in time"
         try:
             async with asyncio.timeout(self._settings.connect_timeout_s):
                 await self._ice.reached()
+                waited_for = "the DTLS handshake did not end in time"
                 await self._dtls.connect(self.offer.fingerprints)
         except (ConnectionError, TimeoutError) as error:
             if not self.life.is_ended:
                 _log.warning(
                     "whip.session.not_connected",
                     session_id=self.session_id,
-                    cause=str(error) or "nothing reached us by UDP in time",
+                    cause=str(error) or waited_for,
                 )
             self.end(EndReason.FAILED)
             return
