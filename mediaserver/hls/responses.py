@@ -211,4 +211,6 @@ def _text_fields(show: ShowView, etag: str, kind: Kind) -> tuple[tuple[str, str]
 
 def _lifetime(show: ShowView, kind: Kind, status: int) -> str:
     opened = show.window.opened
-    return cache_control(kind, status, opened.target_duration_s, opened.window_ms)
+    return cache_control(
+        kind, status, opened.target_duration_s, opened.window_ms, opened.part_target_ms
+    )
