@@ -123,7 +123,10 @@ class HttpProcess:
 
     async def _serve(self, stack: AsyncExitStack, handler: _Handler) -> web.ServerRunner:
         runner = web.ServerRunner(
-            web.Server(handler, access_log=None, keepalive_timeout=KEEPALIVE_S),
+            # No body is unpacked: one that is not the gzip it says would be a traceback each.
+            web.Server(
+                handler, access_log=None, keepalive_timeout=KEEPALIVE_S, auto_decompress=False
+            ),
             shutdown_timeout=self._settings.server.drain_timeout_s / 2,
         )
         await runner.setup()
@@ -192,6 +195,14 @@ class HttpProcess:
         return problem_response(404, "Not found", f"{path} is nothing here")
 
     async def _forward(self, request: web.BaseRequest, socket: str) -> web.StreamResponse:
+        coding = request.headers.get("Content-Encoding", "identity")
+        if coding.lower() != "identity":
+            return problem_response(
+                415,
+                "Packed body",
+                f"the body is sent with Content-Encoding: {coding[:64]}; send it as it is",
+                {"Accept-Encoding": "identity"},  # RFC 9110, 15.5.16
+            )
         # RFC 9110, 10.1.1: libcurl, and OBS with it, holds a larger offer back for a second else.
         if request.headers.get("Expect", "").lower() == "100-continue":
             await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
