@@ -10,6 +10,7 @@ from aiohttp import web
 
 from mediaserver.http.unix_http import Proxy
 from mediaserver.processes.metrics_endpoint import Scrape
+from tests.support.clock import FakeClock
 
 REPORT = json.dumps({"name": "evil", "pid": 1, "socket": "x", "stream": None, "state": "idle"})
 
@@ -119,6 +120,18 @@ async def test_a_hundred_scrapes_at_once_are_one(redis_folder) -> None:
         await asyncio.gather(*(scrape.text() for _ in range(100)))
 
     assert front.heard == ["/internal/metrics"]
+
+
+async def test_a_l5_metrics_are_kept_for_a_second(redis_folder) -> None:
+    """One request after the other costs no more than many at once."""
+    clock = FakeClock()
+    async with Front(redis_folder) as front:
+        scrape = Scrape(redis_folder, "http-0.sock", lambda: "", clock.monotonic)
+        for _ in range(21):
+            await scrape.text()
+            clock.move(0.1)
+
+    assert front.heard == ["/internal/metrics"] * 3
 
 
 @pytest.mark.parametrize("agent", [None, "Mozilla/5.0 (OBS-Studio/31.0.0; Linux x86_64; en-US)"])
