@@ -39,7 +39,7 @@ from mediaserver.processes.metrics_endpoint import Scrape
 from metering.admission.gate import LocalGate
 from metering.model.price import in_force
 from metering.store.claim_client import RawClaims
-from metering.units import StreamPolicy, session_text
+from metering.units import StreamPolicy, session_text, top_up_address
 
 REDIS_SOCKET: Final = "redis.sock"
 """Under ``run/``: the embedded Redis."""
@@ -255,7 +255,7 @@ class HttpProcess:
             "now_ms": self._clock.now_ms(),
             "top_up": {
                 "open": self._policy is not None and self._policy.is_top_up_open,
-                "url": price.top_up_url,
+                "url": top_up_address(price.top_up_url, grant.account if grant else None),
             },
         }
 
