@@ -169,6 +169,7 @@ class Peer:
         receiver = self._receiver
         broken = sum(track.frames.broken for track in receiver.sources.values() if track.frames)
         return {
+            "stun_strange": self._ice.strange_checks,
             "stun_unreadable": self._ice.bad_checks,
             "srtp_refused": self._dtls.bad_packets,
             "rtp_malformed": receiver.malformed,

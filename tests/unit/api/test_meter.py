@@ -5,17 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from dataclasses import dataclass
-from types import SimpleNamespace
 from uuid import UUID
 
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from mediaserver.api.meter import SOCKETS_PER_SESSION_MAX, Meter, Viewer
-from metering.units import AccountId, Asset, SessionId
+from metering.units import AccountId, Asset, SessionId, StreamPolicy
 
 ACCOUNT = AccountId(b"\x07" * 32)
-POLICY = SimpleNamespace(slug="cam", stream=UUID(int=1))
+POLICY = StreamPolicy(UUID(int=1), "cam", "Cam", ())
 
 
 @dataclass(frozen=True)
