@@ -15,11 +15,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from metering.chain.node import extrinsic, storage
-from metering.chain.node.client import INVALID_TRANSACTION, Head, Node
+from metering.chain.node.client import Head, Node
 from metering.chain.node.extrinsic import Terms, era_at
 from metering.chain.node.runtime_info import PALLET
 from metering.chain.node.scale import Hash
-from metering.chain.node.substrate import RpcError
+from metering.chain.node.substrate import INVALID_TRANSACTION, RpcError
 from metering.errors import ChainUnavailableError, ExtrinsicRejectedError
 from metering.escrow.call_client import CallOutcome, ChainFacts, Draft, Reading, Verdict
 from metering.units import AccountId, account_text

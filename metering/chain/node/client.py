@@ -20,12 +20,10 @@ from metering.chain.node import storage
 from metering.chain.node.metadata import ChainEvent, Metadata
 from metering.chain.node.runtime_info import RuntimeFacts
 from metering.chain.node.scale import Codec, Hash
-from metering.chain.node.substrate import Connection, RpcError, read_metadata
+from metering.chain.node.substrate import INVALID_TRANSACTION, Connection, RpcError, read_metadata
 from metering.errors import ChainUnavailableError, InvalidValueError
 
 T = TypeVar("T")
-INVALID_TRANSACTION: Final = 1010
-"""What a pool answers to a transaction that it found invalid; a bad proof is one kind."""
 _RUNTIMES_KEPT: Final = 4
 """Blocks around an upgrade are read with the version before it."""
 _THREAD_END_S: Final = 0.5
@@ -253,9 +251,8 @@ class Node:
     async def genesis(self) -> Hash:
         """Return the hash that the runtime itself calls its first block's.
 
-        Not ``chain_getBlockHash(0)``: chopsticks answers that wrongly after a resume, and what is
-        signed is compared with the runtime's own. But block 0 itself does not know its hash: until
-        block 1 the runtime says 0x4545..., so the node is asked then, and nothing is remembered.
+        Not ``chain_getBlockHash(0)``: chopsticks answers that wrongly after a resume. But at block
+        0 the runtime says 0x4545...: the node's own is taken then, and nothing is remembered.
         """
         if self._genesis is None:
             best = await self.best()
@@ -268,7 +265,7 @@ class Node:
         return self._genesis
 
     def forget_genesis(self) -> None:
-        """Ask for the genesis hash again: what was signed for it was refused."""
+        """Ask for it again: what was signed for it was refused."""
         self._genesis = None
 
     async def submit(self, extrinsic: bytes) -> int:
@@ -280,7 +277,7 @@ class Node:
             await self.request("author_submitExtrinsic", [_hex(extrinsic)])
         except RpcError as error:
             if error.code == INVALID_TRANSACTION:
-                self.forget_genesis()
+                self._genesis = None
             return error.code
         return 0
 
@@ -299,8 +296,7 @@ class Node:
         if self._line is None:
             line = self._make(self.url, self._timeout_s)
             self._line = line
-            # Another process may answer now, with another chain or another runtime.
-            self._runtimes.clear()
+            self._runtimes.clear()  # another process may answer now, with another chain or runtime
             self._genesis = None
             line.connect()
         return self._line.request(method, params)
@@ -328,8 +324,7 @@ class Node:
         with contextlib.suppress(Exception):
             async with asyncio.timeout(_THREAD_END_S):
                 await asyncio.shield(future)
-        if not future.done() and self._thread is not None:
-            # It hangs where no socket of ours is, as in the resolver: it ends when it can.
+        if not future.done() and self._thread is not None:  # it hangs, as in the resolver
             self._thread.end()
             self._thread = None
 
@@ -337,8 +332,7 @@ class Node:
         line, self._line = self._line, None
         if line is not None:
             line.abort()
-            if self._thread is not None:
-                # Closed where it is read, after the reader has noticed.
+            if self._thread is not None:  # closed where it is read, after the reader has noticed
                 self._thread.run(line.close)
 
 
