@@ -39,6 +39,7 @@ from mediaserver.transcode.codec_threads import (
 from mediaserver.transcode.ladder import Step, ladder, top_step
 from mediaserver.transcode.samples import SampleMaker
 from mediaserver.transcode.settings import TranscodeSettings
+from metering.log_throttle import LogThrottle
 
 SOURCE: Final = "source"
 AUDIO: Final = "audio"
@@ -90,6 +91,7 @@ class Pipeline:
         self._audio_format: AudioFormat | None = None
         self._is_encode_wanted = False
         self._steps: tuple[Step, ...] = ()
+        self._rejections = LogThrottle()
         self._fresh()
 
     def start(self, has_video: bool, has_audio: bool) -> None:
@@ -125,7 +127,8 @@ class Pipeline:
         try:
             kept, is_idr, is_changed = self._maker.make(nals)
         except MediaFormatError as error:
-            _log.warning("transcode.format.rejected", reason=str(error))
+            if times := self._rejections.failed(str(error)):
+                _log.warning("transcode.format.rejected", reason=str(error), times=times)
             self._outlet.dropped(SOURCE, 1)
             self._maker = SampleMaker()  # Nothing can be used before a good IDR.
             return
