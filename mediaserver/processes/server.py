@@ -22,7 +22,7 @@ from typing import Any, Final
 
 from mediaserver import log
 from mediaserver.errors import ConfigError
-from mediaserver.processes import bootstrap, children, secret_files
+from mediaserver.processes import bootstrap, children, descriptors, secret_files
 from mediaserver.processes.bootstrap import (
     EXIT_CONFIG,
     EXIT_OK,
@@ -89,6 +89,7 @@ class Server:
         """
         settings = self._settings.server
         self._stop = stop
+        descriptors.raise_limit()
         with DataDir(self._start.data_dir):
             secret_files.make_missing(self._settings, self._start.data_dir)
             check_port(settings.host, settings.port)
