@@ -57,7 +57,7 @@ class _Libraries(logging.Handler):
 
     Left out is what a peer did: a broken request would be a traceback each time, and its text
     quotes the request, tokens and keys included. The same line is passed on once a second, with
-    how many it counts: whoever finds a request that fails must not fill the disk with it.
+    how many it counts: who finds a request that fails must not fill the disk with it.
     """
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:

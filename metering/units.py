@@ -218,7 +218,7 @@ def account_text(account: AccountId) -> str:
 def top_up_address(template: str, account: AccountId | None) -> str:
     """Return where an account is topped up: `price.top_up_url` with the account filled in.
 
-    Whoever hands out the address takes it from here.
+    Every place that hands out the address takes it from here.
 
     Args:
         account: None when nobody is known: an address that needs an account is empty then.

@@ -14,7 +14,7 @@ OFFER = Path(__file__).parents[2] / "golden" / "offer-obs.sdp"
 
 
 class FaultyDtls:
-    """Stands for any step behind the socket that fails on a packet."""
+    """Any step behind the socket that fails on a packet."""
 
     is_closing = False
     bad_packets = 0

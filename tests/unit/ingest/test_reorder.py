@@ -155,7 +155,7 @@ def test_a_h3_jump_over_half_the_number_space_is_a_new_beginning():
 
 @given(st.lists(st.integers(0, 0xFFFF), min_size=1, max_size=200), st.booleans())
 def test_a_h3_no_sequence_of_numbers_raises(numbers, asks):
-    """Whatever numbers come, nothing raises and time empties the waiting room."""
+    """Whatever numbers come, nothing raises and time ends every wait."""
     reorder = Reorder(0.05, asks=asks)
     for index, number in enumerate(numbers):
         reorder.push(number, index, index / 100)
