@@ -283,7 +283,7 @@ async def test_without_the_demo_setting_nothing_is_given_away(tmp_path) -> None:
         token = (await server.mint())["token"]
 
         problem = await server.ask("POST", f"/w/{token}/cam/top-up", None, 403)
-    # V1: whoever is sent to pay is named, wherever the address is handed out.
+    # V1: who is sent to pay is named, wherever the address is handed out.
     assert problem["top_up_url"] == f"https://pay/?to={viewer['account']}"
 
 

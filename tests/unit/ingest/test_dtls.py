@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+from typing import Any
 
 import pytest
 from aiortc.rtcdtlstransport import RTCCertificate, certificate_digest
@@ -38,7 +39,7 @@ class PeerCertificate(RTCCertificate):
 
 
 def peer_certificate(kind, ciphers="DEFAULT"):
-    key = (
+    key: Any = (
         rsa.generate_private_key(public_exponent=65537, key_size=2048)
         if kind == "rsa"
         else ec.generate_private_key(ec.SECP256R1())
@@ -66,7 +67,7 @@ def fingerprint(local):
 
 async def shake(peer, *, we_are_client, prints=None):
     """Return what connecting gave us: None or the error. The peer is another stack's stand-in."""
-    ends = {}
+    ends: dict[str, Dtls] = {}
     loop = asyncio.get_running_loop()
 
     def sender(to):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from aioice import stun
 
@@ -46,7 +48,8 @@ async def socket():
     connection = IceConnection(IngestSettings(), "theirs", "p" * 24, lambda _data: None)
     connection._early_checks_done = True
     protocol = GuardedProtocol(connection)
-    protocol.transport = Transport()
+    transport: Any = Transport()
+    protocol.transport = transport
     return protocol
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from mediaserver.ingest import sdp_offer
 from mediaserver.ingest.peer import Peer
@@ -55,7 +56,8 @@ def make_peer(clock, listener):
         address="",
         key_id="",
     )
-    peer._dtls = FaultyDtls()
+    dtls: Any = FaultyDtls()
+    peer._dtls = dtls
     peer.connected_s = clock.monotonic()
     peer.life.connected(clock.monotonic())
     return peer

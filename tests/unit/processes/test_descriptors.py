@@ -20,7 +20,7 @@ print(descriptors.raise_limit(), resource.getrlimit(resource.RLIMIT_NOFILE))
     ("soft", "hard", "is_low"), [(256, 1024, True), (1024, 1024, True), (256, 8192, False)]
 )
 def test_a_m5_soft_limit_becomes_the_hard_one_and_a_low_one_is_logged(soft, hard, is_low):
-    """Whoever starts the server need not know of ulimit; who set it low reads so in the log."""
+    """Who starts the server need not know of ulimit; who set it low reads so in the log."""
     done = subprocess.run(
         [sys.executable, "-c", _RAISE, str(soft), str(hard)],
         capture_output=True,

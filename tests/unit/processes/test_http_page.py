@@ -6,12 +6,13 @@ import argparse
 import time
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 from uuid import UUID
 
 from mediaserver.playback_token import Grant, mint
 from mediaserver.processes.bootstrap import Start
 from mediaserver.processes.http import HttpProcess
-from mediaserver.settings.load import Settings
+from mediaserver.settings.records import Settings
 from metering.units import AccountId, SessionId, StreamPolicy
 
 STREAM = StreamPolicy(UUID(int=1), "cam", "Cam", ())
@@ -25,7 +26,8 @@ async def test_v1_page_sends_a_viewer_to_a_top_up_in_their_name(tmp_path):
     price = replace(settings.price, top_up_url="https://pay.example.org/?account={account}")
     start = Start(replace(settings, price=price), None, tmp_path, argparse.Namespace())
     process = HttpProcess(start, 0)
-    process._policy = SimpleNamespace(token_keys=KEYS, is_top_up_open=False)
+    policy: Any = SimpleNamespace(token_keys=KEYS, is_top_up_open=False)
+    process._policy = policy
     token = mint(Grant(ACCOUNT, STREAM.stream, SessionId(1), int(time.time()) + 60), KEYS)
 
     known = process._boot(token, STREAM)["top_up"]["url"]

@@ -9,7 +9,7 @@ import pytest
 _RUN = """
 import signal, sys
 from mediaserver.processes import bootstrap
-from mediaserver.settings.load import Settings
+from mediaserver.settings.records import Settings
 
 signal.signal(signal.SIGHUP, getattr(signal, sys.argv[1]))
 
