@@ -33,6 +33,12 @@ _SAMPLE_ASPECTS: Final = (
 _GOLOMB_BITS_MAX: Final = 32
 _SIZE_MAX: Final = 16384
 """H.264 level 6.2 allows 16,864 in one direction; beyond is a damaged SPS."""
+PIXELS_MAX: Final = 4096 * 2304
+"""What level 5.2 allows (36,864 macroblocks). A decoder holds up to 16 pictures of what an SPS
+names, however few bytes it has: 8192 x 8192 at 0.8 Mbit/s took a worker to 2.3 GiB."""
+REFERENCE_PIXELS_MAX: Final = 184_320 * 256
+"""MaxDpbMbs of level 5.2 (H.264, table A-1): five references at the largest size, 16 at 1080p."""
+_REFERENCES_MAX: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,13 +153,14 @@ def parse_sps(sps: bytes) -> SpsFacts:
     # Numbering of frames, which nothing here needs.
     bits.golomb()  # log2_max_frame_num_minus4
     _skip_picture_order(bits)
-    bits.golomb()  # max_num_ref_frames
+    references = bits.golomb()  # max_num_ref_frames
     bits.take(1)  # gaps_in_frame_num_value_allowed_flag
     # Size in macroblocks (of fields: half the height), less the cropping in units of chroma.
     width = (bits.golomb() + 1) * 16
     map_units = bits.golomb() + 1
     is_frames_only = bits.take(1)
     height = map_units * 16 * (2 - is_frames_only)
+    coded_width, coded_height = width, height  # what a decoder holds, whatever is shown of it
     if not is_frames_only:
         bits.take(1)  # mb_adaptive_frame_field_flag
     bits.take(1)  # direct_8x8_inference_flag
@@ -163,6 +170,7 @@ def parse_sps(sps: bytes) -> SpsFacts:
         height -= (top + bottom) * (2 if chroma == 1 else 1) * (2 - is_frames_only)
     if not (0 < width <= _SIZE_MAX and 0 < height <= _SIZE_MAX):
         raise MediaFormatError(f"a picture of {width}x{height} pixels is impossible")
+    _require_decodable(coded_width, coded_height, references)
     # Shape of pixels, rate and reordering, if the VUI is there.
     aspect, rate, reorder = _read_vui(bits) if bits.take(1) else ((1, 1), 0, None)
     if profile in _NO_REORDER_PROFILES:
@@ -261,6 +269,25 @@ def _skip_picture_order(bits: _Bits) -> None:
             raise MediaFormatError(f"a picture order cycle of {cycle} frames is impossible")
         for _ in range(cycle):
             bits.golomb()
+
+
+def _require_decodable(width: int, height: int, references: int) -> None:
+    """Refuse what would take more memory than a worker has.
+
+    Raises:
+        MediaFormatError: Says what to change.
+    """
+    if width * height > PIXELS_MAX:
+        raise MediaFormatError(
+            f"the picture has {width}x{height} pixels and at most 4096x2304 are taken: choose a "
+            "smaller output size"
+        )
+    if references > _REFERENCES_MAX or references * width * height > REFERENCE_PIXELS_MAX:
+        allowed = min(_REFERENCES_MAX, REFERENCE_PIXELS_MAX // (width * height))
+        raise MediaFormatError(
+            f"the encoder names {references} reference pictures and at {width}x{height} at most "
+            f"{allowed} are taken (H.264 level 5.2): lower its number of reference frames"
+        )
 
 
 def _read_vui(bits: _Bits) -> tuple[tuple[int, int], int, int | None]:

@@ -215,6 +215,19 @@ def account_text(account: AccountId) -> str:
     return "0x" + account.hex()
 
 
+def top_up_address(template: str, account: AccountId | None) -> str:
+    """Return where an account is topped up: `price.top_up_url` with the account filled in.
+
+    Every place that hands out the address takes it from here.
+
+    Args:
+        account: None when nobody is known: an address that needs an account is empty then.
+    """
+    if account is not None:
+        return template.replace("{account}", account_text(account))
+    return "" if "{account}" in template else template
+
+
 def parse_account(text: str) -> AccountId:
     """Return the account that `account_text` wrote.
 

@@ -13,6 +13,7 @@ import dataclasses
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from itertools import islice
 from typing import Any, Final
+from uuid import UUID
 
 from prometheus_client import Counter, Gauge
 
@@ -68,7 +69,7 @@ class StoreSupervisor:
         *,
         clock: Clock,
         changed: Callable[[], None],
-        newest_tick: Callable[[], Awaitable[int]],
+        newest_ticks: Callable[[], Awaitable[dict[UUID, int]]],
         settlement: Settlement,
         escrow: Escrow | None = None,
     ) -> None:
@@ -76,7 +77,7 @@ class StoreSupervisor:
 
         Args:
             changed: Called when HTTP processes must know of another store.
-            newest_tick: Returns the newest second that any stream ever planned.
+            newest_ticks: Returns the newest second that each stream ever planned.
             escrow: Source of deposits and joins; None without a chain.
         """
         self.recovery: Recovery | None = None
@@ -86,7 +87,7 @@ class StoreSupervisor:
         self._book = book
         self._clock = clock
         self._changed = changed
-        self._newest_tick = newest_tick
+        self._newest_ticks = newest_ticks
         self._settlement = settlement
         self._escrow = escrow
         self._following: list[asyncio.Task[None]] = []
@@ -245,7 +246,7 @@ class StoreSupervisor:
                 self._book,
                 self._clock.now_ms(),
                 self._policy(),
-                newest_tick=await self._newest_tick(),
+                newest_ticks=await self._newest_ticks(),
                 overlay=self._escrow.overlay if self._escrow else None,
             )
             await self._look_back()

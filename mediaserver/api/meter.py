@@ -18,12 +18,14 @@ from aiohttp import web
 
 from mediaserver import log
 from metering.errors import StoreUnavailableError
-from metering.units import AccountId, Asset, SessionId, StreamPolicy
+from metering.units import AccountId, Asset, SessionId, StreamPolicy, top_up_address
 
 PERIOD_S: Final = 1.0
 SOCKETS_PER_PERIOD: Final = 2000
 """Above this many sockets the period grows in proportion (rules 6)."""
 SOCKETS_MAX: Final = 50_000
+SOCKETS_PER_SESSION_MAX: Final = 4
+"""In one HTTP process: a page has one, and one more while it reloads. The oldest makes room."""
 SEND_TIMEOUT_S: Final = 1.0
 WARN_AT_S: Final = (60, 30, 10)
 _PING_S: Final = 20.0
@@ -73,6 +75,7 @@ class Viewer:
 class _Socket:
     viewer: Viewer
     websocket: web.WebSocketResponse
+    transport: asyncio.Transport | None = field(default=None, repr=False)
     warned_at_s: int | None = None
     stopped: str = ""
     sending: asyncio.Task[None] | None = field(default=None, repr=False)
@@ -98,6 +101,7 @@ class Meter:
         self._asset = asset
         self._top_up_url = top_up_url
         self._sockets: set[_Socket] = set()
+        self._by_session: dict[SessionId, list[_Socket]] = {}
         self._log = log.get("meter")
         self._task: asyncio.Task[None] | None = None
         self.dropped = 0
@@ -125,16 +129,25 @@ class Meter:
         """Hold one viewer's socket until either side ends it. The page sends nothing."""
         if len(self._sockets) >= SOCKETS_MAX:
             raise web.HTTPServiceUnavailable(headers={"Retry-After": "5"})
-        websocket = web.WebSocketResponse(heartbeat=_PING_S, max_msg_size=1024)
+        # Not compressed: deflate holds some 90 kB for each socket, for messages of 200 bytes.
+        websocket = web.WebSocketResponse(heartbeat=_PING_S, max_msg_size=1024, compress=False)
         await websocket.prepare(request)
-        socket = _Socket(viewer, websocket)
+        socket = _Socket(viewer, websocket, request.transport)
         self._sockets.add(socket)
+        of_session = self._by_session.setdefault(viewer.session, [])
+        of_session.append(socket)
+        if len(of_session) > SOCKETS_PER_SESSION_MAX:
+            self._drop(of_session.pop(0), "too_many")
         try:
             await self._feed([socket])
             async for _ in websocket:
                 pass
         finally:
             self._sockets.discard(socket)
+            if socket in of_session:
+                of_session.remove(socket)
+            if not of_session and self._by_session.get(viewer.session) is of_session:
+                del self._by_session[viewer.session]
         return websocket
 
     async def _feed_for_ever(self) -> None:
@@ -158,7 +171,7 @@ class Meter:
 
     def _send(self, socket: _Socket, reading: Reading) -> None:
         if socket.sending is not None and not socket.sending.done():
-            self._drop(socket)
+            self._drop(socket, "slow")
             return
         messages = self._messages(socket, reading)
         socket.sending = asyncio.create_task(self._write(socket, messages))
@@ -169,17 +182,16 @@ class Meter:
                 for message in messages:
                     await socket.websocket.send_str(message)
         except TimeoutError:
-            self._drop(socket)
+            self._drop(socket, "slow")
         except ConnectionError:
             self._sockets.discard(socket)
 
-    def _drop(self, socket: _Socket) -> None:
+    def _drop(self, socket: _Socket, reason: str) -> None:
         self.dropped += 1
         self._sockets.discard(socket)
-        self._log.info("meter.reader.dropped", reason="slow")
-        if (transport := socket.websocket.get_extra_info("transport")) is not None:
-            transport.abort()
-        asyncio.get_running_loop().call_soon(socket.websocket.force_close)
+        self._log.info("meter.reader.dropped", reason=reason)
+        if socket.transport is not None:
+            socket.transport.abort()
 
     def _messages(self, socket: _Socket, reading: Reading) -> list[str]:
         viewer = socket.viewer
@@ -201,9 +213,8 @@ class Meter:
         ]
         stopped = why_stopped(reading.state, seconds_left)
         if stopped and stopped != socket.stopped:
-            messages.append(
-                {"type": "stopped", "reason": stopped, "top_up_url": self._top_up_url()}
-            )
+            url = top_up_address(self._top_up_url(), viewer.account)
+            messages.append({"type": "stopped", "reason": stopped, "top_up_url": url})
         socket.stopped = stopped
         warn = warning(seconds_left, socket.warned_at_s)
         if warn is not None and not stopped:

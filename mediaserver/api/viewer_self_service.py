@@ -21,7 +21,7 @@ from mediaserver.http.problem import ApiError
 from mediaserver.playback_token import Grant
 from metering.book.records import StreamRecord
 from metering.errors import InvalidValueError, UnknownNameError
-from metering.units import AccountId, Planck
+from metering.units import AccountId, Planck, top_up_address
 
 REQUESTS_PER_MINUTE: Final = 20
 """A person clicks less; a program gains nothing by more."""
@@ -90,7 +90,7 @@ async def _top_up(request: web.Request) -> web.Response:
             403,
             "No top-up here",
             "this server gives nothing away: price.demo_top_up_planck is 0",
-            top_up_url=shared.settings.price.top_up_url,
+            top_up_url=top_up_address(shared.settings.price.top_up_url, grant.account),
         )
     key = f"demo-{secrets.token_hex(16)}"
     await deposit(shared, grant.account, planck, key, "demo top-up")

@@ -120,6 +120,12 @@ def _write_config(data_dir: Path) -> Path:
     return path
 
 
+def publisher_command(whip_url: str, key: str) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Return the publisher's arguments and environment: any user lists the arguments of all."""
+    command = ("mediaserver.cli.main", "publish", "testsrc", whip_url)
+    return command, {"VILOKANAM_STREAM_KEY": key}
+
+
 class _Demo:
     """Starts the server and the publisher, says where they are, ends them."""
 
@@ -186,10 +192,8 @@ class _Demo:
         _progress("publishing the test picture")
         # Publishers' media goes to the server itself, and so does their offer.
         whip_url = f"{self._direct_url}/demo/whip"
-        self._publisher = await children.start(
-            "publisher",
-            ("mediaserver.cli.main", "publish", "testsrc", whip_url, "--key", key),
-        )
+        command, env = publisher_command(whip_url, key)
+        self._publisher = await children.start("publisher", command, env=env)
         if self._on_chain is not None:
             await self._register(api, self._on_chain)
         token = await asyncio.to_thread(_viewer_token, api)

@@ -38,12 +38,15 @@ class Lifetime:
         targets_milli: Thousandths of TARGETDURATION, rounded down to seconds.
         is_window: The playlist's window is a term too.
         is_immutable: The bytes at this address never change.
+        is_of_a_part: Not by the terms above, but for a part: no longer than one in a viewer's own
+            cache, a second at least in a shared one.
     """
 
     seconds: int = 1
     targets_milli: int = 0
     is_window: bool = False
     is_immutable: bool = False
+    is_of_a_part: bool = False
 
 
 _MEDIA: Final = Lifetime(targets_milli=6000, is_window=True, is_immutable=True)
@@ -52,7 +55,10 @@ _INIT: Final = Lifetime(YEAR_S, is_immutable=True)
 TABLE: Final[dict[tuple[Kind, int], Lifetime]] = {
     (Kind.MULTIVARIANT, 200): Lifetime(1),
     (Kind.PLAYLIST, 200): Lifetime(1, targets_milli=500),
-    (Kind.BLOCKING_PLAYLIST, 200): Lifetime(1, targets_milli=6000),
+    # rfc8216bis, Appendix B allows six targets. But video.js asks the same question again after
+    # the last part of a segment, and its browser's cache gave it the old answer for 18 s: a stall.
+    # A second in shared caches is all that helps there, as all players of a part ask within it.
+    (Kind.BLOCKING_PLAYLIST, 200): Lifetime(is_of_a_part=True),
     (Kind.ENDED_PLAYLIST, 200): Lifetime(DAY_S),
     (Kind.INIT, 200): _INIT,
     (Kind.INIT, 206): _INIT,
@@ -74,22 +80,30 @@ COMMON_HEADERS: Final[tuple[tuple[str, str], ...]] = (
 
 PREFLIGHT_HEADERS: Final[tuple[tuple[str, str], ...]] = (
     ("Access-Control-Allow-Methods", "GET, HEAD, OPTIONS"),
-    ("Access-Control-Allow-Headers", "Range, If-None-Match, If-Range"),
+    (
+        "Access-Control-Allow-Headers",
+        "Range, If-None-Match, If-Range, CMCD-Request, CMCD-Object, CMCD-Status, CMCD-Session",
+    ),
     ("Access-Control-Max-Age", "86400"),
 )
 """On the answer to OPTIONS, beside the common ones."""
 
 
-def cache_control(kind: Kind, status: int, target_duration_s: int, window_ms: int) -> str:
-    """Return the value of Cache-Control for a show of this TARGETDURATION and window.
+def cache_control(
+    kind: Kind, status: int, target_duration_s: int, window_ms: int, part_target_ms: int
+) -> str:
+    """Return the value of Cache-Control for a show of this TARGETDURATION, window and PART-TARGET.
 
     Returns:
-        ``public, max-age=…``, with ``immutable`` where it is; ``no-store`` where the table has no
-        line.
+        ``public, max-age=…``, with ``immutable`` where it is, with ``s-maxage`` where shared caches
+        may keep it longer than a viewer's own; ``no-store`` where the table has no line.
     """
     rule = TABLE.get((kind, 200 if status == 304 else status))
     if rule is None:
         return NO_STORE
+    if rule.is_of_a_part:
+        shared_s = max(1, -(-part_target_ms // 1000))
+        return f"public, max-age={part_target_ms // 1000}, s-maxage={shared_s}"
     age_max_s = max(
         rule.seconds,
         rule.targets_milli * target_duration_s // 1000,

@@ -22,7 +22,7 @@ from mediaserver.hls.http_semantics import (
 from mediaserver.hls.response import Dates, Response
 from mediaserver.hls.show_view import MediaBytes, ShowView, Text
 from mediaserver.http.problem import CONTENT_TYPE, media_problem
-from metering.units import AccountId, Admission, account_text
+from metering.units import AccountId, Admission, top_up_address
 
 SESSION_HEADER: Final = "X-Vilokanam-Session"
 _PLAYLIST_TYPE: Final = "application/vnd.apple.mpegurl"
@@ -151,7 +151,7 @@ class Responses:
         """Return the problem that a refusal is for the client."""
         more: dict[str, object] = {}
         if refused.admission is not None and refused.account is not None:
-            url = self.top_up_url.replace("{account}", account_text(refused.account))
+            url = top_up_address(self.top_up_url, refused.account)
             more = {"seconds_left": refused.admission.seconds_left, "top_up_url": url}
         body = media_problem(refused.status, refused.reason, refused.detail, **more)
         kept = NO_STORE
@@ -211,4 +211,6 @@ def _text_fields(show: ShowView, etag: str, kind: Kind) -> tuple[tuple[str, str]
 
 def _lifetime(show: ShowView, kind: Kind, status: int) -> str:
     opened = show.window.opened
-    return cache_control(kind, status, opened.target_duration_s, opened.window_ms)
+    return cache_control(
+        kind, status, opened.target_duration_s, opened.window_ms, opened.part_target_ms
+    )

@@ -87,6 +87,8 @@ async def relay(
         _url(request),
         data=body,
         headers=sent | dict(headers),
+        # Without these the library adds its own, and a publisher that sends none has ours.
+        skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding"),
         allow_redirects=False,
     ) as answer:
         size = answer.content_length or 0

@@ -26,18 +26,58 @@ NUDGES_S: Final = (0.03, 0.05, 0.1, 0.15, 0.3)
 and OpenSSL's own first timer, 1 s, cannot be shortened: 1.09 s became 0.13 s (ice-lab.md, 1)."""
 CERTIFICATE_RENEWAL: Final = dt.timedelta(days=7)
 """Before expiry. aiortc's certificates live 30 days; no session outlives the rest by plan."""
+_ALERTS: Final = {
+    40: "handshake failure: no cipher suite, curve or signature in common",
+    42: "bad certificate",
+    43: "unsupported certificate",
+    45: "certificate expired",
+    47: "illegal parameter",
+    48: "unknown certificate authority",
+    50: "decode error",
+    51: "decrypt error",
+    70: "protocol version",
+    71: "insufficient security",
+    80: "internal error",
+    116: "certificate required",
+}
 _FLIGHTS_MAX: Final = 64
 """DTLS datagrams waiting for the handshake task; a handshake needs about ten."""
 
-_certificate: RTCCertificate | None = None
+CIPHERS: Final = ":".join(
+    f"ECDHE-{key}-{cipher}"
+    for cipher in (
+        "AES128-GCM-SHA256",
+        "CHACHA20-POLY1305",
+        "AES256-GCM-SHA384",
+        "AES128-SHA",
+        "AES256-SHA",
+    )
+    for key in ("ECDSA", "RSA")
+)
+"""aiortc's own list has no RSA suite, so no peer that is the DTLS server with an RSA certificate
+could be reached: GStreamer's `webrtcbin` makes one. RFC 8827, 6.5 asks for the first; the CBC
+suites are for old stacks that know nothing newer."""
 
 
-def certificate(now_ms: int) -> RTCCertificate:
+class Certificate(RTCCertificate):
+    """An own certificate whose sessions take peers with RSA and ECDSA certificates."""
+
+    def _create_ssl_context(self, srtp_profiles: list[Any]) -> SSL.Context:
+        context = super()._create_ssl_context(srtp_profiles)
+        context.set_cipher_list(CIPHERS.encode())
+        context.set_info_callback(_note_alert)
+        return context
+
+
+_certificate: Certificate | None = None
+
+
+def certificate(now_ms: int) -> Certificate:
     """Return the P-256 certificate of this process, a fresh one when it nears its expiry."""
     global _certificate  # noqa: PLW0603 - one certificate per process is the point
     now = dt.datetime.fromtimestamp(now_ms / 1000, tz=dt.UTC)
     if _certificate is None or _certificate.expires - now < CERTIFICATE_RENEWAL:
-        _certificate = RTCCertificate.generateCertificate()
+        _certificate = Certificate.generateCertificate()
     return _certificate
 
 
@@ -103,6 +143,8 @@ class Dtls(RTCDtlsTransport):
         self._on_closed = on_closed
         self._flight = b""
         self._has_heard = False
+        self._failure = ""
+        self._alert = ""
         self._open: Callable[[bytes], bytes | None] | None = None
 
     def feed(self, data: bytes) -> None:
@@ -123,12 +165,12 @@ class Dtls(RTCDtlsTransport):
         try:
             await self.start(parameters)
         except (SSL.Error, pylibsrtp.Error, AssertionError, AttributeError, ValueError) as error:
-            raise ConnectionError(f"DTLS handshake failed: {type(error).__name__}") from error
+            raise ConnectionError(self._failed(f"{type(error).__name__}: {error}")) from error
         finally:
             if nudge is not None:
                 nudge.cancel()
         if self._state is not State.CONNECTED:
-            raise ConnectionError("DTLS handshake failed")
+            raise ConnectionError(self._failed(self._failure or self._what_was_missing()))
         self._open = _opener(self._rx_srtp)
         self.on("statechange", self._state_changed)
         if self._state is not State.CONNECTED:  # closed between the two lines above
@@ -163,6 +205,44 @@ class Dtls(RTCDtlsTransport):
                 reader.exception()
         self._open = None
 
+    async def _do_handshake(self) -> None:
+        """Shake hands as the library does, and keep why it failed, which it tells nobody."""
+        assert self._ssl is not None
+        self._ssl.set_app_data(self)
+        try:
+            while not self.encrypted:
+                try:
+                    self._ssl.do_handshake()
+                except SSL.WantReadError:
+                    await self._write_ssl()
+                    await self._recv_next()
+                except SSL.Error as error:
+                    self._failure = _reasons(error)
+                    await self._write_ssl()  # the alert that tells the peer
+                    self._set_state(State.FAILED)
+                    return
+                else:
+                    self.encrypted = True
+        except ConnectionError as error:
+            self._failure = self._failure or str(error) or "the peer ended it"
+            self._set_state(State.FAILED)
+
+    def note_alert(self, side: str, number: int) -> None:
+        """Keep the newest alert of either side."""
+        self._alert = f"{side} sent alert {number} ({_ALERTS.get(number, 'see RFC 8446, 6')})"
+
+    def _failed(self, reason: str) -> str:
+        """Return what failed, and in which role."""
+        role = "client" if self._is_client else "server"
+        alert = f"; {self._alert}" if self._alert else ""
+        return f"DTLS handshake failed, we as {role}: {reason}{alert}"
+
+    def _what_was_missing(self) -> str:
+        """Return what fails behind a handshake that OpenSSL finished."""
+        if self._ssl is not None and not self._ssl.get_selected_srtp_profile():
+            return "no SRTP profile in common"
+        return "the peer's certificate is not the one whose fingerprint the offer names"
+
     async def _write_ssl(self) -> None:
         """Send what OpenSSL wrote, and keep the first flight for `_nudge`."""
         if self._ssl is None:
@@ -187,6 +267,19 @@ class Dtls(RTCDtlsTransport):
     def _state_changed(self) -> None:
         if self._state in (State.CLOSED, State.FAILED):
             self._on_closed()
+
+
+def _note_alert(connection: SSL.Connection, where: int, code: int) -> None:
+    """Hand an alert to its session; OpenSSL packs level and description into `code`."""
+    session = connection.get_app_data()
+    if where & SSL.SSL_CB_ALERT and code & 0xFF and isinstance(session, Dtls):  # 0: close_notify
+        session.note_alert("the peer" if where & SSL.SSL_CB_READ else "we", code & 0xFF)
+
+
+def _reasons(error: SSL.Error) -> str:
+    """Return OpenSSL's own words for a failure, without library and function."""
+    queue = error.args[0] if error.args and isinstance(error.args[0], list) else []
+    return ", ".join(str(entry[-1]) for entry in queue) or type(error).__name__
 
 
 def _opener(session: Any) -> Callable[[bytes], bytes | None]:

@@ -20,7 +20,7 @@ from mediaserver.ingest.ice import IceConnection
 from mediaserver.ingest.receiver import Media, Receiver
 from mediaserver.ingest.rtp import is_rtcp
 from mediaserver.ingest.sdp_answer import LocalTransport, build_answer, build_fragment
-from mediaserver.ingest.session import EndReason, SessionLife, SessionState
+from mediaserver.ingest.session import EndReason, FaultRun, SessionLife, SessionState
 from mediaserver.ingest.settings import IngestSettings
 from mediaserver.ingest.upload_health import UploadHealth
 
@@ -101,6 +101,7 @@ class Peer:
             ssrc=secrets.randbits(32),
         )
         self._health = UploadHealth(user_agent)
+        self._faults = FaultRun()
         self._early: list[bytes] = []
         self._connecting: asyncio.Task[None] | None = None
         self._restarting: asyncio.Task[None] | None = None
@@ -168,11 +169,13 @@ class Peer:
         receiver = self._receiver
         broken = sum(track.frames.broken for track in receiver.sources.values() if track.frames)
         return {
+            "stun_strange": self._ice.strange_checks,
             "stun_unreadable": self._ice.bad_checks,
             "srtp_refused": self._dtls.bad_packets,
             "rtp_malformed": receiver.malformed,
             "rtp_unknown": receiver.unknown,
             "h264_broken": broken,
+            "faults": self._faults.total,
         }
 
     def advice(self) -> tuple[str, ...]:
@@ -207,16 +210,18 @@ class Peer:
         )
 
     async def _connect(self) -> None:
+        waited_for = "nothing reached us by UDP in time"
         try:
             async with asyncio.timeout(self._settings.connect_timeout_s):
                 await self._ice.reached()
+                waited_for = "the DTLS handshake did not end in time"
                 await self._dtls.connect(self.offer.fingerprints)
         except (ConnectionError, TimeoutError) as error:
             if not self.life.is_ended:
                 _log.warning(
                     "whip.session.not_connected",
                     session_id=self.session_id,
-                    cause=str(error) or "nothing reached us by UDP in time",
+                    cause=str(error) or waited_for,
                 )
             self.end(EndReason.FAILED)
             return
@@ -226,7 +231,7 @@ class Peer:
         self._owner.connected(self)
         early, self._early = self._early, []
         for datagram in early:
-            self._media(datagram)
+            self._datagram(datagram)
         self._wake()
 
     async def _change_over(self, fresh: IceConnection) -> None:
@@ -256,6 +261,26 @@ class Peer:
         return self._ice.send_now(data)
 
     def _datagram(self, data: bytes) -> None:
+        """Handle what came from the publisher; a fault of ours is counted and never raised."""
+        try:
+            self._sort(data)
+        except Exception as error:  # noqa: BLE001 - whatever a packet meets, the next one is handled
+            self._fault(error)
+
+    def _fault(self, error: Exception) -> None:
+        """Count a fault of ours, and end a session that meets nothing else."""
+        is_worth_a_line = self._faults.count(self._clock.monotonic())
+        if is_worth_a_line:
+            _log.error(
+                "whip.session.fault",
+                session_id=self.session_id,
+                faults=self._faults.total,
+                exc_info=error,
+            )
+        if self._faults.is_lasting:
+            self.end(EndReason.FAILED)
+
+    def _sort(self, data: bytes) -> None:
         """Sort what came from the publisher by its first byte (RFC 7983)."""
         first = data[0]
         if 128 <= first <= 191:
@@ -291,10 +316,19 @@ class Peer:
             self._arm(now)
 
     def _wake(self) -> None:
-        """Do what is due: feedback, gaps to give up, time-outs."""
+        """Do what is due, and set the timer anew whatever came of that."""
         if self.life.is_ended or self.connected_s is None:
             return
         now = self._clock.monotonic()
+        try:
+            self._do_what_is_due(now)
+        except Exception as error:  # noqa: BLE001 - without its timer a session is never timed out
+            self._fault(error)
+        self._timer_due_s = float("inf")
+        self._arm(now)
+
+    def _do_what_is_due(self, now: float) -> None:
+        """Send feedback, give gaps up, end the session at its time-outs."""
         reason = self.life.overdue(now)
         if reason is not None:
             self.end(reason)
@@ -307,8 +341,6 @@ class Peer:
             self._health.sample(self._receiver, now)
         for item in items:
             self._owner.media(self, item)
-        self._timer_due_s = float("inf")
-        self._arm(now)
 
     def _arm(self, now: float) -> None:
         """Set the timer for what is due next, at most a second away."""

@@ -67,6 +67,7 @@ class Reorder(Generic[T]):
         self._next = 0
         self._has_begun = False
         self._highest = 0
+        self._restart_at: int | None = None  # the number that would confirm a step far back
         self._ask_at = NEVER  # no missing packet wants to be asked for before this
 
     @property
@@ -91,6 +92,8 @@ class Reorder(Generic[T]):
             self._highest = max(self._highest, number)
             first = Delivery(item, 0)
             return [first, *self._run()] if self._waiting else [first]
+        if number < expected - PACKETS_MAX:
+            return self._behind(sequence, item)
         if number < expected or number in self._waiting:
             self.late += 1
             return []
@@ -130,15 +133,8 @@ class Reorder(Generic[T]):
     def _ahead(self, number: int, expected: int, item: T, now: float) -> list[Delivery[T]]:
         if number - expected > PACKETS_MAX:
             # The sender jumped: nothing before can be expected to come.
-            released: list[Delivery[T]] = []
-            while self._waiting:
-                released += self._skip()
-                lost = number - self._next
-            self.lost += lost
-            self._missing.clear()
-            self._next = number + 1
-            self._highest = number
-            return [*released, Delivery(item, lost)]
+            released = self._drain()
+            return [*released, self._begin_at(number, item, number - self._next)]
         self._waiting[number] = item
         if number < self._highest:
             self._repair(number, now)
@@ -148,6 +144,37 @@ class Reorder(Generic[T]):
                 self._ask_at = now
             self._highest = number
         return self.expire(now) if len(self._waiting) > PACKETS_MAX else []
+
+    def _behind(self, sequence: int, item: T) -> list[Delivery[T]]:
+        """Return what leaves for a packet too far back to be a repeat of one that was asked for.
+
+        An outage of more than half the number space looks like a step back. As in RFC 3550, A.1,
+        two such packets in a row are a new beginning; one alone is a stray.
+        """
+        if sequence != self._restart_at:
+            self._restart_at = (sequence + 1) & 0xFFFF
+            self.late += 1
+            return []
+        self._restart_at = None
+        released = self._drain()
+        lost = (sequence - self._next) & 0xFFFF or 1
+        self._unwrap = Unwrapper(16)
+        return [*released, self._begin_at(self._unwrap.advance(sequence), item, lost)]
+
+    def _drain(self) -> list[Delivery[T]]:
+        """Give up every gap and return all that waited."""
+        released: list[Delivery[T]] = []
+        while self._waiting:
+            released += self._skip()
+        return released
+
+    def _begin_at(self, number: int, item: T, lost: int) -> Delivery[T]:
+        """Go on at `number`, which follows `lost` packets that will not come."""
+        self.lost += lost
+        self._missing.clear()
+        self._next = number + 1
+        self._highest = number
+        return Delivery(item, lost)
 
     def _repair(self, number: int, now: float) -> None:
         missing = self._missing.pop(number, None)

@@ -13,6 +13,11 @@ import re
 from enum import Enum, StrEnum
 from typing import Final
 
+FAULT_LOG_S: Final = 1.0
+"""A fault that each packet meets is logged once a second, with the count."""
+FAULT_RUN_S: Final = 5.0
+"""A fault that lasts this long will not pass: a frozen show helps nobody."""
+
 _ENTITY_TAG: Final = re.compile(r'\s*((?:W/)?"[^"]*"|\*)\s*(?:,|$)')
 
 
@@ -95,6 +100,36 @@ class SessionLife:
         self.state = SessionState.ENDED
         self.reason = reason
         return True
+
+
+class FaultRun:
+    """Our own faults while a session's datagrams are handled: when to log, when to give up.
+
+    Attributes:
+        total: Faults of the session.
+    """
+
+    def __init__(self) -> None:
+        self.total = 0
+        self._first_s = 0.0
+        self._last_s = float("-inf")
+        self._logged_s = float("-inf")
+
+    def count(self, now: float) -> bool:
+        """Count a fault; return whether it is to be logged."""
+        self.total += 1
+        if now - self._last_s > FAULT_LOG_S:
+            self._first_s = now
+        self._last_s = now
+        if now - self._logged_s < FAULT_LOG_S:
+            return False
+        self._logged_s = now
+        return True
+
+    @property
+    def is_lasting(self) -> bool:
+        """True when faults came without a pause of a second for `FAULT_RUN_S`."""
+        return self._last_s - self._first_s >= FAULT_RUN_S
 
 
 def judge_patch(if_match: str | None, etag: str, ufrag: str, remote_ufrag: str) -> PatchKind:

@@ -111,7 +111,10 @@ def run(
     settings: Settings,
     main: Callable[[asyncio.Event], Coroutine[Any, Any, int | None]],
 ) -> int:
-    """Run `main` on uvloop until it returns; its event is set by SIGTERM or SIGINT.
+    """Run `main` on uvloop until it returns; its event is set by SIGTERM, SIGINT or SIGHUP.
+
+    A terminal that closes and a supervisor that reloads send SIGHUP: unhandled, it ends the process
+    on the spot, without drain or last cut.
 
     Returns:
         The exit code: what `main` returned, 0 for None.
@@ -126,7 +129,9 @@ def run(
     async def body() -> int:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            if number is signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
+                continue  # nohup: who started us wants a closing terminal to end nothing
             loop.add_signal_handler(number, stop.set)
         return await main(stop) or EXIT_OK
 

@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 from asyncio.subprocess import DEVNULL
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
@@ -83,11 +83,19 @@ class Child:
                 self._process.kill()
 
 
-async def start(name: str, command: Sequence[str], pass_fds: Sequence[int] = ()) -> Child:
+async def start(
+    name: str,
+    command: Sequence[str],
+    pass_fds: Sequence[int] = (),
+    env: Mapping[str, str] | None = None,
+) -> Child:
     """Start ``python -m <command...>``.
 
     It has a session of its own, so that Ctrl-C in a terminal reaches the server alone, which then
     drains in order; and it dies with the server, however that ends.
+
+    Args:
+        env: Added to our own environment: who may list processes reads their arguments.
     """
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -96,6 +104,7 @@ async def start(name: str, command: Sequence[str], pass_fds: Sequence[int] = ())
         stdin=DEVNULL,
         pass_fds=tuple(pass_fds),
         start_new_session=True,
+        env={**os.environ, **env} if env else None,
         # Two system calls and no allocation that could need a lock of the parent.
         preexec_fn=die_with(os.getpid(), signal.SIGKILL),
     )

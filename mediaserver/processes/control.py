@@ -106,7 +106,7 @@ class Control:
             settlement=settlement,
             clock=self._clock,
             changed=self._push.set,
-            newest_tick=self._newest_tick_of_all,
+            newest_ticks=self._newest_ticks,
             escrow=escrow,
         )
 
@@ -278,12 +278,15 @@ class Control:
         stored = await asyncio.to_thread(_stored_tick, path)
         return max(planned, stored, now_tick + PLANNED_AHEAD_S)
 
-    async def _newest_tick_of_all(self) -> int:
-        """Return the newest second that any stream planned, as workers and files say."""
+    async def _newest_ticks(self) -> dict[UUID, int]:
+        """Return the newest second that each stream planned, as workers and files say."""
         folder = self._start.data_dir / "shows"
-        stored = await asyncio.to_thread(lambda: [_stored_tick(at) for at in folder.glob("*.json")])
-        living = [worker.newest_planned_tick for worker in self._workers.living()]
-        return max([*stored, *living], default=0)
+        newest = await asyncio.to_thread(_stored_ticks, folder)
+        for worker in self._workers.living():
+            if worker.stream is not None:
+                planned = worker.newest_planned_tick
+                newest[worker.stream] = max(planned, newest.get(worker.stream, 0))
+        return newest
 
     def _health(self, stream: UUID) -> dict[str, Any]:
         worker = self._workers.of(stream)
@@ -313,6 +316,14 @@ def _in_force(prices: tuple[PriceVersion, ...], oldest: int) -> tuple[PriceVersi
     """Return the versions that a tick from `oldest` on may have."""
     first = max((i for i, price in enumerate(prices) if price.from_tick <= oldest), default=0)
     return prices[first:]
+
+
+def _stored_ticks(folder: Path) -> dict[UUID, int]:
+    ticks: dict[UUID, int] = {}
+    for path in folder.glob("*.json"):
+        with contextlib.suppress(ValueError):  # a file of no stream
+            ticks[UUID(path.stem)] = _stored_tick(path)
+    return ticks
 
 
 def _stored_tick(path: Path) -> int:

@@ -39,7 +39,7 @@ from mediaserver.processes.metrics_endpoint import Scrape
 from metering.admission.gate import LocalGate
 from metering.model.price import in_force
 from metering.store.claim_client import RawClaims
-from metering.units import StreamPolicy, session_text
+from metering.units import StreamPolicy, session_text, top_up_address
 
 REDIS_SOCKET: Final = "redis.sock"
 """Under ``run/``: the embedded Redis."""
@@ -123,7 +123,10 @@ class HttpProcess:
 
     async def _serve(self, stack: AsyncExitStack, handler: _Handler) -> web.ServerRunner:
         runner = web.ServerRunner(
-            web.Server(handler, access_log=None, keepalive_timeout=KEEPALIVE_S),
+            # No body is unpacked: one that is not the gzip it says would be a traceback each.
+            web.Server(
+                handler, access_log=None, keepalive_timeout=KEEPALIVE_S, auto_decompress=False
+            ),
             shutdown_timeout=self._settings.server.drain_timeout_s / 2,
         )
         await runner.setup()
@@ -192,6 +195,14 @@ class HttpProcess:
         return problem_response(404, "Not found", f"{path} is nothing here")
 
     async def _forward(self, request: web.BaseRequest, socket: str) -> web.StreamResponse:
+        coding = request.headers.get("Content-Encoding", "identity")
+        if coding.lower() != "identity":
+            return problem_response(
+                415,
+                "Packed body",
+                f"the body is sent with Content-Encoding: {coding[:64]}; send it as it is",
+                {"Accept-Encoding": "identity"},  # RFC 9110, 15.5.16
+            )
         # RFC 9110, 10.1.1: libcurl, and OBS with it, holds a larger offer back for a second else.
         if request.headers.get("Expect", "").lower() == "100-continue":
             await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -244,7 +255,7 @@ class HttpProcess:
             "now_ms": self._clock.now_ms(),
             "top_up": {
                 "open": self._policy is not None and self._policy.is_top_up_open,
-                "url": price.top_up_url,
+                "url": top_up_address(price.top_up_url, grant.account if grant else None),
             },
         }
 

@@ -23,7 +23,7 @@ from typing import Any, Final
 from mediaserver import log
 from mediaserver.errors import ConfigError
 from mediaserver.ingest.bind_check import unusable_addresses
-from mediaserver.processes import bootstrap, children, secret_files
+from mediaserver.processes import bootstrap, children, descriptors, secret_files
 from mediaserver.processes.bootstrap import (
     EXIT_CONFIG,
     EXIT_OK,
@@ -90,6 +90,7 @@ class Server:
         """
         settings = self._settings.server
         self._stop = stop
+        descriptors.raise_limit()
         with DataDir(self._start.data_dir):
             secret_files.make_missing(self._settings, self._start.data_dir)
             check_port(settings.host, settings.port)

@@ -1,8 +1,8 @@
 """From placed access units to samples of every rendition.
 
 Drives: the source is passed through on the event loop; what has to be decoded or made is handed to
-threads (`workers`) and comes back to the loop. Decides what is dropped first when they are too
-slow: whole stretches up to the next keyframe, counted. Where samples are in time was decided by
+threads (`codec_threads`) and comes back to the loop. Decides what is dropped first when they are
+too slow: whole stretches up to the next keyframe, counted. Where samples are in time was decided by
 `timeline`, where segments begin by `hls.segmenter`.
 """
 
@@ -36,9 +36,11 @@ from mediaserver.transcode.codec_threads import (
     Sound,
     Unit,
 )
+from mediaserver.transcode.countdown import Countdown
 from mediaserver.transcode.ladder import Step, ladder, top_step
 from mediaserver.transcode.samples import SampleMaker
 from mediaserver.transcode.settings import TranscodeSettings
+from metering.log_throttle import LogThrottle
 
 SOURCE: Final = "source"
 AUDIO: Final = "audio"
@@ -90,6 +92,7 @@ class Pipeline:
         self._audio_format: AudioFormat | None = None
         self._is_encode_wanted = False
         self._steps: tuple[Step, ...] = ()
+        self._rejections = LogThrottle()
         self._fresh()
 
     def start(self, has_video: bool, has_audio: bool) -> None:
@@ -125,7 +128,8 @@ class Pipeline:
         try:
             kept, is_idr, is_changed = self._maker.make(nals)
         except MediaFormatError as error:
-            _log.warning("transcode.format.rejected", reason=str(error))
+            if times := self._rejections.failed(str(error)):
+                _log.warning("transcode.format.rejected", reason=str(error), times=times)
             self._outlet.dropped(SOURCE, 1)
             self._maker = SampleMaker()  # Nothing can be used before a good IDR.
             return
@@ -187,7 +191,7 @@ class Pipeline:
 
     async def drain(self, timeout_s: float) -> bool:
         """Wait until all that was pushed has come out; return False if that took too long."""
-        count = _Countdown()
+        count = Countdown()
         if self._decode is not None:
             count.expect(1)
             self._decode.queue.put(self._mark(count))
@@ -365,34 +369,9 @@ class Pipeline:
             self._audio.queue.put(sound)
         self._early.clear()
 
-    def _mark(self, count: _Countdown) -> Mark:
+    def _mark(self, count: Countdown) -> Mark:
         post = self._post
         return Mark(
             lambda more: post.call(lambda: count.expect(more)),
             lambda: post.call(count.reached),
         )
-
-
-class _Countdown:
-    """Waits until as many have come as were expected."""
-
-    def __init__(self) -> None:
-        self._left = 0
-        self._done = asyncio.Event()
-        self._done.set()
-
-    def expect(self, count: int) -> None:
-        """Wait for `count` more."""
-        self._left += count
-        if self._left:
-            self._done.clear()
-
-    def reached(self) -> None:
-        """Count an arrival."""
-        self._left -= 1
-        if not self._left:
-            self._done.set()
-
-    async def wait(self) -> None:
-        """Return when all have come."""
-        await self._done.wait()

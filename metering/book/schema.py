@@ -268,6 +268,15 @@ floors = Table(
     PrimaryKeyConstraint("shard", "epoch"),
 )
 
+stream_floors = Table(
+    "stream_floors",
+    metadata,
+    # Up to which tick a floor holds for a stream that had planned past the clock then.
+    Column("stream", StreamBytes, nullable=False),
+    Column("to_tick", BigInteger, nullable=False),
+    PrimaryKeyConstraint("stream"),
+)
+
 batches = Table(
     "batches",
     metadata,

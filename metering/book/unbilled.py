@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, fields
 from uuid import UUID
 
@@ -86,6 +86,38 @@ class UnbilledRepository(Repository):
         }
         with self._writing() as connection:
             upsert(connection, schema.floors, [row], ("to_tick",))
+
+    def add_stream_floors(self, ends: Mapping[UUID, int]) -> None:
+        """Note up to which tick the floors hold for streams that had planned past the clock."""
+        table = schema.stream_floors.c
+        with self._writing() as connection:
+            known = {
+                row.stream: row.to_tick
+                for some in chunks(sorted(ends))
+                for row in connection.execute(
+                    select(schema.stream_floors).where(table.stream.in_(some))
+                )
+            }
+            upsert(
+                connection,
+                schema.stream_floors,
+                [
+                    {"stream": stream, "to_tick": max(end, known.get(stream, 0))}
+                    for stream, end in ends.items()
+                ],
+                ("to_tick",),
+            )
+
+    def stream_floors(self, from_tick: int = 0) -> dict[UUID, int]:
+        """Return the ends of `add_stream_floors` that are later than a tick."""
+        table = schema.stream_floors.c
+        with self._reading() as connection:
+            return {
+                row.stream: row.to_tick
+                for row in connection.execute(
+                    select(schema.stream_floors).where(table.to_tick > from_tick)
+                )
+            }
 
     def forgiven(self, shard: int, from_tick: int = 0) -> list[Run]:
         """Return the ranges in which a shard forgives, as far as they end after a tick."""

@@ -19,7 +19,7 @@ from metering.chain.node.client import Head, Node
 from metering.chain.node.extrinsic import Terms, era_at
 from metering.chain.node.runtime_info import PALLET
 from metering.chain.node.scale import Hash
-from metering.chain.node.substrate import RpcError
+from metering.chain.node.substrate import INVALID_TRANSACTION, RpcError
 from metering.errors import ChainUnavailableError, ExtrinsicRejectedError
 from metering.escrow.call_client import CallOutcome, ChainFacts, Draft, Reading, Verdict
 from metering.units import AccountId, account_text
@@ -135,6 +135,10 @@ class CallService:
                     f"the account {account_text(draft.account)} cannot pay the fee of the "
                     "transaction: send it some planck on the chain"
                 ) from error
+            if error.code == INVALID_TRANSACTION:
+                self._node.forget_genesis()
+            if "bad signature" in error.text.lower():
+                raise ExtrinsicRejectedError(_bad_proof(draft, error)) from error
             if error.code != _KNOWN:
                 raise ExtrinsicRejectedError(
                     f"the node refuses the transaction: {error}"
@@ -179,3 +183,15 @@ class CallService:
             storage.SYSTEM_ACCOUNT, storage.account_key(account), head.hash
         )
         return info.nonce if info else 0
+
+
+def _bad_proof(draft: Draft, error: RpcError) -> str:
+    """Return what a bad proof may mean: what was signed differs from what the node checks."""
+    terms = draft.terms
+    return (
+        f"the node refuses the transaction: {error}. It was signed by "
+        f"{account_text(draft.account)} for the chain with genesis 0x{terms.genesis.hex()} and "
+        f"runtime version {terms.spec_version} (transactions {terms.tx_version}); the node is on "
+        "another chain (check chain.url), its runtime was just upgraded, or the key is not this "
+        "account's. The chain is read anew: try again"
+    )

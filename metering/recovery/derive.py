@@ -153,6 +153,23 @@ def forgiven_range(ranges: Sequence[Run], mark: ShardMark | None, oldest: int) -
     return Run(first, max(run.end for run in merged) - first)
 
 
+def forgiven_ends(
+    forgiven: Run | None, floors: Mapping[UUID, int], mark: ShardMark | None
+) -> tuple[tuple[bytes, int], ...]:
+    """Return where the forgiven range ends for streams that it goes on for, of book and shard.
+
+    Args:
+        forgiven: `forgiven_range`.
+        floors: Ends by stream, of the book.
+    """
+    if forgiven is None:
+        return ()
+    ends = {stream.bytes: end for stream, end in floors.items()}
+    for stream, end in mark.forgiven_ends if mark is not None else ():
+        ends[stream] = max(end, ends.get(stream, 0))
+    return tuple((stream, end) for stream, end in sorted(ends.items()) if end > forgiven.end)
+
+
 def whole_units(planck: Planck, quantum: int) -> Units:
     """Return the whole units in an amount, no more than Redis counts."""
     return Units(min(max(planck, 0) // quantum, UNITS_MAX))

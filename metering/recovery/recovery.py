@@ -15,9 +15,11 @@ from __future__ import annotations
 
 import secrets
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final, Protocol
+from uuid import UUID
 
 import structlog
 
@@ -83,13 +85,13 @@ async def recover(
     now_ms: int,
     policy: RecoveryPolicy,
     *,
-    newest_tick: int = 0,
+    newest_ticks: Mapping[UUID, int] = MappingProxyType({}),
     overlay: Overlay | None = None,
 ) -> Recovery:
     """Rebuild Redis from the book, unless it is the one that was last recovered.
 
     Args:
-        newest_tick: Newest second that was planned by any stream: matters after a restored book.
+        newest_ticks: Newest second that each stream planned: matters after a restored book.
         overlay: The chain's blocks after the finalized one, when they are known.
 
     Raises:
@@ -115,9 +117,13 @@ async def recover(
     await keep_unbilled(store, book)
 
     # A foreign shard forgives the seconds from a window before what the last booked cut may have
-    # missed to the newest that any stream planned.
+    # missed to the clock, or to the newest that the stream itself planned: one whose time ran ahead
+    # makes no other stream free.
     first = max(0, (replay_from_ms - policy.window_ms) // 1000)
-    stop = max(now_ms // 1000, newest_tick) + 1
+    stop = now_ms // 1000 + 1
+    ends = {stream: tick + 1 for stream, tick in newest_ticks.items() if tick >= stop}
+    if foreign and ends:
+        await book.run(lambda book: book.unbilled.add_stream_floors(ends))
     ended_ms = max(0, min(replay_from_ms or now_ms, now_ms - ENDED_KEPT_MS))
     work = RecoveryWork(
         now_ms,

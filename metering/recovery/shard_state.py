@@ -17,6 +17,7 @@ from metering.model.escrow_overlay import Overlay
 from metering.model.join_caps import JoinLimits
 from metering.recovery.derive import (
     balance_states,
+    forgiven_ends,
     forgiven_range,
     join_states,
     less_booked,
@@ -126,6 +127,8 @@ def shard_state(
         book.unbilled.add_floor(floor)
         work.floors.append(floor)
 
+    forgiven = forgiven_range(book.unbilled.forgiven(shard, work.oldest), mark, work.oldest)
+
     # A tick is watched when it is booked or was given away: it is not charged a second time.
     watched = [(line.key.account, line.key.stream, line.runs) for line in booked] + [
         (line.account, line.stream, line.runs) for line in book.unbilled.of_shard(shard, oldest)
@@ -149,7 +152,8 @@ def shard_state(
         booked_number=work.numbers.get(shard, 0),
         sessions=tuple(_grant(session, work.policy) for session in work.live.get(shard, ())),
         ended=tuple(_ended(session, work.policy) for session in work.ended.get(shard, ())),
-        forgiven=forgiven_range(book.unbilled.forgiven(shard, work.oldest), mark, work.oldest),
+        forgiven=forgiven,
+        forgiven_ends=forgiven_ends(forgiven, book.unbilled.stream_floors(work.oldest), mark),
         newly_forgiven=total(dropped),
         joins=_joins(book, work, shard, entries, pending),
     )

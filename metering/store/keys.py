@@ -7,8 +7,8 @@ big-endian. The scripts build the same names (scripts/common.lua).
     {k}:e
         string: epoch, which recovery made this shard. Always, 256 of them.
     {k}:m
-        hash: cut, booked, gone (cut numbers); from, to (forgiven ticks); epoch, as above, but it
-        stays while {k}:e is void. Always, 256.
+        hash: cut, booked, gone (cut numbers); from, to, ends (forgiven ticks); epoch, as
+        above, but it stays while {k}:e is void. Always, 256.
     {k}:t
         hash of ticks: metered, pending, unpaid, forgiven, late. Always, 256.
     {k}:a<account>

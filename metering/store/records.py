@@ -114,12 +114,14 @@ class ShardMark:
         booked_number: Newest cut that it knows is booked. A book that has fewer went back.
         metered: Ticks billed: in booked cuts or pending.
         forgiven: `ShardState.forgiven`, as it was rebuilt last.
+        forgiven_ends: `ShardState.forgiven_ends`, likewise.
     """
 
     epoch: str
     booked_number: int
     metered: int
     forgiven: Run | None
+    forgiven_ends: tuple[tuple[bytes, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +154,8 @@ class ShardState:
         ended: Sessions that ended not long ago.
         forgiven: Ticks that are served and counted but never billed, because the book was restored;
             None at all other times.
+        forgiven_ends: Of streams (16 bytes) that had planned past the clock: where `forgiven` ends
+            for them, exclusive.
         newly_forgiven: Ticks that were metered here and that the restored book cannot hold.
         joins: Joins of the chain that may still get ticks, or evidence.
     """
@@ -164,6 +168,7 @@ class ShardState:
     sessions: tuple[SessionGrant, ...] = ()
     ended: tuple[EndedSession, ...] = ()
     forgiven: Run | None = None
+    forgiven_ends: tuple[tuple[bytes, int], ...] = ()
     newly_forgiven: int = 0
     joins: tuple[JoinState, ...] = ()
 

@@ -138,3 +138,16 @@ def test_candidate_helpers():
 def test_get_host_addresses_lists_the_machine():
     """A wildcard socket is named by these."""
     assert all(isinstance(a, str) for a in ice.get_host_addresses(use_ipv4=True, use_ipv6=True))
+
+
+async def test_transactions_are_kept_by_their_raw_id(pair_of_connections):
+    """An answer is let through when its 12 bytes name a check of ours that is under way."""
+    one, _ = pair_of_connections
+    protocol = ice.StunProtocol(one)
+    assert protocol.transactions == {}
+
+    source = inspect.getsource(ice.StunProtocol.datagram_received)
+    assert "message.transaction_id in self.transactions" in source
+    message = stun.Message(message_method=stun.Method.BINDING, message_class=stun.Class.REQUEST)
+    assert bytes(message)[8:20] == message.transaction_id
+    assert bytes(message)[:2] == b"\x00\x01"

@@ -294,13 +294,15 @@ async def test_the_demo_top_up_credits_until_it_is_asked_too_often(server) -> No
 async def test_without_the_demo_setting_nothing_is_given_away(tmp_path) -> None:
     """A real server has no free money."""
     tree = settings()
-    tree = replace(tree, price=replace(tree.price, demo_top_up_planck="0"))
-    async with Server(tmp_path, tree) as server:
+    price = replace(tree.price, demo_top_up_planck="0", top_up_url="https://pay/?to={account}")
+    async with Server(tmp_path, replace(tree, price=price)) as server:
         await server.stream()
-        await server.viewer()
+        viewer = await server.viewer()
         token = (await server.mint())["token"]
 
-        await server.ask("POST", f"/w/{token}/cam/top-up", None, 403)
+        problem = await server.ask("POST", f"/w/{token}/cam/top-up", None, 403)
+    # V1: who is sent to pay is named, wherever the address is handed out.
+    assert problem["top_up_url"] == f"https://pay/?to={viewer['account']}"
 
 
 @pytest.mark.parametrize("is_emptied", [False, True])

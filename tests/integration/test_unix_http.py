@@ -10,6 +10,7 @@ from aiohttp import web
 
 from mediaserver.http.unix_http import Proxy
 from mediaserver.processes.metrics_endpoint import Scrape
+from tests.support.clock import FakeClock
 
 REPORT = json.dumps({"name": "evil", "pid": 1, "socket": "x", "stream": None, "state": "idle"})
 
@@ -19,6 +20,7 @@ class Front:
 
     def __init__(self, run_dir: Path) -> None:
         self.heard: list[str] = []
+        self.agents: list[str | None] = []
         self.proxy = Proxy(run_dir, body_wait_s=0.1)
         self.run_dir = run_dir
         self.socket = "control.sock"
@@ -44,11 +46,13 @@ class Front:
         for runner in reversed(self.runners):
             await runner.cleanup()
 
-    async def ask(self, head: str, body: str = "", *, is_whole: bool = True) -> bytes:
+    async def ask(
+        self, head: str, body: str = "", *, is_whole: bool = True, fields: str = ""
+    ) -> bytes:
         """Return the status line of the answer to raw bytes."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         length = len(body) + (0 if is_whole else 9)
-        lines = f"{head} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n{body}"
+        lines = f"{head} HTTP/1.1\r\nHost: x\r\n{fields}Content-Length: {length}\r\n\r\n{body}"
         writer.write(lines.encode())
         line = await reader.readline()
         writer.close()
@@ -60,6 +64,7 @@ class Front:
 
     async def _control(self, request: web.Request) -> web.Response:
         self.heard.append(request.path)
+        self.agents.append(request.headers.get("User-Agent"))
         return web.Response(status=204)
 
 
@@ -115,3 +120,24 @@ async def test_a_hundred_scrapes_at_once_are_one(redis_folder) -> None:
         await asyncio.gather(*(scrape.text() for _ in range(100)))
 
     assert front.heard == ["/internal/metrics"]
+
+
+async def test_a_l5_metrics_are_kept_for_a_second(redis_folder) -> None:
+    """One request after the other costs no more than many at once."""
+    clock = FakeClock()
+    async with Front(redis_folder) as front:
+        scrape = Scrape(redis_folder, "http-0.sock", lambda: "", clock.monotonic)
+        for _ in range(21):
+            await scrape.text()
+            clock.move(0.1)
+
+    assert front.heard == ["/internal/metrics"] * 3
+
+
+@pytest.mark.parametrize("agent", [None, "Mozilla/5.0 (OBS-Studio/31.0.0; Linux x86_64; en-US)"])
+async def test_r16_user_agent_is_the_publishers_own_or_none(redis_folder, agent) -> None:
+    """`whip.session.opened` names who publishes, never the library that forwards."""
+    async with Front(redis_folder) as front:
+        await front.ask("POST /api/v1/a", fields=f"User-Agent: {agent}\r\n" if agent else "")
+
+    assert front.agents == [agent]

@@ -113,3 +113,50 @@ def test_any_bytes_are_a_sample_format_or_a_named_error(tail: bytes, profile: in
     """A cut SPS is a MediaFormatError, never another."""
     with contextlib.suppress(MediaFormatError):
         sample_format(bytes([0x67, profile]) + tail)
+
+
+def golomb(value: int) -> str:
+    """Return an unsigned Exp-Golomb code (H.264, 9.1)."""
+    bits = f"{value + 1:b}"
+    return "0" * (len(bits) - 1) + bits
+
+
+def sps_of(width: int, height: int, references: int, crop: int = 0) -> bytes:
+    """Return a baseline SPS; `crop` macroblocks are hidden on the right."""
+    bits = f"{66:08b}" + f"{0:08b}" + f"{52:08b}" + golomb(0)  # profile, flags, level, id
+    bits += golomb(0) + golomb(2) + golomb(references) + "0"  # frame_num, POC type 2
+    bits += golomb(width // 16 - 1) + golomb(height // 16 - 1) + "1" + "1"
+    bits += "1" + golomb(0) + golomb(crop * 8) + golomb(0) * 2 if crop else "0"
+    bits += "0" + "1"  # no VUI, stop bit
+    bits += "0" * (-len(bits) % 8)
+    raw = int(bits, 2).to_bytes(len(bits) // 8, "big")
+    for low in range(4):
+        raw = raw.replace(bytes((0, 0, low)), bytes((0, 0, 3, low)))
+    return b"\x67" + raw
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "references"),
+    [(4096, 2304, 5), (2304, 4096, 1), (3840, 2160, 5), (1920, 1088, 16), (640, 368, 16)],
+)
+def test_a_m8_sizes_and_references_of_level_5_2_are_taken(width, height, references) -> None:
+    """Every real encoder keeps to them."""
+    facts = parse_sps(sps_of(width, height, references))
+
+    assert (facts.width, facts.height) == (width, height)
+
+
+@pytest.mark.parametrize(
+    ("sps", "words"),
+    [
+        (sps_of(8192, 8192, 1), "8192x8192 pixels and at most 4096x2304"),
+        (sps_of(16384, 640, 1), "16384x640 pixels"),
+        (sps_of(8192, 8192, 1, crop=472), "8192x8192 pixels"),
+        (sps_of(4096, 2304, 6), "6 reference pictures and at 4096x2304 at most 5"),
+        (sps_of(640, 368, 17), "17 reference pictures and at 640x368 at most 16"),
+    ],
+)
+def test_a_m8_what_a_decoder_could_not_hold_is_refused_in_words(sps: bytes, words: str) -> None:
+    """8192 x 8192 at 0.8 Mbit/s took a worker to 2.3 GiB; cropping it hides nothing."""
+    with pytest.raises(MediaFormatError, match=words):
+        parse_sps(sps)

@@ -36,6 +36,19 @@ logging.getLogger("some.library").error("it broke: %s", "pump")
 logging.getLogger("some.library").warning("it creaks")
 """
 
+_REPEAT = """
+import logging
+from mediaserver import log
+
+log.configure("json", "info", "test")
+seconds = 0.0
+handler = log._Libraries(lambda: seconds)
+for number in range(250):
+    seconds = number / 100
+    for text, given in (("it broke: pump %d", (number,)), ("it creaks", ())):
+        handler.emit(logging.LogRecord("some.library", logging.ERROR, "", 0, text, given, None))
+"""
+
 
 def run(program: str, given: bytes = b"") -> "subprocess.CompletedProcess[bytes]":
     return subprocess.run(
@@ -67,4 +80,19 @@ def test_a_library_speaks_in_lines_like_ours() -> None:
     assert [(line["event"], line["level"], line["message"]) for line in lines] == [
         ("library.fault.met", "error", "it broke: pump"),
         ("library.warning.given", "warning", "it creaks"),
+    ]
+
+
+def test_a_l1_line_of_a_library_that_repeats_is_written_once_a_second() -> None:
+    """A request that fails each time costs a line a second, with how many it counts."""
+    done = run(_REPEAT)
+
+    lines = [json.loads(line) for line in done.stderr.splitlines()]
+    assert [(line["message"], line["times"]) for line in lines] == [
+        ("it broke: pump 0", 1),
+        ("it creaks", 1),
+        ("it broke: pump 100", 100),
+        ("it creaks", 100),
+        ("it broke: pump 200", 100),
+        ("it creaks", 100),
     ]

@@ -20,7 +20,7 @@ from metering.chain.node import storage
 from metering.chain.node.metadata import ChainEvent, Metadata
 from metering.chain.node.runtime_info import RuntimeFacts
 from metering.chain.node.scale import Codec, Hash
-from metering.chain.node.substrate import Connection, RpcError, read_metadata
+from metering.chain.node.substrate import INVALID_TRANSACTION, Connection, RpcError, read_metadata
 from metering.errors import ChainUnavailableError, InvalidValueError
 
 T = TypeVar("T")
@@ -85,7 +85,7 @@ class Node:
         self._line: Line | None = None
         self._thread: _Thread | None = None
         self._lock = asyncio.Lock()
-        self._runtimes: dict[tuple[str, int, int], Runtime] = {}
+        self._runtimes: dict[tuple[str, int, int, Hash], Runtime] = {}
         self._genesis: Hash | None = None
 
     async def __aenter__(self) -> Self:
@@ -234,9 +234,9 @@ class Node:
         version = await self._result("state_getRuntimeVersion", [_hex(at)])
         name = str(version["specName"])
         spec, tx = int(version["specVersion"]), int(version["transactionVersion"])
-        key = (name, spec, tx)
+        genesis = await self.genesis()
+        key = (name, spec, tx, genesis)
         if key not in self._runtimes:
-            genesis = await self.genesis()
             raw = bytes.fromhex((await self._result("state_getMetadata", [_hex(at)]))[2:])
             # Half a second of work: in the thread, so that nobody else waits for it.
             async with self._lock:
@@ -251,16 +251,22 @@ class Node:
     async def genesis(self) -> Hash:
         """Return the hash that the runtime itself calls its first block's.
 
-        Not ``chain_getBlockHash(0)``: chopsticks answers that wrongly after a resume, and what is
-        signed is compared with the runtime's own.
+        Not ``chain_getBlockHash(0)``: chopsticks answers that wrongly after a resume. But at block
+        0 the runtime says 0x4545...: the node's own is taken then, and nothing is remembered.
         """
         if self._genesis is None:
             best = await self.best()
+            if best.number == 0:
+                return best.hash
             genesis = await self.value(storage.BLOCK_HASH, storage.block_hash_key(0), best.hash)
             if genesis is None:
                 genesis = await self._hash("chain_getBlockHash", [0])
             self._genesis = genesis
         return self._genesis
+
+    def forget_genesis(self) -> None:
+        """Ask for it again: what was signed for it was refused."""
+        self._genesis = None
 
     async def submit(self, extrinsic: bytes) -> int:
         """Hand an extrinsic over; return 0 when it was taken, else the code of the refusal.
@@ -270,6 +276,8 @@ class Node:
         try:
             await self.request("author_submitExtrinsic", [_hex(extrinsic)])
         except RpcError as error:
+            if error.code == INVALID_TRANSACTION:
+                self._genesis = None
             return error.code
         return 0
 
@@ -288,8 +296,7 @@ class Node:
         if self._line is None:
             line = self._make(self.url, self._timeout_s)
             self._line = line
-            # Another process may answer now, with another chain or another runtime.
-            self._runtimes.clear()
+            self._runtimes.clear()  # another process may answer now, with another chain or runtime
             self._genesis = None
             line.connect()
         return self._line.request(method, params)
@@ -317,8 +324,7 @@ class Node:
         with contextlib.suppress(Exception):
             async with asyncio.timeout(_THREAD_END_S):
                 await asyncio.shield(future)
-        if not future.done() and self._thread is not None:
-            # It hangs where no socket of ours is, as in the resolver: it ends when it can.
+        if not future.done() and self._thread is not None:  # it hangs, as in the resolver
             self._thread.end()
             self._thread = None
 
@@ -326,8 +332,7 @@ class Node:
         line, self._line = self._line, None
         if line is not None:
             line.abort()
-            if self._thread is not None:
-                # Closed where it is read, after the reader has noticed.
+            if self._thread is not None:  # closed where it is read, after the reader has noticed
                 self._thread.run(line.close)
 
 

@@ -40,6 +40,10 @@ def _say_nothing(*_: object, **__: object) -> None:
 substrateinterface.base.logging = types.SimpleNamespace(debug=_say_nothing)
 
 
+INVALID_TRANSACTION: Final = 1010
+"""What a pool answers to a transaction that it found invalid; a bad proof is one kind."""
+
+
 class RpcError(Exception):
     """The node answered with an error: it got the request.
 

@@ -10,8 +10,9 @@ local P = prefix_of(KEYS[1])
 local watched_s, cap = tonumber(ARGV[2]), tonumber(ARGV[3])
 local now = clock_ms()
 local oldest = floor(now / 1000) - watched_s
-local floors = call('HMGET', P .. 'm', 'from', 'to')
+local floors = call('HMGET', P .. 'm', 'from', 'to', 'ends')
 local from, to = tonumber(floors[1] or 0), tonumber(floors[2] or 0)
+local end_of = stream_ends(floors[3] or '')
 local sum_new, sum_forgiven = 0, 0
 
 local function is_limit(limit) return limit and limit ~= '0' end
@@ -57,7 +58,7 @@ local function claim(packed)
   local forgiven = 0
   if to > from and new > 0 then
     for _, piece in ipairs(pieces) do
-      local bits = forgiven_bits(piece, from, to)
+      local bits = forgiven_bits(piece, from, end_of[sub(id, 33)] or to)
       if bits > 0 then
         local n = ones(bits)
         forgiven = forgiven + n

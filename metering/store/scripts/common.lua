@@ -88,6 +88,16 @@ local function keep_unbilled(P, id, piece, bits)
   call('HSET', P .. 'f', field, int(bit.bor(old, bits * 2 ^ shift)))
 end
 
+-- Where the forgiven range ends for streams that had planned past its common end, by stream id.
+local function stream_ends(packed)
+  local ends = {}
+  for at = 1, #packed, 24 do
+    local stream, stop = struct.unpack('>c16I8', packed, at)
+    ends[stream] = stop
+  end
+  return ends
+end
+
 -- The part of a piece's new bits that is in the forgiven range [from, to).
 local function forgiven_bits(piece, from, to)
   local bits = 0

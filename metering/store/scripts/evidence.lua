@@ -12,8 +12,9 @@ local P = prefix_of(KEYS[1])
 local watched_s = tonumber(ARGV[2])
 local now = clock_ms()
 local oldest = floor(now / 1000) - watched_s
-local floors = call('HMGET', P .. 'm', 'from', 'to')
+local floors = call('HMGET', P .. 'm', 'from', 'to', 'ends')
 local from, to = tonumber(floors[1] or 0), tonumber(floors[2] or 0)
+local end_of = stream_ends(floors[3] or '')
 local T = {metered = 0, unpaid = 0, forgiven = 0, late = 0}
 
 local function pay(A, j, ticks, units)
@@ -79,7 +80,7 @@ local function evidence(packed)
     local pieces = {}
     unwatched(pieces, P, id, first, count, version, units)
     for _, piece in ipairs(pieces) do
-      local free = to > from and forgiven_bits(piece, from, to) or 0
+      local free = to > from and forgiven_bits(piece, from, end_of[sub(id, 33)] or to) or 0
       local n = ones(free)
       T.forgiven = T.forgiven + n
       piece[5], piece[6] = piece[5] - free, piece[6] - n

@@ -1,7 +1,7 @@
 -- rebuild: the last step of recovery, all or nothing: what was pending gives way to what is pending now, and the
 -- shard becomes one of the new epoch. What is derived from the book was written before.
 -- KEYS  {k}:e epoch marker
--- ARGV  epoch, booked number, forgiven from, forgiven to, metered ticks, newly forgiven ticks, then field and bits of each pending word
+-- ARGV  epoch, booked number, forgiven from, forgiven to, metered ticks, newly forgiven ticks, ends of streams (id, u64 each), then field and bits of each pending word
 -- writes {k}:p {k}:c {k}:m {k}:t {k}:e; {k}:f, unpaid and late stay as they were
 local P = prefix_of(KEYS[1])
 local M, T = P .. 'm', P .. 't'
@@ -10,9 +10,12 @@ for number = tonumber(m[2] or 0) + 1, tonumber(m[1] or 0) do call('UNLINK', P ..
 call('UNLINK', P .. 'p')
 call('DEL', M)
 call('HSET', M, 'cut', ARGV[2], 'booked', ARGV[2], 'gone', ARGV[2], 'epoch', ARGV[1])
-if tonumber(ARGV[4]) > tonumber(ARGV[3]) then call('HSET', M, 'from', ARGV[3], 'to', ARGV[4]) end
+if tonumber(ARGV[4]) > tonumber(ARGV[3]) then
+  call('HSET', M, 'from', ARGV[3], 'to', ARGV[4])
+  if ARGV[7] ~= '' then call('HSET', M, 'ends', ARGV[7]) end
+end
 local pending = 0
-for i = 7, #ARGV, 2 do
+for i = 8, #ARGV, 2 do
   call('HSET', P .. 'p', ARGV[i], ARGV[i + 1])
   pending = pending + ones(tonumber(ARGV[i + 1]))
 end

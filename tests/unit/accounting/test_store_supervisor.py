@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -33,8 +34,8 @@ class SlowStore:
         self.totals.append(total)
 
 
-async def no_tick() -> int:
-    return 0
+async def no_ticks() -> dict[UUID, int]:
+    return {}
 
 
 def make_money(caller) -> StoreSupervisor:
@@ -45,7 +46,7 @@ def make_money(caller) -> StoreSupervisor:
         settlement=Settlement(Settings(), caller, OPERATOR, SystemClock(), Path("/x")),
         clock=SystemClock(),
         changed=lambda: None,
-        newest_tick=no_tick,
+        newest_ticks=no_ticks,
     )
 
 

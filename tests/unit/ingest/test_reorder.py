@@ -113,3 +113,53 @@ def test_jump_of_the_sender_is_a_loss_and_not_a_wait():
 
     assert [(d.item, d.lost) for d in left] == [("c", 1), ("z", PACKETS_MAX + 97)]
     assert reorder.due_s == NEVER
+
+
+def test_a_h3_jump_past_the_window_goes_on_behind_the_gap():
+    """An outage of 3.5 s at 12 Mbit/s: reception goes on at the first packet that comes."""
+    reorder: Reorder[Any] = Reorder(0.4, asks=True)
+    reorder.push(10, "a", 0.0)
+    jumped = reorder.push(10 + PACKETS_MAX + 2, "b", 3.5)
+    after = reorder.push(10 + PACKETS_MAX + 3, "c", 3.5)
+
+    assert [(delivery.item, delivery.lost) for delivery in jumped] == [("b", PACKETS_MAX + 1)]
+    assert items(after) == ["c"]
+    assert (reorder.lost, reorder.due_s) == (PACKETS_MAX + 1, NEVER)
+
+
+def test_a_h3_jump_with_packets_waiting_counts_each_gap_once():
+    """What waited behind an earlier gap leaves first, then the packet behind the jump."""
+    reorder: Reorder[Any] = Reorder(0.4, asks=True)
+    reorder.push(10, "a", 0.0)
+    reorder.push(12, "c", 0.0)
+    jumped = reorder.push(12 + PACKETS_MAX + 5, "z", 3.5)
+
+    assert [(delivery.item, delivery.lost) for delivery in jumped] == [
+        ("c", 1),
+        ("z", PACKETS_MAX + 4),
+    ]
+    assert reorder.lost == PACKETS_MAX + 5
+
+
+def test_a_h3_jump_over_half_the_number_space_is_a_new_beginning():
+    """A longer outage looks like a step back: two packets in a row are believed, one is not."""
+    reorder: Reorder[Any] = Reorder(0.4, asks=True)
+    reorder.push(10, "a", 0.0)
+
+    assert reorder.push(10 + 40_000, "stray", 30.0) == []
+    assert reorder.push(500 + 40_000, "b", 30.0) == []
+    (begun,) = reorder.push(501 + 40_000, "c", 30.0)
+    assert (begun.item, begun.lost) == ("c", 490 + 40_000)
+    assert items(reorder.push(502 + 40_000, "d", 30.0)) == ["d"]
+
+
+@given(st.lists(st.integers(0, 0xFFFF), min_size=1, max_size=200), st.booleans())
+def test_a_h3_no_sequence_of_numbers_raises(numbers, asks):
+    """Whatever numbers come, nothing raises and time ends every wait."""
+    reorder: Reorder[Any] = Reorder(0.05, asks=asks)
+    for index, number in enumerate(numbers):
+        reorder.push(number, index, index / 100)
+        reorder.asks(index / 100)
+
+    reorder.expire(1e9)
+    assert reorder.due_s == NEVER

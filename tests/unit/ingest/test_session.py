@@ -2,7 +2,15 @@
 
 import pytest
 
-from mediaserver.ingest.session import EndReason, PatchKind, SessionLife, SessionState, judge_patch
+from mediaserver.ingest.session import (
+    FAULT_RUN_S,
+    EndReason,
+    FaultRun,
+    PatchKind,
+    SessionLife,
+    SessionState,
+    judge_patch,
+)
 
 
 def make_life():
@@ -68,3 +76,23 @@ def test_session_ends_once_and_keeps_its_first_reason():
 def test_patch_is_judged_by_if_match_and_ufrag(if_match, ufrag, kind):
     """W17 to W19: 204, 200, 412 or 428."""
     assert judge_patch(if_match, '"e1"', ufrag, "old") is kind
+
+
+def test_a_h3_fault_of_every_packet_is_logged_once_a_second_and_does_not_last():
+    """1,000 faults a second are a line a second, and end the session after five."""
+    faults = FaultRun()
+    logged = sum(faults.count(number / 1000) for number in range(4999))
+    before = faults.is_lasting
+    faults.count(FAULT_RUN_S)
+
+    assert (logged, before, faults.is_lasting) == (5, False, True)
+    assert faults.total == 5000
+
+
+def test_a_h3_rare_faults_never_end_a_session():
+    """A packet that is not understood every few seconds is counted and passed over."""
+    faults = FaultRun()
+    logged = [faults.count(number * 3.0) for number in range(1000)]
+
+    assert all(logged)
+    assert not faults.is_lasting

@@ -114,6 +114,7 @@ def test_a_book_of_the_old_split_is_brought_to_the_new_one(tmp_path):
             ],
         )
         raw.execute("DROP INDEX entries_unsettled")
+        raw.execute("DROP TABLE stream_floors")
         for later in ("chain_cursor", "escrow_events", "frozen", "withdrawals", "joins"):
             raw.execute(f"DROP TABLE {later}")
         raw.execute("DROP TABLE held_calls")
