@@ -32,6 +32,11 @@ class AsyncBook:
         """
         return cls(await asyncio.to_thread(Book.open, url, asset))
 
+    @property
+    def changes(self) -> int | None:
+        """Return `Book.changes`; a later call of `run` sees all that it counts."""
+        return self._book.changes
+
     async def run(self, work: Callable[[Book], T]) -> T:
         """Return what `work` returns, or raise what it raises.
 

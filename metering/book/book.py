@@ -13,6 +13,7 @@ from typing import Self
 from sqlalchemy import Engine
 
 from metering.book.adoption import AdoptionRepository
+from metering.book.change_count import ChangeCount
 from metering.book.cuts import CutRepository
 from metering.book.deposits import DepositRepository
 from metering.book.engine import open_engine
@@ -42,6 +43,7 @@ class Book:
     def __init__(self, engine: Engine, asset: Asset) -> None:
         self.asset = asset
         self._engine = engine
+        self._changes = ChangeCount(engine)
         self.streams = StreamRepository(engine, asset)
         self.viewers = ViewerRepository(engine, asset)
         self.deposits = DepositRepository(engine, asset)
@@ -70,6 +72,11 @@ class Book:
             BookError: If it cannot be opened, or was written by a newer program; says what to do.
         """
         return cls(open_engine(url), asset)
+
+    @property
+    def changes(self) -> int | None:
+        """Return the count of rows changed by this object, None if unknown; any thread may ask."""
+        return self._changes.value
 
     def close(self) -> None:
         """Give back its connections."""

@@ -19,6 +19,7 @@ class Sealer:
 
     Attributes:
         limits: What the chain takes, as last read.
+        has_found_none: The last `seal` was due and nothing was there to be sealed.
     """
 
     def __init__(
@@ -29,6 +30,7 @@ class Sealer:
         now_ms: Callable[[], int],
     ) -> None:
         self.limits = ChainLimits(None, 1)
+        self.has_found_none = False
         self._book = book
         self._chain = chain
         self._settings = settings
@@ -52,6 +54,7 @@ class Sealer:
         Raises:
             BookError: The book does not answer.
         """
+        self.has_found_none = False
         now_ms = self._now_ms()
         if is_due is None:
             last_ms = await self._book.run(lambda book: book.settlements.last_sealed_ms())
@@ -62,6 +65,7 @@ class Sealer:
         sealed = await self._book.run(lambda book: book.settlements.seal(now_ms, bound))
         for batch in sealed:
             _log.info("settlement.batch.sealed", batch_id=batch.seq, entries=batch.entry_count)
+        self.has_found_none = not sealed
         return bool(sealed)
 
     def narrow(self, error: BatchTooLargeError) -> None:

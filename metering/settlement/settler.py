@@ -46,6 +46,9 @@ RECEIPT_WAIT_MS: Final = 600_000
 IDLE_LOOK_MS: Final = 10_000
 """So often a chain is looked at of which nothing is asked: whether it is there."""
 
+UNCHANGED_MS_MAX: Final = 60_000
+"""A book that did not change is read again after this: receipts come due by time alone."""
+
 _log = structlog.get_logger(room="settlement")
 
 
@@ -87,6 +90,8 @@ class Settler:
         self._poll_s = poll_s
         self._idle_s = poll_s if idle_s is None else idle_s
         self._is_idle = False
+        self._idle_changes: int | None = None
+        self._read_ms = 0
         self._receipt_wait_ms = receipt_wait_ms
         self._lease: SubmitterLease = lease or NoSubmitterLease()
         self._adopted = adopted
@@ -133,6 +138,13 @@ class Settler:
         # Only the holder of the lock goes on; what others did is in the book and on the chain.
         was_idle, self._is_idle = self._is_idle, False
         await self._hold()
+        changes = self._book.changes
+        if was_idle and is_due is None and self._is_unchanged(changes):
+            await self._ask_limits()
+            await self._idle()
+            self._is_idle = True
+            return Action.WAIT
+        self._idle_changes, self._read_ms = None, self._now_ms()
         await self._exposure.look(self._now_ms())
         self.progress.exposure_planck = self._exposure.planck
         await self._ask_limits()
@@ -149,6 +161,7 @@ class Settler:
         if not batches:
             await self._idle()
             self._is_idle = True
+            self._idle_changes = changes if self._sealer.has_found_none else None
             return Action.WAIT
 
         # Finalized state first: it closes batches, and decides what of the signed bytes is dead.
@@ -170,6 +183,11 @@ class Settler:
             await self._tidy()
             return Action.CLOSE
         return act
+
+    def _is_unchanged(self, changes: int | None) -> bool:
+        """Return whether the last turn read this very book, and found nothing to do in it."""
+        is_recent = 0 <= self._now_ms() - self._read_ms < UNCHANGED_MS_MAX
+        return changes is not None and changes == self._idle_changes and is_recent
 
     async def _hold(self) -> None:
         """Hold the lease; a new token goes into the book before anything else is done with it."""

@@ -295,7 +295,7 @@ async def test_refused_entries_show_in_the_books_and_heal():
 
 
 async def test_a_batch_is_sealed_when_its_period_is_over():
-    """Not before, however much is booked."""
+    """Not before, however much is booked, and though the book does not change meanwhile."""
     world = journal_world()
     await world.start()
     cutter, settler = world.processes(Steps())
@@ -312,6 +312,37 @@ async def test_a_batch_is_sealed_when_its_period_is_over():
     world.fixture.clock.wall_ms += 1_000
     await settler.turn()
     assert len(world.fixture.book.settlements.newest()) == 2
+
+
+async def test_a_book_that_did_not_change_is_not_read_again():
+    """Until a cut is booked, or a minute is over: receipts come due by time alone."""
+    world = journal_world()
+    await world.start()
+    steps = Steps()
+    cutter, settler = world.processes(steps)
+
+    async def turn() -> set[str]:
+        """Return the steps of a turn that comes a second after the last."""
+        made = len(steps.made)
+        world.fixture.clock.wall_ms += 1000
+        await settler.turn()
+        return set(steps.made[made:])
+
+    reads = {"book.outbox.open", "book.settlements.seal", "book.settlements.exposure"}
+    assert reads <= await turn()
+    assert not reads & await turn()
+    world.watch()
+    await cutter.round()
+    assert reads - {"book.settlements.exposure"} <= await turn()
+    while world.fixture.book.outbox.oldest() is not None:
+        await turn()
+
+    world.fixture.clock.wall_ms += 30_000
+    assert reads <= await turn()
+    while reads & await turn():
+        pass
+    world.fixture.clock.wall_ms += 60_000
+    assert reads <= await turn()
 
 
 async def test_nothing_is_cut_from_a_redis_that_was_not_recovered():

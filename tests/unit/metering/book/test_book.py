@@ -164,3 +164,18 @@ def test_seeds_made_here_sign_for_their_account():
     assert seed is not None
     assert signing.from_seed(seed).account == viewer.account
     assert book.viewers.seed(make_book().accounts[0]) is None
+
+
+def test_changes_grow_with_rows_that_changed_alone():
+    fixture = make_book(viewers=1)
+    book = fixture.book
+    before = book.changes
+
+    book.streams.all()
+    book.cuts.compact()
+    assert book.changes == before
+
+    book.outbox.fence(1)
+    assert before is not None
+    assert book.changes is not None
+    assert book.changes > before
