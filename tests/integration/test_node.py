@@ -26,7 +26,9 @@ from metering.errors import ChainUnavailableError
 
 Answer = Callable[[dict, asyncio.StreamWriter], Awaitable[None]]
 TIMEOUT_S = 0.4
-"""What a request may take here; each test allows four of them before it calls it a hang."""
+"""What a request may take here."""
+HANG_S = 8.0
+"""Far above it, on a busy machine too: whatever takes this long would take forever."""
 
 
 def frame(text: str) -> bytes:
@@ -151,7 +153,7 @@ async def test_a_request_ends_whatever_the_node_does(answer):
         with pytest.raises(ChainUnavailableError):
             await node.request("author_submitExtrinsic", ["0x00"])
 
-        assert time.monotonic() - began_s < 4 * TIMEOUT_S
+        assert time.monotonic() - began_s < HANG_S
         assert len(server.asked) == 1  # never again by itself
 
 
@@ -163,7 +165,7 @@ async def test_connecting_ends_too(greets):
         with pytest.raises(ChainUnavailableError):
             await node.request("system_chain", [])
 
-        assert time.monotonic() - began_s < 4 * TIMEOUT_S
+        assert time.monotonic() - began_s < HANG_S
 
 
 @pytest.fixture
