@@ -73,9 +73,12 @@ class Server:
         self.was_asked = asyncio.Event()
         self.connections = 0
         self.url = ""
+        self._meetings: list[asyncio.Task[None] | None] = []
 
     async def meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        # The loop itself holds tasks weakly: one that waits for nothing could be collected.
+        self._meetings.append(asyncio.current_task())
         with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             if self._greets == "never":
                 await asyncio.Event().wait()
