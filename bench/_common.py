@@ -62,11 +62,16 @@ def command(pid: int) -> str:
 
 
 @contextmanager
-def product(config: str = "", python: str = sys.executable) -> Iterator[Server]:
-    """Yield the whole product in a directory of its own, ready, with defaults but for `config`."""
+def product(config: str = "", python: str = sys.executable, root: Path = ROOT) -> Iterator[Server]:
+    """Yield the whole product in a directory of its own, ready, with defaults but for `config`.
+
+    Args:
+        root: Another work tree whose product it is; `python` is of its environment.
+    """
     with tempfile.TemporaryDirectory(prefix="vk-bench-") as folder:
         server = Server(Path(folder))
         server.python = python
+        server.root = root
         place = f'[server]\nport = {server.port}\ndata_dir = "{server.data_dir}"\n'
         server.config.write_text(place + config)
         try:

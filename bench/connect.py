@@ -4,6 +4,10 @@ Against the whole product, with a warm worker as it always has. "connected" is w
 saw; "first media" is when the worker opened the show, which its first access unit makes it do, from
 its log. The yardstick is the browser itself: two RTCPeerConnections of one page connected to each
 other, with the same tracks and no HTTP at all.
+
+``--beside`` names another work tree, with a .venv of its own, and measures both products in turns:
+a machine that others use as well is equally slow for the two of a pair. What the worker spends from
+POST to connected, CPU and page faults, depends less on them than the time does.
 """
 
 from __future__ import annotations
@@ -12,6 +16,7 @@ import argparse
 import contextlib
 import datetime as dt
 import json
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -22,11 +27,12 @@ from pathlib import Path
 from threading import Thread
 from typing import Any, Final
 
-from _common import ROOT, product, spread, table, write
+from _common import ROOT, command, cpu_s, product, spread, table, tree, write
 
-from tests.support.audience import open_stream
 from tests.support.servers.vilokanam import Server, chromium, until
 
+CONFIG: Final = "[transcode]\nrungs = []\n[ingest]\nreconnect_wait_s = 5\n"
+"""A worker whose publisher left makes room for the next one soon."""
 LONGEST_S: Final = 15
 MUXER: Final = ROOT / "tests" / "support" / "whip" / "publish.py"
 MEDIA: Final = """const media = await navigator.mediaDevices.getUserMedia(
@@ -89,9 +95,29 @@ def events(server: Server, name: str, after_s: float) -> list[float]:
 
 def ready(server: Server, slug: str) -> tuple[str, str]:
     """Return WHIP address and key of a new stream, when a warm worker waits for it."""
-    key = open_stream(server, slug, "0")
+    # Not by the command line, which may be of another version than the server.
+    key = server.api("POST", "streams", {"slug": slug, "planck_per_s": "0"})["stream_key"]
     time.sleep(1.5)  # a spare is started while the last one works: not what is measured
     return f"{server.url}/{slug}/whip", key
+
+
+def spare_worker(server: Server) -> int:
+    """Return the process id of the newest worker: the one that waits for the next publisher."""
+    assert server.process is not None
+    members = tree(server.process.pid)
+    workers = [pid for pid in members if "processes.worker " in command(pid)]
+    began: dict[int, int] = {pid: int(_stat(pid)[19]) for pid in workers}
+    return max(began, key=lambda pid: began[pid])
+
+
+def spent(pid: int) -> tuple[float, int]:
+    """Return the CPU milliseconds and minor page faults of a process so far."""
+    return 1000 * cpu_s(pid), int(_stat(pid)[7])
+
+
+def _stat(pid: int) -> list[str]:
+    """Return the fields of proc_pid_stat(5) from the third on."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
 
 
 def by_ffmpeg(server: Server, number: int, folder: Path) -> dict[str, float]:
@@ -148,7 +174,7 @@ def measure(times: int) -> dict[str, Any]:
     seen: dict[str, list[dict[str, float]]] = {"ffmpeg": [], "chromium": [], "loop": []}
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="vk-bench-")))
-        server = stack.enter_context(product("[transcode]\nrungs = []\n"))
+        server = stack.enter_context(product(CONFIG))
         blank = stack.enter_context(blank_page())
         page = stack.enter_context(chromium()).new_page()
         page.goto(blank)
@@ -167,10 +193,69 @@ def measure(times: int) -> dict[str, Any]:
     return {"times": times, **result}
 
 
+def turn(server: Server, number: int, folder: Path, page: Any) -> dict[str, float]:
+    """Return ms to connected by each kind of publisher, and what the worker spent for FFmpeg's."""
+    url, key = ready(server, f"ffmpeg-{number}")
+    worker = spare_worker(server)
+    cpu_before, faults_before = spent(worker)
+    words = [sys.executable, str(MUXER), url, key, "0", "av", str(folder)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        connected_s = float(process.stdout.readline().split()[1])
+        cpu, faults = spent(worker)
+        process.stdout.read()
+    url, key = ready(server, f"chromium-{number}")
+    seen = page.evaluate(PUBLISH, [url, key])
+    page.evaluate(LEAVE)
+    return {
+        "FFmpeg, ms": 1000 * connected_s,
+        "Chromium, ms": seen["connected"],
+        "worker's CPU, ms": cpu - cpu_before,
+        "worker's page faults": faults - faults_before,
+    }
+
+
+def measure_beside(times: int, other: Path) -> dict[str, Any]:
+    """Return medians of this work tree and of `other`, and the median of each pair's ratio."""
+    turns: tuple[list[dict[str, float]], ...] = ([], [])
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="vk-bench-")))
+        servers = [
+            stack.enter_context(product(CONFIG, str(root / ".venv/bin/python"), root))
+            for root in (ROOT, other)
+        ]
+        blank = stack.enter_context(blank_page())
+        page = stack.enter_context(chromium()).new_page()
+        page.goto(blank)
+        page.evaluate(LOOP)
+        for number in range(times + 1):
+            # The first turn of each warms its HTTP process and control; then who begins alternates.
+            for at in (0, 1) if number % 2 else (1, 0):
+                turns[at].append(turn(servers[at], number, folder, page))
+    pairs = list(zip(turns[0][1:], turns[1][1:], strict=True))
+    return {
+        name: {
+            "this": round(statistics.median(one[name] for one, _ in pairs), 1),
+            "other": round(statistics.median(two[name] for _, two in pairs), 1),
+            "ratio": round(statistics.median(one[name] / two[name] for one, two in pairs), 3),
+        }
+        for name in pairs[0][0]
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--times", type=int, default=5)
+    parser.add_argument("--beside", type=Path, metavar="TREE", help="compare with another tree")
     options = parser.parse_args()
+    if options.beside is not None:
+        facts = measure_beside(options.times, options.beside.absolute())
+        print(f"From WHIP POST to connected, here and in {options.beside}: medians")
+        table(
+            ("", "here", "there", "ratio"), [(name, *row.values()) for name, row in facts.items()]
+        )
+        write("connect_beside", {"times": options.times, **facts})
+        return
     result = measure(options.times)
     labels = {"loop": "browser to itself", "chromium": "Chromium", "ffmpeg": "FFmpeg"}
     print("Milliseconds from WHIP POST")

@@ -23,6 +23,8 @@ AUTHORISE_PATH: Final = "/_edge/authorise"
 """Where the origin answers the subrequest: 2xx, or why not."""
 EDGE_HEADER: Final = "X-Vilokanam-Edge"
 """Carries the edge's key on fills; removed from every other request."""
+VIA_HEADER: Final = "X-Vilokanam-Via"
+"""Carries the edge's key on every request: the client's address that it tells is believed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +79,12 @@ def configuration(edge: Edge) -> str:
         "log": f"access_log {edge.access_log}{'' if edge.access_log == 'off' else ' vilokanam'};",
         "key": edge.key,
         "authorise": AUTHORISE_PATH,
+        "number": addresses.NUMBER,
         "edge_header": EDGE_HEADER,
+        "via_header": VIA_HEADER,
         "unreachable": _UNREACHABLE,
+        "no_directive_body": _NO_DIRECTIVE,
+        "away_page": AWAY_PAGE,
     }
     return _fill(_TEMPLATE, **addresses.patterns(), **values)
 
@@ -135,6 +141,11 @@ _UNREACHABLE: Final = media_problem(
     503, "origin", "The origin cannot be reached: try again in a moment."
 ).decode()
 
+_NO_DIRECTIVE: Final = media_problem(
+    400,
+    "directive",
+    "_HLS_msn and _HLS_part are decimal integers without leading zeros, _HLS_skip is YES or v2.",
+).decode()
 _WORD: Final = re.compile(r"[A-Za-z0-9_.:/\[\]*-]+")
 
 _TLS: Final = """\
@@ -144,6 +155,10 @@ _TLS: Final = """\
     ssl_session_cache shared:vilokanam_tls:10m;
 """
 
+AWAY_PAGE: Final = " ".join(
+    files("cdn").joinpath("away.html.template").read_text(encoding="utf-8").split("\n")
+).strip()
+"""What a person reads while the origin does not answer, as one line without single quotes."""
 _TEMPLATE: Final = files("cdn").joinpath("nginx.conf.template").read_text(encoding="utf-8")
 _STANDALONE_TEMPLATE: Final = (
     files("cdn").joinpath("nginx_standalone.conf.template").read_text(encoding="utf-8")

@@ -6,7 +6,9 @@ MediaServerError
 ├── AccessDeniedError      peer: 401, 402 or 403
 ├── AddressError           peer: not one of our addresses, or not in its one spelling: 404
 ├── LinkError              us: another of our processes speaks another version or breaks it: drop it
+├── PublishError           user: a publisher of ours cannot go on; says why
 ├── MediaFormatError       peer: media that its own description does not allow: discontinuity
+│   └── PictureBoundsError peer: a picture larger than is taken; says what to choose
 └── CapacityError          us: full or starting; 503, retry later
 """
 
@@ -65,8 +67,16 @@ class LinkError(MediaServerError):
     """A link frame breaks the protocol, its version or its bounds."""
 
 
+class PublishError(MediaServerError):
+    """Our publisher ends, as nothing but a person can mend what is wrong; the message says what."""
+
+
 class MediaFormatError(MediaServerError):
     """Encoded media that cannot be parsed; names the value."""
+
+
+class PictureBoundsError(MediaFormatError):
+    """A picture that is larger than is taken here; says what to choose."""
 
 
 class CapacityError(MediaServerError):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from mediaserver.errors import MediaFormatError
+from mediaserver.errors import MediaFormatError, PictureBoundsError
 
 NalUnits = tuple[bytes, ...]
 """NAL units in decoding order, without start codes or sizes, none of them empty."""
@@ -275,16 +275,16 @@ def _require_decodable(width: int, height: int, references: int) -> None:
     """Refuse what would take more memory than a worker has.
 
     Raises:
-        MediaFormatError: Says what to change.
+        PictureBoundsError: Says what to change.
     """
     if width * height > PIXELS_MAX:
-        raise MediaFormatError(
+        raise PictureBoundsError(
             f"the picture has {width}x{height} pixels and at most 4096x2304 are taken: choose a "
             "smaller output size"
         )
     if references > _REFERENCES_MAX or references * width * height > REFERENCE_PIXELS_MAX:
         allowed = min(_REFERENCES_MAX, REFERENCE_PIXELS_MAX // (width * height))
-        raise MediaFormatError(
+        raise PictureBoundsError(
             f"the encoder names {references} reference pictures and at {width}x{height} at most "
             f"{allowed} are taken (H.264 level 5.2): lower its number of reference frames"
         )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 import time
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Iterator
+from typing import Final, TextIO, cast
 
 import structlog
 
@@ -20,6 +21,10 @@ _PEER_FAULTS: Final = frozenset({"aiohttp.http_exceptions", "aiohttp.client_exce
 """Modules of exceptions by which aiohttp says that a peer sent what is no HTTP."""
 
 
+_level = logging.INFO
+_process_facts: Final[dict[str, str]] = {}
+
+
 def configure(log_format: str, level: str, process: str) -> None:
     """Send every log line of this process to standard error.
 
@@ -28,28 +33,95 @@ def configure(log_format: str, level: str, process: str) -> None:
         level: ``debug``, ``info``, ``warning`` or ``error``.
         process: Name bound to every line, such as ``http-0``.
     """
+    has_colors = sys.stderr is not None and sys.stderr.isatty()
     render: structlog.typing.Processor = (
         structlog.processors.JSONRenderer()
         if log_format == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        else structlog.dev.ConsoleRenderer(colors=has_colors)
     )
-    number = getattr(logging, level.upper())
+    set_level(level)
     structlog.configure(
         processors=[
+            _only_from_level,
             structlog.contextvars.merge_contextvars,
+            _with_process_facts,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
             render,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        # Loggers are cached with their class: the level is a processor's, so it can change.
+        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG),
+        logger_factory=structlog.PrintLoggerFactory(file=cast(TextIO, _StandardError())),
         cache_logger_on_first_use=True,
     )
+    _process_facts.clear()
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(process=process)
     # Libraries that log by themselves speak only when something is wrong.
     logging.basicConfig(handlers=[_Libraries()], level=logging.WARNING, force=True)
+
+
+def set_level(level: str) -> None:
+    """Let pass lines of this level and above from now on."""
+    global _level  # noqa: PLW0603 - one log, one level
+    _level = getattr(logging, level.upper())
+
+
+@contextlib.contextmanager
+def nothing_below_error() -> Iterator[None]:
+    """Let only errors pass meanwhile: what is done is no news, such as a warm-up."""
+    global _level  # noqa: PLW0603 - the same
+    before, _level = _level, logging.ERROR
+    try:
+        yield
+    finally:
+        _level = before
+
+
+def _only_from_level(
+    _: object, method: str, line: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    number = logging.ERROR if method == "exception" else getattr(logging, method.upper())
+    if number < _level:
+        raise structlog.DropEvent
+    return line
+
+
+def bind_process(**facts: str) -> None:
+    """Put facts on every further line of this process, whichever task or thread writes it."""
+    _process_facts.update(facts)
+
+
+def _with_process_facts(
+    _: object, __: str, line: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    for name, value in _process_facts.items():
+        line.setdefault(name, value)
+    return line
+
+
+class _StandardError:
+    """Standard error, whose lines may be lost but end nothing.
+
+    Its disk may be full, its reader gone, or nobody opened it: a broadcast goes on all the same.
+    """
+
+    def __init__(self) -> None:
+        self._file = sys.stderr
+
+    def write(self, text: str) -> int:
+        """Write, or lose it."""
+        if self._file is not None:
+            with contextlib.suppress(OSError):
+                self._file.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Pass on what was written; what cannot be is tried again with the next line."""
+        if self._file is not None:
+            with contextlib.suppress(OSError):
+                self._file.flush()
 
 
 class _Libraries(logging.Handler):

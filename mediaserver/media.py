@@ -153,12 +153,14 @@ class Slot:
         part: Part index in the segment, from 0.
         start_ms: Timeline position where it begins.
         planned_end_ms: Where it ends if nothing ends it early.
+        is_filler: Its media is ours, for the time in which no publisher is there: it has no tick.
     """
 
     msn: int
     part: int
     start_ms: int
     planned_end_ms: int
+    is_filler: bool = False
 
     @property
     def first_tick(self) -> int:
@@ -168,6 +170,8 @@ class Slot:
     @property
     def tick_count(self) -> int:
         """Return how many Unix seconds the plan touches: floor(t0/1000) up to ceil(t1/1000)-1."""
+        if self.is_filler:
+            return 0
         return -(-self.planned_end_ms // 1000) - self.first_tick
 
 
@@ -184,6 +188,9 @@ class Part:
         is_independent: It begins with a frame that a decoder can start at.
         init_hash: Which init it needs.
         payload: One CMAF chunk (moof, then mdat) per part.
+        held_ms: Where the publisher's media end in it, before `end_ms` when silence of ours fills
+            the rest; None: at `end_ms`.
+        is_gap: The publisher sent pictures for it and the encoder made none in time.
     """
 
     rendition: str
@@ -193,3 +200,5 @@ class Part:
     is_independent: bool
     init_hash: str
     payload: bytes
+    is_gap: bool = False
+    held_ms: int | None = None

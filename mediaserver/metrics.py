@@ -65,5 +65,7 @@ class _Labelled:
             copy.samples = [
                 Sample(s.name, {**s.labels, "process": self._process}, s.value, s.timestamp)
                 for s in family.samples
+                # When a counter began is no figure of ours: `process_start_time_seconds` says it.
+                if not s.name.endswith("_created")
             ]
             yield copy

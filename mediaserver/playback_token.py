@@ -32,6 +32,9 @@ _MAC_BYTES: Final = 16
 JOIN_FIRST: Final = 1
 """Join number of a viewer who has never left a stream on the chain (rules 5, "Entry")."""
 SESSION_ID_BITS: Final = 64
+TTL_MIN_S: Final = 60
+TTL_MAX_S: Final = 7 * 86400
+"""The bounds of auth.token_ttl_s, and of one token's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +44,10 @@ class AuthSettings:
     admin_token_file: str = ""
     token_keys_file: str = ""
     edge_key_file: str = ""
-    token_ttl_s: int = field(default=43200, metadata={"low": 60, "high": 604800})
+    token_ttl_s: int = field(default=43200, metadata={"low": TTL_MIN_S, "high": TTL_MAX_S})
+    session_life_s: int = field(default=43200, metadata={"low": 60, "high": 604800})
     max_sessions: int = field(default=2, metadata={"low": 1, "high": 16})
+    admin_networks: tuple[str, ...] = ("127.0.0.0/8", "::1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,7 @@ class ViewerSession:
         join: Join number that its ticks are entered under.
         created_ms: Unix time.
         expires_ms: Unix time from which its token is refused.
+        ends_ms: Unix time that no token of it outlives, fixed when it was first minted.
     """
 
     session: SessionId
@@ -64,6 +70,7 @@ class ViewerSession:
     join: int
     created_ms: int
     expires_ms: int
+    ends_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +97,16 @@ def new_session(
     now_ms: int,
     ttl_s: int,
     *,
+    ends_ms: int,
     join: int = JOIN_FIRST,
     till_ms: int | None = None,
 ) -> ViewerSession:
-    """Return a session that begins now.
+    """Return a session with a token that is minted now.
 
     Args:
         number: 64 random bits; 0 is no session.
+        ttl_s: How long the token lives, if nothing ends before it.
+        ends_ms: Unix time at which the session ends, and with it every token.
         join: Join number that its ticks are entered under.
         till_ms: Unix time at which the join ends: the token lives no longer. None: no such end.
 
@@ -105,10 +115,10 @@ def new_session(
     """
     if not 0 < number < 1 << SESSION_ID_BITS:
         raise ValueError(f"session {number} is not 1 to 64 bits")
-    expires_ms = now_ms + ttl_s * 1000
+    expires_ms = min(now_ms + ttl_s * 1000, ends_ms)
     if till_ms is not None:
         expires_ms = min(expires_ms, till_ms)
-    return ViewerSession(SessionId(number), account, stream, join, now_ms, expires_ms)
+    return ViewerSession(SessionId(number), account, stream, join, now_ms, expires_ms, ends_ms)
 
 
 def mint(grant: Grant, keys: Sequence[tuple[int, bytes]]) -> str:

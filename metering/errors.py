@@ -8,6 +8,7 @@ MeteringError
 ├── IdempotencyConflictError  caller: the key was used with another body: 409
 ├── InvalidValueError         caller: a value out of its range, named with its remedy: 422
 ├── ReceiptInvalidError       caller: a receipt does not prove what it says
+│   └── NoReceiptsError       caller: the file is none of receipts
 ├── StoreUnavailableError     world: Redis is away or not yet recovered; retry the same claim: 503
 ├── StoreRefusedError         operator: Redis is set up to lose money; names the setting
 └── ChainError
@@ -57,12 +58,32 @@ class ReceiptInvalidError(MeteringError):
     """A receipt does not verify; the message says at which number and why."""
 
 
+class NoReceiptsError(ReceiptInvalidError):
+    """A file is none of receipts.
+
+    Attributes:
+        reason: What shows it, in words.
+    """
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"receipt 0: {reason}")
+
+
 class StoreUnavailableError(MeteringError):
     """Redis does not answer, or has not been recovered since it last changed hands."""
 
 
 class StoreRefusedError(MeteringError):
-    """Redis is configured in a way that would lose money; names the setting and its right value."""
+    """Redis would lose money, or is another server's; names each setting and its right value.
+
+    Attributes:
+        faults: What is wrong, each with its remedy.
+    """
+
+    def __init__(self, *faults: str) -> None:
+        self.faults = faults
+        super().__init__("; ".join(faults))
 
 
 class ChainError(MeteringError):

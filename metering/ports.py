@@ -8,8 +8,10 @@ from enum import Enum
 from typing import Protocol
 
 from metering.units import (
+    NO_COVER,
     AccountId,
     Admission,
+    Cover,
     EntryKey,
     Fetch,
     PricedRun,
@@ -33,6 +35,7 @@ class Claim:
         video_ms: Media delivered to the session since its last claim, video bucket, this object
         included.
         audio_ms: The same for the audio bucket.
+        cover: What of it may be covered.
     """
 
     account: AccountId
@@ -41,6 +44,7 @@ class Claim:
     runs: tuple[PricedRun, ...]
     video_ms: int
     audio_ms: int
+    cover: Cover = NO_COVER
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +52,18 @@ class ClaimAnswer:
     """What the store said to a claim.
 
     Attributes:
-        verdict: GRANTED, `PURSE`, LIMIT, SESSION, PACE or TOO_OLD.
-        new_ticks: Ticks billed by it; 0 when all were billed before or when refused.
+        verdict: GRANTED, `PURSE`, LIMIT, SESSION, PACE, TOO_OLD or FUTURE.
+        new_ticks: Ticks billed by it; 0 when all were watched before or when refused.
         cost_units: What those cost.
         balance_units: Balance after it.
+        covered_ticks: New ticks that were covered: nothing was asked for them.
     """
 
     verdict: Verdict
     new_ticks: int
     cost_units: Units
     balance_units: Units
+    covered_ticks: int = 0
 
 
 class Claims(Protocol):

@@ -28,11 +28,13 @@ class PriceSettings:
     supply_planck: str = "1000000000000000000"
     default_planck_per_s: str = "100000000"
     platform_fee_ppm: int = field(default=100000, metadata={"low": 0, "high": 1000000})
+    preview_s: int = field(default=0, metadata={"low": 0, "high": 86400})
     change_notice_s: int = field(default=60, metadata={"low": 60, "high": 86400})
     session_limit_planck: str = "0"
     stream_limit_planck: str = "0"
     day_limit_planck: str = "0"
     top_up_url: str = ""
+    entry_url: str = ""
     demo_top_up_planck: str = "0"
 
 

@@ -7,6 +7,7 @@ quantum of planck) as signed 64-bit counts (docs/metering.md, "Money").
 from __future__ import annotations
 
 import binascii
+import re
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final, NewType
@@ -44,6 +45,7 @@ class Verdict(Enum):
     SESSION = "session"
     PACE = "pace"
     TOO_OLD = "too_old"
+    FUTURE = "future"
     STORE = "store"
 
     @property
@@ -59,6 +61,7 @@ _STATUS: Final = {
     Verdict.SESSION: 403,
     Verdict.PACE: 429,
     Verdict.TOO_OLD: 403,
+    Verdict.FUTURE: 503,
     Verdict.STORE: 503,
 }
 
@@ -125,6 +128,7 @@ class StreamPolicy:
         title: Shown on the watch page.
         prices: Versions in force and to come, by `from_tick`; empty means free.
         is_enabled: False stops new fetches with 404.
+        preview_s: Priced seconds of each show that every account has for nothing.
     """
 
     stream: UUID
@@ -132,6 +136,7 @@ class StreamPolicy:
     title: str
     prices: tuple[PriceVersion, ...]
     is_enabled: bool = True
+    preview_s: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +150,7 @@ class Fetch:
         run: The seconds the object carries, from its address.
         duration_ms: How much media it holds: what the pace bucket gives.
         medium: Which bucket.
+        show: Number of the show that the object is of, from its address; 0 when it is not known.
     """
 
     account: AccountId
@@ -153,6 +159,24 @@ class Fetch:
     run: Run
     duration_ms: int
     medium: Medium
+    show: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Cover:
+    """What of a claim's ticks may be covered: watched, counted, and never billed.
+
+    Attributes:
+        show: Number of the show that they are of; 0 when it is not known.
+        preview_ticks: So many ticks of a show are covered for each account; 0 is none.
+    """
+
+    show: int = 0
+    preview_ticks: int = 0
+
+
+NO_COVER: Final = Cover()
+"""Every tick is billed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,16 +252,18 @@ def top_up_address(template: str, account: AccountId | None) -> str:
     return "" if "{account}" in template else template
 
 
+_ACCOUNT_TEXT: Final = re.compile(r"0x[0-9a-fA-F]{64}")
+
+
 def parse_account(text: str) -> AccountId:
     """Return the account that `account_text` wrote.
 
     Raises:
         ValueError: If it is not ``0x`` and 64 hexadecimal digits.
     """
-    raw = bytes.fromhex(text.removeprefix("0x"))
-    if len(raw) != ACCOUNT_BYTES or not text.startswith("0x"):
+    if not _ACCOUNT_TEXT.fullmatch(text):
         raise ValueError(f"account {text!r} is not 0x and 64 hexadecimal digits")
-    return AccountId(raw)
+    return AccountId(bytes.fromhex(text[2:]))
 
 
 def session_text(session: SessionId) -> str:

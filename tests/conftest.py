@@ -19,14 +19,20 @@ settings.register_profile("local", max_examples=100, deadline=None)
 settings.register_profile(
     "ci", max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
-settings.load_profile("ci" if os.environ.get("CI") else "local")
+settings.register_profile("quick", max_examples=10, deadline=None)  # `make unit`
+settings.load_profile(
+    os.environ.get("VILOKANAM_PROFILE") or ("ci" if os.environ.get("CI") else "local")
+)
 
 
 REDIS_FIXTURES = {"redis_server", "redis_any", "redis_one", "redis_each", "redis_programs"}
 BROWSER_FILES = {
     "test_demo_plays.py",
     "test_operator.py",
+    "test_other_engines.py",
+    "test_page_policy.py",
     "test_empty_balance.py",
+    "test_stock_players.py",
     "test_watch_and_pay.py",
     "test_watch_on_chain.py",
     "test_whip_chromium.py",
@@ -44,9 +50,11 @@ SLOW_FILES = {
     "test_edge_serving.py",
     "test_opens_the_version_before.py",
     "test_pipeline.py",
+    "test_publish_faults.py",
     "test_publisher.py",
     "test_server.py",
     "test_settlement_soak.py",
+    "test_stripe_requests.py",
     "test_whip_ffmpeg.py",
 }
 
@@ -134,6 +142,16 @@ def redis_any(redis_each: RealRedis) -> RealRedis:
     """Each kind of Redis in turn, emptied."""
     redis_each.call("FLUSHALL")
     return redis_each
+
+
+@pytest.fixture(autouse=True)
+def environment_stays() -> Iterator[None]:
+    """What a command leaves for its children, called in the test itself, ends with it."""
+    before = dict(os.environ)
+    yield
+    for name in os.environ.keys() - before.keys():
+        del os.environ[name]
+    os.environ.update(before)
 
 
 _WAITS = ("time.sleep", "socket.", "ssl.")

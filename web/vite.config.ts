@@ -1,6 +1,8 @@
 /**
- * Builds the watch page into the Python package: index.html as the template which the server fills
- * (the comment BOOT), everything else under static/assets/ with content hashes.
+ * Builds the pages into the Python package: index.html, the watch page, as the template which the
+ * server fills (the comment BOOT), me.html, everybody's account, join/, the script of a priced
+ * stream's address, and everything else under
+ * static/assets/ with content hashes.
  */
 
 import { gzipSync } from "node:zlib";
@@ -9,14 +11,25 @@ import type { Plugin } from "vite";
 import { defineConfig } from "vitest/config";
 import { build } from "rolldown";
 
-/** app/prefetch.ts as one line of classic JavaScript, with the pure SDK files that it uses. */
-async function earlyScript(): Promise<string> {
+/** A script as one line of classic JavaScript, with all that it uses. */
+async function wholeScript(input: string): Promise<string> {
   const { output } = await build({
-    input: "app/prefetch.ts",
+    input,
     write: false,
     output: { format: "iife", minify: true },
   });
   return output[0].code.trim();
+}
+
+/** Build the script of a priced stream's address apart: chunks shared with it would delay pictures. */
+function joinScript(): Plugin {
+  return {
+    name: "join-script",
+    async generateBundle() {
+      const source = await wholeScript("join/main.ts");
+      this.emitFile({ type: "asset", name: "join.js", source });
+    },
+  };
 }
 
 /** Inline what the first picture waits for; request the player's script first. */
@@ -26,16 +39,19 @@ function firstPicture(): Plugin {
     enforce: "post",
     transformIndexHtml: {
       order: "post",
-      async handler(html, { bundle }) {
+      async handler(html, { bundle, path }) {
+        if (path !== "/index.html") return html;
         let page = html.replace("<!--EARLY-->", () => "");
-        const early = `<script>${await earlyScript()}</script>`;
+        const early = `<script>${await wholeScript("app/prefetch.ts")}</script>`;
+        // Two would be inlined in an order that nobody chose: the later one's rules hold.
+        if ((page.match(/<link rel="stylesheet"/g) ?? []).length > 1) {
+          throw new Error("the watch page has two style sheets: import one of them in the other");
+        }
         if (bundle === undefined) return page.replace("<!--BOOT-->", () => `<!--BOOT-->${early}`);
         for (const [name, file] of Object.entries(bundle)) {
           if (file.type !== "asset" || !name.endsWith(".css")) continue;
           const link = new RegExp(`\\s*<link rel="stylesheet"[^>]*${name}"[^>]*>`);
           page = page.replace(link, () => `\n    <style>${String(file.source).trim()}</style>`);
-          // eslint-disable-next-line @typescript-eslint/no-dynamic-delete -- how a plugin drops a file
-          delete bundle[name];
         }
         // The script is requested before the early fetches, which may use all connections; being a
         // module it runs after the whole page is parsed.
@@ -62,7 +78,7 @@ function firstPicture(): Plugin {
 }
 
 export default defineConfig({
-  plugins: [firstPicture()],
+  plugins: [firstPicture(), joinScript()],
   // `npm run dev` shows the page of a running server: VILOKANAM_URL=http://127.0.0.1:8080.
   server: {
     proxy: {
@@ -73,6 +89,7 @@ export default defineConfig({
     },
   },
   build: {
+    rolldownOptions: { input: ["index.html", "me.html"] },
     outDir: "../mediaserver/api/static",
     emptyOutDir: true,
     assetsDir: "assets",

@@ -2,10 +2,6 @@
 
 import { formatClock, formatPlanck, TickStream } from "vilokanam-web";
 
-/** As `asset_symbol` and `asset_decimals` under [price] in the server's configuration. */
-const SYMBOL = "UNIT";
-const DECIMALS = 12;
-
 const element = (id: string): HTMLElement => {
   const node = document.getElementById(id);
   if (node === null) throw new Error(`no element ${id}`);
@@ -27,17 +23,30 @@ const stream = new TickStream({
   boot: null,
   // The token changed: a reload has to begin with the new one.
   renamed: (path) => {
-    history.replaceState(null, "", `?${new URLSearchParams({ watch: path }).toString()}`);
+    const next = new URL(path, new URL(watch, location.href)).href;
+    history.replaceState(null, "", `?${new URLSearchParams({ watch: next }).toString()}`);
   },
 });
 
-const money = (planck: string | null): string =>
-  planck === null ? "\u2013" : `${formatPlanck(BigInt(planck), DECIMALS, DECIMALS)} ${SYMBOL}`;
+/** Symbol and decimal places of the asset come with the price. */
+const money = (planck: string | null): string => {
+  const { decimals, symbol } = stream.snapshot().price;
+  return planck === null
+    ? "\u2013"
+    : `${formatPlanck(BigInt(planck), decimals, decimals)} ${symbol}`;
+};
 
 function show(): void {
   const shown = stream.snapshot();
   const reason = shown.reason === null ? "" : ` (${shown.reason})`;
+  element("title").textContent = shown.title;
   element("state").textContent = shown.state + reason;
+  // Before the price is known nothing is fetched: it is never shown as free.
+  element("price").textContent = !shown.isPriceKnown
+    ? "\u2013"
+    : shown.isPriced
+      ? `${money(shown.pricePlanck)} a second`
+      : "free";
   element("watched").textContent = formatClock(shown.secondsWatched);
   element("spent").textContent = money(shown.spentPlanck);
   element("balance").textContent = money(shown.balancePlanck);

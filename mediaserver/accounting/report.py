@@ -47,6 +47,10 @@ def as_json(report: Reconciliation, *, is_store_read: bool) -> dict[str, Any]:
             }
             for row in report.rows
         ],
+        "covered": [
+            {"stream": str(stream), "account": account_text(account), "ticks": str(ticks)}
+            for (stream, account), ticks in report.covered.items()
+        ],
         "differences": [str(difference) for difference in report.differences],
         "restores": [
             {

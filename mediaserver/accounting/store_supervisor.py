@@ -2,7 +2,7 @@
 
 The store is lent to handlers only while it is the one that was last recovered. When it is another
 one (restarted, failed over, emptied), lending stops, its borrowers give it back, it is rebuilt from
-the book, and lending begins again.
+the book, and lending begins again. So it is when another server has the lock on it.
 """
 
 from __future__ import annotations
@@ -21,17 +21,22 @@ from mediaserver import log
 from mediaserver.accounting.escrow_service import Escrow
 from mediaserver.accounting.report import as_json
 from mediaserver.accounting.settlement_service import Settlement
+from mediaserver.accounting.store_wait import StoreWait
+from mediaserver.accounting.tasks import end_tasks
 from mediaserver.clock import Clock
+from mediaserver.settings.effective import shown_url
 from mediaserver.settings.records import Settings
 from metering.book.async_book import AsyncBook
 from metering.errors import BookError, MeteringError, StoreRefusedError, StoreUnavailableError
-from metering.log_throttle import LogThrottle
 from metering.model.ledger import NOBODY
+from metering.model.spending_limits import operator_limits
 from metering.recovery.reconcile import reconcile
 from metering.recovery.recovery import Recovery, recover
 from metering.recovery.shard_state import RecoveryPolicy
 from metering.settlement.cutter import Cutter
 from metering.store.client import Store
+from metering.store.owned_store import Owner
+from metering.store.store_lock import StoreLock
 from metering.units import AccountId, Units
 
 WATCH_S: Final = 0.5
@@ -42,7 +47,6 @@ LAST_CUT_TIMEOUT_S: Final = 1.0
 """Of the drain time-out: what is not cut now is cut after the next start."""
 APPLIED_PER_LOOK: Final = 200
 """Deposits written again between two looks: they take a tenth of the time, some 0.2 ms each."""
-_CANCEL_AGAIN_S: Final = 0.1
 
 _READY: Final = Gauge("metering_store_ready", "1 while control has recovered the store it sees")
 _RECOVERIES: Final = Counter("metering_store_recoveries", "Times the store was rebuilt")
@@ -59,6 +63,7 @@ class StoreSupervisor:
 
     Attributes:
         recovery: What was last done to the store; None before it was first recovered.
+        wait: What keeps it from being lent.
     """
 
     def __init__(
@@ -67,6 +72,7 @@ class StoreSupervisor:
         redis_url: str,
         book: AsyncBook,
         *,
+        owner: Owner,
         clock: Clock,
         changed: Callable[[], None],
         newest_ticks: Callable[[], Awaitable[dict[UUID, int]]],
@@ -76,6 +82,7 @@ class StoreSupervisor:
         """Take collaborators.
 
         Args:
+            owner: This server, as the store knows it.
             changed: Called when HTTP processes must know of another store.
             newest_ticks: Returns the newest second that each stream ever planned.
             escrow: Source of deposits and joins; None without a chain.
@@ -96,11 +103,15 @@ class StoreSupervisor:
         self._lent = 0
         self._given_back = asyncio.Condition()
         self._stop = asyncio.Event()
+        # Set by a stop and by the loss of the lock: nobody waits out a period then.
+        self._woken = asyncio.Event()
+        self._lock = StoreLock(owner, self._lose)
         # A dict for its order: first put, first written.
         self._apply_later: dict[AccountId, None] = {}
         self._applying = asyncio.Lock()
         self._has_looked_back = False
-        self._throttle = LogThrottle()
+        place = shown_url(settings.metering.redis_url) or "the server's own Redis"
+        self.wait = StoreWait(place, clock.now_ms, changed)
         self.refused = asyncio.Event()
         self.refusal = ""
 
@@ -108,6 +119,11 @@ class StoreSupervisor:
     def is_ready(self) -> bool:
         """Return True while the store is connected and recovered."""
         return self._is_ready
+
+    @property
+    def epoch(self) -> str:
+        """Return what claims must carry; empty while none may pass: not recovered, or not ours."""
+        return self.recovery.epoch if self.recovery and self._lock.is_held else ""
 
     @contextlib.asynccontextmanager
     async def lend(self) -> AsyncIterator[Store]:
@@ -150,6 +166,14 @@ class StoreSupervisor:
     def stop(self) -> None:
         """Let `run` cut what is pending a last time, and end."""
         self._stop.set()
+        self._woken.set()
+
+    def _lose(self) -> None:
+        """Lend the store to nobody, and let no HTTP process claim: another server has it."""
+        self._is_ready = False
+        _READY.set(0)
+        self._woken.set()
+        self._changed()
 
     async def run(self) -> None:
         """Recover, cut and settle until `stop`."""
@@ -169,6 +193,7 @@ class StoreSupervisor:
                 await self._escrow.close()
             await self._settlement.close()
             if self._store is not None:
+                await self._lock.give_back(self._store)
                 await self._store.close()
 
     async def report(self) -> dict[str, Any]:
@@ -195,6 +220,7 @@ class StoreSupervisor:
         _RECOVERIES.inc(recovery.is_new)
         _RESTORES.inc(bool(recovery.floors))
         self._is_ready = True
+        self.wait.over()
         _READY.set(1)
         self._changed()
         _log.info(
@@ -237,10 +263,14 @@ class StoreSupervisor:
         """Return the store, recovered, and what that did; None after a pause when it failed.
 
         Raises:
-            StoreRefusedError: Redis is set up otherwise than it must be, and never served before.
+            StoreRefusedError: Redis is set up otherwise than it must be, or is another's, and this
+                server never had it.
         """
         try:
             store = await self._connect()
+            if await self._lock.take(store):
+                # Its processes may still claim: all that they know of is void from here on.
+                await store.void()
             self.recovery = await recover(
                 store,
                 self._book,
@@ -253,20 +283,15 @@ class StoreSupervisor:
         except StoreRefusedError as error:
             if self.recovery is None:
                 raise
-            # Once it has served, a Redis set up otherwise does not take the free streams with it.
-            if count := self._throttle.failed(str(error)):
-                _log.error("money.store.refused", reason=str(error), times=count)
+            # Once it has served, a Redis set up otherwise, or taken, leaves the free streams alone.
+            self.wait.failed(error)
             await self._stopped_within(WATCH_S)
             return None
         except MeteringError as error:
-            count = self._throttle.failed(str(error))
-            if count == 1:
-                _log.warning("money.store.unavailable", reason=str(error))
-            elif count:
-                _log.error("money.store.missing", reason=str(error), times=count)
+            self.wait.failed(error)
             await self._stopped_within(WATCH_S)
             return None
-        self._throttle.succeeded()
+        self.wait.recovered()
         return store, self.recovery
 
     async def _connect(self) -> Store:
@@ -295,9 +320,13 @@ class StoreSupervisor:
             for task in (*tasks, *self._following):
                 if task.done():
                     task.result()
+            if not self._lock.is_held:
+                self.wait.tell("another server has the lock on it")
+                return
             try:
                 if await store.epoch() != epoch:
                     _log.warning("money.store.changed", epoch=epoch)
+                    self.wait.tell("it is another one, or was emptied, and is being recovered")
                     return
                 await self._apply(store)
                 if cutter.counters is not None:
@@ -308,18 +337,19 @@ class StoreSupervisor:
                     self._escrow.measure()
             except StoreUnavailableError as error:
                 _log.warning("money.store.lost", reason=str(error))
+                self.wait.tell(str(error))
                 return
             except BookError as error:
                 # They wait; the writer of the book logs what is wrong with it.
                 _log.debug("money.deposits.waiting", reason=str(error))
 
     async def _stopped_within(self, timeout_s: float) -> bool:
-        try:
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
-                await self._stop.wait()
-        except TimeoutError:
-            return False
-        return True
+                await self._woken.wait()
+        if not self._stop.is_set():
+            self._woken.clear()
+        return self._stop.is_set()
 
     async def _apply(self, store: Store) -> None:
         """Write the deposits that were booked while the store was away."""
@@ -352,27 +382,10 @@ class StoreSupervisor:
         )
 
     def _policy(self) -> RecoveryPolicy:
-        price, quantum = self._settings.price, self._settings.asset.quantum
         return RecoveryPolicy(
             watched_hours=self._settings.metering.watched_hours,
             cut_period_s=self._settings.metering.cut_period_s,
             window_ms=self._settings.hls.window_ms,
-            session_limit_units=Units(int(price.session_limit_planck) // quantum),
-            stream_limit_units=Units(int(price.stream_limit_planck) // quantum),
-            day_limit_units=Units(int(price.day_limit_planck) // quantum),
+            limits=operator_limits(self._settings.price),
             has_joins=self._escrow is not None,
         )
-
-
-async def end_tasks(tasks: Sequence[asyncio.Task[Any]]) -> None:
-    """Cancel tasks until they have ended.
-
-    Once is not enough: a client library may lose a cancellation that meets its answer (asyncio's
-    own `wait_for` does, before Python 3.12), and the task would sleep a whole period more.
-    """
-    pending = set(tasks)
-    while pending:
-        for task in pending:
-            task.cancel()
-        _, pending = await asyncio.wait(pending, timeout=_CANCEL_AGAIN_S)
-    await asyncio.gather(*tasks, return_exceptions=True)

@@ -2,23 +2,41 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from aiohttp import web
 
 from mediaserver.http.problem import ApiError
 
+ADMIN_PREFIX: Final = "/api/"
+HOOKS_PREFIX: Final = "/hooks/payments/"
+"""Providers of payments tell us of them here: signed, without a key or cookie, for no page."""
+PUBLIC: Final = frozenset({"/api/v1/operator"})
+"""The same for everybody, signed in or not: a viewer checks a receipt with the operator's key."""
+CHALLENGE: Final = {"WWW-Authenticate": 'Bearer realm="vilokanam"'}
+NOT_ADMIN: Final = "this is not the admin token; it is in the file auth.admin_token_file"
+WRONG_HEADER: Final = "X-Vilokanam-Wrong"
+"""On an answer of control, with a kind: a secret was wrong, and the front lets its answer wait."""
+NOT_A_KEY: Final = "there is no such key, or it has ended: ask the operator for a new one"
+NOT_STREAM_KEY: Final = (
+    "this is not the stream's key; make a new one with `vilokanam streams rotate-key`"
+)
 
-def bearer(request: web.Request) -> str:
+
+def bearer(request: web.BaseRequest) -> str:
     """Return the bearer token of a request.
 
     Raises:
-        ApiError: 401 when there is none.
+        ApiError: 401 when there is none, or more than one: what one process judged, the next would
+            not take.
     """
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    given = request.headers.getall("Authorization", [])
+    scheme, _, token = given[0].partition(" ") if len(given) == 1 else ("", "", "")
     if scheme.lower() != "bearer" or not token.strip():
         raise ApiError(
             401,
             "Not authorised",
-            "send the header Authorization: Bearer and the key",
-            {"WWW-Authenticate": 'Bearer realm="vilokanam"'},
+            "send the header Authorization: Bearer and the key, once",
+            CHALLENGE,
         )
     return token.strip()

@@ -10,9 +10,10 @@ from aiohttp import web
 
 from mediaserver.api import context
 from mediaserver.api.context import ChainPort, Context
+from mediaserver.api.who import asked_of_the_chain
 from mediaserver.http import request_records
 from mediaserver.http.problem import ApiError
-from metering.units import Planck
+from metering.units import Planck, account_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,12 @@ async def _status(request: web.Request) -> web.Response:
 
 
 async def _register(request: web.Request) -> web.Response:
-    made = await _onchain(context.of(request)).register_operator()
+    made = await asked_of_the_chain(
+        request,
+        "chain.operator.register",
+        "operator",
+        _onchain(context.of(request)).register_operator,
+    )
     return _made(made, is_new=made["is_new"])
 
 
@@ -57,7 +63,13 @@ async def _register_stream(request: web.Request) -> web.Response:
     slug = request.match_info["slug"]
     onchain = _onchain(shared)
     record = await shared.book.run(lambda book: book.streams.get(slug))
-    return web.json_response({"slug": slug, **await onchain.register_stream(record)})
+    answer = await asked_of_the_chain(
+        request,
+        "chain.stream.register",
+        f"stream:{record.id}",
+        lambda: onchain.register_stream(record),
+    )
+    return web.json_response({"slug": slug, **answer})
 
 
 async def _payouts(request: web.Request) -> web.Response:
@@ -71,7 +83,11 @@ async def _withdraw(request: web.Request) -> web.Response:
     record = None
     if slug is not None:
         record = await shared.book.run(lambda book: book.streams.get(slug))
-    return _made(await onchain.withdraw(record), is_new=True)
+    target = "platform" if record is None else f"stream:{record.id}"
+    made = await asked_of_the_chain(
+        request, "chain.payout.withdraw", target, lambda: onchain.withdraw(record)
+    )
+    return _made(made, is_new=True)
 
 
 async def _escrow(request: web.Request) -> web.Response:
@@ -88,7 +104,14 @@ async def _ask_back(request: web.Request) -> web.Response:
     onchain = _onchain(shared)
     planck = (await request_records.read(request, Request)).planck
     record = await shared.book.run(lambda book: book.viewers.get(name))
-    return web.json_response(await onchain.ask_back(record, planck))
+    answer = await asked_of_the_chain(
+        request,
+        "chain.escrow.request",
+        f"viewer:{account_text(record.account)}",
+        lambda: onchain.ask_back(record, planck),
+        {"planck": str(planck)},
+    )
+    return web.json_response(answer)
 
 
 async def _take_back(request: web.Request) -> web.Response:
@@ -96,7 +119,13 @@ async def _take_back(request: web.Request) -> web.Response:
     name = request.match_info["viewer"]
     onchain = _onchain(shared)
     record = await shared.book.run(lambda book: book.viewers.get(name))
-    return web.json_response(await onchain.take_back(record))
+    answer = await asked_of_the_chain(
+        request,
+        "chain.escrow.withdraw",
+        f"viewer:{account_text(record.account)}",
+        lambda: onchain.take_back(record),
+    )
+    return web.json_response(answer)
 
 
 def _onchain(shared: Context) -> ChainPort:

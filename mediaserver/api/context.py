@@ -12,6 +12,8 @@ from uuid import UUID
 from aiohttp import web
 
 from mediaserver.clock import Clock
+from mediaserver.payments.service import Payments
+from mediaserver.people.service import People
 from mediaserver.settings.records import Settings
 from metering.book.async_book import AsyncBook
 from metering.book.records import StreamRecord, ViewerRecord, ViewerStatus
@@ -84,6 +86,8 @@ class Context:
         settings: The whole tree.
         clock: For times of rows and tokens.
         book: The book of record.
+        people: Who people are, in the same database.
+        payments: What they pay in through providers, in the same database.
         store: Lends the store, which is not rebuilt meanwhile; raises StoreUnavailableError while
             it is not recovered.
         apply_deposits: Writes to a lent store what an account paid in.
@@ -103,6 +107,8 @@ class Context:
     settings: Settings
     clock: Clock
     book: AsyncBook
+    people: People
+    payments: Payments
     store: Callable[[], AbstractAsyncContextManager[Store]]
     apply_deposits: Callable[[Store, AccountId], Awaitable[None]]
     apply_later: Callable[[AccountId], None]

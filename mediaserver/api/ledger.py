@@ -10,17 +10,23 @@ from aiohttp import web
 from mediaserver import log
 from mediaserver.api import context
 from mediaserver.api.context import Context
+from mediaserver.api.queries import number, whole
+from mediaserver.api.who import audited
 from mediaserver.http.problem import ApiError
+from mediaserver.payments.comparison import compare
 from metering.book.book import Book
 from metering.book.records import Attempt, BatchRecord, StreamRecord
 from metering.model import receipt
 from metering.model.batch_state import BatchState
 from metering.model.ledger import Holder, Role
+from metering.model.receipt import SignedReceipt
 from metering.units import AccountId, Planck, account_text
 
 BATCHES_MAX: Final = 500
 SEQ_MAX: Final = (1 << 53) - 1
 _log = log.get("api")
+NO_RECEIPT: Final = "No receipt yet"
+"""Title of the problem before the first cut."""
 
 _RECEIPT_ROUNDS_MAX: Final = 100
 """Twenty thousand cut lines each: more than a viewer can have waiting."""
@@ -41,19 +47,25 @@ def routes() -> list[web.RouteDef]:
 
 async def _ledger(request: web.Request) -> web.Response:
     shared = context.of(request)
-    holders, streams = await shared.book.run(
-        lambda book: (book.ledger.balances(), book.streams.all())
+    holders, streams, covered = await shared.book.run(
+        lambda book: (book.ledger.balances(), book.streams.all(), book.unbilled.counters())
     )
     slugs = {stream.id: stream.slug for stream in streams}
     lines = [_line(holder, planck, slugs) for holder, planck in holders.items()]
     lines.sort(key=lambda line: (line["role"], line["stream"] or "", line["account"] or ""))
-    return web.json_response({"lines": lines, "sum": str(sum(holders.values()))})
+    return web.json_response(
+        {
+            "lines": lines,
+            "sum": str(sum(holders.values())),
+            "covered_ticks": str(covered.covered_ticks),
+        }
+    )
 
 
 async def _batches(request: web.Request) -> web.Response:
     shared = context.of(request)
-    limit = _number(request, "limit", 100, BATCHES_MAX)
-    before = _number(request, "before", 0, SEQ_MAX) or None
+    limit = number(request, "limit", 100, BATCHES_MAX)
+    before = number(request, "before", 0, SEQ_MAX) or None
     batches, attempts = await shared.book.run(lambda book: _newest(book, limit, before))
     return web.json_response({"batches": [_batch(batch, attempts) for batch in batches]})
 
@@ -66,13 +78,17 @@ def _newest(book: Book, limit: int, before: int | None) -> tuple[list[BatchRecor
 async def _retry(request: web.Request) -> web.Response:
     """Have a rejected or conflict batch signed and sent again; its reasons stay with it."""
     text = request.match_info["seq"]
-    seq = _whole(text, "the number of a batch", SEQ_MAX)
-    before, after, attempts = await context.of(request).book.run(
-        lambda book: (
+    seq = whole(text, "the number of a batch", SEQ_MAX)
+    before, after, attempts = await audited(
+        request,
+        "batch.retry",
+        f"batch:{seq}",
+        lambda book, _: (
             book.outbox.retry(seq),
             book.settlements.get(seq),
             book.outbox.attempts(seq),
-        )
+        ),
+        after=lambda made: {"was": made[0].state.value},
     )
     reason = _reason(before, attempts)
     _log.warning(
@@ -86,7 +102,19 @@ async def _retry(request: web.Request) -> web.Response:
 
 
 async def _reconcile(request: web.Request) -> web.Response:
-    return web.json_response(await context.of(request).reconcile())
+    """Compare the books, and with them what providers of payments told."""
+    shared = context.of(request)
+    report = await shared.reconcile()
+    paid = await shared.payments.write(compare)
+    differences = [*report["differences"], *paid.differences]
+    return web.json_response(
+        {
+            **report,
+            "is_balanced": not differences,
+            "differences": differences,
+            "payments": {"paid": paid.paid, "planck": str(paid.planck)},
+        }
+    )
 
 
 async def _operator(request: web.Request) -> web.Response:
@@ -110,11 +138,17 @@ async def _receipts(request: web.Request) -> web.Response:
     record, stream = await shared.book.run(
         lambda book: (book.viewers.get(viewer), book.streams.get(slug))
     )
-    return await receipt_answer(shared, record.account, stream)
+    return receipt_file(shared, stream, await receipts_of(shared, record.account, stream))
 
 
-async def receipt_answer(shared: Context, account: AccountId, stream: StreamRecord) -> web.Response:
-    """Return the receipt file of a viewer and stream, made up to the last booked cut."""
+async def receipts_of(
+    shared: Context, account: AccountId, stream: StreamRecord
+) -> list[SignedReceipt]:
+    """Return the receipts of a viewer and stream, made up to the last booked cut.
+
+    Raises:
+        ApiError: 404, there is none yet.
+    """
     now_ms = shared.clock.now_ms()
     for _ in range(_RECEIPT_ROUNDS_MAX):
         if not await shared.book.run(
@@ -123,12 +157,21 @@ async def receipt_answer(shared: Context, account: AccountId, stream: StreamReco
             break
     chain = await shared.book.run(lambda book: book.receipts.of(account, stream.id))
     if not chain:
+        period_s = shared.settings.metering.cut_period_s
         raise ApiError(
             404,
-            "No receipt yet",
-            "receipts are made from booked cuts; try again in metering.cut_period_s seconds",
-            {"Retry-After": str(shared.settings.metering.cut_period_s)},
+            NO_RECEIPT,
+            f"nothing is booked for this viewer and stream; what is watched now is in {period_s} s "
+            "(metering.cut_period_s)",
+            {"Retry-After": str(period_s)},
         )
+    return chain
+
+
+def receipt_file(
+    shared: Context, stream: StreamRecord, chain: Sequence[SignedReceipt]
+) -> web.Response:
+    """Return the signed file of receipts, under the name that docs/viewer.md says."""
     return web.Response(
         body=receipt.file_bytes(shared.settings.asset, shared.operator.account, chain),
         content_type="application/json",
@@ -182,19 +225,3 @@ def _reason(record: BatchRecord, attempts: Sequence[Attempt]) -> str | None:
     if not reasons and record.state is BatchState.CONFLICT:
         return "finalized state holds other content under this number; nothing of ours was sent"
     return reasons[-1] if reasons else None
-
-
-def _number(request: web.Request, name: str, default: int, most: int) -> int:
-    text = request.query.get(name)
-    return default if text is None else _whole(text, name, most)
-
-
-def _whole(text: str, name: str, most: int) -> int:
-    """Return a whole number from 1 to `most`.
-
-    Raises:
-        ApiError: 422 naming it.
-    """
-    if not (text.isascii() and text.isdigit()) or len(text) > 16 or not 1 <= int(text) <= most:
-        raise ApiError(422, "Invalid query", f"{name}: {text[:20]} is not in 1 to {most}")
-    return int(text)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
@@ -13,22 +13,27 @@ from aiohttp import web
 
 from mediaserver.api import context
 from mediaserver.api.context import Context
+from mediaserver.api.guests import visibility
+from mediaserver.api.stream_creators import MADE, check_count, check_creator, check_room
+from mediaserver.api.uninvited import change
+from mediaserver.api.who import audited, principal
+from mediaserver.hls.slots import EARLY_WAIT_MS, PLANNED_AHEAD_S, early_text, utc_text
 from mediaserver.http import request_records
 from mediaserver.http.problem import ApiError
+from mediaserver.people import guests, persons
+from mediaserver.people.records import Role
+from mediaserver.people.service import Connection
+from mediaserver.people.visibility import Visibility
 from mediaserver.settings.rules import price_fault
+from metering.book.book import Book
 from metering.book.records import StreamRecord
 from metering.errors import InvalidValueError
+from metering.model.price import in_force
 from metering.units import Planck, PriceVersion, account_text, parse_account
 
-STREAMS_MAX: Final = 10_000
-"""What one policy message to the HTTP processes holds (mediaserver/ipc/framing.py)."""
-POLICY_BYTES_MAX: Final = 11 << 20
-"""The same, when titles are long: 10,000 of 800 bytes each, or 1,700 of 500 emoji."""
 PRICE_AHEAD_MAX_S: Final = 366 * 86_400
 """A price further ahead is a slip; a year is enough to announce one."""
 _NUMBER: Final = re.compile(r"[0-9]{1,9}", re.ASCII)
-_STREAM_BYTES: Final = 168
-_PRICE_BYTES: Final = 104
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,7 @@ class NewStream:
     planck_per_s: Planck | None = None
     platform_fee_ppm: int | None = None
     creator: str | None = None
+    visibility: str = Visibility.PUBLIC
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +58,12 @@ class NewPrice:
 
 @dataclass(frozen=True, slots=True)
 class StreamChange:
-    """Body of a change of a stream."""
+    """Body of a change of a stream: what is left out stays."""
 
-    is_enabled: bool
+    is_enabled: bool | None = None
+    slug: str | None = None
+    visibility: str | None = None
+    preview_s: int | None = None
 
 
 def routes() -> list[web.RouteDef]:
@@ -73,14 +82,17 @@ def routes() -> list[web.RouteDef]:
 async def _list(request: web.Request) -> web.Response:
     shared = context.of(request)
     records = await shared.book.run(lambda book: book.streams.all())
-    return web.json_response({"streams": [_shown(shared, record) for record in records]})
+    others = await shared.people.read(guests.not_public)
+    return web.json_response({"streams": [_shown(shared, item, others) for item in records]})
 
 
 async def _create(request: web.Request) -> web.Response:
     shared = context.of(request)
     wanted = await request_records.read(request, NewStream)
+    is_all_theirs = wanted.platform_fee_ppm is None and wanted.creator is None
+    check_creator(request, is_all_theirs=is_all_theirs)
     price = shared.settings.price
-    planck = wanted.planck_per_s
+    planck, seen_by = wanted.planck_per_s, visibility(wanted.visibility)
     if planck is None:
         planck = Planck(int(price.default_planck_per_s))
     _check_price(shared, planck)
@@ -89,20 +101,32 @@ async def _create(request: web.Request) -> web.Response:
     now_ms = shared.clock.now_ms()
     title = wanted.title or wanted.slug
     records = await shared.book.run(lambda book: book.streams.all())
-    size = policy_bytes(title, 1)
-    size += sum(policy_bytes(record.title, len(record.prices)) for record in records)
-    if len(records) >= STREAMS_MAX or size > POLICY_BYTES_MAX:
-        raise ApiError(
-            409,
-            "Too many streams",
-            f"there are {len(records)} streams: no more, with such titles, fit",
-        )
-    record, key = await shared.book.run(
-        lambda book: book.streams.create(wanted.slug, title, planck, now_ms, fee_ppm, creator)
+    check_room(records, title)
+    who = principal(request)
+
+    def create(book: Book, connection: Connection) -> tuple[StreamRecord, str]:
+        check_count(request, connection)
+        made = book.streams.create(wanted.slug, title, planck, now_ms, fee_ppm, creator)
+        if seen_by is not Visibility.PUBLIC:
+            guests.set_visibility(connection, made[0].id, seen_by)
+        if who.person is not None:
+            persons.give_stream_role(connection, who.person, made[0].id, Role.CREATOR)
+        return made
+
+    record, key = await audited(
+        request,
+        MADE,
+        lambda made: f"stream:{made[0].id}",
+        create,
+        after=lambda _: {
+            "planck_per_s": str(planck),
+            "platform_fee_ppm": fee_ppm,
+            "visibility": seen_by,
+        },
     )
     shared.changed()
     return web.json_response(
-        {**_shown(shared, record), "stream_key": key}, status=HTTPStatus.CREATED
+        {**await _answer(shared, record), "stream_key": key}, status=HTTPStatus.CREATED
     )
 
 
@@ -110,18 +134,50 @@ async def _show(request: web.Request) -> web.Response:
     shared = context.of(request)
     slug = request.match_info["slug"]
     record = await shared.book.run(lambda book: book.streams.get(slug))
-    return web.json_response(_shown(shared, record))
+    shown = await _answer(shared, record)
+    # No worker that could say so: the stream is planned ahead of a clock that was set right.
+    planned_ms = await shared.newest_tick(record.id) * 1000
+    early = early_text(planned_ms, shared.clock.now_ms(), EARLY_WAIT_MS)
+    if early and shown["health"]["state"] == "offline":
+        shown["health"]["advice"].append(early)
+    return web.json_response(shown)
 
 
 async def _change(request: web.Request) -> web.Response:
     shared = context.of(request)
     slug = request.match_info["slug"]
     wanted = await request_records.read(request, StreamChange)
-    record = await shared.book.run(
-        lambda book: book.streams.enable(slug, is_enabled=wanted.is_enabled)
+    record = await shared.book.run(lambda book: book.streams.get(slug))
+    if wanted.slug not in (None, slug) and shared.health(record.id)["state"] != "offline":
+        raise ApiError(
+            409, "On air", f"{slug} is on air, and its viewers are at its address: end it first"
+        )
+
+    seen_by = None if wanted.visibility is None else visibility(wanted.visibility)
+
+    def work(book: Book, connection: Connection) -> tuple[StreamRecord, Visibility]:
+        made = book.streams.get(slug)
+        if seen_by is not None:
+            guests.set_visibility(connection, made.id, seen_by)
+        if wanted.is_enabled is not None:
+            made = book.streams.enable(slug, is_enabled=wanted.is_enabled)
+        if wanted.preview_s is not None:
+            made = book.streams.set_preview(slug, wanted.preview_s)
+        if wanted.slug not in (None, slug):
+            made = book.streams.rename(slug, str(wanted.slug))
+        return made, guests.visibility_of(connection, made.id)
+
+    record, _ = await change(
+        request,
+        "stream.change",
+        record.id,
+        work,
+        before=lambda book, connection: _audit_json(
+            book.streams.get(slug), guests.visibility_of(connection, record.id)
+        ),
+        after=lambda made: _audit_json(*made),
     )
-    shared.changed()
-    return web.json_response(_shown(shared, record))
+    return web.json_response(await _answer(shared, record))
 
 
 async def _price(request: web.Request) -> web.Response:
@@ -135,17 +191,28 @@ async def _price(request: web.Request) -> web.Response:
     earliest = await shared.newest_tick(record.id) + notice_s
     from_tick = earliest if wanted.from_tick is None else wanted.from_tick
     fault = from_tick_fault(from_tick, earliest, notice_s)
+    if not fault and from_tick <= record.prices[-1].from_tick:
+        fault = order_fault(slug, record.prices[-1], can_go=shared.chain is None)
     if fault:
         raise InvalidValueError(fault)
-    version = await shared.book.run(
-        lambda book: book.streams.add_price(slug, wanted.planck_per_s, from_tick)
+    version = await audited(
+        request,
+        "stream.price.add",
+        f"stream:{record.id}",
+        lambda book, _: book.streams.add_price(slug, wanted.planck_per_s, from_tick),
+        after=price_json,
     )
     shared.changed()
-    return web.json_response(price_json(version), status=HTTPStatus.CREATED)
+    until_s = withdraw_until_s(from_tick, shared.settings.metering.policy_lost_s)
+    # With a chain it stays: see `_withdraw`.
+    until_ms = until_s * 1000 if shared.chain is None else None
+    return web.json_response(
+        {**price_json(version), "withdraw_until_ms": until_ms}, status=HTTPStatus.CREATED
+    )
 
 
 async def _withdraw(request: web.Request) -> web.Response:
-    """Take the newest price back before any second that it holds for may be planned."""
+    """Take the newest price back while no second that it holds for can be claimed (rules 5)."""
     shared = context.of(request)
     slug, text = request.match_info["slug"], request.match_info["number"]
     if not _NUMBER.fullmatch(text):
@@ -158,23 +225,49 @@ async def _withdraw(request: web.Request) -> web.Response:
             "with a chain a price that was announced stays; add another one that begins later",
         )
     record = await shared.book.run(lambda book: book.streams.get(slug))
-    earliest = await shared.newest_tick(record.id) + shared.settings.price.change_notice_s
-    record = await shared.book.run(lambda book: book.streams.withdraw_price(slug, number, earliest))
+    newest_tick, lost_s = (
+        await shared.newest_tick(record.id),
+        shared.settings.metering.policy_lost_s,
+    )
+    last = record.prices[-1]
+    fault = withdraw_fault(last, newest_tick, lost_s) if last.number == number else ""
+    if fault:
+        raise InvalidValueError(fault)
+    earliest = newest_tick + lost_s + 1
+    record = await audited(
+        request,
+        "stream.price.withdraw",
+        f"stream:{record.id}",
+        lambda book, _: book.streams.withdraw_price(slug, number, earliest),
+        before=lambda _, __: price_json(last),
+    )
     shared.changed()
-    return web.json_response(_shown(shared, record))
+    return web.json_response(await _answer(shared, record))
 
 
 async def _rotate(request: web.Request) -> web.Response:
     shared = context.of(request)
     slug = request.match_info["slug"]
     now_ms = shared.clock.now_ms()
-    key = await shared.book.run(lambda book: book.streams.rotate_key(slug, now_ms))
+    record = await shared.book.run(lambda book: book.streams.get(slug))
+    key = await audited(
+        request,
+        "stream.key.rotate",
+        f"stream:{record.id}",
+        lambda book, _: book.streams.rotate_key(slug, now_ms),
+    )
+    shared.changed()
     return web.json_response({"slug": slug, "stream_key": key})
 
 
-def policy_bytes(title: str, price_count: int) -> int:
-    """Return at most how many bytes a stream takes in a policy message."""
-    return _STREAM_BYTES + len(json.dumps(title)) + price_count * _PRICE_BYTES
+def _audit_json(record: StreamRecord, seen_by: Visibility) -> dict[str, Any]:
+    """Return what of a stream may be changed, as the audit log keeps it."""
+    return {
+        "slug": record.slug,
+        "is_enabled": record.is_enabled,
+        "preview_s": record.preview_s,
+        "visibility": seen_by,
+    }
 
 
 def from_tick_fault(from_tick: int, earliest: int, notice_s: int) -> str:
@@ -188,14 +281,58 @@ def from_tick_fault(from_tick: int, earliest: int, notice_s: int) -> str:
     if from_tick <= earliest + PRICE_AHEAD_MAX_S:
         return ""
     for unit, divisor in (("milli", 10**3), ("micro", 10**6), ("nano", 10**9)):
-        if earliest <= from_tick // divisor <= earliest + PRICE_AHEAD_MAX_S:
+        # The present moment too, which is a little too early for a price.
+        if abs(from_tick // divisor - earliest) <= PRICE_AHEAD_MAX_S:
             return (
                 f"from_tick {from_tick}: looks like {unit}seconds, but counts seconds of Unix "
-                f"time; use {from_tick // divisor}"
+                f"time; use {max(from_tick // divisor, earliest)}"
             )
     return (
         f"from_tick {from_tick}: a price starts at most {PRICE_AHEAD_MAX_S // 86_400} days ahead, "
         f"in seconds of Unix time; use {earliest + PRICE_AHEAD_MAX_S} or earlier"
+    )
+
+
+def order_fault(slug: str, last: PriceVersion, *, can_go: bool) -> str:
+    """Return why a new price cannot begin before the newest one, or with it.
+
+    Args:
+        can_go: Whether a price that is to come can be taken back.
+    """
+    begin = utc_text(last.from_tick * 1000)
+    remedy = f"use a from_tick of {last.from_tick + 1} or later"
+    if can_go:
+        remedy += f", or take that one back first: vilokanam streams withdraw-price {slug} "
+        remedy += str(last.number)
+    return f"price {last.number} begins at {begin}, and a new one begins later: {remedy}"
+
+
+def withdraw_until_s(from_tick: int, lost_s: int) -> int:
+    """Return the Unix second until which a price that begins at `from_tick` can be withdrawn.
+
+    A process that control has not reached for `lost_s` answers 503 for priced media, so `lost_s`
+    after a withdrawal each knows of it or claims nothing. What is planned by then ends at most
+    `PLANNED_AHEAD_S` after the clock (docs/metering.md, "Money").
+    """
+    return from_tick - lost_s - PLANNED_AHEAD_S
+
+
+def withdraw_fault(price: PriceVersion, newest_tick: int, lost_s: int) -> str:
+    """Return why the newest price of a stream stays, or nothing when it can be withdrawn.
+
+    Args:
+        newest_tick: The newest second of the stream that may be planned.
+        lost_s: ``metering.policy_lost_s``: by then every process knows, or claims nothing.
+    """
+    if price.from_tick > newest_tick + lost_s:
+        return ""
+    if price.from_tick == 0:
+        return f"price {price.number}: a stream's first price stays; set another one"
+    until = utc_text(withdraw_until_s(price.from_tick, lost_s) * 1000)
+    return (
+        f"price {price.number} begins at {utc_text(price.from_tick * 1000)} and could be "
+        f"withdrawn until {until}: from then on its seconds may be claimed before every process "
+        "knows; set another price"
     )
 
 
@@ -228,18 +365,32 @@ def _check_price(shared: Context, planck: int) -> None:
         raise ApiError(422, "Invalid body", fault, faults=[fault])
 
 
-def _shown(shared: Context, record: StreamRecord) -> dict[str, Any]:
+async def _answer(shared: Context, record: StreamRecord) -> dict[str, Any]:
+    return _shown(shared, record, await shared.people.read(guests.not_public))
+
+
+def _shown(
+    shared: Context, record: StreamRecord, others: Mapping[UUID, Visibility]
+) -> dict[str, Any]:
     stream: UUID = record.id
+    tick = shared.clock.now_ms() // 1000
+    price = in_force(record.prices, tick)
     return {
         "id": str(stream),
         "slug": record.slug,
         "title": record.title,
         "creator": account_text(record.creator),
         "is_enabled": record.is_enabled,
+        "visibility": others.get(stream, Visibility.PUBLIC),
         "platform_fee_ppm": record.platform_fee_ppm,
-        "prices": [price_json(price) for price in record.prices],
+        "prices": [price_json(version) for version in record.prices],
+        "price": None if price is None else price_json(price),
+        "prices_to_come": [
+            price_json(version) for version in record.prices if version.from_tick > tick
+        ],
+        "preview_s": record.preview_of(shared.settings.price.preview_s),
         "created_ms": record.created_ms,
-        "whip_url": f"{shared.settings.public_url}/{record.slug}/whip",
+        "whip_url": f"{shared.settings.publish_url}/{record.slug}/whip",
         "watch_url": f"{shared.settings.public_url}/{record.slug}/",
         "health": shared.health(stream),
         "chain": None if shared.chain is None else shared.chain.stream_status(record),

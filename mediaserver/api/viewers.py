@@ -11,12 +11,14 @@ from aiohttp import web
 from mediaserver import text
 from mediaserver.api import context, streams
 from mediaserver.api.context import Context, EscrowPort
+from mediaserver.api.who import asked_of_the_chain, audited
 from mediaserver.http import request_records
 from mediaserver.http.problem import ApiError
+from mediaserver.payments import inbox
 from metering.book.book import Book
 from metering.book.records import Deposit, ViewerRecord
 from metering.errors import StoreUnavailableError
-from metering.units import AccountId, Planck, Units, account_text
+from metering.units import AccountId, Planck, account_text
 
 BOOKED_MS: Final = 5000
 """A deposit that is final is in the book within a second or two."""
@@ -73,8 +75,11 @@ async def _create(request: web.Request) -> web.Response:
     wanted = await request_records.read(request, NewViewer)
     account = None if wanted.account is None else streams.account(wanted.account, "account")
     now_ms = shared.clock.now_ms()
-    record, key = await shared.book.run(
-        lambda book: book.viewers.create(wanted.name, account, now_ms)
+    record, key = await audited(
+        request,
+        "viewer.create",
+        lambda made: f"viewer:{account_text(made[0].account)}",
+        lambda book, _: book.viewers.create(wanted.name, account, now_ms),
     )
     return web.json_response(
         {**_shown(record, Planck(0)), "viewer_key": key}, status=HTTPStatus.CREATED
@@ -102,9 +107,22 @@ async def _credit(request: web.Request) -> web.Response:
             "send the header Idempotency-Key with a value of your own for each new credit, so that "
             "a repeated request is booked once",
         )
+    if key.startswith(inbox.KEY_PREFIX):
+        raise ApiError(
+            422,
+            "Invalid value",
+            f"Idempotency-Key: {key[:80]!r} begins with {inbox.KEY_PREFIX!r}, as those of "
+            "providers' payments do; give one of your own",
+        )
     wanted = await request_records.read(request, Credit)
     record = await shared.book.run(lambda book: book.viewers.get(name))
-    booked, applied = await deposit(shared, record.account, wanted.planck, key, wanted.memo)
+    if wanted.memo and shared.escrow is not None:
+        fault = (
+            "memo: with a chain a deposit is booked from the chain's own event, which has no room "
+            "for it; leave it out, and find the payment by its Idempotency-Key"
+        )
+        raise ApiError(422, "Invalid body", fault, faults=[fault])
+    booked, applied = await _booked(request, record.account, wanted, key)
     return web.json_response(
         {
             "account": account_text(record.account),
@@ -115,6 +133,29 @@ async def _credit(request: web.Request) -> web.Response:
         },
         status=HTTPStatus.CREATED if booked.is_new else HTTPStatus.OK,
     )
+
+
+async def _booked(
+    request: web.Request, account: AccountId, wanted: Credit, key: str
+) -> tuple[Deposit, bool]:
+    """Book a credit with its entry in the audit log; else as `deposit`."""
+    shared = context.of(request)
+    action, target = "viewer.credit", f"viewer:{account_text(account)}"
+    after = {"planck": str(wanted.planck)}
+    if shared.escrow is not None:
+        return await asked_of_the_chain(
+            request, action, target, lambda: deposit(shared, account, wanted.planck, key, ""), after
+        )
+    now_ms = shared.clock.now_ms()
+    booked = await audited(
+        request,
+        action,
+        target,
+        lambda book, _: book.deposits.add(account, wanted.planck, key, wanted.memo, now_ms),
+        after=lambda _: after,
+        is_change=lambda made: made.is_new,
+    )
+    return booked, await tell_store(shared, account)
 
 
 async def deposit(
@@ -134,13 +175,18 @@ async def deposit(
     booked = await shared.book.run(
         lambda book: book.deposits.add(account, planck, key, memo, now_ms)
     )
+    return booked, await tell_store(shared, account)
+
+
+async def tell_store(shared: Context, account: AccountId) -> bool:
+    """Write what an account paid in to the store; False: it is away, and learns of it later."""
     try:
         async with shared.store() as store:
             await shared.apply_deposits(store, account)
     except StoreUnavailableError:
         shared.apply_later(account)
-        return booked, False
-    return booked, True
+        return False
+    return True
 
 
 async def _deposit_on_chain(
@@ -165,11 +211,6 @@ async def _deposit_on_chain(
             await escrow.wait_moved(moves, left_ms / 1000)
         total = await shared.book.run(lambda book: book.deposits.total(account))
     return Deposit(is_new=is_new, total_planck=total), total > before or not is_new
-
-
-def units(shared: Context, planck: int) -> Units:
-    """Return planck as the store counts it."""
-    return Units(planck // int(shared.settings.price.quantum_planck))
 
 
 def _shown(record: ViewerRecord, spent: Planck) -> dict[str, Any]:

@@ -15,12 +15,15 @@ import signal
 from pathlib import Path
 from typing import Any, Final
 
-from mediaserver.cli.client import add_server_options, api_of, show, table
+from mediaserver.cli.amounts import add_amount, asset_of, planck_of
+from mediaserver.cli.client import Api, add_server_options, api_of, show, table
+from mediaserver.cli.clock_text import clock_text
 from mediaserver.cli.errors import EXIT_USAGE, CliError
 from mediaserver.processes.children import die_with
-from mediaserver.settings.load import load
+from mediaserver.settings.load import find, load
 from metering.errors import InvalidValueError
 from metering.model.address import parse_address
+from metering.model.amounts import aligned, amount_text, both_texts
 from metering.units import account_text
 
 FAKE_NODE: Final = "metering.testing.fake_node.__main__"
@@ -66,7 +69,7 @@ def add(groups: Any) -> None:
         verb = _verb(escrow, name, run, text)
         verb.add_argument("viewer", help="name or account")
         if run is _request_withdraw:
-            verb.add_argument("planck", help="how much; 0 takes an earlier request back")
+            add_amount(verb, "how much; 0 takes an earlier request back")
 
 
 def _add_chain(verbs: Any) -> None:
@@ -78,7 +81,7 @@ def _add_chain(verbs: Any) -> None:
         "chains only. Prints the block once it is final.",
     )
     fund.add_argument("account", help="0x and 64 digits, or SS58")
-    fund.add_argument("planck")
+    add_amount(fund)
     fund.add_argument("--url", help="ws:// of the node, instead of chain.url")
     fund.add_argument("--config", type=Path, help="the server's configuration file")
     fund.add_argument("--json", action="store_true", help="answer as JSON, for scripts")
@@ -130,7 +133,8 @@ def _testing(module: str) -> Any:
 
 
 def _status(arguments: argparse.Namespace) -> int:
-    status = api_of(arguments).get("chain")
+    api = api_of(arguments)
+    status, asset = api.get("chain"), asset_of(api)
     ours, settling = status["operator"], status["settlement"]
     registration = "registered" if ours["is_registered"] else "not registered"
     if ours["is_registered"] and not ours["is_active"]:
@@ -139,12 +143,12 @@ def _status(arguments: argparse.Namespace) -> int:
         f"chain: {status['url']}, {status['spec']}",
         f"finalized: {status['finalized']} (best {status['best']})",
         f"operator: {ours['account']}, {registration}",
-        f"bond: {ours['bond']}",
-        f"free: {ours['free']}",
+        f"bond: {both_texts(int(ours['bond']), asset)}",
+        f"free: {both_texts(int(ours['free']), asset)}",
         f"last batch: {ours['last_seq']}",
         f"nonce: {ours['nonce']}",
         f"in flight: {settling['in_flight']} batches, {settling['in_block']} of them in a block",
-        f"exposure: {settling['exposure']} planck booked and not final",
+        f"exposure: {both_texts(int(settling['exposure']), asset)} booked and not final",
         f"lag: {settling['lag_ms'] / 1000:.1f} s",
     ]
     show(arguments, status, "\n".join(lines))
@@ -152,29 +156,30 @@ def _status(arguments: argparse.Namespace) -> int:
 
 
 def _register(arguments: argparse.Namespace) -> int:
-    made = api_of(arguments).post("chain", "operator", body={})
+    api = api_of(arguments)
+    made = api.post("chain", "operator", body={})
+    bond = both_texts(int(made["bond"]), asset_of(api))
     result = f"registered in block {made['block']}" if made["is_new"] else "was registered before"
-    show(arguments, made, f"{made['account']}: {result}; bond {made['bond']} planck")
+    show(arguments, made, f"{made['account']}: {result}; bond {bond}")
     return 0
 
 
 def _payouts(arguments: argparse.Namespace) -> int:
-    answer = api_of(arguments).get("payouts")
+    api = api_of(arguments)
+    answer = api.get("payouts")
     if arguments.stream is not None:
         payouts = [payout for payout in answer["payouts"] if arguments.stream in payout["streams"]]
         if not payouts:
             raise CliError(f"no stream is called {arguments.stream!r}")
         answer = {"payouts": payouts}
+    asset, payouts = asset_of(api), answer["payouts"]
+    columns = [
+        aligned([int(payout[key]) for payout in payouts], asset)
+        for key in ("available", "maturing", "pending")
+    ]
     rows = [
-        (
-            payout["role"],
-            ", ".join(payout["streams"]),
-            payout["available"],
-            payout["maturing"],
-            payout["pending"],
-            payout["account"],
-        )
-        for payout in answer["payouts"]
+        (payout["role"], ", ".join(payout["streams"]), *amounts, payout["account"])
+        for payout, *amounts in zip(payouts, *columns, strict=True)
     ]
     heads = ("ROLE", "STREAMS", "AVAILABLE", "MATURING", "PENDING", "ACCOUNT")
     show(arguments, answer, table(heads, rows))
@@ -183,35 +188,46 @@ def _payouts(arguments: argparse.Namespace) -> int:
 
 def _withdraw(arguments: argparse.Namespace) -> int:
     wanted = {} if arguments.platform else {"stream": arguments.stream}
-    made = api_of(arguments).post("payouts", body=wanted)
-    text = f"{made['planck']} planck went to {made['account']} in block {made['block']}"
+    api = api_of(arguments)
+    made = api.post("payouts", body=wanted)
+    amount = both_texts(int(made["planck"]), asset_of(api))
+    text = f"{amount} went to {made['account']} in block {made['block']}"
     show(arguments, made, text)
     return 0
 
 
 def _escrow(arguments: argparse.Namespace) -> int:
-    _show_escrow(arguments, api_of(arguments).get("viewers", arguments.viewer, "escrow"))
+    api = api_of(arguments)
+    _show_escrow(arguments, api, api.get("viewers", arguments.viewer, "escrow"))
     return 0
 
 
 def _request_withdraw(arguments: argparse.Namespace) -> int:
-    body = {"planck": arguments.planck}
-    made = api_of(arguments).post("viewers", arguments.viewer, "escrow", "request", body=body)
-    _show_escrow(arguments, made)
+    api = api_of(arguments)
+    body = {"planck": planck_of(arguments.amount, arguments.planck, asset_of(api))}
+    made = api.post("viewers", arguments.viewer, "escrow", "request", body=body)
+    _show_escrow(arguments, api, made)
     return 0
 
 
 def _withdraw_escrow(arguments: argparse.Namespace) -> int:
-    made = api_of(arguments).post("viewers", arguments.viewer, "escrow", "withdraw", body={})
-    _show_escrow(arguments, made)
+    api = api_of(arguments)
+    made = api.post("viewers", arguments.viewer, "escrow", "withdraw", body={})
+    _show_escrow(arguments, api, made)
     return 0
 
 
-def _show_escrow(arguments: argparse.Namespace, escrow: dict[str, Any]) -> None:
-    lines = [f"account: {escrow['account']}", f"held: {escrow['held']}", f"free: {escrow['free']}"]
+def _show_escrow(arguments: argparse.Namespace, api: Api, escrow: dict[str, Any]) -> None:
+    asset = asset_of(api)
+    lines = [
+        f"account: {escrow['account']}",
+        f"held: {both_texts(int(escrow['held']), asset)}",
+        f"free: {both_texts(int(escrow['free']), asset)}",
+    ]
     if escrow["asked_back"] is not None:
         lines.append(
-            f"asked back: {escrow['asked_back']}, from chain second {escrow['ready_at']} on"
+            f"asked back: {both_texts(int(escrow['asked_back']), asset)}, to be taken from "
+            f"{clock_text(escrow['ready_at'])} of the chain's clock on"
         )
     show(arguments, escrow, "\n".join(lines))
 
@@ -221,12 +237,19 @@ def _fund(arguments: argparse.Namespace) -> int:
         account = parse_address(arguments.account)
     except InvalidValueError as error:
         raise CliError(str(error), EXIT_USAGE) from error
-    if not arguments.planck.isdecimal() or not int(arguments.planck):
-        raise CliError(f"{arguments.planck} is not planck: a whole number above 0", EXIT_USAGE)
-    url = arguments.url or load(arguments.config, os.environ).chain.url
+    settings = load(find(arguments.config, os.environ), os.environ)
+    asset, url = settings.asset, arguments.url or settings.chain.url
+    planck = int(planck_of(arguments.amount, arguments.planck, asset))
+    if not planck:
+        raise CliError("nothing is to be sent: give an amount above 0", EXIT_USAGE)
     from mediaserver.cli import local_chain  # noqa: PLC0415 -- the chain's library loads slowly
 
-    block, free = asyncio.run(local_chain.fund(url, account, int(arguments.planck)))
+    block, free = asyncio.run(local_chain.fund(url, account, planck))
     answer = {"account": account_text(account), "block": block, "free": str(free)}
-    show(arguments, answer, f"{answer['account']} has {free} planck free as of block {block}")
+    show(
+        arguments,
+        answer,
+        f"{answer['account']} was sent {both_texts(planck, asset)} and has "
+        f"{amount_text(free, asset)} free as of block {block}",
+    )
     return 0

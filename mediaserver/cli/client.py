@@ -14,7 +14,7 @@ from typing import Any, Final
 from urllib.parse import SplitResult, quote, urlsplit
 
 from mediaserver.cli.errors import EXIT_USAGE, CliError
-from mediaserver.settings.load import load
+from mediaserver.settings.load import CONFIG_VARIABLE, DEFAULT_PATHS, find, load
 
 TIMEOUT_S: Final = 30.0
 ANSWER_BYTES_MAX: Final = 256 << 20
@@ -47,6 +47,10 @@ class Api:
     def patch(self, *path: str, body: Mapping[str, Any]) -> Any:
         """Return the JSON answer of a PATCH."""
         return json.loads(self.raw("PATCH", path, body=body))
+
+    def put(self, *path: str, body: Mapping[str, Any]) -> Any:
+        """Return the JSON answer of a PUT."""
+        return json.loads(self.raw("PUT", path, body=body))
 
     def delete(self, *path: str) -> Any:
         """Return the JSON answer of a DELETE."""
@@ -87,7 +91,8 @@ class Api:
         finally:
             connection.close()
         if answer.status >= http.client.BAD_REQUEST:
-            raise CliError(_error_text(answer.status, content))
+            problem = _problem(answer.status, content)
+            raise CliError(f"{problem['detail']} ({answer.status} {problem['title']})", 1, problem)
         return content
 
     def _connection(self) -> http.client.HTTPConnection:
@@ -140,18 +145,38 @@ def api_of(arguments: argparse.Namespace) -> Api:
         ConfigError: The configuration has faults.
         CliError: The admin token cannot be read.
     """
-    settings = load(arguments.config, os.environ)
+    config = find(arguments.config, os.environ)
+    settings = load(config, os.environ)
     data_dir: Path = arguments.data_dir or Path(settings.server.data_dir)
     setting = settings.auth.admin_token_file
     path = arguments.admin_token_file or (Path(setting) if setting else data_dir / "admin.token")
     try:
         token = path.read_text().strip()
     except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        # Before the first server there is none.
+        likely = (
+            "`vilokanam serve` makes it when it first starts: start the server, if none runs. "
+            if isinstance(error, FileNotFoundError)
+            else ""
+        )
         raise CliError(
-            f"the admin token {path} cannot be read; is this the server's data directory? Name it "
-            "with --data-dir, --config or --admin-token-file"
+            f"the admin token {path} cannot be read: {reason}. {likely}"
+            f"{_looked_for(arguments.config, config)}; name the server's data directory with "
+            "--data-dir, its configuration with --config, or the file with --admin-token-file"
         ) from error
     return Api(arguments.server, (data_dir / "run" / "control.sock").absolute(), token)
+
+
+def _looked_for(given: Path | None, config: Path | None) -> str:
+    """Return which configuration was looked for, and which was taken."""
+    if given is not None:
+        return f"The configuration was {given} (--config)"
+    if os.environ.get(CONFIG_VARIABLE):
+        return f"The configuration was {config} ({CONFIG_VARIABLE})"
+    tried = " and ".join(map(str, DEFAULT_PATHS))
+    taken = "none is there" if config is None else f"{config} was taken"
+    return f"{CONFIG_VARIABLE} is not set; {tried} were looked for, {taken}"
 
 
 def show(arguments: argparse.Namespace, answer: Any, text: str) -> None:
@@ -175,9 +200,11 @@ def _network(parts: SplitResult) -> http.client.HTTPConnection:
     return kind(parts.hostname or "", parts.port, timeout=TIMEOUT_S)
 
 
-def _error_text(status: int, content: bytes) -> str:
+def _problem(status: int, content: bytes) -> dict[str, Any]:
+    """Return the problem that a server answered with, whatever its body is."""
     try:
         body = json.loads(content)
-        return f"{body['detail']} ({status} {body['title']})"
-    except (ValueError, KeyError, TypeError):
-        return f"the server answered {status}"
+    except ValueError:
+        body = None
+    known = {"status": status, "title": "Error", "detail": f"the server answered {status}"}
+    return {**known, **body} if isinstance(body, dict) else known

@@ -22,6 +22,7 @@ from mediaserver.cli.errors import EXIT_USAGE, CliError
 from mediaserver.processes import children
 from mediaserver.processes.bootstrap import EXIT_CONFIG
 from mediaserver.processes.children import Child
+from mediaserver.processes.machine_checks import server_pid
 from mediaserver.settings.load import load
 
 if TYPE_CHECKING:
@@ -61,6 +62,8 @@ batch_period_s = 5
 """
 
 T = TypeVar("T")
+LOCAL_HOST: Final = "127.0.0.1"
+"""Where a demo listens, unless its configuration says otherwise."""
 
 
 def add(groups: Any) -> None:
@@ -81,21 +84,42 @@ def add(groups: Any) -> None:
 
 
 def _demo(arguments: argparse.Namespace) -> int:
+    _refuse_second(arguments.data_dir)
     if arguments.port is not None:
         os.environ["VILOKANAM_SERVER__PORT"] = str(arguments.port)
     data_dir, chain_url = arguments.data_dir, ""
     if arguments.chain:
         from mediaserver.cli import local_chain  # noqa: PLC0415 -- the chain's library loads slowly
 
+        _refuse_second(data_dir / local_chain.FOLDER)
         data_dir, chain_url = local_chain.fresh_folder(data_dir), local_chain.choose_chain()
     config = arguments.config or _write_config(data_dir)
-    direct_url = load(config, os.environ).public_url
+    settings = load(config, os.environ)
+    direct_url = settings.public_url
+    if not settings.server.public_url and settings.server.host == LOCAL_HOST:
+        # By this name browsers make passkeys; for an address they do not.
+        os.environ["VILOKANAM_SERVER__PUBLIC_URL"] = f"http://localhost:{settings.server.port}"
     if arguments.edge:
         _front(config, arguments.port)
     demo = _Demo(
         config, data_dir.absolute(), direct_url, has_edge=arguments.edge, chain_url=chain_url
     )
     return asyncio.run(demo.run())
+
+
+def _refuse_second(data_dir: Path) -> None:
+    """Refuse a directory in which a server runs: what it has would be changed, or removed, by us.
+
+    Raises:
+        CliError: One does.
+    """
+    holder = server_pid(data_dir)
+    if holder is not None:
+        raise CliError(
+            f"--data-dir {data_dir} is in use by the server with process id {holder}; end that "
+            "demo, or give this one another directory and another --port",
+            EXIT_USAGE,
+        )
 
 
 def _front(config: Path, port: int | None) -> None:
@@ -106,7 +130,9 @@ def _front(config: Path, port: int | None) -> None:
     if port is not None:
         os.environ["VILOKANAM_EDGE__LISTEN"] = f"{server.host}:{port + EDGE_PORT_STEP}"
     listen = load(config, os.environ).edge.listen
-    os.environ["VILOKANAM_SERVER__PUBLIC_URL"] = f"http://{listen}"
+    host, _, edge_port = listen.rpartition(":")
+    name = "localhost" if host == LOCAL_HOST else host
+    os.environ["VILOKANAM_SERVER__PUBLIC_URL"] = f"http://{name}:{edge_port}"
 
 
 def _write_config(data_dir: Path) -> Path:
@@ -122,7 +148,7 @@ def _write_config(data_dir: Path) -> Path:
 
 def publisher_command(whip_url: str, key: str) -> tuple[tuple[str, ...], dict[str, str]]:
     """Return the publisher's arguments and environment: any user lists the arguments of all."""
-    command = ("mediaserver.cli.main", "publish", "testsrc", whip_url)
+    command = ("mediaserver.cli.main", "publish", "--quiet", "testsrc", whip_url)
     return command, {"VILOKANAM_STREAM_KEY": key}
 
 
@@ -196,7 +222,8 @@ class _Demo:
         self._publisher = await children.start("publisher", command, env=env)
         if self._on_chain is not None:
             await self._register(api, self._on_chain)
-        token = await asyncio.to_thread(_viewer_token, api)
+        has_chain = self._on_chain is not None
+        token = await asyncio.to_thread(lambda: _viewer_token(api, has_chain=has_chain))
         await self._until(
             lambda: _is_live(token["hls_url"]), LIVE_TIMEOUT_S, "the stream did not go live"
         )
@@ -240,7 +267,7 @@ class _Demo:
     async def _start_edge(self) -> None:
         path = edge.write_standalone(self._settings, self._data_dir, self._data_dir / "edge")
         self._edge = await edge.start(path)
-        ready = f"{self._settings.public_url}/readyz"
+        ready = f"{self._settings.public_url}/healthz"
         await self._until(lambda: fetch(ready), EDGE_TIMEOUT_S, "the edge did not start")
 
     async def _until(self, ask: Callable[[], T | None], timeout_s: float, failure: str) -> T:
@@ -315,7 +342,7 @@ def _stream_key(api: Api) -> str:
     return str(made["stream_key"])
 
 
-def _viewer_token(api: Api) -> Any:
+def _viewer_token(api: Api, *, has_chain: bool) -> Any:
     """Return a token of a viewer who has paid in, made when they are not there."""
     try:
         api.get("viewers", "demo-viewer")
@@ -325,7 +352,8 @@ def _viewer_token(api: Api) -> Any:
         "viewers",
         "demo-viewer",
         "credits",
-        body={"planck": _CREDIT_PLANCK, "memo": "demo"},
+        # Without a chain a demo of an older version may have booked it, with these words.
+        body={"planck": _CREDIT_PLANCK, "memo": "" if has_chain else "demo"},
         headers={"Idempotency-Key": "demo-credit"},
     )
     return api.post("tokens", body={"viewer": "demo-viewer", "stream": "demo"})

@@ -23,6 +23,7 @@ from mediaserver.cli.errors import CliError
 from mediaserver.errors import ConfigError
 from mediaserver.processes import bootstrap, secret_files
 from mediaserver.processes.children import Child, die_with
+from mediaserver.settings.load import find
 from mediaserver.settings.records import Settings
 
 
@@ -101,11 +102,13 @@ async def start(config: Path) -> Child:
 
 
 def _nginx(arguments: argparse.Namespace) -> int:
+    arguments.config = find(arguments.config, os.environ)
     start = bootstrap.begin(arguments)
     settings = start.settings
     if arguments.standalone is not None:
         path = write_standalone(settings, start.data_dir, arguments.standalone)
         sys.stdout.write(f"nginx -c {path}\n")
+        sys.stderr.write("It stays in its terminal until Ctrl-C, silent while all is well.\n")
         return 0
     edge = _edge(settings, start.data_dir, settings.edge.cache_dir, settings.edge.access_log)
     sys.stdout.write(nginx.configuration(edge))

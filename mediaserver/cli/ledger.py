@@ -5,8 +5,11 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from mediaserver.cli.amounts import asset_of
 from mediaserver.cli.client import add_server_options, api_of, show, table
 from mediaserver.cli.errors import EXIT_FAILED
+from metering.model.amounts import aligned, amount_text, both_texts
+from metering.units import Asset
 
 
 def add(groups: Any) -> None:
@@ -35,13 +38,18 @@ def add(groups: Any) -> None:
 
 
 def _show(arguments: argparse.Namespace) -> int:
-    answer = api_of(arguments).get("ledger")
+    api = api_of(arguments)
+    answer, asset = api.get("ledger"), asset_of(api)
+    amounts = aligned([int(line["planck"]) for line in answer["lines"]], asset)
     rows = [
-        (line["role"], line["stream"] or "", line["account"] or "", line["planck"])
-        for line in answer["lines"]
+        (line["role"], line["stream"] or "", line["account"] or "", amount)
+        for line, amount in zip(answer["lines"], amounts, strict=True)
     ]
-    text = table(("ROLE", "STREAM", "ACCOUNT", "PLANCK"), rows)
-    show(arguments, answer, f"{text}\nsum: {answer['sum']}")
+    text = table(("ROLE", "STREAM", "ACCOUNT", "BALANCE"), rows)
+    text += f"\nsum: {amount_text(int(answer['sum']), asset)}"
+    if int(answer["covered_ticks"]):
+        text += f"\ncovered: {answer['covered_ticks']} s watched and billed to nobody"
+    show(arguments, answer, text)
     return 0
 
 
@@ -80,14 +88,57 @@ def _retry(arguments: argparse.Namespace) -> int:
 
 
 def _reconcile(arguments: argparse.Namespace) -> int:
-    report = api_of(arguments).get("reconcile")
-    lines = [f"{name}: {value}" for name, value in report["totals"].items()]
+    api = api_of(arguments)
+    report, asset = api.get("reconcile"), asset_of(api)
+    show(arguments, report, "\n".join(report_lines(report, asset)))
+    return 0 if report["is_balanced"] else EXIT_FAILED
+
+
+def report_lines(report: dict[str, Any], asset: Asset) -> list[str]:
+    """Return a report in sentences: totals, what was restored or left out, each difference."""
+    lines = totals_lines(report, asset)
     lines += [
-        f"an older book was restored: {restore['lost_ticks']} seconds billed after it are lost, "
-        f"{restore['forgiven_from']} to {restore['forgiven_to']} are forgiven"
+        f"an older book was restored: at least {restore['lost_ticks']} seconds billed after it "
+        f"are lost, {restore['forgiven_from']} to {restore['forgiven_to']} are forgiven"
         for restore in report["restores"]
     ]
+    if not report["is_store_read"]:
+        lines.append(
+            "Redis is away or being rebuilt: seconds that only it has are not in these numbers; "
+            "run this again"
+        )
+    paid = report["payments"]
+    if paid["paid"]:
+        bought = both_texts(int(paid["planck"]), asset)
+        lines.append(f"paid through providers: {paid['paid']} orders, {bought}")
     lines += [f"difference: {difference}" for difference in report["differences"]]
     lines.append("the books balance" if report["is_balanced"] else "the books do not balance")
-    show(arguments, report, "\n".join(lines))
-    return 0 if report["is_balanced"] else EXIT_FAILED
+    return lines
+
+
+def totals_lines(report: dict[str, Any], asset: Asset) -> list[str]:
+    """Return the totals of a report with their units, and in sentences what is settled."""
+    totals = report["totals"]
+    lines = [
+        f"{name.removesuffix('_ticks')}: {value} s"
+        for name, value in totals.items()
+        if not name.endswith("planck")
+    ]
+    metered, settled = int(totals["metered"]), int(totals["settled"])
+    # A row is of one price: what its seconds cost, divided by their count.
+    settled_planck = sum(
+        int(row["planck"]) // row["metered"] * row["settled"]
+        for row in report["rows"]
+        if row["metered"]
+    )
+    lines.append(f"all metered seconds cost {both_texts(int(totals['planck']), asset)}")
+    if int(totals["adopted"]):
+        adopted = both_texts(int(totals["adopted_planck"]), asset)
+        lines.append(f"the adopted seconds cost {adopted}")
+    rest = "" if settled == metered else f"; the other {metered - settled} are on their way"
+    if int(totals["refused"]):
+        rest += f", {totals['refused']} of them refused by the chain and carried again"
+    lines.append(
+        f"settled are {settled} of {metered} seconds, {both_texts(settled_planck, asset)}{rest}"
+    )
+    return lines

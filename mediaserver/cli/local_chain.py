@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+from mediaserver.cli.amounts import asset_of
 from mediaserver.cli.client import Api
 from mediaserver.cli.errors import CliError
 from mediaserver.processes import children
@@ -24,9 +25,10 @@ from metering.errors import ChainError, ExtrinsicRejectedError
 from metering.escrow import calls
 from metering.escrow.call_sender import CallSender, decoded
 from metering.escrow.call_service import CallService
+from metering.model.amounts import amount_text
 from metering.model.credits import rolled
 from metering.signing import KeyPair
-from metering.units import AccountId, parse_account
+from metering.units import AccountId, Asset, parse_account
 
 ALICE_SEED: Final = bytes.fromhex(
     "e5be9a5092b81bca64be81d212e7f2f9eba183bb7a90954f7b76361f6edb5c0a"
@@ -138,7 +140,7 @@ class DemoChain:
     async def follow(self, api: Api, slug: str) -> None:
         """Report each batch once it is final, and what it earned, until cancelled."""
         operator = parse_account((await asyncio.to_thread(api.get, "operator"))["public_key"])
-        asset = (await asyncio.to_thread(api.get, "operator"))["asset"]
+        asset = await asyncio.to_thread(asset_of, api)
         creator = parse_account((await asyncio.to_thread(api.get, "streams", slug))["creator"])
         reported = 0
         while True:
@@ -149,7 +151,7 @@ class DemoChain:
             await asyncio.sleep(POLL_S)
 
     async def _report_from(
-        self, reported: int, operator: AccountId, creator: AccountId, asset: dict[str, Any]
+        self, reported: int, operator: AccountId, creator: AccountId, asset: Asset
     ) -> int:
         ours = await self._sender.value(storage.OPERATOR, storage.operator_key(operator))
         last = ours.last_seq if ours else 0
@@ -172,23 +174,15 @@ class DemoChain:
             self._report(
                 f"batch {seq} is final in block {outcome.block}: {outcome.entries} "
                 f"{'entry' if outcome.entries == 1 else 'entries'}{refused}, {outcome.ticks} "
-                f"seconds, {tokens(outcome.amount, asset)}; so far the creator has earned "
+                f"seconds, {amount_text(outcome.amount, asset)}; so far the creator has earned "
                 f"{earned[0]}, the platform {earned[1]}"
             )
         return last
 
 
-def amount(payout: Any, asset: dict[str, Any]) -> str:
-    """Return all that is owed to an account, in tokens."""
-    return tokens(payout.available + payout.maturing + payout.pending, asset)
-
-
-def tokens(planck: int, asset: dict[str, Any]) -> str:
-    """Return planck in tokens, exactly, such as ``0.0012 UNIT``."""
-    decimals = int(asset["decimals"])
-    whole, rest = divmod(planck, 10**decimals)
-    digits = f"{rest:0{decimals}d}".rstrip("0") if decimals else ""
-    return f"{whole}{'.' if digits else ''}{digits} {asset['symbol']}"
+def amount(payout: Any, asset: Asset) -> str:
+    """Return all that is owed to an account, in the asset."""
+    return amount_text(payout.available + payout.maturing + payout.pending, asset)
 
 
 def short(account: AccountId) -> str:

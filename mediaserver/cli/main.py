@@ -10,9 +10,9 @@ import argparse
 import importlib
 import sys
 from collections.abc import Sequence
-from typing import Final
+from typing import ClassVar, Final, NoReturn
 
-from mediaserver.cli.errors import EXIT_FAILED, EXIT_USAGE, CliError
+from mediaserver.cli.errors import EXIT_FAILED, EXIT_USAGE, CliError, tell
 from mediaserver.errors import ConfigError
 from mediaserver.processes.bootstrap import StartRefusedError
 from metering.errors import MeteringError
@@ -22,11 +22,16 @@ _MODULES: Final = (
     _SERVE,
     "demo",
     "config",
+    "backup",
+    "doctor",
     "edge",
     "streams",
     "viewers",
+    "people",
+    "keys",
     "token",
     "ledger",
+    "payments",
     "receipt",
     "publish",
     "chain",
@@ -37,21 +42,17 @@ _MODULES: Final = (
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     words = sys.argv[1:] if argv is None else list(argv)
-    # The server stays: it shall not hold what the other commands import.
-    parser = _parser((_SERVE,) if words[:1] == [_SERVE] else _MODULES)
-    arguments = parser.parse_args(words)
+    as_json = "--json" in words
     try:
+        # The server stays: it shall not hold what the other commands import.
+        arguments = _arguments(words, _parser((_SERVE,) if words[:1] == [_SERVE] else _MODULES))
         code: int = arguments.run(arguments)
     except ConfigError as error:
-        for fault in error.faults:
-            _tell(fault)
-        return EXIT_USAGE
+        return tell(error.faults, EXIT_USAGE, as_json=as_json)
     except CliError as error:
-        _tell(str(error))
-        return error.code
+        return tell([str(error)], error.code, as_json=as_json, problem=error.problem)
     except (StartRefusedError, MeteringError) as error:
-        _tell(str(error))
-        return EXIT_FAILED
+        return tell([str(error)], EXIT_FAILED, as_json=as_json)
     except KeyboardInterrupt:
         return EXIT_FAILED
     except BrokenPipeError:
@@ -61,10 +62,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose complaint is one JSON object where the command line asks for JSON."""
+
+    def error(self, message: str) -> NoReturn:
+        if "--json" in self.words:
+            raise CliError(f"{self.prog}: {message}", EXIT_USAGE)
+        super().error(message)
+
+    words: ClassVar[Sequence[str]] = ()
+
+
+def _arguments(words: list[str], parser: argparse.ArgumentParser) -> argparse.Namespace:
+    _Parser.words = words
+    arguments, rest = parser.parse_known_args(words)
+    if rest:
+        from mediaserver.cli.amounts import with_loose_unit  # noqa: PLC0415 - not for the server
+
+        if rest := with_loose_unit(arguments, rest):
+            parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    return arguments
+
+
 def _parser(modules: Sequence[str] = _MODULES) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="vilokanam", description="Live media server with per-second metering."
-    )
+    parser = _Parser(prog="vilokanam", description="Live media server with per-second metering.")
     # Before `serve` it cannot be given, and importlib.metadata is a megabyte and a half.
     version = "" if modules == (_SERVE,) else _version()
     parser.add_argument("--version", action="version", version=version)
@@ -81,10 +102,6 @@ def _version() -> str:
         return f"vilokanam {metadata.version('vilokanam')}"
     except metadata.PackageNotFoundError:
         return "vilokanam, not installed"
-
-
-def _tell(line: str) -> None:
-    sys.stderr.write(f"vilokanam: {line}\n")
 
 
 if __name__ == "__main__":

@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 import signal
+import sys
 import threading
 from pathlib import Path
 from typing import Any, Final
 
 from mediaserver.cli.errors import EXIT_USAGE, CliError
-from mediaserver.errors import AccessDeniedError
+from mediaserver.errors import AccessDeniedError, PublishError
 
 TEST_PICTURE: Final = "testsrc"
 
@@ -23,6 +24,12 @@ def add(groups: Any) -> None:
     parser.add_argument("source", metavar="FILE|testsrc")
     parser.add_argument("url", help="the stream's WHIP address: http://host/<stream>/whip")
     parser.add_argument("--key", help="the stream key; better in VILOKANAM_STREAM_KEY")
+    parser.add_argument(
+        "--insecure",
+        action="store_true",
+        help="take any certificate: a server in between can read the stream key",
+    )
+    parser.add_argument("--quiet", action="store_true", help="print faults alone")
     parser.set_defaults(run=_publish)
 
 
@@ -35,19 +42,34 @@ def _publish(arguments: argparse.Namespace) -> int:
             f"{arguments.source} is not a file; give one, or {TEST_PICTURE} for a test picture",
             EXIT_USAGE,
         )
-    # The codecs take most of a second to load: only this command pays for them.
-    from mediaserver.whip_client import client  # noqa: PLC0415
-
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
+    # The codecs take most of a second to load: only this command pays for them.
+    from mediaserver.whip_client import client  # noqa: PLC0415
+
+    def tell(line: str, is_fault: bool) -> None:
+        if is_fault or not arguments.quiet:
+            print(line, file=sys.stderr if is_fault else sys.stdout, flush=True)
+
     try:
         if arguments.source == TEST_PICTURE:
-            client.publish_test_picture(arguments.url, key, stop)
+            client.publish_test_picture(
+                arguments.url, key, stop, is_insecure=arguments.insecure, tell=tell
+            )
         else:
-            client.publish_file(Path(arguments.source), arguments.url, key, stop)
+            client.publish_file(
+                Path(arguments.source),
+                arguments.url,
+                key,
+                stop,
+                is_insecure=arguments.insecure,
+                tell=tell,
+            )
     except AccessDeniedError as error:
-        raise CliError(f"{arguments.url} refused the stream key: {error.reason}") from error
+        raise CliError(f"the stream key was refused: {error.reason}") from error
+    except PublishError as error:
+        raise CliError(str(error)) from error
     except OSError as error:
         raise CliError(f"{arguments.source} cannot be published: {error}") from error
     return 0

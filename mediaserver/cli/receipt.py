@@ -9,7 +9,9 @@ from typing import Any, Final
 
 from mediaserver.cli.client import add_server_options, api_of, show
 from mediaserver.cli.errors import CliError
+from metering.errors import NoReceiptsError
 from metering.model import receipt
+from metering.model.amounts import both_texts
 from metering.units import account_text, parse_account
 
 FILE_BYTES_MAX: Final = 256 << 20
@@ -73,18 +75,28 @@ def _verify(arguments: argparse.Namespace) -> int:
             content = file.read(FILE_BYTES_MAX)
     except OSError as error:
         raise CliError(f"{arguments.file} cannot be read: {error.strerror}") from error
-    proof = receipt.verify(content, operator)
+    try:
+        proof = receipt.verify(content, operator)
+    except NoReceiptsError as error:
+        raise CliError(
+            f'{arguments.file} is not a file that the page\'s "Save the signed file" (or '
+            f"`vilokanam receipt get`) wrote: {error.reason}"
+        ) from error
     answer = {
         "stream": str(proof.stream),
         "account": account_text(proof.account),
         "receipts": len(proof.receipts),
-        "seconds": proof.ticks,
+        "seconds": proof.ticks - proof.covered_ticks,
+        "covered_seconds": proof.covered_ticks,
         "planck": str(proof.amount),
     }
+    worth = both_texts(proof.amount, proof.asset)
+    if proof.covered_ticks:
+        worth += f", and {proof.covered_ticks} seconds that were covered"
     show(
         arguments,
         answer,
         f"good: {len(proof.receipts)} receipts of stream {proof.stream} for "
-        f"{account_text(proof.account)}: {proof.ticks} seconds, {proof.amount} planck",
+        f"{account_text(proof.account)}: {answer['seconds']} seconds, {worth}",
     )
     return 0

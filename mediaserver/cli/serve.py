@@ -7,6 +7,7 @@ import os
 from typing import Any
 
 from mediaserver.processes import bootstrap, server
+from mediaserver.settings.load import find
 
 
 def add(groups: Any) -> None:
@@ -27,4 +28,6 @@ def _serve(arguments: argparse.Namespace) -> int:
     if arguments.port is not None:
         # By the environment, so that every child process reads the same.
         os.environ["VILOKANAM_SERVER__PORT"] = str(arguments.port)
+    # Every child is given the same file.
+    arguments.config = find(arguments.config, os.environ)
     return server.serve(bootstrap.begin(arguments))

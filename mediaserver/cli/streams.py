@@ -1,12 +1,27 @@
-"""``vilokanam streams``: create, list, show, price, rotate-key, register, open, close."""
+"""``vilokanam streams``: create, list, show, price, rotate-key, rename, visibility ..."""
 
 from __future__ import annotations
 
 import argparse
+import time
 from typing import Any
 
+from mediaserver.cli.amounts import AMOUNT_HELP, add_amount, asset_of, planck_of
 from mediaserver.cli.client import add_server_options, api_of, show, table
 from mediaserver.cli.errors import EXIT_FAILED
+from mediaserver.cli.stream_text import (
+    chain_lines,
+    price_cell,
+    price_lines,
+    price_text,
+    show_lines,
+    version_text,
+    viewer_lines,
+    visibility_text,
+    withdraw_line,
+)
+
+_VISIBILITIES = ("public", "unlisted", "invited")
 
 
 def add(groups: Any) -> None:
@@ -16,16 +31,21 @@ def add(groups: Any) -> None:
     create = _verb(verbs, "create", _create, "make a stream; its key is shown this once")
     create.add_argument("slug", help="its name in addresses: a-z, 0-9 and -")
     create.add_argument("--title", help="shown to viewers")
-    create.add_argument("--price", metavar="PLANCK_PER_S", help="instead of the default price")
+    price = create.add_mutually_exclusive_group()
+    price.add_argument(
+        "--price", metavar="AMOUNT", help=f"per second, instead of the default; {AMOUNT_HELP}"
+    )
+    price.add_argument("--planck", metavar="N", help="the same in whole planck")
     create.add_argument("--fee-ppm", type=int, help="the platform's share, in millionths")
+    create.add_argument("--visibility", choices=_VISIBILITIES, help="who may see it: public")
     create.add_argument("--creator", metavar="ACCOUNT", help="who earns: 0x and 64 digits")
     _verb(verbs, "list", _list, "list the streams and what their publishers do")
     parser = _verb(verbs, "show", _show, "a stream's health, and what its creator should change")
     parser.add_argument("slug")
-    price = _verb(verbs, "price", _price, "change the price, from a second to come")
-    price.add_argument("slug")
-    price.add_argument("planck_per_s")
-    price.add_argument("--from-tick", type=int, help="first second of the new price (Unix)")
+    change = _verb(verbs, "price", _price, "change the price, from a second to come")
+    change.add_argument("slug")
+    add_amount(change, "per second")
+    change.add_argument("--from-tick", type=int, help="first second of the new price (Unix)")
     withdraw = _verb(verbs, "withdraw-price", _withdraw, "take back a price that is still to come")
     withdraw.add_argument("slug")
     withdraw.add_argument("number", type=int, help="of the newest price, as `price` printed it")
@@ -35,6 +55,15 @@ def add(groups: Any) -> None:
         verbs, "register", _register, "make a stream known to the chain, with its prices"
     )
     register.add_argument("slug")
+    rename = _verb(verbs, "rename", _rename, "give a stream that is not on air another address")
+    rename.add_argument("slug")
+    rename.add_argument("wanted", metavar="new")
+    seen = _verb(verbs, "visibility", _visibility, "say who may see a stream")
+    seen.add_argument("slug")
+    seen.add_argument("visibility", choices=_VISIBILITIES)
+    preview = _verb(verbs, "preview", _preview, "let everyone watch a show's first seconds free")
+    preview.add_argument("slug")
+    preview.add_argument("seconds", type=int, help="of each show, for each account; 0: none")
     for name, is_enabled in (("open", True), ("close", False)):
         change = _verb(verbs, name, _change, f"{name} a stream to viewers")
         change.add_argument("slug")
@@ -49,79 +78,91 @@ def _verb(verbs: Any, name: str, run: Any, help_text: str) -> argparse.ArgumentP
 
 
 def _create(arguments: argparse.Namespace) -> int:
+    api = api_of(arguments)
+    asset, price = asset_of(api), None
+    if arguments.price is not None or arguments.planck is not None:
+        price = planck_of(arguments.price, arguments.planck, asset)
     wanted = {
         "slug": arguments.slug,
         "title": arguments.title,
-        "planck_per_s": arguments.price,
+        "planck_per_s": price,
         "platform_fee_ppm": arguments.fee_ppm,
         "creator": arguments.creator,
+        "visibility": arguments.visibility,
     }
-    made = api_of(arguments).post(
+    made = api.post(
         "streams", body={key: value for key, value in wanted.items() if value is not None}
     )
-    show(
-        arguments,
-        made,
-        f"stream: {made['slug']}\nwhip: {made['whip_url']}\nstream key: {made['stream_key']}",
-    )
+    lines = [
+        f"stream: {made['slug']}",
+        *price_lines(made, asset, time.time()),
+        *viewer_lines(made),
+        f"whip: {made['whip_url']}",
+        f"stream key: {made['stream_key']}",
+    ]
+    show(arguments, made, "\n".join(lines))
     return 0
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    answer = api_of(arguments).get("streams")
+    api = api_of(arguments)
+    answer, asset, now_s = api.get("streams"), asset_of(api), time.time()
     rows = [
         (
             stream["slug"],
             stream["title"],
             stream["health"]["state"] if stream["is_enabled"] else "closed",
-            stream["prices"][-1]["planck_per_s"],
+            price_cell(stream, asset, now_s),
             stream["id"],
         )
         for stream in answer["streams"]
     ]
-    show(arguments, answer, table(("SLUG", "TITLE", "STATE", "PLANCK/S", "ID"), rows))
+    show(arguments, answer, table(("SLUG", "TITLE", "STATE", "PRICE", "ID"), rows))
     return 0
 
 
 def _show(arguments: argparse.Namespace) -> int:
-    stream = api_of(arguments).get("streams", arguments.slug)
-    health = stream["health"]
-    lines = [
-        f"stream: {stream['slug']} ({stream['title']})",
-        f"state: {health['state'] if stream['is_enabled'] else 'closed'}",
-        f"whip: {stream['whip_url']}",
-        f"watch: {stream['watch_url']}",
-        f"price: {stream['prices'][-1]['planck_per_s']} planck per second",
-        *_chain_lines(stream["chain"]),
-        *(f"{fact}: {value:g}" for fact, value in sorted(health["facts"].items())),
-        *(f"advice: {sentence}" for sentence in health["advice"]),
-    ]
-    show(arguments, stream, "\n".join(lines))
+    api = api_of(arguments)
+    stream = api.get("streams", arguments.slug)
+    show(arguments, stream, "\n".join(show_lines(stream, asset_of(api), time.time())))
     return 0
 
 
-def _price(arguments: argparse.Namespace) -> int:
-    wanted: dict[str, Any] = {"planck_per_s": arguments.planck_per_s}
-    if arguments.from_tick is not None:
-        wanted["from_tick"] = arguments.from_tick
-    made = api_of(arguments).post("streams", arguments.slug, "prices", body=wanted)
+def _rename(arguments: argparse.Namespace) -> int:
+    made = api_of(arguments).patch("streams", arguments.slug, body={"slug": arguments.wanted})
     show(
-        arguments,
-        made,
-        f"price {made['number']}: {made['planck_per_s']} planck per second "
-        f"from second {made['from_tick']}",
+        arguments, made, "\n".join((f"{arguments.slug} is {made['slug']} now", *viewer_lines(made)))
     )
     return 0
 
 
+def _price(arguments: argparse.Namespace) -> int:
+    api = api_of(arguments)
+    asset = asset_of(api)
+    planck = planck_of(arguments.amount, arguments.planck, asset)
+    wanted: dict[str, Any] = {"planck_per_s": planck}
+    if arguments.from_tick is not None:
+        wanted["from_tick"] = arguments.from_tick
+    made = api.post("streams", arguments.slug, "prices", body=wanted)
+    now_s = time.time()
+    text = version_text(made, asset, now_s)
+    lines = [
+        f"price {made['number']}: {text} (second {made['from_tick']})",
+        withdraw_line(arguments.slug, made, now_s),
+    ]
+    show(arguments, made, "\n".join(lines))
+    return 0
+
+
 def _withdraw(arguments: argparse.Namespace) -> int:
-    stream = api_of(arguments).delete("streams", arguments.slug, "prices", str(arguments.number))
+    api = api_of(arguments)
+    stream = api.delete("streams", arguments.slug, "prices", str(arguments.number))
     newest = stream["prices"][-1]
     show(
         arguments,
         stream,
         f"price {arguments.number} is withdrawn; price {newest['number']} stays: "
-        f"{newest['planck_per_s']} planck per second",
+        f"{price_text(int(newest['planck_per_s']), asset_of(api))}",
     )
     return 0
 
@@ -134,19 +175,25 @@ def _rotate(arguments: argparse.Namespace) -> int:
 
 def _register(arguments: argparse.Namespace) -> int:
     stream = api_of(arguments).post("streams", arguments.slug, "chain", body={})
-    show(arguments, stream, "\n".join([f"stream: {stream['slug']}", *_chain_lines(stream)]))
+    show(arguments, stream, "\n".join([f"stream: {stream['slug']}", *chain_lines(stream)]))
     return 0 if stream["state"] in ("registered", "unsigned") else EXIT_FAILED
 
 
-def _chain_lines(chain: Any) -> list[str]:
-    """Return how far a stream is on the chain; nothing when there is none."""
-    if chain is None:
-        return []
-    reason = f": {chain['reason']}" if chain["reason"] else f", price {chain['price']}"
-    lines = [f"chain: {chain['state']}{reason}", f"chain stream: {chain['stream_id']}"]
-    if chain["call"]:
-        lines.append(f"call data to sign: {chain['call']}")
-    return lines
+def _visibility(arguments: argparse.Namespace) -> int:
+    made = api_of(arguments).patch(
+        "streams", arguments.slug, body={"visibility": arguments.visibility}
+    )
+    show(arguments, made, f"{made['slug']}: {visibility_text(made)}")
+    return 0
+
+
+def _preview(arguments: argparse.Namespace) -> int:
+    wanted = {"preview_s": arguments.seconds}
+    changed = api_of(arguments).patch("streams", arguments.slug, body=wanted)
+    free_s = changed["preview_s"]
+    text = f"the first {free_s} s of a show are free" if free_s else "no free preview"
+    show(arguments, changed, f"{changed['slug']}: {text}")
+    return 0
 
 
 def _change(arguments: argparse.Namespace) -> int:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import time
 from typing import Any
 
 from mediaserver.cli.client import add_server_options, api_of, show
+from mediaserver.cli.clock_text import clock_text, span_text
+from mediaserver.cli.errors import CliError
+from mediaserver.playback_token import TTL_MAX_S, TTL_MIN_S
 
 
 def add(groups: Any) -> None:
@@ -17,7 +21,7 @@ def add(groups: Any) -> None:
     add_server_options(parser)
     parser.add_argument("viewer", help="name or account")
     parser.add_argument("stream", help="slug")
-    parser.add_argument("--ttl-s", type=int, help="how long it lives")
+    parser.add_argument("--ttl-s", type=int, help=f"seconds it lives, {TTL_MIN_S} to {TTL_MAX_S}")
     parser.set_defaults(run=_mint)
 
 
@@ -25,10 +29,23 @@ def _mint(arguments: argparse.Namespace) -> int:
     body: dict[str, Any] = {"viewer": arguments.viewer, "stream": arguments.stream}
     if arguments.ttl_s is not None:
         body["ttl_s"] = arguments.ttl_s
-    made = api_of(arguments).post("tokens", body=body)
+    try:
+        made = api_of(arguments).post("tokens", body=body)
+    except CliError as error:
+        if not any(fault.startswith("ttl_s:") for fault in error.problem.get("faults", ())):
+            raise
+        raise CliError(
+            f"--ttl-s {arguments.ttl_s}: a link lives {TTL_MIN_S} to {TTL_MAX_S} seconds "
+            f"({span_text(TTL_MIN_S)} to {span_text(TTL_MAX_S)})",
+            error.code,
+            error.problem,
+        ) from error
+    now_s = time.time()
     show(
         arguments,
         made,
-        f"watch: {made['watch_url']}\nhls: {made['hls_url']}\nsession: {made['session']}",
+        f"watch: {made['watch_url']}\nhls: {made['hls_url']}\nsession: {made['session']}\n"
+        f"expires: {clock_text(made['expires_ms'] / 1000, now_s)}, "
+        f"in {span_text(made['expires_ms'] / 1000 - now_s)}",
     )
     return 0

@@ -1,11 +1,14 @@
-"""``vilokanam viewers``: create, list, credit."""
+"""``vilokanam viewers``: create, list, credit; their sessions."""
 
 from __future__ import annotations
 
 import argparse
 from typing import Any
 
+from mediaserver.cli.amounts import add_amount, asset_of, planck_of
 from mediaserver.cli.client import add_server_options, api_of, show, table
+from mediaserver.cli.clock_text import clock_text
+from metering.model.amounts import aligned, both_texts
 
 
 def add(groups: Any) -> None:
@@ -19,11 +22,16 @@ def add(groups: Any) -> None:
     _verb(verbs, "list", _list, "list the viewers with what they paid in and spent")
     credit = _verb(verbs, "credit", _credit, "book a payment of a viewer, once for each key")
     credit.add_argument("viewer", help="name or account")
-    credit.add_argument("planck")
+    add_amount(credit)
     credit.add_argument(
         "--key", required=True, help="your own name of this payment: repeated, it changes nothing"
     )
     credit.add_argument("--memo", default="", help="kept with it")
+    sessions = _verb(verbs, "sessions", _sessions, "list a viewer's players and links")
+    sessions.add_argument("viewer", help="name or account")
+    end = _verb(verbs, "end-sessions", _end, "end a viewer's players and links, for good")
+    end.add_argument("viewer", help="name or account")
+    end.add_argument("--session", help="only this one, as `viewers sessions` shows it")
 
 
 def _verb(verbs: Any, name: str, run: Any, help_text: str) -> argparse.ArgumentParser:
@@ -52,24 +60,59 @@ def _list(arguments: argparse.Namespace) -> int:
     while answer["next_after"] is not None:
         more = api.get("viewers", after=answer["next_after"])
         answer = {**more, "viewers": answer["viewers"] + more["viewers"]}
+    asset, viewers = asset_of(api), answer["viewers"]
+    columns = [
+        aligned([int(viewer[key]) for viewer in viewers], asset)
+        for key in ("deposited", "spent", "balance")
+    ]
     rows = [
-        (viewer["name"], viewer["deposited"], viewer["spent"], viewer["balance"], viewer["account"])
-        for viewer in answer["viewers"]
+        (viewer["name"], *amounts, viewer["account"])
+        for viewer, *amounts in zip(viewers, *columns, strict=True)
     ]
     show(arguments, answer, table(("NAME", "DEPOSITED", "SPENT", "BALANCE", "ACCOUNT"), rows))
     return 0
 
 
 def _credit(arguments: argparse.Namespace) -> int:
-    made = api_of(arguments).post(
+    api = api_of(arguments)
+    asset = asset_of(api)
+    planck = planck_of(arguments.amount, arguments.planck, asset)
+    made = api.post(
         "viewers",
         arguments.viewer,
         "credits",
-        body={"planck": arguments.planck, "memo": arguments.memo},
+        body={"planck": planck, "memo": arguments.memo},
         headers={"Idempotency-Key": arguments.key},
     )
-    outcome = "credited" if made["is_new"] else "was credited before"
+    outcome = "credited" if made["is_new"] else "was credited before:"
     show(
-        arguments, made, f"{made['name']}: {outcome}; {made['deposited']} planck paid in altogether"
+        arguments,
+        made,
+        f"{made['name']}: {outcome} {both_texts(int(planck), asset)}; "
+        f"{both_texts(int(made['deposited']), asset)} paid in altogether",
     )
+    return 0
+
+
+def _sessions(arguments: argparse.Namespace) -> int:
+    answer = api_of(arguments).get("viewers", arguments.viewer, "sessions")
+    rows = [
+        (
+            item["session"],
+            item["stream"] or "-",
+            item["state"],
+            clock_text(item["created_ms"] / 1000),
+            clock_text(item["ends_ms"] / 1000),
+        )
+        for item in answer["sessions"]
+    ]
+    show(arguments, answer, table(("SESSION", "STREAM", "STATE", "SINCE", "ENDS"), rows))
+    return 0
+
+
+def _end(arguments: argparse.Namespace) -> int:
+    one = () if arguments.session is None else (arguments.session,)
+    made = api_of(arguments).delete("viewers", arguments.viewer, "sessions", *one)
+    after = ": their links mint nothing and play nothing more" if made["ended"] else ""
+    show(arguments, made, f"{made['ended']} ended{after}")
     return 0

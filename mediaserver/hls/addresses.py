@@ -21,8 +21,11 @@ PATH_CHARACTERS_MAX: Final = 1024
 PLACES_CACHED: Final = 8192
 """A process of 200 streams has about this many live addresses."""
 RESERVED_SLUGS: Final = frozenset(
-    {"w", "api", "assets", "healthz", "readyz", "metrics", "favicon.ico", "whip"}
+    {"api", "assets", "healthz", "readyz", "metrics", "favicon.ico", "whip"}
+    | {"studio", "console", "search", "browse", "join", "hooks"}
 )
+"""First segments of other addresses, as is all that is shorter than three characters (``w``,
+``me``)."""
 SHOW_MAX: Final = (1 << 32) - 1
 
 
@@ -99,6 +102,13 @@ class SessionMint:
 
 
 @dataclass(frozen=True, slots=True)
+class Sessions:
+    """`/w/<token>/<slug>/sessions`: GET lists the owner's sessions, DELETE ends them."""
+
+    slug: str
+
+
+@dataclass(frozen=True, slots=True)
 class TopUp:
     """`/w/<token>/<slug>/top-up`: POST, for demonstrations."""
 
@@ -138,11 +148,34 @@ Place = (
     | PartAddress
     | Meter
     | SessionMint
+    | Sessions
     | TopUp
     | Receipts
     | WhipEndpoint
     | WhipSession
 )
+
+
+_KINDS: Final[dict[type[Place], str]] = {
+    WatchPage: "page",
+    Multivariant: "multivariant",
+    MediaPlaylist: "playlist",
+    Init: "init",
+    Segment: "segment",
+    PartAddress: "part",
+    Meter: "meter",
+    SessionMint: "session",
+    Sessions: "sessions",
+    TopUp: "top-up",
+    Receipts: "receipts",
+    WhipEndpoint: "whip",
+    WhipSession: "whip-session",
+}
+
+
+def kind_of(place: Place) -> str:
+    """Return the word for a kind of place, as metrics and caches name it."""
+    return _KINDS[type(place)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,19 +196,20 @@ class Address:
         return _bare(self.place)
 
 
-_SLUG: Final = r"[a-z0-9][a-z0-9-]{0,62}"
+_SLUG: Final = r"[a-z0-9][a-z0-9-]{2,62}"
 _RENDITION: Final = r"[a-z0-9][a-z0-9_-]{0,31}"
-_NUMBER: Final = r"(?:0|[1-9][0-9]{0,14})"
-_COUNT: Final = r"[1-9][0-9]{0,3}"
+NUMBER: Final = r"(?:0|[1-9][0-9]{0,14})"
+"""Of addresses and of HLS's delivery directives."""
+_COUNT: Final = r"(?:0|[1-9][0-9]{0,3})"
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{1,512}")
 _SLUG_WHOLE: Final = re.compile(_SLUG)
 _PLACE: Final = re.compile(
     rf"/(?P<slug>{_SLUG})/(?:"
-    rf"(?P<show>{_NUMBER})/(?P<rendition>{_RENDITION})/(?:"
-    rf"(?P<msn>{_NUMBER})(?:\.(?P<part>{_NUMBER}))?-(?P<first>{_NUMBER})x(?P<count>{_COUNT})\.m4s"
+    rf"(?P<show>{NUMBER})/(?P<rendition>{_RENDITION})/(?:"
+    rf"(?P<msn>{NUMBER})(?:\.(?P<part>{NUMBER}))?-(?P<first>{NUMBER})x(?P<count>{_COUNT})\.m4s"
     rf"|(?P<playlist>media\.m3u8)"
     rf"|init-(?P<hash>[0-9a-f]{{16}})\.mp4)"
-    rf"|(?P<leaf>|index\.m3u8|meter|session|top-up|receipts|whip)"
+    rf"|(?P<leaf>|index\.m3u8|meter|session|sessions|top-up|receipts|whip)"
     rf"|whip/(?P<worker>[A-Za-z0-9_-]{{1,64}})\.(?P<secret>[A-Za-z0-9_-]{{1,128}}))"
 )
 _LEAVES: Final[dict[str, Callable[[str], Place]]] = {
@@ -183,11 +217,12 @@ _LEAVES: Final[dict[str, Callable[[str], Place]]] = {
     "index.m3u8": Multivariant,
     "meter": Meter,
     "session": SessionMint,
+    "sessions": Sessions,
     "top-up": TopUp,
     "receipts": Receipts,
     "whip": WhipEndpoint,
 }
-_TOKEN_NEEDED: Final = (Meter, SessionMint, TopUp, Receipts)
+_TOKEN_NEEDED: Final = (Meter, SessionMint, Sessions, TopUp, Receipts)
 _TOKEN_REFUSED: Final = (WhipEndpoint, WhipSession)
 
 
@@ -215,6 +250,14 @@ def build(address: Address) -> str:
     """Return the path of an address: `parse` of it is the address again."""
     bare = _bare(address.place)
     return f"/w/{address.token}{bare}" if address.token else bare
+
+
+def lacks_slash(path: str) -> bool:
+    """Return whether a path is a stream's address, with or without a token, but for its end."""
+    try:
+        return isinstance(parse(f"{path}/").place, WatchPage)
+    except AddressError:
+        return False
 
 
 def is_slug(text: str) -> bool:
@@ -256,15 +299,15 @@ def patterns() -> dict[str, str]:
     """
     reserved = "|".join(re.escape(slug) for slug in sorted(RESERVED_SLUGS))
     stream = rf"/(?!(?:{reserved})/){_SLUG}/"
-    below = rf"{stream}{_NUMBER}/{_RENDITION}/"
-    ticks = rf"-{_NUMBER}x{_COUNT}\.m4s"
+    below = rf"{stream}{NUMBER}/{_RENDITION}/"
+    ticks = rf"-{NUMBER}x{_COUNT}\.m4s"
     return {
         "token": _TOKEN.pattern,
         "multivariant": rf"{stream}index\.m3u8",
         "playlist": rf"{below}media\.m3u8",
         "init": rf"{below}init-[0-9a-f]{{16}}\.mp4",
-        "segment": rf"{below}{_NUMBER}{ticks}",
-        "part": rf"{below}{_NUMBER}\.{_NUMBER}{ticks}",
+        "segment": rf"{below}{NUMBER}{ticks}",
+        "part": rf"{below}{NUMBER}\.{NUMBER}{ticks}",
     }
 
 
@@ -310,6 +353,8 @@ def _bare(place: Place) -> str:
             return f"/{slug}/meter"
         case SessionMint(slug):
             return f"/{slug}/session"
+        case Sessions(slug):
+            return f"/{slug}/sessions"
         case TopUp(slug):
             return f"/{slug}/top-up"
         case Receipts(slug):

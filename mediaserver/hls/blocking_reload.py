@@ -16,6 +16,11 @@ ADVANCE_MS: Final = 3000
 """A client may ask for a part up to this far ahead (three parts when they are longer than 1 s)."""
 DIGITS_MAX: Final = 15
 """A larger number is not exact in every client, and we never count that far."""
+LATE_SEGMENTS_MAX: Final = 1
+"""A player that follows asks for the open segment or the one before; an older one is asked for by
+who was away, each for another."""
+LATE_PARTS_MAX: Final = 128
+"""No segment has as many parts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +30,13 @@ class Ready:
     Attributes:
         is_delta: A delta update was asked for.
         is_blocking: `_HLS_msn` is in the address, so the answer may be cached for long.
+        is_shared: False: the directives make no difference, so that caches need no copy for each of
+            the many that there may be.
     """
 
     is_delta: bool = False
     is_blocking: bool = False
+    is_shared: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +60,18 @@ def decide(query: str, edge: Edge, part_target_ms: int) -> Decision:
     Args:
         query: Raw query string; unknown directives and other keys are ignored.
     """
-    if "_HLS_" not in query or edge.is_show_ended:
+    if "_HLS_" not in query:
         return Ready()
+    if edge.is_show_ended:
+        return Ready(is_shared=False)
     given: dict[str, str] = {}
     for pair in query.split("&"):
         key, _, value = pair.partition("=")
         if key in ("_HLS_msn", "_HLS_part", "_HLS_skip") and given.setdefault(key, value) != value:
             return Reject(f"{key} is given twice")
-    is_delta = given.get("_HLS_skip") in ("YES", "v2")
+    is_delta = "_HLS_skip" in given
+    if is_delta and given["_HLS_skip"] not in ("YES", "v2"):
+        return Reject("_HLS_skip is YES or v2")
     if "_HLS_msn" not in given:
         if "_HLS_part" in given:
             return Reject("_HLS_part needs _HLS_msn")
@@ -67,15 +79,16 @@ def decide(query: str, edge: Edge, part_target_ms: int) -> Decision:
     msn = _number(given["_HLS_msn"])
     part = _number(given["_HLS_part"]) if "_HLS_part" in given else None
     if msn is None or ("_HLS_part" in given and part is None):
-        return Reject("_HLS_msn and _HLS_part are decimal integers")
-    if msn == edge.msn and edge.is_segment_ended and part is not None and part >= edge.part_count:
+        return Reject("_HLS_msn and _HLS_part are decimal integers without leading zeros")
+    if msn == edge.msn and edge.is_segment_ended and part is not None and part >= edge.made_count:
         # A part index past the last means part 0 of the next segment.
         msn, part = msn + 1, 0
     if _is_listed(edge, msn, part):
-        return Ready(is_delta, is_blocking=True)
+        is_late = msn < edge.msn - LATE_SEGMENTS_MAX or (part or 0) >= LATE_PARTS_MAX
+        return Ready(is_delta, is_blocking=True, is_shared=not is_late)
     if msn > edge.msn + MSN_ADVANCE_MAX:
         return Reject(f"segment {msn} is too far ahead of {edge.msn}")
-    base = edge.part_count if msn == edge.msn else 0
+    base = edge.made_count if msn == edge.msn else 0
     if part is not None and part - base >= _parts_ahead_max(part_target_ms):
         return Reject(f"part {part} of segment {msn} is too far ahead")
     return Wait()
@@ -85,7 +98,8 @@ def _is_listed(edge: Edge, msn: int, part: int | None) -> bool:
     if msn != edge.msn:
         # What is already gone is answered with the whole current list.
         return msn < edge.msn
-    if part is None:
+    if part is None or edge.is_segment_ended:
+        # Parts from a gap on are never listed: the segment's end is what there is to wait for.
         return edge.is_segment_ended
     return part < edge.part_count
 
@@ -97,4 +111,6 @@ def _parts_ahead_max(part_target_ms: int) -> int:
 def _number(text: str) -> int | None:
     if not text.isascii() or not text.isdigit() or len(text) > DIGITS_MAX:
         return None
+    if text != "0" and text[0] == "0":
+        return None  # one spelling: caches keep an answer under it
     return int(text)

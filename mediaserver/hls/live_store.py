@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -19,7 +20,9 @@ from mediaserver.errors import CapacityError, LinkError
 from mediaserver.hls import playlist
 from mediaserver.hls.addresses import playlist_uri
 from mediaserver.hls.rendition_window import Window
+from mediaserver.hls.resumption import Resumption
 from mediaserver.hls.show_view import ShowView
+from mediaserver.hls.window_entries import SegmentEntry
 from mediaserver.ipc.messages import Health, Message, ShowEnded, ShowOpened
 
 BYTES_MAX: Final = 2 << 30
@@ -79,6 +82,7 @@ class LiveStore:
         dropped: Refused for a bound, by which: ``channels``, ``waiters`` or ``segments``.
         waiters: Requests that wait for media.
         size_bytes: Media held.
+        resumption: Shows that may go on without being held yet.
     """
 
     def __init__(
@@ -90,7 +94,10 @@ class LiveStore:
     ) -> None:
         self.dropped: Counter[str] = Counter()
         self.waiters = 0
+        self._limits: set[asyncio.Timeout] = set()
+        self._is_ending = False
         self.size_bytes = 0
+        self.resumption = Resumption(clock)
         self._clock = clock
         self._lost_max_s = reconnect_wait_s + WORKER_GRACE_S
         self._waiters_max = waiters_max
@@ -106,6 +113,11 @@ class LiveStore:
         """Return a stream's current show, ended or not."""
         channel = self._channels.get(slug)
         return channel.current if channel else None
+
+    def show_number(self, slug: str) -> int:
+        """Return the number of a stream's current show, 0 when there is none."""
+        show = self.current(slug)
+        return show.window.opened.show if show else 0
 
     def show(self, slug: str, number: int) -> ShowView | None:
         """Return a show that is still held."""
@@ -123,13 +135,27 @@ class LiveStore:
         return channel.health if channel else None
 
     def state(self, slug: str) -> str:
-        """Return ``live``, ``waiting`` (nothing new comes just now) or ``offline``."""
+        """Return what a viewer should know.
+
+        ``live``, ``waiting`` (the publisher is away), ``restarting`` (we are: nothing new comes for
+        now, and no publisher is to blame) or ``offline``.
+        """
         channel = self._channels.get(slug)
         if channel is None or channel.current.window.is_ended:
             return "offline"
-        is_fed = channel.owner is not None and channel.current.window.has_started
+        if channel.owner is None or (channel.health and channel.health.state == "restarting"):
+            return "restarting"
         is_live = channel.health is None or channel.health.state == "live"
-        return "live" if is_fed and is_live else "waiting"
+        return "live" if channel.current.window.has_started and is_live else "waiting"
+
+    def edges(self) -> dict[str, object]:
+        """Return how far each stream has come that is on air: live, or restarting by our doing."""
+        edges: dict[str, object] = {}
+        for slug, channel in self._channels.items():
+            if self.state(slug) in {"live", "restarting"}:
+                window = channel.current.window
+                edges[slug] = window.opened.show, *map(_newest_media, window.tracks.values())
+        return edges
 
     def multivariant(self, slug: str) -> str | None:
         """Return a stream's multivariant playlist, None while there is none."""
@@ -170,12 +196,14 @@ class LiveStore:
             self._replace(channel, ShowView(Window(message)))
         channel.current.apply(message)
         channel.owner = feed
+        self.resumption.opened(message.stream, message.show)
         return channel
 
     def apply(self, channel: Channel, message: Message) -> None:
         """Take in a message of a stream's worker."""
         if isinstance(message, Health):
             channel.health = message
+            self.resumption.filled(channel.current.window.opened.stream)
             return
         show = channel.current
         before = show.size_bytes
@@ -193,6 +221,7 @@ class LiveStore:
 
     def expire(self) -> None:
         """Drop what has aged out; called about once a second."""
+        self.resumption.expire()
         now_s = self._clock.monotonic()
         for slug, channel in list(self._channels.items()):
             show = channel.current
@@ -201,7 +230,9 @@ class LiveStore:
                 show.apply(ShowEnded())
                 self._end(channel)
                 opened = show.window.opened
-                self._log.warning("hls.show.abandoned", stream_id=slug, show=opened.show)
+                self._log.warning(
+                    "hls.show.abandoned", slug=slug, stream_id=str(opened.stream), show=opened.show
+                )
             for number in [n for n, (_, until_s) in channel.past.items() if until_s <= now_s]:
                 self._forget(channel, number)
             if show.ended_s is not None and now_s - show.ended_s > ENDED_KEEP_S:
@@ -216,19 +247,37 @@ class LiveStore:
         Raises:
             CapacityError: As many wait as may.
         """
+        return await self._wait(show.changed(rendition), deadline_s)
+
+    async def wait_for_show(self, deadline_s: float) -> bool:
+        """Wait until another show has come, or need not be waited for; else as `wait`."""
+        return await self._wait(self.resumption.changed, deadline_s)
+
+    async def _wait(self, event: asyncio.Event, deadline_s: float) -> bool:
         if self.waiters >= self._waiters_max:
             self.dropped["waiters"] += 1
             raise CapacityError(f"{self.waiters} requests wait already")
-        event = show.changed(rendition)
+        if self._is_ending:
+            return False
         self.waiters += 1
+        limit = asyncio.timeout(deadline_s - self._clock.monotonic())
+        self._limits.add(limit)
         try:
-            async with asyncio.timeout(deadline_s - self._clock.monotonic()):
+            async with limit:
                 await event.wait()
         except TimeoutError:
             return False
         finally:
+            self._limits.discard(limit)
             self.waiters -= 1
         return True
+
+    def end_waits(self) -> None:
+        """Let the deadline of all waits come now: this process ends, and another is asked next."""
+        self._is_ending = True
+        for limit in self._limits:
+            if not limit.expired():
+                limit.reschedule(0)
 
     def _replace(self, channel: Channel, show: ShowView) -> None:
         old = channel.current
@@ -260,3 +309,12 @@ class LiveStore:
 
 def _size(show: ShowView) -> int:
     return show.size_bytes
+
+
+def _newest_media(track: Sequence[SegmentEntry]) -> tuple[int, int] | None:
+    """Return msn and index of a rendition's newest part that is no gap."""
+    for entry in reversed(track):
+        for part in reversed(entry.parts):
+            if not part.is_gap:
+                return entry.msn, part.slot.part
+    return None

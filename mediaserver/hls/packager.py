@@ -13,6 +13,7 @@ from typing import Final
 
 from mediaserver.hls import cmaf
 from mediaserver.hls.cmaf import AUDIO_TRACK, VIDEO_TRACK, ChunkSample, TrackRun
+from mediaserver.hls.sound_track import SoundTrack
 from mediaserver.media import (
     AAC_FRAME_SAMPLES,
     AudioFormat,
@@ -35,6 +36,9 @@ _AUDIO_PER_MS: Final = 48
 class _Open:
     slot: Slot
     end_ms: int | None = None
+    is_last: bool = False
+    has_frames: bool = False
+    held_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,7 @@ class Packager:
         video: VideoFormat | None,
         audio: AudioFormat | None,
     ) -> None:
-        self.dropped = 0
+        self._dropped = 0
         self._rendition = rendition
         self._origin_ms = origin_ms
         self._has_video = video is not None
@@ -67,18 +71,25 @@ class Packager:
         self._inits = dict([self._init])
         self._slots: deque[_Open] = deque()
         self._video: deque[_Frame] = deque()
-        self._audio: deque[Sample] = deque()
+        self._sound = SoundTrack(audio) if audio is not None else None
         self._done_ms: int | None = None
         self._skip_ms = 0
         self._skip_audio_ms = 0
-        self._audio_end = 0
         self._needs_idr = True
+        self._has_hole = True
+        self._segment_has_video = False
         self._is_finishing = False
         self._sequence = 0
         self._segment = -1
+        self._segment_ms = 0
         self._segment_init = ""
         self._last_init = ""
         self._segment_audio: tuple[int, int] = (0, 0)
+
+    @property
+    def dropped(self) -> int:
+        """Return how many samples were left out."""
+        return self._dropped + (self._sound.dropped if self._sound is not None else 0)
 
     @property
     def init(self) -> tuple[str, bytes]:
@@ -109,17 +120,32 @@ class Packager:
         self._slots.append(_Open(slot))
         return self._complete()
 
-    def end(self, slot: Slot, end_ms: int) -> tuple[Part, ...]:
-        """A part ends. Returns the parts now complete."""
+    def end(
+        self,
+        slot: Slot,
+        end_ms: int,
+        *,
+        is_last: bool = False,
+        has_frames: bool = False,
+        held_ms: int | None = None,
+    ) -> tuple[Part, ...]:
+        """A part ends, and its segment if it `is_last`. Returns the parts now complete.
+
+        Args:
+            has_frames: The source has some in it: a part without is one that was not made in time.
+            held_ms: Where the publisher's media end in it; None: at `end_ms`.
+        """
         for waiting in self._slots:
             if waiting.slot == slot:
-                waiting.end_ms = end_ms
+                waiting.end_ms, waiting.is_last = end_ms, is_last
+                waiting.has_frames, waiting.held_ms = has_frames, held_ms
         return self._complete()
 
     def add(self, sample: Sample) -> tuple[Part, ...]:
         """Take a sample; those of one track come in order. Returns the parts now complete."""
         if sample.track is Track.AUDIO:
-            self._add_audio(sample)
+            if self._sound is not None:
+                self._sound.add(sample)
         elif self._has_video:
             self._add_video(sample)
         return self._complete()
@@ -149,22 +175,15 @@ class Packager:
 
     def _add_video(self, sample: Sample) -> None:
         if self._done_ms is not None and sample.time < self._done_ms:
-            self._needs_idr = True
-            self.dropped += 1
+            self._needs_idr = self._has_hole = True
+            self._dropped += 1
             return
         if (self._needs_idr and not sample.is_idr) or len(self._video) >= SAMPLES_MAX:
-            self._needs_idr = True
-            self.dropped += 1
+            self._needs_idr = self._has_hole = True
+            self._dropped += 1
             return
         self._needs_idr = False
         self._video.append(_Frame(sample, self._init[0]))
-
-    def _add_audio(self, sample: Sample) -> None:
-        if self._audio_format is None or len(self._audio) >= SAMPLES_MAX:
-            self.dropped += self._audio_format is not None
-            return
-        self._audio_end = sample.time + AAC_FRAME_SAMPLES
-        self._audio.append(sample)
 
     def _complete(self) -> tuple[Part, ...]:
         parts: list[Part] = []
@@ -174,7 +193,7 @@ class Packager:
             if end_ms is None or not (self._is_finishing or self._is_covered(end_ms)):
                 break
             self._slots.popleft()
-            parts.append(self._make(waiting.slot, end_ms))
+            parts.append(self._make(waiting, end_ms))
             self._done_ms = end_ms
         return tuple(parts)
 
@@ -182,20 +201,26 @@ class Packager:
         if len(self._slots) < 2:
             # Only the next slot tells whether time goes on where this part ends.
             return False
-        has_sound = self._audio_end >= end_ms * _AUDIO_PER_MS or self._skip_audio_ms >= end_ms
-        if self._audio_format is not None and not has_sound:
+        sound_ms = self._skip_audio_ms
+        if self._sound is not None and max(sound_ms, self._sound.end // _AUDIO_PER_MS) < end_ms:
             return False
         if not self._has_video or self._skip_ms >= end_ms:
             return True
         return bool(self._video) and self._video[-1].sample.time >= end_ms
 
-    def _make(self, slot: Slot, end_ms: int) -> Part:
+    def _make(self, waiting: _Open, end_ms: int) -> Part:
+        slot = waiting.slot
         if slot.msn != self._segment:
             self._segment = slot.msn
+            self._segment_ms = slot.start_ms
             self._segment_audio = (0, 0)
             self._segment_init = ""
+            self._segment_has_video = False
         video = self._take_video(slot, end_ms)
-        audio = self._take_audio(slot, end_ms)
+        audio: list[Sample] = []
+        if self._sound is not None:
+            is_given_up = self._skip_audio_ms >= end_ms
+            audio = self._sound.take(slot.start_ms, end_ms, is_given_up=is_given_up)
         runs = []
         if video:
             base = (video[0].sample.time - self._origin_ms) * _VIDEO_PER_MS
@@ -207,7 +232,8 @@ class Packager:
         self._sequence += 1
         duration_us = (end_ms - slot.start_ms) * 1000
         if not self._has_video:
-            duration_us = self._audio_duration_us(len(audio))
+            segment_us = (end_ms - self._segment_ms) * 1000 if waiting.is_last else None
+            duration_us = self._audio_duration_us(len(audio), segment_us)
         return Part(
             rendition=self._rendition,
             slot=slot,
@@ -216,7 +242,17 @@ class Packager:
             is_independent=video[0].sample.is_idr if video else not self._has_video,
             init_hash=self._segment_init,
             payload=cmaf.make_chunk(self._sequence, runs),
+            is_gap=not video and waiting.has_frames and self._is_missing(),
+            held_ms=waiting.held_ms,
         )
+
+    def _is_missing(self) -> bool:
+        """True when pictures of a part without any were not made in time.
+
+        Where time breaks, a part of a few frames may be without: its segment is whole but for them.
+        """
+        is_torn = self._is_finishing and self._segment_has_video
+        return self._has_video and self._has_hole and not is_torn
 
     def _take_video(self, slot: Slot, end_ms: int) -> list[_Frame]:
         taken: list[_Frame] = []
@@ -228,14 +264,15 @@ class Packager:
             is_kept = frame.init_hash == self._segment_init and frame.sample.time >= slot.start_ms
             if is_kept:
                 taken.append(frame)
+                self._has_hole, self._segment_has_video = False, True
             else:
-                self.dropped += 1
+                self._dropped += 1
         if not self._segment_init:
             self._segment_init = self._init_without_video(slot)
         self._last_init = self._segment_init
         if not self._video and (self._is_finishing or self._skip_ms >= end_ms):
             # The last frame was given an end, so there is a hole after it.
-            self._needs_idr = True
+            self._needs_idr = self._has_hole = True
         return taken
 
     def _init_without_video(self, slot: Slot) -> str:
@@ -247,16 +284,6 @@ class Packager:
         if self._video and all(self._video[0].sample.time < s.start_ms for s in following):
             return self._video[0].init_hash
         return self._last_init or self._init[0]
-
-    def _take_audio(self, slot: Slot, end_ms: int) -> list[Sample]:
-        taken: list[Sample] = []
-        while self._audio and self._audio[0].time < end_ms * _AUDIO_PER_MS:
-            sample = self._audio.popleft()
-            if sample.time >= slot.start_ms * _AUDIO_PER_MS:
-                taken.append(sample)
-            else:
-                self.dropped += 1
-        return taken
 
     def _with_durations(self, video: list[_Frame], end_ms: int) -> tuple[ChunkSample, ...]:
         """Each frame lasts until the next; the last of a part may run into the next part."""
@@ -277,15 +304,18 @@ class Packager:
             for frame, end in zip(video, ends, strict=True)
         )
 
-    def _audio_duration_us(self, frames: int) -> int:
-        """Return what this part adds to the segment, so that parts sum up to it exactly.
+    def _audio_duration_us(self, frames: int, segment_us: int | None) -> int:
+        """Return what this part adds to the segment, `segment_us` in all when it is its last.
 
         Floored at each part's end: a playlist that promises a microsecond more than the buffer gets
-        makes hls.js stall.
+        makes hls.js stall. The last part takes what is left, less than a frame more or less than
+        it holds, so that the parts' durations sum up to EXTINF.
         """
         before, before_us = self._segment_audio
         after = before + frames
         after_us = after * AAC_FRAME_SAMPLES * 1_000_000 // (_AUDIO_PER_MS * 1000)
+        if segment_us is not None:
+            after_us = max(before_us, segment_us)
         self._segment_audio = (after, after_us)
         return after_us - before_us
 

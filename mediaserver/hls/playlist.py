@@ -20,6 +20,8 @@ VERSION_MEDIA: Final = 9
 VERSION_MULTIVARIANT: Final = 6
 AAC_FRAME_MS: Final = -(-AAC_FRAME_SAMPLES * 1000 // AUDIO_TIMESCALE)
 """One AAC frame, rounded up: 22."""
+BANDWIDTH_STEP: Final = 10_000
+"""In bits per second: so coarse that the text changes only when there is something new."""
 HOLD_BACK_PARTS: Final = 3
 """Apple's authoring rules; rfc8216bis says SHOULD."""
 HOLD_BACK_TARGETS: Final = 3
@@ -38,7 +40,8 @@ def multivariant(window: Window) -> str:
     """Return the multivariant playlist; each rendition is a variant, sound muxed in."""
     lines = ["#EXTM3U", f"#EXT-X-VERSION:{VERSION_MULTIVARIANT}", "#EXT-X-INDEPENDENT-SEGMENTS"]
     for rendition in window.renditions:
-        lines.append("#EXT-X-STREAM-INF:" + ",".join(_variant(rendition)))
+        peak_bps = window.peak_bps(rendition.name)
+        lines.append("#EXT-X-STREAM-INF:" + ",".join(_variant(rendition, peak_bps)))
         lines.append(addresses.playlist_uri(window.opened.show, rendition.name))
     return "\n".join(lines) + "\n"
 
@@ -56,24 +59,28 @@ def media(window: Window, rendition: str, *, is_delta: bool = False) -> str:
     if skipped:
         lines.append(f"#EXT-X-SKIP:SKIPPED-SEGMENTS={skipped}")
     init_hash = ""
-    for entry, later_ms in zip(listed[skipped:], follows_ms[skipped:], strict=True):
+    parts_msn = _first_with_parts(listed, follows_ms, PARTS_LISTED_TARGETS * target_ms)
+    for entry in listed[skipped:]:
         if entry.is_discontinuity:
             lines.append("#EXT-X-DISCONTINUITY")
         if entry.init_hash and entry.init_hash != init_hash:
             init_hash = entry.init_hash
             lines.append(f'#EXT-X-MAP:URI="{addresses.init_name(init_hash)}"')
         lines.append(f"#EXT-X-PROGRAM-DATE-TIME:{_date(entry.start_ms)}")
-        if later_ms < PARTS_LISTED_TARGETS * target_ms:
-            lines.extend(map(_part, entry.parts))
+        if entry.msn >= parts_msn:
+            lines.extend(map(_part, entry.listed_parts))
         if entry.is_ended:
             lines.extend(_segment(entry))
     lines.extend(_tail(window, rendition))
     return "\n".join(lines) + "\n"
 
 
-def _variant(rendition: Rendition) -> list[str]:
+def _variant(rendition: Rendition, peak_bps: int) -> list[str]:
+    # rfc8216bis, 4.4.6.2: no segment that is listed has more, so what was measured here counts
+    # when the worker's last word is older.
+    bandwidth_bps = max(rendition.bandwidth_bps, -(-peak_bps // BANDWIDTH_STEP) * BANDWIDTH_STEP)
     fields = [
-        f"BANDWIDTH={rendition.bandwidth_bps}",
+        f"BANDWIDTH={bandwidth_bps}",
         f"AVERAGE-BANDWIDTH={rendition.average_bandwidth_bps}",
         f'CODECS="{",".join(rendition.codecs)}"',
     ]
@@ -113,8 +120,24 @@ def _following(listed: tuple[SegmentEntry, ...]) -> list[int]:
     later_ms, follows_ms = 0, []
     for entry in reversed(listed):
         follows_ms.append(later_ms)
-        later_ms += (entry.end_ms or entry.parts[-1].end_ms) - entry.start_ms
+        later_ms += entry.listed_end_ms - entry.start_ms
     return follows_ms[::-1]
+
+
+def _first_with_parts(
+    listed: tuple[SegmentEntry, ...], follows_ms: list[int], until_ms: int
+) -> int:
+    """Return the media sequence number from which on parts are listed.
+
+    None up to a gap: hls.js 1.7 that has all parts of a list waits for more, and goes past the
+    gap when it finds none.
+    """
+    first = listed[-1].msn + 1
+    for entry, later_ms in zip(reversed(listed), reversed(follows_ms), strict=True):
+        if later_ms >= until_ms or (entry.is_ended and entry.is_gap):
+            break
+        first = entry.msn
+    return first
 
 
 def _skippable(listed: tuple[SegmentEntry, ...], follows_ms: list[int], until_ms: int) -> int:
@@ -131,8 +154,6 @@ def _part(part: PartEntry) -> str:
     line = (
         f'#EXT-X-PART:DURATION={_seconds(part.duration_us)},URI="{addresses.part_name(part.slot)}"'
     )
-    if part.is_gap:
-        return line + ",GAP=YES"
     return line + (",INDEPENDENT=YES" if part.is_independent else "")
 
 
@@ -140,7 +161,7 @@ def _segment(entry: SegmentEntry) -> list[str]:
     return [
         *(["#EXT-X-GAP"] if entry.is_gap else []),
         f"#EXTINF:{_thousandths(entry.end_ms - entry.start_ms)},",
-        addresses.segment_name(entry.msn, entry.first_tick, entry.tick_count),
+        addresses.segment_name(entry.msn, entry.named_run.first, entry.named_run.count),
     ]
 
 
@@ -152,13 +173,11 @@ def _tail(window: Window, rendition: str) -> list[str]:
     if hint:
         lines.append(f'#EXT-X-PRELOAD-HINT:TYPE=PART,URI="{addresses.part_name(hint)}"')
     for other in window.renditions:
-        edge = window.edge(other.name)
-        if other.name != rendition and edge:
+        if other.name != rendition and (listed := window.listed(other.name)):
             uri = addresses.sibling_uri(other.name)
-            lines.append(
-                f'#EXT-X-RENDITION-REPORT:URI="{uri}"'
-                f",LAST-MSN={edge.msn},LAST-PART={edge.part_count - 1}"
-            )
+            msn, parts = listed[-1].msn, len(listed[-1].listed_parts)
+            last_part = f",LAST-PART={parts - 1}" if parts else ""  # After a gap none is listed.
+            lines.append(f'#EXT-X-RENDITION-REPORT:URI="{uri}",LAST-MSN={msn}{last_part}')
     return lines
 
 

@@ -23,6 +23,7 @@ from mediaserver.hls.window_entries import (
     ended,
     planned_end,
     with_gaps,
+    without_first_gaps,
 )
 from mediaserver.ipc.messages import (
     Message,
@@ -94,10 +95,12 @@ class Window:
         return not rendition.has_video if rendition else name == "audio"
 
     def listed(self, name: str) -> tuple[SegmentEntry, ...]:
-        """Return what the rendition's playlist lists, the open segment included."""
+        """Return what the rendition's playlist lists, the open segment included if it has parts."""
         track = self.tracks.get(name, ())
+        if track and not track[-1].is_ended and not track[-1].listed_parts:
+            track = track[:-1]
         skip = max(0, self.listed_msn - track[0].msn) if track else 0
-        return track[skip:]
+        return without_first_gaps(track[skip:], 3000 * self.opened.target_duration_s)
 
     def edge(self, name: str) -> Edge | None:
         """Return how far a rendition has come, None before its first part."""
@@ -105,14 +108,26 @@ class Window:
         if not track:
             return None
         last = track[-1]
-        return Edge(last.msn, len(last.parts), last.is_ended, self.is_ended)
+        listed = len(last.listed_parts)
+        return Edge(last.msn, listed, last.is_ended, self.is_ended, len(last.parts) - listed)
+
+    def has_segment(self, name: str) -> bool:
+        """Return whether a rendition has a segment that gets no more parts."""
+        track = self.tracks.get(name, ())
+        return len(track) > 1 or any(entry.is_ended for entry in track)
+
+    def peak_bps(self, name: str) -> int:
+        """Return the highest bit rate of the segments that a rendition lists, 0 without any."""
+        return max((entry.bps for entry in self.listed(name)), default=0)
 
     def hint(self, name: str) -> Slot | None:
-        """Return the planned slot that the rendition makes next, None while none is planned."""
+        """Return the planned slot that its playlist lists next, None while none is planned."""
         track = self.tracks.get(name)
         if self.is_ended or not track:
             return None
         last = track[-1]
+        if not last.is_ended and last.is_gap:
+            return None
         msn, part = (last.msn + 1, 0) if last.is_ended else (last.msn, len(last.parts))
         return self.slot(msn, part)
 
@@ -240,9 +255,22 @@ class Window:
         if entry and (entry.is_ended or index < len(entry.parts)):
             return self
         parts = with_gaps(entry.parts if entry else (), plan, index, part.slot.start_ms)
-        parts += (PartEntry(part.slot, part.end_ms, part.duration_us, part.is_independent),)
+        made = PartEntry(
+            part.slot,
+            part.end_ms,
+            part.duration_us,
+            part.is_independent,
+            part.is_gap,
+            len(part.payload),
+            part.held_ms,
+        )
+        parts += (made,)
         init_hash = (entry.init_hash if entry else "") or part.init_hash
         segment = SegmentEntry(msn, plan.is_discontinuity, init_hash, parts)
+        if index + 1 == len(plan.slots) and msn < self.plans[-1].msn:
+            # The next segment is planned, so this was the last part. Were the end only known by
+            # its own message, a list between the two would have no hint (rfc8216bis, 4.4.5.3).
+            segment = ended(segment, plan, part.end_ms)
         return self._with_track(part.rendition, (*(track[:-1] if entry else track), segment))
 
     def _with_end(self, message: SegmentEnded) -> Window:
@@ -293,4 +321,4 @@ class Window:
 def _is_past(edge: Edge, msn: int, part: int | None) -> bool:
     if msn != edge.msn:
         return msn < edge.msn
-    return edge.is_segment_ended or (part is not None and part < edge.part_count)
+    return edge.is_segment_ended or (part is not None and part < edge.made_count)

@@ -64,7 +64,8 @@ class Response(web.StreamResponse):
         if transport is None or transport.is_closing():
             raise ConnectionResetError("the client left")
         self._request = request
-        self._is_kept = request.keep_alive
+        # Who still sends a body that nobody reads is not asked again.
+        self._is_kept = request.keep_alive and request.content.is_eof()
         end = self._dates.end(is_kept=self._is_kept, is_old=request.version < (1, 1))
         if self.size_bytes <= JOIN_BYTES_MAX:
             transport.write(b"".join((self._head, end, *self._chunks)))

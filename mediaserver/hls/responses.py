@@ -25,6 +25,9 @@ from mediaserver.http.problem import CONTENT_TYPE, media_problem
 from metering.units import AccountId, Admission, top_up_address
 
 SESSION_HEADER: Final = "X-Vilokanam-Session"
+TICKS_HEADER: Final = "X-Vilokanam-Ticks"
+"""Which seconds a part or segment carries, as in its address: the truth when a part was cut short,
+as its address was promised before."""
 _PLAYLIST_TYPE: Final = "application/vnd.apple.mpegurl"
 _DETAILS: Final = {
     "token": "This stream is paid for by the second: open its page to get a token.",
@@ -34,6 +37,7 @@ _DETAILS: Final = {
     "expired": "The token is no longer valid: open the page again.",
     "stream": "The token is for another stream.",
     "not_found": "There is nothing at this address.",
+    "closed": "The operator has closed this stream.",
     "starting": "The server is starting: try again in a moment.",
     "left": "The client left.",
     "busy": "Too many wait already: try again in a moment.",
@@ -43,6 +47,7 @@ _DETAILS: Final = {
     "session": "This session was ended, perhaps by another player of yours.",
     "pace": "This session fetches faster than one player plays.",
     "too_old": "This part of the stream can no longer be bought.",
+    "future": "The server's clock has yet to come to this second: try again in a moment.",
     "store": "Payments cannot be counted just now: try again in a moment.",
 }
 
@@ -102,7 +107,7 @@ class Responses:
         """Return 200, 206, 304 or 416 for a segment, part or init."""
         if "If-None-Match" in asked and matches(asked["If-None-Match"], media.etag):
             kept = _lifetime(show, kind, 304)
-            whole = head(304, (("ETag", media.etag), ("Cache-Control", kept)))
+            whole = head(304, (("ETag", media.etag), ("Cache-Control", kept), *_ticks(media)))
             return self._answer(304, whole, ())
         # RFC 9110, 14.2: Range means something for GET only.
         if "Range" in asked and not is_head:
@@ -147,12 +152,18 @@ class Responses:
         body = media_problem(405, "method", f"{method} has no meaning here.")
         return self._problem(405, body, NO_STORE, ("Allow", "GET, HEAD, OPTIONS"))
 
-    def refusal(self, refused: RefusedError, *, is_head: bool) -> Response:
-        """Return the problem that a refusal is for the client."""
+    def refusal(self, refused: RefusedError, *, is_head: bool, slug: str = "") -> Response:
+        """Return the problem that a refusal is for the client.
+
+        Args:
+            slug: The stream's, where there may be one to join.
+        """
         more: dict[str, object] = {}
         if refused.admission is not None and refused.account is not None:
             url = top_up_address(self.top_up_url, refused.account)
             more = {"seconds_left": refused.admission.seconds_left, "top_up_url": url}
+        if slug and refused.status in (401, 402):
+            more["join_url"] = f"/api/v1/streams/{slug}/join"
         body = media_problem(refused.status, refused.reason, refused.detail, **more)
         kept = NO_STORE
         if refused.show is not None:
@@ -198,7 +209,12 @@ def _media_fields(
         ("ETag", media.etag),
         ("Accept-Ranges", "bytes"),
         ("Cache-Control", _lifetime(show, kind, 200)),
+        *_ticks(media),
     )
+
+
+def _ticks(media: MediaBytes) -> tuple[tuple[str, str], ...]:
+    return ((TICKS_HEADER, media.ticks),) if media.ticks else ()
 
 
 def _text_fields(show: ShowView, etag: str, kind: Kind) -> tuple[tuple[str, str], ...]:

@@ -9,7 +9,8 @@ live/keyframe_policy.py from `wants_idr` and `is_overdue`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import deque
+from dataclasses import dataclass, field
 from typing import Final
 
 from mediaserver.hls import slots
@@ -38,10 +39,18 @@ class PartBegan:
 
 @dataclass(frozen=True, slots=True)
 class PartEnded:
-    """A part ends here, at or before its plan."""
+    """A part ends here, at or before its plan.
+
+    Attributes:
+        has_frames: A frame of the source starts in it; what passes without (a still picture, a
+            stall) has none.
+        held_ms: Where the publisher's media end in it; None: at its end.
+    """
 
     slot: Slot
     end_ms: int
+    has_frames: bool = field(default=False, compare=False)
+    held_ms: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +78,7 @@ class Segmenter:
         self._part_ms = settings.part_target_ms
         self._part_min_ms = -(-settings.part_target_ms * PART_MIN_PERCENT // 100)
         self.target_ms = settings.segment_target_ms
+        self.is_filler = False
         self._msn = first_msn - 1
         self._slot: Slot | None = None
         self._segment_start_ms = 0
@@ -77,7 +87,9 @@ class Segmenter:
         self._last_start_ms = 0
         self._last_idr_ms = 0
         self._frame_ms = 0
+        self._lately_ms: deque[int] = deque(maxlen=3)
         self._has_inter = False
+        self._has_frames = False
 
     @property
     def msn(self) -> int:
@@ -116,12 +128,15 @@ class Segmenter:
             if is_idr:
                 self._last_start_ms = self._last_idr_ms = start_ms
                 self._begin_segment(events, start_ms, lacks_idr=False)
+                self._has_frames = True
             return tuple(events)
         if start_ms < self._slot.start_ms or start_ms <= self._last_start_ms:
             return tuple(events)
         self._frame_ms = min(start_ms - self._last_start_ms, 1000)
+        self._lately_ms.append(self._frame_ms)
         slot = self._catch_up(events, self._slot, start_ms)
         self._place(events, slot, start_ms, is_idr=is_idr)
+        self._has_frames = True
         self._last_start_ms = start_ms
         if is_idr:
             self._last_idr_ms = start_ms
@@ -222,7 +237,9 @@ class Segmenter:
             return slot is not None
         if start_ms - slot.start_ms < self._part_min_ms:
             return False
-        return start_ms + self._frame_ms - ROUNDING_MS > slot.planned_end_ms
+        # By the longest of three: in whole ms, frames of AAC last 21, 21 and 22.
+        frame_ms = max(self._lately_ms, default=0)
+        return start_ms + frame_ms - ROUNDING_MS > slot.planned_end_ms
 
     def _catch_up(self, events: list[SegmenterEvent], slot: Slot, until_ms: int) -> Slot:
         """Cut what a time past the plan's end proves to be over; return the slot then open."""
@@ -240,7 +257,7 @@ class Segmenter:
         if at_ms >= self._segment_start_ms + self.longest_ms:
             self._end_segment(events, slot, at_ms)
             return self._begin_segment(events, at_ms, lacks_idr=True)
-        events.append(PartEnded(slot, at_ms))
+        events.append(PartEnded(slot, at_ms, self._has_frames))
         return self._begin_part(events, slot.part + 1, at_ms, is_discontinuity=False)
 
     def _begin_segment(self, events: list[SegmenterEvent], at_ms: int, *, lacks_idr: bool) -> Slot:
@@ -256,11 +273,13 @@ class Segmenter:
         self, events: list[SegmenterEvent], part: int, at_ms: int, *, is_discontinuity: bool
     ) -> Slot:
         limit_ms = self._segment_start_ms + self.longest_ms
-        slot = slots.plan(self._msn, part, at_ms, self._part_ms, limit_ms)
+        slot = slots.plan(self._msn, part, at_ms, self._part_ms, limit_ms, is_filler=self.is_filler)
         self._slot = slot
+        # The newest frame may run past a plan, and begin the part behind it.
+        self._has_frames = self._last_start_ms == at_ms
         events.append(PartBegan(slot, is_discontinuity))
         return slot
 
     def _end_segment(self, events: list[SegmenterEvent], slot: Slot, at_ms: int) -> None:
-        events.append(PartEnded(slot, at_ms))
+        events.append(PartEnded(slot, at_ms, self._has_frames))
         events.append(SegmentEnded(self._msn, at_ms))

@@ -15,7 +15,7 @@ from typing import Final
 from aiohttp import web
 
 from mediaserver.clock import Clock
-from mediaserver.errors import AccessDeniedError, AddressError, CapacityError
+from mediaserver.errors import AddressError, CapacityError
 from mediaserver.hls import playlist
 from mediaserver.hls.addresses import (
     Address,
@@ -24,8 +24,10 @@ from mediaserver.hls.addresses import (
     MediaPlaylist,
     Multivariant,
     PartAddress,
+    Place,
     Segment,
     WatchPage,
+    kind_of,
     parse,
 )
 from mediaserver.hls.blocking_reload import Ready, Reject, decide
@@ -35,10 +37,11 @@ from mediaserver.hls.rendition_window import Presence
 from mediaserver.hls.response import SEND_TIMEOUT_S, Response
 from mediaserver.hls.responses import RefusedError, Responses
 from mediaserver.hls.show_view import MediaBytes, ShowView, Text, make_text
+from mediaserver.hls.viewer_check import ViewerCheck, unknown
 from mediaserver.ipc.messages import Policy
-from mediaserver.playback_token import Grant, verify
+from mediaserver.playback_token import Grant
 from metering.ports import Gate
-from metering.units import Fetch, Run, StreamPolicy, Verdict, session_text
+from metering.units import Fetch, Medium, Run, StreamPolicy, Verdict, session_text
 
 EDGE_HEADER: Final = "X-Vilokanam-Edge"
 """An edge's key: on its fills, and on its authorization requests."""
@@ -47,10 +50,13 @@ METHOD_HEADER: Final = "X-Original-Method"
 CONDITIONS: Final = ("If-None-Match", "If-Match", "If-Modified-Since", "If-Unmodified-Since")
 ASK_YOURSELF: Final = 421
 """To an edge: this viewer's request is for the origin to answer (RFC 9110, 15.5.20)."""
-GRANTS_CACHED_MAX: Final = 100_000
-"""Verified tokens kept: 30 MB, and five times as many viewers as one process serves."""
 BLOCKED_TARGETS: Final = 3
 """rfc8216bis, 6.2.5.2: who is blocked longer than three target durations gets a 503."""
+HELD_S: Final = 9.0
+PLAIN_HELD_S: Final = 25.0
+"""How long a question is held for a show that may go on after a restart: what names a part or
+segment, and a playlist without directives. FFmpeg ends at its first refusal and waits for long;
+hls.js asks three times of 10 s each; an encoder is back after some 27 s."""
 
 
 class MediaHandler:
@@ -74,16 +80,14 @@ class MediaHandler:
         self._store = store
         self._gate = gate
         self._clock = clock
-        self._edge_key = edge_key
+        self.edge_key = edge_key
         self._responses = Responses(clock, send_timeout_s)
-        self._keys: tuple[tuple[int, bytes], ...] = ()
-        self._grants: dict[str, Grant] = {}
+        self._viewers = ViewerCheck(gate, clock)
 
     def set_policy(self, policy: Policy) -> None:
-        """Take over control's token keys and top-up address."""
-        if policy.token_keys != self._keys:
-            self._keys = policy.token_keys
-            self._grants.clear()
+        """Take over control's token keys, restrictions and top-up address."""
+        if self._viewers.set_policy(policy):
+            self._store.resumption.wake()
         self._responses.top_up_url = policy.top_up_url
 
     async def handle(self, request: web.BaseRequest, parsed: Address) -> web.StreamResponse:
@@ -95,8 +99,10 @@ class MediaHandler:
             else:
                 answer = await self._get(request, parsed)
         except RefusedError as refused:
-            answer = self._responses.refusal(refused, is_head=request.method == "HEAD")
-        self.answers[type(place).__name__, answer.status] += 1
+            answer = self._responses.refusal(
+                refused, is_head=request.method == "HEAD", slug=place.slug
+            )
+        self.answers[kind_of(place), answer.status] += 1
         self.sent_bytes += answer.size_bytes
         return answer
 
@@ -117,15 +123,18 @@ class MediaHandler:
                 status = 404
             except RefusedError as refused:
                 status = refused.status
-        self.answers["Edge", status] += 1
-        grant = self._grants.get(token)
+        self.answers["edge", status] += 1
+        grant = self._viewers.known(token)
         return self._responses.edge_verdict(status, session_text(grant.session) if grant else "")
 
     async def _authorize(self, request: web.BaseRequest, address: Address) -> int:
         place = address.place
+        self._viewers.check_sight(address)
+        await self._await_show(place, HELD_S)
         policy = self._policy(place.slug)
         if not isinstance(place, Segment | PartAddress):
             is_free = isinstance(place, Multivariant | MediaPlaylist | Init | WatchPage)
+            self._viewers.check_sight(address)
             return 204 if is_free else 404
         show, media, grant = await self._find(request, address, place, policy, is_free=False)
         method = request.headers.get(METHOD_HEADER, "GET")
@@ -137,34 +146,49 @@ class MediaHandler:
             answer = self._object(request, show, place, media, Kind.MEDIA)
             if answer.status != 206:
                 return ASK_YOURSELF
-        await self._admit(policy, grant, media)
+        await self._admit(policy, grant, media, place.show)
         return 204
 
     async def _get(self, request: web.BaseRequest, address: Address) -> Response:
         place = address.place
+        is_fill = EDGE_HEADER in request.headers and self._is_edge(request)
+        if not is_fill:
+            self._viewers.check_sight(address)
+        is_plain = isinstance(place, MediaPlaylist | Multivariant) and "?" not in request.raw_path
+        await self._await_show(place, PLAIN_HELD_S if is_plain else HELD_S)
         policy = self._policy(place.slug)
         match place:
             case Segment() | PartAddress():
-                return await self._media(request, address, place, policy)
+                return await self._media(request, address, place, policy, is_fill=is_fill)
             case MediaPlaylist():
-                return await self._media_playlist(request, place)
+                answer = await self._media_playlist(request, place)
             case Multivariant():
-                return await self._multivariant(request, place)
+                answer = await self._multivariant(request, address, policy)
             case Init():
                 show = self._show(place.slug, place.show)
                 init = show.inits.get(place)
-                if init is not None:
-                    return self._object(request, show, place, init, Kind.INIT)
-        raise RefusedError(404, "not_found")
+                if init is None:
+                    raise RefusedError(404, "not_found")
+                answer = self._object(request, show, place, init, Kind.INIT)
+            case _:
+                raise RefusedError(404, "not_found")
+        if not is_fill:
+            self._viewers.check_sight(address)  # It may have changed while this waited.
+        return answer
 
     async def _media(
-        self, request: web.BaseRequest, address: Address, place: MediaObject, policy: StreamPolicy
+        self,
+        request: web.BaseRequest,
+        address: Address,
+        place: MediaObject,
+        policy: StreamPolicy,
+        *,
+        is_fill: bool,
     ) -> Response:
-        is_fill = EDGE_HEADER in request.headers and self._is_edge(request)
         show, media, grant = await self._find(request, address, place, policy, is_free=is_fill)
         answer = self._object(request, show, place, media, Kind.MEDIA)
         if grant is not None and answer.status in (200, 206) and request.method == "GET":
-            await self._admit(policy, grant, media)
+            await self._admit(policy, grant, media, place.show)
         return answer
 
     async def _find(
@@ -178,7 +202,7 @@ class MediaHandler:
     ) -> tuple[ShowView, MediaBytes, Grant | None]:
         """Return show, object and who pays; the token counts on arrival and on waking."""
         run = Run(place.first_tick, place.tick_count)
-        grant = None if is_free else self._grant(address.token, policy, run)
+        grant = None if is_free else self._viewers.payer(address.token, policy, run)
         show = self._show(place.slug, place.show)
         media = show.media.get(place)
         if media is None:
@@ -186,11 +210,15 @@ class MediaHandler:
             if request.transport is None:
                 raise RefusedError(408, "left")
             policy = self._policy(place.slug)
-            grant = None if is_free else self._grant(address.token, policy, run)
+            if not is_free:
+                self._viewers.check_sight(address)
+            grant = None if is_free else self._viewers.payer(address.token, policy, run)
         return show, media, grant
 
     async def _await_media(self, show: ShowView, place: MediaObject) -> MediaBytes:
         """Wait for a part that is hinted; everything else is not there."""
+        if not show.window.plans and not show.window.is_ended:
+            raise RefusedError(503, "starting")
         deadline_s = self._deadline(show)
         part = place.part if isinstance(place, PartAddress) else None
         while (media := show.media.get(place)) is None:
@@ -206,8 +234,10 @@ class MediaHandler:
             await self._wait(show, place.rendition, deadline_s)
         return media
 
-    async def _admit(self, policy: StreamPolicy, grant: Grant | None, media: MediaBytes) -> None:
-        if grant is None or media.run is None:
+    async def _admit(
+        self, policy: StreamPolicy, grant: Grant | None, media: MediaBytes, show: int
+    ) -> None:
+        if grant is None or media.run is None or not media.run.count:
             return
         fetch = Fetch(
             grant.account,
@@ -215,7 +245,9 @@ class MediaHandler:
             policy.stream,
             media.run,
             media.duration_ms,
-            media.medium,
+            # Video carries its sound, so one bucket is for all: sound alone is no second one.
+            Medium.VIDEO,
+            show,
         )
         admission = self._gate.admit_now(fetch) or await self._gate.admit(fetch)
         verdict = admission.verdict
@@ -227,14 +259,20 @@ class MediaHandler:
     async def _media_playlist(self, request: web.BaseRequest, place: MediaPlaylist) -> Response:
         show = self._show(place.slug, place.show)
         name, query = place.rendition, request.raw_path.partition("?")[2]
+        deadline_s = 0.0
+        while not show.window.renditions and not show.window.is_ended:
+            # It goes on after a restart, and which renditions there are is yet to be said.
+            deadline_s = deadline_s or self._deadline(show)
+            await self._wait(show, "", deadline_s)
         if name not in show.window.tracks and show.window.rendition(name) is None:
             raise RefusedError(404, "not_found")
-        deadline_s = 0.0
         while True:
             edge, target_ms = show.reach(name)
             if edge is not None:
                 decision = decide(query, edge, target_ms)
-                if isinstance(decision, Ready):
+                # Parts alone are "no segments" to hls.js and FFmpeg, and the end of some.
+                is_whole = edge.is_show_ended or show.window.has_segment(name)
+                if isinstance(decision, Ready) and is_whole:
                     break
                 if isinstance(decision, Reject):
                     raise RefusedError(400, "directive", detail=decision.reason)
@@ -249,33 +287,66 @@ class MediaHandler:
             text = show.texts[key] = make_text(show.window, written)
         kind = Kind.BLOCKING_PLAYLIST if decision.is_blocking else Kind.PLAYLIST
         kind = Kind.ENDED_PLAYLIST if edge.is_show_ended else kind
+        kind = kind if decision.is_shared else Kind.OTHER
         return self._text(request, show, text, kind)
 
-    async def _multivariant(self, request: web.BaseRequest, place: Multivariant) -> Response:
-        show = self._store.current(place.slug)
+    async def _multivariant(
+        self, request: web.BaseRequest, address: Address, policy: StreamPolicy
+    ) -> Response:
+        slug = policy.slug
+        show = self._store.current(slug)
         if show is None:
-            raise RefusedError(404, "not_found")
+            raise self._not_live(address, policy)
         deadline_s = 0.0
         while not show.window.has_started:
             if show.window.is_ended:
-                raise RefusedError(404, "not_found")
+                raise self._not_live(address, policy)
             deadline_s = deadline_s or self._deadline(show)
             await self._wait(show, "", deadline_s)
-            show = self._store.current(place.slug) or show
-        source = (show.window.opened.show, show.window.renditions)
+            show = self._store.current(slug) or show
         text = show.texts.get(("", False))
-        if text is None or text.source != source:
-            text = make_text(source, playlist.multivariant(show.window))
-            show.texts["", False] = text
+        if text is None or text.source is not show.window:
+            written = playlist.multivariant(show.window)
+            if text is None or text.plain != written.encode():
+                text = show.texts["", False] = make_text(show.window, written)
+            text.source = show.window
         return self._text(request, show, text, Kind.MULTIVARIANT)
+
+    def _not_live(self, address: Address, policy: StreamPolicy) -> RefusedError:
+        """Return why there is no playlist; raises what is wrong with the link, where one counts."""
+        if address.token:
+            self._viewers.payer(address.token, policy, Run(self._clock.now_ms() // 1000, 1))
+        detail = "The stream is not live now: ask again when it has begun."
+        return RefusedError(404, "not_found", detail=detail)
+
+    async def _await_show(self, place: Place, held_s: float) -> None:
+        """Hold a question while we have just begun and its show may go on."""
+        if self._viewers.keys and self._store.resumption.is_over:
+            return
+        deadline_s = self._clock.monotonic() + held_s
+        while self._is_awaited(place):
+            try:
+                if not await self._store.wait_for_show(deadline_s):
+                    raise RefusedError(503, "starting")
+            except CapacityError as error:
+                raise RefusedError(503, "busy") from error
+
+    def _is_awaited(self, place: Place) -> bool:
+        policy = self._gate.policy(place.slug)
+        if policy is None:
+            return not self._viewers.keys  # Control has yet to name the streams.
+        show = None if isinstance(place, Multivariant) else getattr(place, "show", None)
+        return self._store.resumption.awaits(policy.stream, show)
 
     def _policy(self, slug: str) -> StreamPolicy:
         policy = self._gate.policy(slug)
         if policy is None and self._store.current(slug) is not None:
             # A worker connected before control: the price is not known yet.
             raise RefusedError(503, "starting")
-        if policy is None or not policy.is_enabled:
-            raise RefusedError(404, "not_found")
+        if policy is None:
+            raise unknown(slug)
+        if not policy.is_enabled:
+            raise RefusedError(404, "closed")
         return policy
 
     def _show(self, slug: str, number: int) -> ShowView:
@@ -287,27 +358,9 @@ class MediaHandler:
             raise RefusedError(404, "not_found", kind=Kind.GONE, show=current)
         raise RefusedError(404, "not_found")
 
-    def _grant(self, token: str, policy: StreamPolicy, run: Run) -> Grant | None:
-        """Return who pays, None when nothing is to be paid."""
-        if not self._gate.is_priced(policy, run):
-            return None
-        now_s = self._clock.now_ms() // 1000
-        grant = self._grants.get(token)
-        try:
-            if grant is None or now_s >= grant.expires_s:
-                grant = verify(token, self._keys, now_s)
-                if len(self._grants) >= GRANTS_CACHED_MAX:
-                    del self._grants[next(iter(self._grants))]
-                self._grants[token] = grant
-        except AccessDeniedError as denied:
-            raise RefusedError(denied.status, denied.reason) from denied
-        if grant.stream != policy.stream:
-            raise RefusedError(403, "stream")
-        return grant
-
     def _is_edge(self, request: web.BaseRequest) -> bool:
         given = request.headers.get(EDGE_HEADER, "").encode("utf-8", "surrogateescape")
-        return bool(self._edge_key) and hmac.compare_digest(given, self._edge_key)
+        return bool(self.edge_key) and hmac.compare_digest(given, self.edge_key)
 
     def _deadline(self, show: ShowView) -> float:
         blocked_max_s = BLOCKED_TARGETS * show.window.opened.target_duration_s

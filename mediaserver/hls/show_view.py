@@ -16,7 +16,7 @@ from mediaserver.hls.addresses import Init, MediaObject, PartAddress, Segment
 from mediaserver.hls.cache_policy import Kind
 from mediaserver.hls.playlist import part_target_ms
 from mediaserver.hls.rendition_window import Window
-from mediaserver.hls.slots import slot_run
+from mediaserver.hls.slots import held_run
 from mediaserver.hls.window_entries import Edge, SegmentEntry
 from mediaserver.ipc.messages import (
     InitMade,
@@ -26,7 +26,7 @@ from mediaserver.ipc.messages import (
     SegmentEnded,
     ShowEnded,
 )
-from metering.units import Medium, Run
+from metering.units import Run
 
 GZIP_LEVEL: Final = 6
 """The usual one: a playlist takes 0.1 ms, once for all viewers."""
@@ -63,9 +63,10 @@ class MediaBytes:
         chunks: The bytes in order; a segment shares those of its parts.
         size_bytes: Of all chunks.
         etag: Strong, quoted.
-        run: Ticks it carries; None for an init.
+        run: Ticks it carries, fewer than its address says when it ended early; None when nothing
+            is to be paid: an init, or a part whose pictures were not made.
+        ticks: The same as in an address, empty for an init.
         duration_ms: Media it holds.
-        medium: Which pace bucket it draws from.
         head: Response headers, kept by `serve` once made.
     """
 
@@ -73,8 +74,8 @@ class MediaBytes:
     size_bytes: int
     etag: str
     run: Run | None = None
+    ticks: str = ""
     duration_ms: int = 0
-    medium: Medium = Medium.VIDEO
     head: bytes = b""
 
 
@@ -175,7 +176,11 @@ class ShowView:
             slot.tick_count,
         )
         media = _bytes((part.payload,), _digest(part.payload))
-        media.run = slot_run(slot)
+        # What an encoder failed to make, and what is ours, is nobody's to pay for.
+        held_ms = part.end_ms if part.held_ms is None else part.held_ms
+        is_paid = held_ms > slot.start_ms and not (part.is_gap or slot.is_filler)
+        media.run = held_run(slot.start_ms, held_ms) if is_paid else None
+        media.ticks = f"{slot.first_tick}x{media.run.count if media.run else 0}"
         media.duration_ms = part.end_ms - slot.start_ms
         self._keep(place, media)
         self.size_bytes += media.size_bytes
@@ -192,9 +197,8 @@ class ShowView:
 
     def _segment_place(self, rendition: str, entry: SegmentEntry) -> Segment:
         opened = self.window.opened
-        return Segment(
-            opened.slug, opened.show, rendition, entry.msn, entry.first_tick, entry.tick_count
-        )
+        run = entry.named_run
+        return Segment(opened.slug, opened.show, rendition, entry.msn, run.first, run.count)
 
     def _joined(self, rendition: str, entry: SegmentEntry) -> MediaBytes:
         opened = self.window.opened
@@ -215,12 +219,12 @@ class ShowView:
         ]
         chunks = tuple(chunk for part in parts for chunk in part.chunks)
         media = _bytes(chunks, _digest("".join(part.etag for part in parts).encode()))
-        media.run = Run(entry.first_tick, entry.tick_count)
+        media.run = entry.run
+        media.ticks = f"{entry.named_run.first}x{media.run.count if media.run else 0}"
         media.duration_ms = entry.end_ms - entry.start_ms
         return media
 
     def _keep(self, place: MediaObject, media: MediaBytes) -> None:
-        media.medium = Medium.AUDIO if self.window.is_audio(place.rendition) else Medium.VIDEO
         self.media[place] = media
         self._by_msn.setdefault(place.msn, []).append(place)
 

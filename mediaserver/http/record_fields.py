@@ -10,11 +10,17 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, fields
-from typing import Any, Final, cast, get_type_hints
+from typing import Any, Final, cast, get_args, get_origin, get_type_hints
 
 FAULTY: Final = object()
 """What a converter returns for a value that it has added a fault for."""
-_TYPE_TEXTS: Final = {int: "a whole number", str: "text", bool: "true or false"}
+_TYPE_TEXTS: Final = {
+    int: "a whole number",
+    str: "text",
+    bool: "true or false",
+    dict: "an object",
+    list: "a list",
+}
 
 Convert = Callable[[Field[Any], Any, Any], Any]
 """From a field, its type and the raw value to the value, or `FAULTY`."""
@@ -48,13 +54,22 @@ def read_fields(
 
 
 def is_of(kind: Any, raw: Any) -> bool:
-    """Return whether a value is of a plain type; bool is a kind of int to Python alone."""
-    return isinstance(kind, type) and type(raw) is kind
+    """Return whether a value is of a plain type; bool is a kind of int to Python alone.
+
+    Of a list, ``list[str]``, each item is; what is in an object is its reader's to judge.
+    """
+    plain = get_origin(kind) or kind
+    if not isinstance(plain, type) or type(raw) is not plain:
+        return False
+    items = cast(list[Any], raw) if plain is list else []
+    return all(is_of(item, value) for item in get_args(kind)[:1] for value in items)
 
 
 def type_text(kind: Any) -> str:
     """Return a type as a person calls it."""
-    return _TYPE_TEXTS.get(kind, "a list")
+    if get_origin(kind) is list:
+        return f"a list, each {_TYPE_TEXTS.get(get_args(kind)[0], 'of another kind')}"
+    return _TYPE_TEXTS.get(get_origin(kind) or kind, "a list")
 
 
 def nearest(name: str, known: tuple[str, ...]) -> str | None:

@@ -28,7 +28,8 @@ T = TypeVar("T")
 async def read(request: web.Request, kind: type[T]) -> T:
     """Return the body of a request as a record.
 
-    Fields of type `Planck` are decimal strings. A field that may be None may be left out.
+    Fields of type `Planck` are decimal strings. A field that may be None may be left out. A text
+    has at most `TEXT_CHARACTERS_MAX` characters, or ``characters_max`` of its field's metadata.
 
     Raises:
         ApiError: 400 when it is not JSON, 422 naming every field at fault.
@@ -48,7 +49,8 @@ def parse(kind: type[T], raw: bytes) -> T:
     faults: list[str] = []
 
     def convert(spec: Field[Any], field_kind: Any, raw_value: Any) -> Any:
-        value, fault = _value(field_kind, raw_value)
+        longest = spec.metadata.get("characters_max", TEXT_CHARACTERS_MAX)
+        value, fault = _value(field_kind, raw_value, longest)
         if fault:
             faults.append(f"{spec.name}: {fault}")
             return FAULTY
@@ -60,7 +62,7 @@ def parse(kind: type[T], raw: bytes) -> T:
     return kind(**values)
 
 
-def _value(kind: Any, raw: Any) -> tuple[Any, str]:
+def _value(kind: Any, raw: Any, characters_max: int) -> tuple[Any, str]:
     if NoneType in get_args(kind):
         if raw is None:
             return None, ""
@@ -71,8 +73,8 @@ def _value(kind: Any, raw: Any) -> tuple[Any, str]:
         return None, 'is not planck: a whole decimal number in quotes, such as "1000"'
     if not is_of(kind, raw):
         return None, f"is not {type_text(kind)}"
-    if kind is str and len(raw) > TEXT_CHARACTERS_MAX:
-        return None, f"is longer than {TEXT_CHARACTERS_MAX} characters"
+    if kind is str and len(raw) > characters_max:
+        return None, f"is longer than {characters_max} characters"
     if kind is str and (fault := text.fault(raw)):
         return None, f"{fault}; leave it out"
     if kind is int and not 0 <= raw <= INTEGER_MAX:

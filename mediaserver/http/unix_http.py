@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Self
 
@@ -15,10 +16,11 @@ import aiohttp
 from aiohttp import web
 from yarl import URL
 
+from mediaserver.http.client_address import FORWARDED, FORWARDED_FOR
 from mediaserver.http.problem_response import problem_response
 
-BODY_BYTES_MAX: Final = 1 << 20
-"""No request that is forwarded has a reason to be larger: SDP offers and small JSON."""
+BODIES_HELD_BYTES_MAX: Final = 32 << 20
+"""Of all requests of one process together: some 500 of the largest at once."""
 BODY_WAIT_S: Final = 10.0
 """OBS gives the whole exchange 8 s; a slower client holds a connection for nothing."""
 ANSWER_TIMEOUT_S: Final = 15.0
@@ -29,6 +31,7 @@ _NOT_RELAYED: Final = frozenset(
         "content-length",
         "date",
         "expect",
+        FORWARDED.lower(),
         "host",
         "keep-alive",
         "proxy-authenticate",
@@ -43,9 +46,6 @@ _NOT_RELAYED: Final = frozenset(
 )
 """Headers of one connection (RFC 9110, 7.6.1), those that the next server writes itself, and what
 control alone may write to a worker."""
-FORWARDED_FOR: Final = "X-Forwarded-For"
-"""Its last entry is the peer we saw; the bound on pending WHIP sessions goes by it. Every request
-that is forwarded has it: a request with it was not made by a process of ours."""
 
 
 def client(socket: Path, timeout_s: float) -> aiohttp.ClientSession:
@@ -59,6 +59,8 @@ def client(socket: Path, timeout_s: float) -> aiohttp.ClientSession:
         connector=aiohttp.UnixConnector(str(socket)),
         timeout=aiohttp.ClientTimeout(total=timeout_s),
         auto_decompress=False,
+        # One client speaks for many browsers: a cookie of one is never another's.
+        cookie_jar=aiohttp.DummyCookieJar(),
     )
 
 
@@ -67,7 +69,9 @@ async def relay(
     request: web.BaseRequest,
     body: bytes,
     headers: Mapping[str, str],
+    *,
     answer_bytes_max: int | None = None,
+    method: str = "",
 ) -> web.Response:
     """Return what the process behind `session` answers to a request, unchanged.
 
@@ -75,15 +79,17 @@ async def relay(
         request: Its method, address and headers are sent as they came.
         headers: Added, in place of what came under these names.
         answer_bytes_max: Bound of the answer's declared length; None: no bound.
+        method: In place of the request's own; empty: that.
 
     Raises:
         OSError: The process cannot be reached or the answer is too large.
         aiohttp.ClientError: The exchange broke off.
         TimeoutError: It took longer than the client's time-out.
     """
-    sent = {k: v for k, v in request.headers.items() if k.lower() not in _NOT_RELAYED}
+    left_out = _NOT_RELAYED | {name.lower() for name in headers}
+    sent = {k: v for k, v in request.headers.items() if k.lower() not in left_out}
     async with session.request(
-        request.method,
+        method or request.method,
         _url(request),
         data=body,
         headers=sent | dict(headers),
@@ -101,12 +107,32 @@ async def relay(
 
 
 class Proxy:
-    """Forwards requests to our processes; one client per socket, made when first used."""
+    """Forwards requests to our processes; one client per socket, made when first used.
 
-    def __init__(self, run_dir: Path, body_wait_s: float = BODY_WAIT_S) -> None:
-        """Reach the sockets in `run_dir`; wait `body_wait_s` for the whole of a body."""
+    Every request that is forwarded has `FORWARDED_FOR`, and in it one address, the client's: a
+    request with it was not made by a process of ours.
+
+    Attributes:
+        bodies_refused: Bodies that found no room among those held.
+    """
+
+    def __init__(
+        self,
+        run_dir: Path,
+        body_wait_s: float = BODY_WAIT_S,
+        held_bytes_max: int = BODIES_HELD_BYTES_MAX,
+    ) -> None:
+        """Reach the sockets in `run_dir`.
+
+        Args:
+            body_wait_s: For the whole of a body.
+            held_bytes_max: Of all bodies together.
+        """
+        self.bodies_refused = 0
         self._run_dir = run_dir
         self._body_wait_s = body_wait_s
+        self._held_bytes_max = held_bytes_max
+        self._held_bytes = 0
         self._clients: dict[str, aiohttp.ClientSession] = {}
 
     async def __aenter__(self) -> Self:
@@ -116,28 +142,73 @@ class Proxy:
         for session in self._clients.values():
             await session.close()
 
-    async def forward(self, request: web.BaseRequest, socket_name: str) -> web.StreamResponse:
+    async def forward(
+        self, request: web.BaseRequest, socket_name: str, client_address: str, body_bytes_max: int
+    ) -> web.StreamResponse:
         """Return what the process behind ``run/<socket_name>`` answers to this request.
 
-        413 when the body is larger than `BODY_BYTES_MAX`, 408 when it does not come in time,
-        400 when it breaks off, 503 when nobody answers.
+        413 when the body is larger than `body_bytes_max`, 408 when it does not come in time, 400
+        when it breaks off, 503 when too many are held already or nobody answers.
+
+        Args:
+            client_address: Who asks.
         """
+        if (request.content_length or 0) > body_bytes_max:
+            return _too_large(body_bytes_max)
+        held = _Held()
         try:
             async with asyncio.timeout(self._body_wait_s):
-                body = await _read(request)
+                answer = await self._read(request, held, body_bytes_max)
+            if answer is None:
+                answer = await self._relay(request, socket_name, held.body(), client_address)
         except TimeoutError:
-            return problem_response(
+            answer = problem_response(
                 408, "Too slow", f"the body took over {self._body_wait_s:.0f} s"
             )
         except (web.RequestPayloadError, ConnectionError):
-            return problem_response(400, "Broken off", "the body is not whole")
-        if body is None:
-            return problem_response(413, "Too large", f"the body is over {BODY_BYTES_MAX} bytes")
+            answer = problem_response(400, "Broken off", "the body is not whole")
+        finally:
+            self._held_bytes -= held.size_bytes
+        return answer
+
+    async def probe(
+        self, request: web.BaseRequest, socket_name: str, client_address: str
+    ) -> web.Response:
+        """Return what a GET of the same address answers: whether the body is worth reading."""
+        return await self._relay(request, socket_name, b"", client_address, "GET")
+
+    async def _read(
+        self, request: web.BaseRequest, held: _Held, body_bytes_max: int
+    ) -> web.Response | None:
+        async for chunk in request.content.iter_any():
+            size = len(chunk)
+            if held.size_bytes + size > body_bytes_max:
+                return _too_large(body_bytes_max)
+            if self._held_bytes + size > self._held_bytes_max:
+                self.bodies_refused += 1
+                return problem_response(
+                    503,
+                    "Not available",
+                    "the server is taking in too much at once; retry",
+                    {"Retry-After": "1"},
+                )
+            self._held_bytes += size
+            held.size_bytes += size
+            held.chunks.append(chunk)
+        return None
+
+    async def _relay(
+        self,
+        request: web.BaseRequest,
+        socket_name: str,
+        body: bytes,
+        client_address: str,
+        method: str = "",
+    ) -> web.Response:
         await self._forget_gone()
-        forwarded = [*request.headers.getall(FORWARDED_FOR, []), request.remote or "unknown"]
-        headers = {FORWARDED_FOR: ", ".join(forwarded)}
+        headers = {FORWARDED_FOR: client_address}
         try:
-            return await relay(self._client(socket_name), request, body, headers)
+            return await relay(self._client(socket_name), request, body, headers, method=method)
         except (aiohttp.ClientError, TimeoutError):
             return problem_response(
                 503,
@@ -177,15 +248,19 @@ def _url(request: web.BaseRequest) -> URL:
     )
 
 
-async def _read(request: web.BaseRequest) -> bytes | None:
-    chunks: list[bytes] = []
-    size = 0
-    async for chunk in request.content.iter_any():
-        size += len(chunk)
-        if size > BODY_BYTES_MAX:
-            return None
-        chunks.append(chunk)
-    return b"".join(chunks)
+@dataclass(slots=True)
+class _Held:
+    """What has come of one body."""
+
+    chunks: list[bytes] = field(default_factory=list)
+    size_bytes: int = 0
+
+    def body(self) -> bytes:
+        return b"".join(self.chunks)
+
+
+def _too_large(bytes_max: int) -> web.Response:
+    return problem_response(413, "Too large", f"the body is over {bytes_max} bytes")
 
 
 def _process_name(socket_name: str) -> str:

@@ -34,9 +34,9 @@ _HELD_BYTES_MAX: Final = 65_536
 """Parameter sets and SEI that wait for their picture; real ones are some hundred bytes."""
 _SLICE_TYPES: Final = range(SLICE, IDR + 1)
 _INNER_START_CODE: Final = b"\0\0\1"
-_START_CODES: Final = (START_CODE, _INNER_START_CODE)
 _STAP_A: Final = 24
 _FU_A: Final = 28
+_RESERVED: Final = (30, 31)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +107,11 @@ class H264Depacketizer:
         """Return the frames that end with this packet: at most one before it, and its own.
 
         `timestamp` is the 32-bit RTP one, `is_marker` hints at the last packet of a frame,
-        `arrived_s` is monotonic. Empty payloads (padding probes) change nothing.
+        `arrived_s` is monotonic. Padding alone (empty payloads, or nothing but zeros) changes
+        nothing.
         """
         frames: list[Frame] = []
-        if not payload:
+        if payload[:1] in {b"", b"\0"} and not payload.strip(b"\0"):
             return frames
         if timestamp == self._ended and _continues_picture(payload):
             # A marker ended this picture too soon, so half of it has left.
@@ -160,12 +161,15 @@ class H264Depacketizer:
             return self._take_fragment(payload)
         if self._in_fragment:
             return False  # a fragment must be whole before anything else comes
-        if 1 <= kind < _STAP_A or payload.startswith(_START_CODES):
+        if 1 <= kind < _STAP_A or _begins_byte_stream(payload):
             self._size += len(payload)
             self._add(payload)
             return True
         if kind == _STAP_A:
             return self._take_aggregate(payload)
+        if kind in _RESERVED:  # of no meaning (RFC 6184, 5.2), so no part of the picture
+            self.broken += 1
+            return True
         return False  # STAP-B, MTAP and FU-B need mode 2, which we never answer
 
     def _take_aggregate(self, payload: bytes) -> bool:
@@ -191,7 +195,8 @@ class H264Depacketizer:
         return units > 0
 
     def _take_fragment(self, payload: bytes) -> bool:
-        if len(payload) < 3:
+        # Behind the first one an empty fragment is odd, and nothing is missing with it.
+        if len(payload) < (2 if self._in_fragment else 3):
             return False
         indicator, header = payload[0], payload[1]
         if header & 0x80:  # first fragment: its NAL header is put together again
@@ -268,13 +273,21 @@ class H264Depacketizer:
         self._has_slice = self._is_idr = self._in_fragment = self._is_marked = False
 
 
+def _begins_byte_stream(payload: bytes) -> bool:
+    """Return whether a start code comes first, behind any number of zeros (H.264, B.1.1)."""
+    return payload.startswith(b"\0\0") and payload.lstrip(b"\0").startswith(b"\1")
+
+
 def _slice_start(payload: bytes) -> bytes:
-    """Return the first two bytes of the slice that a packet begins with; empty: it is no slice."""
+    """Return the first two bytes of a packet's first slice; empty: none begins in it."""
     kind = payload[0] & 31
     if kind == _FU_A and len(payload) > 2 and payload[1] & 0x80:
         payload = bytes((payload[1] & 31, payload[2]))
     elif kind == _STAP_A:
-        payload = payload[3:]
+        start = 3
+        while start < len(payload) and payload[start] & 31 not in _SLICE_TYPES:
+            start += 2 + int.from_bytes(payload[start - 2 : start], "big")
+        payload = payload[start:]
     return payload[:2] if payload and payload[0] & 31 in _SLICE_TYPES else b""
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime as dt
+import functools
 from collections.abc import Callable
 from typing import Any, Final, cast
 
@@ -79,6 +80,12 @@ def certificate(now_ms: int) -> Certificate:
     if _certificate is None or _certificate.expires - now < CERTIFICATE_RENEWAL:
         _certificate = Certificate.generateCertificate()
     return _certificate
+
+
+def forget_certificate() -> None:
+    """Have the next session use a new certificate: this one was of a warm-up, or of our parent."""
+    global _certificate  # noqa: PLW0603 - as above
+    _certificate = None
 
 
 def sha256_of(local: RTCCertificate) -> str:
@@ -176,6 +183,24 @@ class Dtls(RTCDtlsTransport):
         if self._state is not State.CONNECTED:  # closed between the two lines above
             raise ConnectionError("DTLS closed at once")
 
+    def farewell(self) -> bytes:
+        """Return a close_notify, encrypted and not sent: its holder can end this session.
+
+        DTLS takes records in any order, so it stays good for the whole session, whatever else is
+        sent. OpenSSL is made to forget it: until the real end this end is open, and goes on to
+        repeat its last flight for a peer that missed it. Empty without a connection.
+        """
+        if self._ssl is None or self._state is not State.CONNECTED:
+            return b""
+        try:
+            self._ssl.shutdown()
+            record = self._ssl.bio_read(1500)
+        except SSL.Error:
+            return b""
+        finally:
+            self._ssl.set_shutdown(0)
+        return record
+
     def decrypt(self, datagram: bytes) -> bytes | None:
         """Return the RTP or RTCP packet in `datagram` (at most 1500 bytes), or None if forged."""
         if self._open is None:
@@ -209,6 +234,9 @@ class Dtls(RTCDtlsTransport):
         """Shake hands as the library does, and keep why it failed, which it tells nobody."""
         assert self._ssl is not None
         self._ssl.set_app_data(self)
+        # The library reads from OpenSSL as soon as a datagram is there; a failure is met there, and
+        # thrown away. The handshake itself then fails without a cause.
+        self._ssl.recv = functools.partial(self._read, self._ssl.recv)  # type: ignore[method-assign]
         try:
             while not self.encrypted:
                 try:
@@ -217,7 +245,7 @@ class Dtls(RTCDtlsTransport):
                     await self._write_ssl()
                     await self._recv_next()
                 except SSL.Error as error:
-                    self._failure = _reasons(error)
+                    self._failure = self._failure or _reasons(error)
                     await self._write_ssl()  # the alert that tells the peer
                     self._set_state(State.FAILED)
                     return
@@ -226,6 +254,16 @@ class Dtls(RTCDtlsTransport):
         except ConnectionError as error:
             self._failure = self._failure or str(error) or "the peer ended it"
             self._set_state(State.FAILED)
+
+    def _read(self, recv: Callable[[int], bytes], size_bytes: int) -> bytes:
+        """Read what OpenSSL decrypted, and keep why it could not."""
+        try:
+            return recv(size_bytes)
+        except (SSL.WantReadError, SSL.ZeroReturnError):
+            raise
+        except SSL.Error as error:
+            self._failure = _reasons(error)
+            raise
 
     def note_alert(self, side: str, number: int) -> None:
         """Keep the newest alert of either side."""

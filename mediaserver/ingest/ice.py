@@ -149,6 +149,18 @@ class IceConnection(aioice.Connection):
             )
         return tuple(candidate.to_sdp() for candidate in self.local_candidates)
 
+    async def reach(self, candidates: Iterable[str]) -> None:
+        """Do a publisher's part: check `candidates`, values of the answer's `a=candidate`.
+
+        The remote credentials have been set. Who was not reached, is told by what follows.
+        """
+        self.ice_controlling = True
+        for protocol in self._protocols:
+            for candidate in map(aioice.Candidate.from_sdp, candidates):
+                pair = aioice_ice.CandidatePair(protocol, candidate)
+                self._check_list.append(pair)
+                await self.check_start(pair)
+
     async def reached(self) -> None:
         """Return when the publisher has proved, by an authenticated check, that it reaches us.
 
@@ -240,6 +252,14 @@ class IceConnection(aioice.Connection):
             return False
         pair.protocol.transport.sendto(data, pair.remote_addr)
         return True
+
+    def route(self) -> tuple[tuple[str, int], tuple[str, int]] | None:
+        """Return our socket's address and the publisher's, of the present pair; None without."""
+        pair = self._nominated.get(1)
+        if pair is None or self._closing or pair.protocol.transport.is_closing():
+            return None
+        host, port = pair.protocol.transport.get_extra_info("sockname")[:2]
+        return (host, port), (pair.remote_addr[0], pair.remote_addr[1])
 
     async def close(self) -> None:
         """Close the sockets and end every check under way. May be called again."""

@@ -1,7 +1,8 @@
-"""Further video sources of one payload type: simulcast layers that no SDP spoke of. Pure.
+"""Further sources of one payload type: simulcast layers or sounds that no SDP spoke of. Pure.
 
-One track is shown, so one source is taken: the largest picture, or the most bytes where that is not
-known. Which one comes first says nothing; a thumbnail's keyframe is the first to be whole.
+The first sound is heard, and further ones are counted. One picture is shown, so one source is
+taken: the largest picture, or the most bytes where that is not known. Which one comes first says
+nothing; a thumbnail's keyframe is the first to be whole.
 """
 
 from __future__ import annotations
@@ -57,13 +58,9 @@ class OtherSources:
             present_bytes: What that one has sent in all.
             now: Monotonic seconds.
         """
-        source = self._sources.get(ssrc)
+        source = self.note(ssrc, len(payload), present_bytes, now)
         if source is None:
-            if len(self._sources) >= _SOURCES_MAX:
-                return False
-            source = self._sources[ssrc] = _Source(now, present_bytes)
-        source.size_bytes += len(payload)
-        source.last_s = now
+            return False
         if sps := _sps_in(payload):
             source.area = _area(sps)
         if self._changed_s is not None and now - self._changed_s < CHANGE_APART_S:
@@ -81,6 +78,21 @@ class OtherSources:
         if is_better:
             self._changed_s = now
         return is_better
+
+    def note(self, ssrc: int, size_bytes: int, present_bytes: int, now: float) -> _Source | None:
+        """Count a packet of another source; return what is known of it, None when it is one more.
+
+        Args:
+            size_bytes: Of its payload.
+        """
+        source = self._sources.get(ssrc)
+        if source is None:
+            if len(self._sources) >= _SOURCES_MAX:
+                return None
+            source = self._sources[ssrc] = _Source(now, present_bytes)
+        source.size_bytes += size_bytes
+        source.last_s = now
+        return source
 
     def begin(self) -> None:
         """Begin to compare anew: another source is taken now."""

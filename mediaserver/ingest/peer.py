@@ -11,11 +11,12 @@ import contextlib
 import secrets
 from typing import Final, Protocol
 
-from mediaserver import log
+from mediaserver import listening, log
 from mediaserver.clock import Clock
 from mediaserver.errors import CapacityError
 from mediaserver.ingest import sdp, sdp_offer
 from mediaserver.ingest.dtls import Dtls, DtlsPath, certificate, sha256_of
+from mediaserver.ingest.farewell import Farewells, SessionFarewell
 from mediaserver.ingest.ice import IceConnection
 from mediaserver.ingest.receiver import Media, Receiver
 from mediaserver.ingest.rtp import is_rtcp
@@ -58,6 +59,7 @@ class Peer:
         etag: Its present entity tag, strong and quoted.
         address: Where its POST came from.
         key_id: What its stream key hashes to; never the key.
+        cause: Why it did not connect, in words; empty otherwise.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class Peer:
         user_agent: str,
         address: str,
         key_id: str,
+        farewells: Farewells | None = None,
     ) -> None:
         self.number = number
         self.session_id = secrets.token_hex(8)
@@ -79,6 +82,7 @@ class Peer:
         self.user_agent = user_agent
         self.address = address
         self.key_id = key_id
+        self.cause = ""
         self.offer = offer
         self.started_s = clock.monotonic()
         self.connected_s: float | None = None
@@ -101,6 +105,7 @@ class Peer:
             ssrc=secrets.randbits(32),
         )
         self._health = UploadHealth(user_agent)
+        self._farewell = SessionFarewell(farewells, self.session_id)
         self._faults = FaultRun()
         self._early: list[bytes] = []
         self._connecting: asyncio.Task[None] | None = None
@@ -160,6 +165,11 @@ class Peer:
         self._receiver.request_keyframe()
         self._arm(self._clock.monotonic())
 
+    @property
+    def last_media_s(self) -> float:
+        """Return the monotonic second at which media came last, 0 when none did."""
+        return max((source.last_packet_s for source in self._receiver.sources.values()), default=0)
+
     def facts(self) -> dict[str, float]:
         """Return the numbers of this session."""
         return self._health.facts(self._receiver, self._ice.rtt_s)
@@ -212,22 +222,22 @@ class Peer:
     async def _connect(self) -> None:
         waited_for = "nothing reached us by UDP in time"
         try:
-            async with asyncio.timeout(self._settings.connect_timeout_s):
+            async with listening.timeout(self._clock, self._settings.connect_timeout_s):
                 await self._ice.reached()
                 waited_for = "the DTLS handshake did not end in time"
                 await self._dtls.connect(self.offer.fingerprints)
         except (ConnectionError, TimeoutError) as error:
             if not self.life.is_ended:
+                self.cause = str(error) or waited_for
                 _log.warning(
-                    "whip.session.not_connected",
-                    session_id=self.session_id,
-                    cause=str(error) or waited_for,
+                    "whip.session.not_connected", session_id=self.session_id, cause=self.cause
                 )
             self.end(EndReason.FAILED)
             return
         now = self._clock.monotonic()
         self.connected_s = now
         self.life.connected(now)
+        self._farewell.record = self._dtls.farewell()
         self._owner.connected(self)
         early, self._early = self._early, []
         for datagram in early:
@@ -237,7 +247,7 @@ class Peer:
     async def _change_over(self, fresh: IceConnection) -> None:
         """Follow the publisher to `fresh` once media come by it; without that, nothing changes."""
         try:
-            async with asyncio.timeout(self._settings.connect_timeout_s):
+            async with listening.timeout(self._clock, self._settings.connect_timeout_s):
                 await fresh.reached()
                 if self.life.state is not SessionState.CREATED:
                     await fresh.media_came.wait()
@@ -339,6 +349,7 @@ class Peer:
         if now - self._sampled_s >= HOUSEKEEPING_S:
             self._sampled_s = now
             self._health.sample(self._receiver, now)
+            self._farewell.follow(self._ice.route())
         for item in items:
             self._owner.media(self, item)
 
@@ -365,6 +376,7 @@ class Peer:
         self._dtls.send_rtcp(self._receiver.goodbye())
         await self._dtls.close()
         await self._ice.close()
+        self._farewell.drop()
 
 
 def _entity_tag() -> str:

@@ -88,6 +88,8 @@ class TrackReceiver:
     def is_better(self, packet: rtp.RtpPacket, now: float) -> bool:
         """Return whether the source of this packet is to be taken instead of the present one."""
         if self.frames is None:
+            # Of several sounds none is the better one: the first is kept, and its creator told.
+            self.others.note(packet.ssrc, len(packet.payload), self.size_bytes, now)
             return False
         return self.others.is_better(
             packet.ssrc, packet.payload, self.frames.sets.newest_sps, self.size_bytes, now

@@ -15,7 +15,7 @@ from mediaserver.ingest.rtp import Unwrapper
 T = TypeVar("T")
 
 PACKETS_MAX: Final = 4096
-"""What OBS keeps for retransmission (media.md, 4.6); 0.4 s at 98 Mbit/s."""
+"""What OBS keeps for retransmission; 0.4 s at 98 Mbit/s."""
 ASKS_MAX: Final = 6
 """With the wait doubling from 30 ms, the sixth ask is 0.9 s after the first."""
 ASK_WAIT_S: Final = 0.03

@@ -39,6 +39,8 @@ class EndReason(StrEnum):
     CLOSED_BY_PEER = "closed_by_peer"
     FAILED = "failed"
     DRAINED = "drained"
+    TIME_STAMPS = "time_stamps"
+    MEMORY = "memory"
 
 
 class PatchKind(Enum):

@@ -7,8 +7,10 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
-from mediaserver.errors import MediaFormatError
+from mediaserver.errors import MediaFormatError, PictureBoundsError
 from mediaserver.h264 import parse_sps, sample_format
+from mediaserver.ingest import encoder
+from mediaserver.ingest.encoder import Encoder
 from mediaserver.ingest.receiver import Receiver
 from mediaserver.media import Track
 from mediaserver.parameter_sets import ParameterSets
@@ -38,6 +40,7 @@ class UploadHealth:
 
     def __init__(self, user_agent: str) -> None:
         self._user_agent = user_agent
+        self._encoder = encoder.encoder_of(user_agent)
         self._samples: deque[_Sample] = deque(maxlen=WINDOW_S + 1)
 
     def sample(self, receiver: Receiver, now: float) -> None:
@@ -100,15 +103,14 @@ class UploadHealth:
         if broken:
             words.append(
                 f"{broken} video packets of the last {WINDOW_S} s are not H.264 over RTP as "
-                "RFC 6184 wants it, so pictures are missing; update the encoder or the program "
-                "that sends (GStreamer: put h264parse before rtph264pay)."
+                f"RFC 6184 wants it, so pictures are missing; {encoder.PACKETS[self._encoder]}."
             )
 
         # The encoder: keyframes first, since a lost picture waits for the next one.
         video = receiver.sources.get(Track.VIDEO)
         if video is not None and video.frames is not None:
             if video.last_idr_time is not None:
-                unshowable = _unshowable(video.frames.sets)
+                unshowable = _unshowable(video.frames.sets, self._encoder)
                 words += [unshowable] if unshowable else []
             if others := video.others.count(video.last_packet_s):
                 words.append(
@@ -117,19 +119,32 @@ class UploadHealth:
                 )
             if video.idr_interval_s > _KEYFRAMES_APART_MAX_S:
                 words.append(
-                    f"Keyframes come {video.idr_interval_s:.1f} s apart; set the keyframe "
-                    "interval to 1 or 2 s (OBS: Settings, Output, Streaming)."
+                    f"Keyframes come {video.idr_interval_s:.1f} s apart; "
+                    f"{encoder.KEYFRAMES[self._encoder]}."
                 )
             elif video.frames.waits_for_idr and self._dropped() > 0:
-                words.append(
-                    "The picture waits for a keyframe; set the keyframe interval to 1 or 2 s "
-                    "(OBS: Settings, Output, Streaming)."
-                )
+                hint = encoder.KEYFRAMES[self._encoder]
+                words.append(f"The picture waits for a keyframe; {hint}.")
             if video.packets == 0 and len(self._samples) > 3:
-                words.append("No video arrives; check that a video encoder is running.")
+                words.append(
+                    f"No video arrives, but {receiver.unknown} packets of payload types that were "
+                    "not agreed on; let the encoder send what the server's answer names."
+                    if receiver.unknown
+                    else "No video arrives; check that a video encoder is running."
+                )
+            elif not (video.units or self._dropped() or broken) and len(self._samples) > 3:
+                words.append(
+                    "Video packets arrive and none holds a picture; check that the encoder sends "
+                    "H.264 as its offer says, and that its source is running."
+                )
         audio = receiver.sources.get(Track.AUDIO)
         if audio is not None and audio.packets == 0 and len(self._samples) > 3:
             words.append("No audio arrives; check that an audio track is selected for streaming.")
+        if audio is not None and (others := audio.others.count(audio.last_packet_s)):
+            words.append(
+                f"Your encoder sends {1 + others} sounds at once and the first one alone is heard; "
+                "mix them into one track."
+            )
         return tuple(words)
 
     def _span(self) -> tuple[_Sample, _Sample] | None:
@@ -160,22 +175,23 @@ class UploadHealth:
         return span[1].dropped - span[0].dropped if span else 0
 
 
-def _unshowable(sets: ParameterSets) -> str:
+def _unshowable(sets: ParameterSets, kind: Encoder) -> str:
     """Return why no player can show keyframes with these sets, and what to change."""
     if not sets.is_complete:
         return (
             "Your video comes without its parameter sets (SPS and PPS), so nobody can show it; let "
-            "the encoder repeat them with each keyframe (FFmpeg: -bsf:v dump_extra; GStreamer: "
-            "rtph264pay config-interval=-1; x264: repeat-headers=1)."
+            f"the encoder repeat them with each keyframe ({encoder.PARAMETER_SETS[kind]})."
         )
     try:
         parse_sps(sets.newest_sps)
         samples = sample_format(sets.newest_sps)
+    except PictureBoundsError as error:
+        return f"Your video is not shown: {error}."
     except MediaFormatError as error:
         return f"Your video's SPS cannot be used ({error}); update or restart the encoder."
     if (samples.chroma_format, samples.luma_depth, samples.chroma_depth) != (1, 0, 0):
         return (
-            "Browsers do not show your picture's color format; use 8 bits and 4:2:0 (OBS: "
-            "Settings, Advanced, Color Format NV12; FFmpeg: -pix_fmt yuv420p)."
+            "Browsers do not show your picture's color format; use 8 bits and 4:2:0 "
+            f"({encoder.COLOR[kind]})."
         )
     return ""

@@ -17,12 +17,17 @@ from aiohttp import web
 from mediaserver import log
 from mediaserver.clock import Clock
 from mediaserver.errors import CapacityError, OfferRejectedError
+from mediaserver.http.client_address import bound_key
 from mediaserver.http.problem_response import problem_response
 from mediaserver.ingest import sdp, sdp_offer
+from mediaserver.ingest.encoder import Encoder, encoder_of
+from mediaserver.ingest.farewell import Farewells
 from mediaserver.ingest.peer import Peer
 from mediaserver.ingest.receiver import Media
+from mediaserver.ingest.request_body import read_body
 from mediaserver.ingest.session import EndReason, PatchKind, SessionState, judge_patch
 from mediaserver.ingest.settings import IngestSettings
+from mediaserver.ingest.takeovers import Takeovers
 from mediaserver.media import AccessUnit, SenderReport, Track
 
 OFFER_TYPE: Final = "application/sdp"
@@ -40,11 +45,12 @@ PREFLIGHT_HEADERS: Final[Mapping[str, str]] = {
     "Access-Control-Max-Age": "86400",
 }
 """On answers to OPTIONS, with CORS_HEADERS."""
-BODY_WAIT_S: Final = 10.0
-"""OBS gives the whole exchange 8 s."""
+ADVICE_S: Final = 300.0
+"""A publisher that comes back by itself does not take away why it was ended."""
 FAULT_LOG_S: Final = 1.0
 """A composer that fails for every frame is logged once a second, with the count."""
 
+_TAKEN_OVER: Final = "Another publisher took the stream over with the same stream key"
 _TITLES: Final = {
     400: "Not a usable body",
     401: "Unauthorized",
@@ -76,7 +82,7 @@ class PublisherSink(Protocol):
         """The present publisher's clocks."""
 
     def publisher_gone(self, session_id: str, reason: str) -> None:
-        """The publisher is gone: deleted, replaced, media_timeout, closed_by_peer, failed, drained.
+        """The publisher is gone, by which `EndReason`.
 
         When it was replaced, `publisher_connected` of the next follows at once.
         """
@@ -84,9 +90,8 @@ class PublisherSink(Protocol):
 
 async def endpoint_options(_request: web.BaseRequest) -> web.Response:
     """Answer OPTIONS of a WHIP endpoint; needs no worker and, for preflights, no key."""
-    return web.Response(
-        headers={**CORS_HEADERS, **PREFLIGHT_HEADERS, "Accept-Post": OFFER_TYPE, "Allow": "POST"}
-    )
+    headers = {**CORS_HEADERS, **PREFLIGHT_HEADERS, "Accept-Post": OFFER_TYPE, "Allow": "POST"}
+    return web.Response(headers=headers)
 
 
 async def endpoint_get(_request: web.BaseRequest) -> web.Response:
@@ -97,8 +102,7 @@ async def endpoint_get(_request: web.BaseRequest) -> web.Response:
 class WhipEndpoint:
     """The WHIP resources of one stream.
 
-    The caller's address, for the bound on pending sessions, is the last entry of
-    ``X-Forwarded-For``: what our own HTTP process added.
+    The caller's address is in ``X-Forwarded-For``, where our own HTTP process put it.
     """
 
     def __init__(
@@ -108,19 +112,23 @@ class WhipEndpoint:
         clock: Clock,
         worker: str,
         is_key: Callable[[str], bool],
+        *,
+        farewells: Farewells | None = None,
     ) -> None:
         self._settings = settings
         self._sink = sink
         self._clock = clock
-        self._worker = worker
-        self._is_key = is_key
+        self._worker, self._is_key = worker, is_key
+        self._farewells = farewells
+        self._failure, self._failure_until_s = "", 0.0
+        self._takeovers = Takeovers()
+        self._user_agent = ""
         self._sessions: dict[str, Peer] = {}
         self._live: Peer | None = None
-        self._count = 0
-        self._is_closed = False
+        self._replaced = ""  # secret of the last session that another publisher took over from
+        self._count, self._is_closed = 0, False
         self._closing: set[asyncio.Task[None]] = set()
-        self._faults = 0
-        self._fault_logged_s = float("-inf")
+        self._faults, self._fault_logged_s = 0, float("-inf")
 
     async def post(self, request: web.Request) -> web.Response:
         """Answer an offer: 201 with the answer, or a problem that names what to change."""
@@ -144,23 +152,38 @@ class WhipEndpoint:
         if self._live is not None:
             self._live.request_keyframe()
 
+    def end_publisher(self, reason: EndReason, advice: str = "") -> None:
+        """End the present publisher's session; `advice` is told for `ADVICE_S`."""
+        if self._live is not None:
+            self._failure, self._failure_until_s = advice, self._clock.monotonic() + ADVICE_S
+            self._live.end(reason)
+
     def facts(self) -> dict[str, float]:
         """Return numbers of the present publisher, and how many sessions are connecting."""
         pending = sum(p.life.state is SessionState.CREATED for p in self._sessions.values())
-        live = self._live.facts() if self._live is not None else {}
-        return {**live, "sessions_pending": pending}
+        return {**(self._live.facts() if self._live else {}), "sessions_pending": pending}
 
     def advice(self) -> tuple[str, ...]:
         """Return plain words for the creator, most urgent first."""
-        return self._live.advice() if self._live is not None else ()
+        now_s = self._clock.monotonic()
+        if self._live is not None and now_s >= self._failure_until_s:
+            self._failure = ""
+        live = self._live.advice() if self._live is not None else ()
+        return tuple(filter(None, (self._failure, self._takeovers.advice(now_s), *live)))
+
+    @property
+    def encoder(self) -> Encoder:
+        """Return what the newest publisher encodes with."""
+        return encoder_of(self._user_agent)
 
     async def close(self, reason: str = EndReason.DRAINED.value) -> None:
         """End every session with BYE and close_notify; later POSTs get 503."""
         self._is_closed = True
-        publishers = list(self._sessions.values())
-        await asyncio.gather(*(p.close(EndReason(reason)) for p in publishers))
+        await asyncio.gather(*(p.close(EndReason(reason)) for p in [*self._sessions.values()]))
         if self._closing:
             await asyncio.wait(self._closing)
+        if self._farewells is not None:
+            await self._farewells.flushed()
 
     # What peers report (peer.PeerListener).
 
@@ -171,13 +194,15 @@ class WhipEndpoint:
             publisher.end(EndReason.REPLACED)  # a slow old attempt: the newer one keeps the stream
             return
         if before is not None:
+            self._takeovers.add(self._clock.monotonic(), before.last_media_s)
+            self._replaced = before.secret
             before.end(EndReason.REPLACED)
         self._live = publisher
-        connect_ms = round(1000 * (self._clock.monotonic() - publisher.started_s))
+        self._user_agent = publisher.user_agent
         _log.info(
             "whip.session.opened",
             session_id=publisher.session_id,
-            connect_ms=connect_ms,
+            connect_ms=round(1000 * (self._clock.monotonic() - publisher.started_s)),
             user_agent=publisher.user_agent,
         )
         self._notify(
@@ -198,6 +223,8 @@ class WhipEndpoint:
 
     def ended(self, publisher: Peer, reason: EndReason) -> None:
         """Forget a session; pass its end to the sink if it had the stream."""
+        if publisher.cause:
+            self._failure = f"The last publisher did not connect: {publisher.cause}."
         self._sessions.pop(publisher.secret, None)
         closing = asyncio.create_task(publisher.close(reason))
         self._closing.add(closing)
@@ -206,6 +233,7 @@ class WhipEndpoint:
             "whip.session.closed",
             session_id=publisher.session_id,
             reason=reason.value,
+            cause=publisher.cause,
             **publisher.facts(),
             **publisher.faults(),
         )
@@ -230,7 +258,7 @@ class WhipEndpoint:
         request: web.Request,
         handler: Callable[[web.Request], Awaitable[web.Response]],
     ) -> web.Response:
-        # RFC 9725, 4.7: the bearer guards the session's URL as it does the endpoint's.
+        # RFC 9725, 4.7: the bearer guards the session's URL too.
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not self._is_key(token.strip()):
             return _refusal(
@@ -244,15 +272,16 @@ class WhipEndpoint:
             _log.warning("whip.offer.rejected", status=error.status, reason=error.reason)
             accept = "Accept-Patch" if request.method == "PATCH" else "Accept-Post"
             kind = FRAGMENT_TYPE if request.method == "PATCH" else OFFER_TYPE
-            return _refusal(
-                error.status, error.reason, {accept: kind} if error.status == 415 else {}
-            )
+            taken = {accept: kind} if error.status == 415 else {}
+            return _refusal(error.status, error.reason, taken)
         except CapacityError as error:
             _log.warning("whip.session.refused", cause=str(error))
             return _refusal(503, str(error), {"Retry-After": "2"})
 
     async def _post(self, request: web.Request) -> web.Response:
-        offer = sdp_offer.parse_offer(await self._body(request, OFFER_TYPE))
+        offer = sdp_offer.parse_offer(
+            await read_body(request, OFFER_TYPE, self._settings.offer_bytes_max, self._clock)
+        )
         if self._is_closed:
             raise CapacityError("this worker is shutting down; post the offer again")
         # Who asks: bounds on pending sessions count by address and by key.
@@ -273,6 +302,7 @@ class WhipEndpoint:
             user_agent=request.headers.get("User-Agent", "")[:256],
             address=address.strip(),
             key_id=key_id,
+            farewells=self._farewells,
         )
         self._sessions[publisher.secret] = publisher
         try:
@@ -280,7 +310,6 @@ class WhipEndpoint:
         except BaseException:
             self._sessions.pop(publisher.secret, None)
             raise
-        slug = request.match_info["slug"]
         return web.Response(
             status=201,
             body=answer.encode(),
@@ -288,7 +317,7 @@ class WhipEndpoint:
                 **CORS_HEADERS,
                 "Content-Type": OFFER_TYPE,
                 # From the root: older OBS versions take a relative one for a path at the root.
-                "Location": f"/{slug}/whip/{self._worker}.{publisher.secret}",
+                "Location": f"/{request.match_info['slug']}/whip/{self._worker}.{publisher.secret}",
                 "ETag": publisher.etag,
                 "Accept-Patch": FRAGMENT_TYPE,
                 "Cache-Control": "no-store",
@@ -296,7 +325,10 @@ class WhipEndpoint:
         )
 
     async def _session(self, request: web.Request) -> web.Response:
-        publisher = self._sessions.get(request.match_info["session"].rpartition(".")[2])
+        secret = request.match_info["session"].rpartition(".")[2]
+        publisher = self._sessions.get(secret)
+        if publisher is None and secret == self._replaced:
+            return _refusal(404, _TAKEN_OVER, {}, reason="replaced")
         if publisher is None:
             return _refusal(404, "This session has ended or never was; post a new offer", {})
         if request.method == "PATCH":
@@ -307,7 +339,9 @@ class WhipEndpoint:
         return web.Response(status=204, headers=CORS_HEADERS)
 
     async def _patch(self, request: web.Request, publisher: Peer) -> web.Response:
-        fragment = sdp.parse_fragment(await self._body(request, FRAGMENT_TYPE))
+        fragment = sdp.parse_fragment(
+            await read_body(request, FRAGMENT_TYPE, self._settings.offer_bytes_max, self._clock)
+        )
         kind = judge_patch(
             request.headers.get("If-Match"), publisher.etag, fragment.ufrag, publisher.remote_ufrag
         )
@@ -345,12 +379,13 @@ class WhipEndpoint:
         pending = [p for p in self._sessions.values() if p.life.state is SessionState.CREATED]
         of_key = [p for p in pending if p.key_id == key_id]
         if len(of_key) >= settings.pending_sessions_per_key_max:
-            own = [p for p in of_key if p.address == address]
+            own = [p for p in of_key if bound_key(p.address) == bound_key(address)]
             if not own:
                 return self._too_many(429, f"{len(of_key)} sessions with this key are connecting")
             own[0].end(EndReason.REPLACED)
             pending.remove(own[0])
-        of_address = sum(p.address == address for p in pending)
+        key = bound_key(address)
+        of_address = sum(bound_key(p.address) == key for p in pending)
         if of_address >= settings.pending_sessions_per_address_max:
             return self._too_many(503, f"{of_address} sessions from this address are connecting")
         return None
@@ -359,29 +394,7 @@ class WhipEndpoint:
         wait_s = self._settings.connect_timeout_s
         return _refusal(status, f"{detail}; try again in {wait_s} s", {"Retry-After": str(wait_s)})
 
-    async def _body(self, request: web.Request, kind: str) -> str:
-        if request.content_type.lower() != kind:
-            raise OfferRejectedError(
-                415, f"the body is {request.content_type[:64]}; {kind} is expected"
-            )
-        limit = self._settings.offer_bytes_max
-        if request.content_length is not None and request.content_length > limit:
-            raise OfferRejectedError(413, f"the body has more than {limit} bytes")
-        body = bytearray()
-        try:
-            async with asyncio.timeout(BODY_WAIT_S):
-                async for chunk in request.content.iter_any():
-                    body += chunk
-                    if len(body) > limit:
-                        raise OfferRejectedError(413, f"the body has more than {limit} bytes")
-        except TimeoutError as error:
-            raise OfferRejectedError(408, f"the body took over {BODY_WAIT_S:.0f} s") from error
-        try:
-            return body.decode()
-        except UnicodeDecodeError as error:
-            raise OfferRejectedError(400, "the body is not UTF-8 text") from error
 
-
-def _refusal(status: int, detail: str, headers: dict[str, str]) -> web.Response:
+def _refusal(status: int, detail: str, headers: dict[str, str], **extra: Any) -> web.Response:
     headers = {**CORS_HEADERS, **headers, "Cache-Control": "no-store"}
-    return problem_response(status, _TITLES[status], detail, headers)
+    return problem_response(status, _TITLES[status], detail, headers, **extra)

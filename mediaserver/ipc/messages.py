@@ -101,7 +101,8 @@ class Health(_Message, frozen=True):
     """What the creator should know, in plain words; replaces the last one.
 
     Attributes:
-        state: ``live``, ``waiting`` (publisher gone, show kept) or ``ended``.
+        state: ``live``, ``waiting`` (publisher gone, show kept), ``restarting`` (we are, and so end
+            the publisher's session) or ``ended``.
         facts: Numbers by name, such as ``video_kbps``.
         advice: Sentences for the creator, most urgent first.
     """
@@ -130,6 +131,15 @@ class Policy(_Message, frozen=True):
         is_top_up_open: True when the watch page may offer the demo's top-up button.
         replay_from_ms: HTTP processes offer as evidence what they committed since this Unix time,
             once per epoch.
+        stream_keys: Slug to SHA-256 of the key of its publisher: HTTP processes refuse wrong ones
+            by themselves, before a body is read.
+        admin_sha256: SHA-256 of the admin token, for the same.
+        api_keys: Prefix and SHA-256 of each machine's key that may be used, for the same.
+        faults: What keeps control from its work, in words.
+        unlisted: Streams for those who have the address, and a token.
+        invited: Streams for guests alone.
+        ended_sessions: Viewer sessions of these that are over while a token of theirs is not, the
+            newest first: refused without asking the store, as what is free is never claimed.
     """
 
     streams: tuple[StreamPolicy, ...]
@@ -140,6 +150,13 @@ class Policy(_Message, frozen=True):
     top_up_url: str
     is_top_up_open: bool
     replay_from_ms: int
+    stream_keys: tuple[tuple[str, bytes], ...] = ()
+    admin_sha256: bytes = b""
+    faults: tuple[str, ...] = ()
+    api_keys: tuple[tuple[str, bytes], ...] = ()
+    unlisted: tuple[UUID, ...] = ()
+    invited: tuple[UUID, ...] = ()
+    ended_sessions: tuple[int, ...] = ()
 
 
 class Request(_Message, frozen=True):

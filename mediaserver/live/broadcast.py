@@ -16,13 +16,18 @@ from uuid import UUID
 from mediaserver import log
 from mediaserver.clock import Clock
 from mediaserver.hls.segmenter import SegmenterEvent
+from mediaserver.ingest.encoder import obeys_keyframe_requests
+from mediaserver.ingest.session import EndReason
 from mediaserver.ipc.messages import Health, Message
 from mediaserver.live.broadcast_clock import BroadcastClock
-from mediaserver.live.health import ShowFacts, report
+from mediaserver.live.filler import Filler
+from mediaserver.live.health import Upload, report
 from mediaserver.live.media_pipeline import MediaPipeline, PipelineMaker
 from mediaserver.live.publication import StateFile
+from mediaserver.live.show_report import show_facts
 from mediaserver.live.show_state import ShowFile
 from mediaserver.live.show_writer import ShowWriter
+from mediaserver.live.stray_time import StrayTime
 from mediaserver.media import (
     AAC_FRAME_SAMPLES,
     AUDIO_TIMESCALE,
@@ -43,14 +48,9 @@ DRAIN_S: Final = 1.0
 """What is under way when the publisher goes gets this long to come out of the codecs."""
 _PER_MS: Final = AUDIO_TIMESCALE // 1000
 
-_log = log.get("show")
-
 
 class Broadcast:
-    """The show of one stream. Ingest's `PublisherSink` and transcode's `Outlet`.
-
-    All methods belong to the event loop.
-    """
+    """The show of one stream, on the event loop: `PublisherSink` and transcode's `Outlet`."""
 
     def __init__(
         self,
@@ -61,12 +61,13 @@ class Broadcast:
         clock: Clock,
         publish: Callable[[Message], None],
         request_keyframe: Callable[[], None],
-        ingest_facts: Callable[[], tuple[dict[str, float], tuple[str, ...]]],
+        ingest_facts: Callable[[], Upload],
         on_over: Callable[[], None],
+        end_publisher: Callable[[EndReason], None] = lambda _: None,
         make_pipeline: PipelineMaker = Pipeline,
         state_file: StateFile | None = None,
     ) -> None:
-        self._stream = stream
+        self._log = log.get("show").bind(stream_id=str(stream))
         self._settings = settings
         self._clock = clock
         self._request_keyframe = request_keyframe
@@ -88,46 +89,36 @@ class Broadcast:
 
         self._sessions = 0
         self._has_publisher = False
-        self._is_video_ignored = False
+        self._is_restarting = False
         self._pipeline: MediaPipeline | None = None
         self._media_clock = BroadcastClock(settings.hls, settings.transcode.audio_wait_ms)
-        self._frames_dropped = 0
+        self._stray_time = StrayTime(self._log, end_publisher)
+        self._filler = Filler()
 
     async def start(self) -> None:
         """Read what was kept of the stream, and begin to watch the time."""
         await self._show.load()
         ingest = self._settings.ingest
-        self._end_in(max(ingest.reconnect_wait_s, ingest.connect_timeout_s))
+        wait_s = max(ingest.reconnect_wait_s, ingest.connect_timeout_s)
+        self._ends_at_s = self._clock.monotonic() + wait_s
         self._spawn(self._watch())
 
     @property
-    def show(self) -> int | None:
-        """Return the show's number, None before it has one."""
-        return self._show.number
-
-    @property
-    def newest_planned_tick(self) -> int | None:
-        """Return the newest second that any address of the stream may claim, None before any."""
-        return self._show.newest_planned_tick
-
-    def replay(self) -> Sequence[Message]:
-        """Return what an HTTP process that has just connected must receive."""
-        return self._show.replay()
+    def writer(self) -> ShowWriter:
+        """Return the show itself: what is planned of it, and what was cut short."""
+        return self._show
 
     def health(self) -> Health:
         """Return how the show does, in numbers and in words for its creator."""
-        state = "live" if self._has_publisher and self._show.is_open else "waiting"
-        top = self._show.top
-        facts = ShowFacts(
-            state="ended" if self._show.is_over else state,
-            renditions=len(self._show.announced),
-            frame_rate_milli=top.frame_rate_milli if top else 0,
-            source_bps=top.newest_bps if top else 0,
-            gop_ms=self._media_clock.gop_ms,
-            is_reencoding=self._media_clock.is_reencoding,
-            has_b_frames=self._pipeline is not None and self._pipeline.has_b_frames,
-            frames_dropped=self._frames_dropped,
-            is_video_ignored=self._is_video_ignored,
+        absent = "restarting" if self._is_restarting else "waiting"
+        state = "live" if self._has_publisher and self._show.is_open else absent
+        facts = show_facts(
+            "ended" if self._show.is_over else state,
+            self._show,
+            self._media_clock,
+            self._pipeline,
+            self._stray_time,
+            self._clock,
         )
         return report(facts, *self._ingest_facts())
 
@@ -139,29 +130,32 @@ class Broadcast:
         """A publisher has the stream: the show opens with its media, or goes on."""
         if self._show.is_over:
             return
-        self._close_timeline()
+        is_filled = self._filler.is_on and Track.VIDEO in tracks
+        if not is_filled:
+            self._close_timeline()
         first_msn = self._show.resume(self._settings.ingest.reconnect_wait_s)
         if first_msn is not None:
             self._media_clock.continue_at(first_msn)
-        self._is_video_ignored = Track.VIDEO in tracks and self._show.is_audio_only
-        has_video = Track.VIDEO in tracks and not self._is_video_ignored
-        self._media_clock.begin(self._show.floor_ms, has_video)
+        ignores_picture = Track.VIDEO in tracks and self._show.is_audio_only
+        has_video = Track.VIDEO in tracks and not ignores_picture
+        is_obeyed = obeys_keyframe_requests(user_agent)
+        floor_ms = max(self._show.floor_ms, self._filler.floor_ms)
+        self._media_clock.begin(floor_ms, has_video, is_obeyed)
+        self._media_clock.ignores_picture = ignores_picture
+        self._stray_time.begin()
         if self._pipeline is None:
             loop = asyncio.get_running_loop()
             self._pipeline = self._make_pipeline(self._settings.transcode, loop, self)
-        else:
+        elif not is_filled:
             self._pipeline.restart()
         self._pipeline.start(has_video, Track.AUDIO in tracks)
         self._sessions += 1
-        self._has_publisher = True
+        self._has_publisher, self._is_restarting = True, False
         self._ends_at_s = None
-        _log.info(
-            "show.publisher.connected",
-            stream_id=str(self._stream),
-            session_id=session_id,
-            user_agent=user_agent,
-            show=self.show,
-        )
+        if first_msn is not None:
+            self._announce_health()  # HTTP processes hold questions for a show until this.
+        facts = {"session_id": session_id, "user_agent": user_agent, "show": self._show.number}
+        self._log.info("show.publisher.connected", **facts)
 
     def access_unit(self, unit: AccessUnit) -> None:
         """Take one frame of the present publisher."""
@@ -171,6 +165,9 @@ class Broadcast:
             self._take_sound(unit, self._pipeline)
         elif self._media_clock.has_video:
             self._take_picture(unit, self._pipeline)
+        elif self._media_clock.lacks_picture:
+            # It came after all, into a show that began without.
+            self._media_clock.lacks_picture, self._media_clock.ignores_picture = False, True
 
     def sender_report(self, report: SenderReport) -> None:
         """Take the present publisher's clocks."""
@@ -181,22 +178,22 @@ class Broadcast:
         if not self._has_publisher:
             return
         self._has_publisher = False
-        self._end_in(self._settings.ingest.reconnect_wait_s)
+        # "drained" is ours, and no publisher's: nobody is told that the creator left.
+        self._is_restarting = reason == EndReason.DRAINED
+        self._ends_at_s = self._clock.monotonic() + self._settings.ingest.reconnect_wait_s
         end_ms = self._media_clock.frame_end_ms
         self._apply(self._media_clock.finish())
         if self._pipeline is not None:
             if self._show.is_open:
                 self._pipeline.fill_audio(end_ms * _PER_MS)
-            self._spawn(self._settle(self._pipeline))
+            goes_on = self._show.is_open and reason not in (EndReason.DRAINED, EndReason.MEMORY)
+            if goes_on and self._media_clock.has_video and self._filler.begin(end_ms):
+                self._fill_picture()
+            else:
+                self._spawn(self._settle(self._pipeline, reason))
         self._announce_health()
-        _log.info(
-            "show.publisher.gone",
-            stream_id=str(self._stream),
-            session_id=session_id,
-            reason=reason,
-            show=self.show,
-            msn=self._media_clock.msn,
-        )
+        facts = {"session_id": session_id, "reason": reason, "msn": self._media_clock.msn}
+        self._log.info("show.publisher.gone", show=self._show.number, **facts)
 
     # From the pipeline.
 
@@ -219,14 +216,15 @@ class Broadcast:
 
     def dropped(self, rendition: str, frames: int) -> None:
         """Count frames that will not come: their parts go without them."""
-        self._frames_dropped += frames
-        _log.debug("show.frames.dropped", rendition=rendition, frames=frames)
+        self._show.frames_dropped += frames
+        self._log.debug("show.frames.dropped", rendition=rendition, frames=frames)
 
     # Time.
 
     def poll(self) -> None:
         """Do what is due: silence, parts that waited too long, health, the end. Each `POLL_S`."""
         now_s = self._clock.monotonic()
+        self._fill_picture()
         self._fill_silence(now_s)
         self._show.give_up_on_late()
         self._announce_renditions()
@@ -241,7 +239,9 @@ class Broadcast:
 
         With `end_show` ENDLIST is published; else another worker may continue the show.
         """
-        self.publisher_gone("", "drained")
+        self.publisher_gone("", EndReason.DRAINED)
+        self._filler.end()
+        self._apply(self._media_clock.finish())
         if self._pipeline is not None:
             await self._pipeline.drain(DRAIN_S)
         self._show.finish_writers()
@@ -261,18 +261,22 @@ class Broadcast:
             try:
                 self.poll()
             except Exception:  # noqa: BLE001  a fault in one poll must not end polling
-                _log.exception("show.poll.failed", stream_id=str(self._stream))
+                self._log.exception("show.poll.failed")
 
-    async def _settle(self, pipeline: MediaPipeline) -> None:
+    async def _settle(self, pipeline: MediaPipeline, reason: str) -> None:
         """Let what is under way come out, unless a publisher is back before."""
         session = self._sessions
         await pipeline.drain(DRAIN_S)
         if self._sessions == session:
             self._show.finish_writers()
+            if reason == EndReason.MEMORY:  # codecs that took too much are not kept
+                self._pipeline = None
+                pipeline.close()
 
     async def _end_show(self) -> None:
         if self._show.is_over:
             return
+        self._apply(self._media_clock.finish())
         self._show.finish_writers()
         self._show.is_over = True
         await self._show.end(self.health())
@@ -280,38 +284,55 @@ class Broadcast:
             self._pipeline.close()
         self._on_over()
 
-    def _end_in(self, wait_s: float) -> None:
-        self._ends_at_s = self._clock.monotonic() + wait_s
-
     # Media.
 
     def _take_picture(self, unit: AccessUnit, pipeline: MediaPipeline) -> None:
         media_clock = self._media_clock
-        placed = media_clock.place(unit, self._clock.now_ms(), self._clock.monotonic())
-        if placed.is_discontinuity:
-            self._break(pipeline)
-        cut = media_clock.cut_by_picture(unit, placed.time, pipeline.has_b_frames)
+        if self._filler.is_on and not unit.is_idr:
+            self._request_keyframe()  # Ours is shown until then.
+            return
+        time_ms = self._place(unit, pipeline)
+        if time_ms is None:
+            return
+        self._filler.note(unit)
+        if self._filler.is_on:
+            self._filler.end()
+            self._apply(media_clock.end_fill(time_ms))
+        cut = media_clock.cut_by_picture(unit, time_ms, pipeline.has_b_frames)
         if cut.wants_keyframe:
             self._request_keyframe()
         self._apply(cut.events)
         if cut.is_switched:
             pipeline.reencode_source(media_clock.is_reencoding)
-            _log.warning(
+            self._log.warning(
                 "show.source.switched",
-                stream_id=str(self._stream),
                 is_reencoding=media_clock.is_reencoding,
                 gop_ms=media_clock.gop_ms,
             )
-        pipeline.push_video(unit, placed.time, cut.begins_segment)
+        pipeline.push_video(unit, time_ms, cut.begins_segment)
         if cut.begins_segment and pipeline.has_b_frames:
             media_clock.encoding_began()
         self._open_writers(pipeline)
 
     def _take_sound(self, unit: AccessUnit, pipeline: MediaPipeline) -> None:
-        placed = self._media_clock.place(unit, self._clock.now_ms(), self._clock.monotonic())
-        if placed.is_discontinuity and not self._media_clock.has_video:
+        now_s = self._clock.monotonic()
+        if self._media_clock.gives_up_on_picture(now_s, is_begun=self._show.is_open):
+            pipeline.start(has_video=False, has_audio=True)
+            self._log.warning("show.picture.absent")
+        if (time := self._place(unit, pipeline)) is not None:
+            pipeline.push_audio(unit, time)
+
+    def _place(self, unit: AccessUnit, pipeline: MediaPipeline) -> int | None:
+        """Return where a unit is on the timeline, None when it is left out."""
+        now_s = self._clock.monotonic()
+        placed = self._media_clock.place(unit, self._clock.now_ms(), now_s)
+        # A hole in the sound of a show with a picture is filled.
+        is_filled = self._media_clock.has_video and unit.track is Track.AUDIO
+        if placed.is_discontinuity and (placed.is_left_out or not is_filled):
             self._break(pipeline)
-        pipeline.push_audio(unit, placed.time)
+        if placed.strayed is not None:
+            self._stray_time.note(placed.strayed, is_cut=placed.is_left_out, now_s=now_s)
+        return None if placed.is_left_out else placed.time
 
     def _cut_by_sound(self, start_ms: int) -> None:
         if self._pipeline is None or not self._has_publisher:
@@ -328,9 +349,10 @@ class Broadcast:
         """Time jumps: end what is open, and begin afresh."""
         self._close_timeline()
         pipeline.restart()
-        _log.warning("hls.stream.discontinued", stream_id=str(self._stream), show=self.show)
+        self._log.warning("hls.stream.discontinued", show=self._show.number)
 
     def _close_timeline(self) -> None:
+        self._filler.end()
         self._apply(self._media_clock.finish())
         self._show.finish_writers()
         self._media_clock.break_time(self._show.is_open)
@@ -344,6 +366,11 @@ class Broadcast:
                 self._show.writer(name)
 
     # What is due.
+
+    def _fill_picture(self) -> None:
+        if self._pipeline is not None and not self._show.is_over:
+            now_ms = self._clock.now_ms()
+            self._filler.go_on(now_ms, self._media_clock, self._pipeline, self._apply)
 
     def _fill_silence(self, now_s: float) -> None:
         if self._pipeline is None or not self._show.is_open:

@@ -18,6 +18,9 @@ FIT_MS: Final = 10_000
 FIT_MS_MAX: Final = 600_000
 LATE_MS: Final = 100
 """A publisher whose keyframes come by themselves is asked only when the next is this late."""
+ASK_AHEAD_MS: Final = 250
+"""A publisher that answers requests is asked this long before a segment should end: what it takes
+for the request, the next frame and its way here."""
 FIT_SLACK_MS: Final = 150
 """A GOP must be this much shorter than the longest segment, as frames jitter."""
 
@@ -43,14 +46,21 @@ class KeyframePolicy:
     Attributes:
         is_reencoding: The source is to be an encode from the frame last decided on.
         gop_ms: The newest distance of two keyframes of the publisher, 0 while unknown.
+        late_gop_ms: The distance for which the source is encoded again, 0 without.
     """
 
     def __init__(self) -> None:
         self.is_reencoding = False
-        self.gop_ms = 0
+        self.gop_ms = self.late_gop_ms = 0
+        self._is_obeyed = False
         self._last_idr_ms: int | None = None
         self._fits_since_ms: int | None = None
         self._fit_ms = FIT_MS
+
+    def meet(self, *, is_obeyed: bool) -> None:
+        """Another publisher: one that answers requests by keyframes, or one that may not."""
+        self._is_obeyed = is_obeyed
+        self.begin()
 
     def begin(self) -> None:
         """Forget distances: another publisher, or time has jumped."""
@@ -69,16 +79,19 @@ class KeyframePolicy:
             self.is_reencoding = self.is_reencoding or must_encode
             return Decision(is_idr, is_asking=not is_idr)
         wants_idr = segmenter.wants_idr(start_ms)
-        is_asking = wants_idr and not is_idr and not self._is_expected(start_ms, segmenter)
+        is_asking = not is_idr and self._is_asking(start_ms, segmenter)
         if self.is_reencoding:
             if is_idr and not must_encode and self._has_fitted(start_ms):
                 self.is_reencoding = False
+                self.late_gop_ms = 0
                 self._fit_ms = min(2 * self._fit_ms, FIT_MS_MAX)
                 return Decision(is_idr=True, is_break=True)
             return Decision(wants_idr, is_asking=is_asking)
         is_due = segmenter.is_overdue(start_ms) and not is_idr
         if is_due or (must_encode and is_idr):
             self.is_reencoding = True
+            if is_due and self._last_idr_ms is not None:
+                self.late_gop_ms = start_ms - self._last_idr_ms
             self._fits_since_ms = None
             return Decision(is_idr=True, is_break=True)
         return Decision(is_idr, is_asking=is_asking)
@@ -95,6 +108,12 @@ class KeyframePolicy:
         if self._fits_since_ms is None:
             self._fits_since_ms = start_ms
         self._last_idr_ms = start_ms
+
+    def _is_asking(self, start_ms: int, segmenter: Segmenter) -> bool:
+        """True when the publisher should be asked for a keyframe at this frame."""
+        if self._is_obeyed:
+            return segmenter.wants_idr(start_ms + ASK_AHEAD_MS)
+        return segmenter.wants_idr(start_ms) and not self._is_expected(start_ms, segmenter)
 
     def _is_expected(self, start_ms: int, segmenter: Segmenter) -> bool:
         """True when the publisher's own rhythm will end the segment in time."""

@@ -7,11 +7,13 @@ over never gives out a number or a second again. Messages keep their order.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from mediaserver import log
+from mediaserver import listening, log
+from mediaserver.clock import Clock, SystemClock
 from mediaserver.ipc.messages import Message
 from mediaserver.live.replay_buffer import ReplayBuffer
 from mediaserver.live.show_state import ShowState
@@ -43,12 +45,14 @@ class Publication:
         publish: Callable[[Message], None],
         replay: ReplayBuffer,
         save_timeout_s: float = SAVE_TIMEOUT_S,
+        clock: Clock | None = None,
     ) -> None:
         self._file = file
         self._publish = publish
         self._replay = replay
         self._queue: deque[Message | ShowState] = deque()
         self._save_timeout_s = save_timeout_s
+        self._clock = clock or SystemClock()
         self._stuck: asyncio.Task[None] | None = None
         self._saving: asyncio.Task[None] | None = None
         self._throttle = LogThrottle()
@@ -86,7 +90,9 @@ class Publication:
         if self._stuck is not None and not self._stuck.done():
             return  # What waits must stay bounded: nothing more is given to a disk that hangs.
         save = asyncio.get_running_loop().create_task(self._file.save(state))
-        await asyncio.wait({save}, timeout=self._save_timeout_s)
+        with contextlib.suppress(TimeoutError):
+            async with listening.timeout(self._clock, self._save_timeout_s):
+                await asyncio.wait({save})
         if not save.done():
             self._stuck = save
             save.add_done_callback(_consume)

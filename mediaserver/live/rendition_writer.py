@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 from mediaserver.hls.packager import Packager
+from mediaserver.hls.segmenter import PartEnded
 from mediaserver.ipc.messages import InitMade, Message, PartMade, SegmentEnded
 from mediaserver.live.health import frame_rate_milli
 from mediaserver.media import AudioFormat, Part, Rendition, Sample, Slot, Track, VideoFormat
@@ -109,11 +110,19 @@ class RenditionWriter:
         """A part opens."""
         self._do(lambda packager: packager.begin(slot))
 
-    def end(self, slot: Slot, end_ms: int, is_last: bool) -> None:
+    def end(self, event: PartEnded, is_last: bool) -> None:
         """A part ends, and with it its segment if it `is_last`."""
         if is_last:
-            self._ends.append((slot, end_ms))
-        self._do(lambda packager: packager.end(slot, end_ms))
+            self._ends.append((event.slot, event.end_ms))
+        self._do(
+            lambda packager: packager.end(
+                event.slot,
+                event.end_ms,
+                is_last=is_last,
+                has_frames=event.has_frames,
+                held_ms=event.held_ms,
+            )
+        )
 
     def add(self, sample: Sample) -> None:
         """Take one sample."""

@@ -11,8 +11,10 @@ import asyncio
 import contextlib
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from uuid import UUID
 
 from mediaserver import log
 
@@ -46,6 +48,23 @@ class ShowState:
     ended: bool = False
 
 
+def resumable(folder: Path, now_ms: int, wait_s: int) -> Iterator[tuple[UUID, int, float]]:
+    """Yield each stream whose show may still go on, its show's number and for how many seconds.
+
+    Blocks for the reading: it is for a process that begins.
+
+    Args:
+        wait_s: How long a show waits for its publisher.
+    """
+    for path in sorted(folder.glob("*.json")):
+        state = _read(path)
+        if state is not None and not state.ended:
+            left_ms = state.planned_end_ms + wait_s * 1000 - now_ms
+            with contextlib.suppress(ValueError):
+                if left_ms > 0:
+                    yield UUID(path.stem), state.show, left_ms / 1000
+
+
 class ShowFile:
     """The file of one stream."""
 
@@ -54,7 +73,7 @@ class ShowFile:
 
     async def load(self) -> ShowState | None:
         """Return what was last saved, None when there is nothing usable."""
-        return await asyncio.get_running_loop().run_in_executor(None, self._read)
+        return await asyncio.get_running_loop().run_in_executor(None, _read, self._path)
 
     async def save(self, state: ShowState) -> None:
         """Replace the file; it is on the disk when this returns.
@@ -64,23 +83,6 @@ class ShowFile:
                 by it would give out numbers a second time, and a new show is better than that.
         """
         await asyncio.get_running_loop().run_in_executor(None, self._replace, state)
-
-    def _read(self) -> ShowState | None:
-        try:
-            body = json.loads(self._path.read_bytes())
-            kinds = ShowState.__annotations__
-            is_whole = body.keys() == kinds.keys() and all(
-                type(value).__name__ == kinds[name] for name, value in body.items()
-            )
-            if is_whole:
-                return ShowState(**body)
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError, AttributeError) as error:
-            _log.warning("show.state.unreadable", file=self._path.name, reason=str(error))
-            return None
-        _log.warning("show.state.unreadable", file=self._path.name, reason="not a show's state")
-        return None
 
     def _replace(self, state: ShowState) -> None:
         try:
@@ -105,3 +107,21 @@ class ShowFile:
             os.fsync(directory)
         finally:
             os.close(directory)
+
+
+def _read(path: Path) -> ShowState | None:
+    try:
+        body = json.loads(path.read_bytes())
+        kinds = ShowState.__annotations__
+        is_whole = body.keys() == kinds.keys() and all(
+            type(value).__name__ == kinds[name] for name, value in body.items()
+        )
+        if is_whole:
+            return ShowState(**body)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, AttributeError) as error:
+        _log.warning("show.state.unreadable", file=path.name, reason=str(error))
+        return None
+    _log.warning("show.state.unreadable", file=path.name, reason="not a show's state")
+    return None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import Final
 from uuid import UUID
@@ -35,19 +35,39 @@ from mediaserver.media import AudioFormat, Rendition, Sample, Slot, Track
 AUDIO: Final = "audio"
 LATE_S: Final = 4.0
 """No part waits longer for a slow rendition: the transcoder's queue holds three seconds."""
+CUT_SHORT_MAX: Final = 256
+"""Each is a break of time; so many while control is away are more than a show of hours has."""
 FIRST_WAIT_S: Final = 1.5
 """The multivariant playlist waits this long for the slowest rendition's first part."""
 
 _log = log.get("show")
 
 
+@dataclass(frozen=True, slots=True)
+class CutShort:
+    """A part whose media ended, with nothing after them, before seconds that its address says.
+
+    Attributes:
+        show: Of which show.
+        slot: Its plan.
+        held_count: How many of its seconds hold media of the publisher, from the first on.
+    """
+
+    show: int
+    slot: Slot
+    held_count: int
+
+
 class ShowWriter:
     """One show of a stream, and what was kept of the one before.
 
     Attributes:
+        cut_short: Parts of this process that were cut short, oldest first; who has kept them takes
+            them out.
         is_open: It has a number.
         is_over: It was ended.
         announced: The renditions as last published.
+        frames_dropped: Frames that were too slow to make, all renditions together.
     """
 
     def __init__(
@@ -63,13 +83,15 @@ class ShowWriter:
         self.is_open = False
         self.is_over = False
         self.announced: tuple[Rendition, ...] = ()
+        self.frames_dropped = 0
+        self.cut_short: deque[CutShort] = deque(maxlen=CUT_SHORT_MAX)
         self._stream = stream
         self._slug = slug
         self._settings = settings
         self._clock = clock
         self._file = file
         self._replay = ReplayBuffer(settings.window_ms + 3000 * settings.target_duration_s)
-        self._publication = Publication(file, publish, self._replay)
+        self._publication = Publication(file, publish, self._replay, clock=clock)
         self._state: ShowState | None = None
         self._opened_at_s = 0.0
         self._writers: dict[str, RenditionWriter] = {}
@@ -151,7 +173,7 @@ class ShowWriter:
             if isinstance(event, PartBegan):
                 self._begin_part(event, longest_ms, has_video)
             else:
-                self._waits.append((event.end_ms, self._clock.monotonic()))
+                self._end_part(event, events)
             self._open_log.append(event)
             for writer in self._writers.values():
                 _cut(writer, event, isinstance(following, SegmentEnded))
@@ -256,11 +278,26 @@ class ShowWriter:
 
     def _begin_part(self, event: PartBegan, longest_ms: int, has_video: bool) -> None:
         slot = event.slot
-        self._newest_slot = slot
+        if not slot.is_filler:
+            self._newest_slot = slot
         if slot.part == 0:
             self._discontinuities += event.is_discontinuity
             self._open_segment(slot, slot.start_ms + longest_ms, has_video)
         self._publication.send(SlotOpened(slot, event.is_discontinuity))
+
+    def _end_part(self, event: PartEnded, events: Sequence[SegmenterEvent]) -> None:
+        slot = event.slot
+        self._waits.append((event.end_ms, self._clock.monotonic()))
+        held_ms = event.end_ms if event.held_ms is None else event.held_ms
+        planned, count = slots.slot_run(slot), -(-held_ms // 1000) - slot.first_tick
+        held_count = count if held_ms > slot.start_ms else 0
+        # Where the next part begins at once, it carries the seconds that this one was planned for.
+        goes_on = any(
+            isinstance(other, PartBegan) and other.slot.start_ms == event.end_ms for other in events
+        )
+        is_filler = event.held_ms is not None
+        if held_count < planned.count and (is_filler or not goes_on) and self.number is not None:
+            self.cut_short.append(CutShort(self.number, slot, held_count))
 
     def _open_segment(self, slot: Slot, planned_end_ms: int, has_video: bool) -> None:
         if self.is_open and self._state is not None:
@@ -308,7 +345,7 @@ def _cut(writer: RenditionWriter, event: PartBegan | PartEnded, is_last: bool) -
     if isinstance(event, PartBegan):
         writer.begin(event.slot)
     else:
-        writer.end(event.slot, event.end_ms, is_last)
+        writer.end(event, is_last)
 
 
 def _is_news(announced: tuple[Rendition, ...], fresh: tuple[Rendition, ...]) -> bool:

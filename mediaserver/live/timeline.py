@@ -9,16 +9,21 @@ delays, so the smallest is the best. Nothing is done while the offset is within 
 that, so that 15 frames at 30 per second are exactly 500 ms nearly always; outside of it the offset
 is slewed at `SLEW_PPM` until it is right again. Once both tracks have a sender report, audio
 follows the reports' relation to video and no longer its own arrival.
+
+Seconds are the server's (docs/metering.md, "Time"): what would be placed more than `LEAD_MAX_MS`
+ahead of its clock is left out, and a new mapping begins once the clock has come to where this one
+ended.
 """
 
 from __future__ import annotations
 
 import heapq
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final
 
+from mediaserver.hls.slots import LEAD_MAX_MS
 from mediaserver.media import AUDIO_TIMESCALE, AccessUnit, SenderReport, Track
 
 SLEW_PPM: Final = 2_000
@@ -42,9 +47,26 @@ BUCKET_MS: Final = 1_000
 GAP_MS: Final = 1_200
 """More absent media, or time running back further, is a discontinuity: 1 s of a slide show at one
 frame per second, and its jitter, is not."""
+LEAD_BEGIN_MS: Final = 2_000
+"""A timeline begins no further ahead than this: the publisher's jitter must not cut it at once."""
 REORDER_DEPTH_MAX: Final = 16
 """H.264, A.3.1: MaxDpbFrames is at most 16, so no frame is displayed later than this."""
 _US: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Strayed:
+    """Time stamps that left the server's clock so far that their mapping was given up.
+
+    Attributes:
+        track: Whose.
+        media_ms: How much time they said had passed since the mapping began.
+        real_ms: How much had.
+    """
+
+    track: Track
+    media_ms: int
+    real_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +76,14 @@ class Placed:
     Attributes:
         time: Video: whole ms of Unix time, strictly growing. Audio: 1/48000 s since the epoch.
         is_discontinuity: Time breaks before this unit. Never True on the first of all.
+        is_left_out: The clock has yet to come to its time: the unit is not used.
+        strayed: Why, when the time stamps are to blame.
     """
 
     time: int
     is_discontinuity: bool
+    is_left_out: bool = False
+    strayed: Strayed | None = field(default=None, compare=False)
 
 
 @dataclass(slots=True)
@@ -70,6 +96,7 @@ class _Clock:
     dead_band_us: int
     newest_rtp: int
     slewed_rtp: int
+    began_ms: int
     slewing_ppm: int = 0
     """How fast it is being slewed; 0: it is not."""
     quickest: deque[tuple[int, int]] | None = None
@@ -138,6 +165,8 @@ class Timeline:
         self._audio_time = floor_ms * AUDIO_TIMESCALE // 1000 - 1
         self._audio_step = 0
         self._has_begun = False
+        self._hold_ms = floor_ms - LEAD_BEGIN_MS
+        self._is_sound_held = False
         self._order = _DecodeOrder()
 
     def report(self, report: SenderReport) -> None:
@@ -154,7 +183,9 @@ class Timeline:
         Returns:
             Whole milliseconds, later than every video unit before.
         """
-        is_discontinuity = False
+        if now_ms < self._hold_ms:
+            return Placed(self._video_ms, is_discontinuity=False, is_left_out=True)
+        strayed, is_discontinuity = None, False
         if self._video is None:
             lead = self._lead_us(self._audio)
             if not self._has_begun:
@@ -163,16 +194,19 @@ class Timeline:
             self._has_begun = True
         elif self._is_broken(self._video, unit, now_ms):
             is_discontinuity = True
+            strayed = _strayed(self._video, unit, now_ms)
             start_ms = self._start_again(now_ms)
             self._video = _anchor(unit, start_ms * 1000, now_ms, VIDEO_DEAD_BAND_US)
-            self._order = _DecodeOrder()
         clock = self._video
         rtp_time = self._order.decode_time(unit.rtp_time)
         clock.observe(rtp_time, now_ms)
         clock.slew(rtp_time, clock.clock_offset_us, SLEW_PPM)
         clock.newest_rtp = max(clock.newest_rtp, unit.rtp_time)
-        self._video_ms = max(clock.place(rtp_time, 1000), self._video_ms + 1)
-        return Placed(self._video_ms, is_discontinuity)
+        time = max(clock.place(rtp_time, 1000), self._video_ms + 1)
+        if time > now_ms + LEAD_MAX_MS:
+            return self._cut(clock, unit, time, now_ms)
+        self._video_ms = time
+        return Placed(time, is_discontinuity, strayed=strayed)
 
     def audio(self, unit: AccessUnit, now_ms: int) -> Placed:
         """Place an audio unit on the same timeline.
@@ -182,19 +216,25 @@ class Timeline:
         Returns:
             1/48000 s since the Unix epoch, later than every audio unit before.
         """
-        is_discontinuity = False
+        if now_ms < self._hold_ms:
+            return Placed(self._audio_time, is_discontinuity=False, is_left_out=True)
+        strayed, is_discontinuity = None, False
         clock = self._audio
         if clock is None:
             lead = self._lead_us(self._video)
+            if self._is_sound_held and now_ms + lead // 1000 < self._sound_end_ms:
+                return Placed(self._audio_time, is_discontinuity=False, is_left_out=True)
+            self._is_sound_held = False
             if not self._has_begun:
                 lead = max(0, self._floor_ms - now_ms) * 1000
             clock = _anchor(unit, now_ms * 1000 + lead, now_ms, AUDIO_DEAD_BAND_US)
             self._has_begun = True
         elif self._is_broken(clock, unit, now_ms):
             if self._video is None:
-                is_discontinuity = True
+                strayed, is_discontinuity = _strayed(clock, unit, now_ms), True
                 clock = _anchor(unit, self._start_again(now_ms) * 1000, now_ms, AUDIO_DEAD_BAND_US)
             elif not self._is_mute_ending(clock, unit, now_ms):
+                strayed = _strayed(clock, unit, now_ms)
                 lead = self._lead_us(self._video)
                 clock = _anchor(unit, now_ms * 1000 + lead, now_ms, AUDIO_DEAD_BAND_US)
         else:
@@ -208,8 +248,10 @@ class Timeline:
             self._audio_step = step
         clock.newest_rtp = max(clock.newest_rtp, unit.rtp_time)
         time = max(clock.place(unit.rtp_time, AUDIO_TIMESCALE), self._audio_time + 1)
+        if time > (now_ms + LEAD_MAX_MS) * AUDIO_TIMESCALE // 1000:
+            return self._cut(clock, unit, time, now_ms)
         self._audio_time = time
-        return Placed(time, is_discontinuity)
+        return Placed(time, is_discontinuity, strayed=strayed)
 
     def _is_broken(self, clock: _Clock, unit: AccessUnit, now_ms: int) -> bool:
         jump = unit.rtp_time - clock.newest_rtp
@@ -233,12 +275,30 @@ class Timeline:
         clock.observe(unit.rtp_time, now_ms)
         return True
 
+    def _cut(self, clock: _Clock, unit: AccessUnit, time: int, now_ms: int) -> Placed:
+        """Give up a mapping that has run ahead of the clock, and what comes until it is there.
+
+        Sound that runs ahead of its picture is cut alone: silence fills the hole.
+        """
+        media_ms = clock.media_us(unit.rtp_time) // 1000
+        strayed = Strayed(unit.track, media_ms, now_ms - clock.began_ms)
+        is_alone = self._video is not None and self._lead_us(self._video) <= LEAD_BEGIN_MS * 1000
+        if unit.track is Track.AUDIO and is_alone:
+            self._audio, self._is_sound_held = None, True
+            return Placed(time, is_discontinuity=False, is_left_out=True, strayed=strayed)
+        self._hold_ms = self._start_again(now_ms)
+        return Placed(time, is_discontinuity=True, is_left_out=True, strayed=strayed)
+
     def _start_again(self, now_ms: int) -> int:
         """Forget all mappings; return where time goes on: now, and after everything before."""
-        audio_end = self._audio_time + self._audio_step
         self._video = self._audio = None
+        self._order = _DecodeOrder()
         self._reports.clear()
-        return max(now_ms, self._video_ms + 1, -(-audio_end * 1000 // AUDIO_TIMESCALE))
+        return max(now_ms, self._video_ms + 1, self._sound_end_ms)
+
+    @property
+    def _sound_end_ms(self) -> int:
+        return -(-(self._audio_time + self._audio_step) * 1000 // AUDIO_TIMESCALE)
 
     def _lead_us(self, clock: _Clock | None) -> int:
         """Return by how much the timeline is ahead of the server's clock, by this track."""
@@ -289,7 +349,13 @@ class _DecodeOrder:
 
 def _anchor(unit: AccessUnit, time_us: int, now_ms: int, dead_band_us: int) -> _Clock:
     clock = _Clock(
-        unit.clock_rate, unit.rtp_time, time_us, dead_band_us, unit.rtp_time, unit.rtp_time
+        unit.clock_rate, unit.rtp_time, time_us, dead_band_us, unit.rtp_time, unit.rtp_time, now_ms
     )
     clock.observe(unit.rtp_time, now_ms)
     return clock
+
+
+def _strayed(clock: _Clock, unit: AccessUnit, now_ms: int) -> Strayed | None:
+    """Return how a mapping left the clock; None when as much time had passed as it says."""
+    strayed = Strayed(unit.track, clock.media_us(unit.rtp_time) // 1000, now_ms - clock.began_ms)
+    return strayed if abs(strayed.media_ms - strayed.real_ms) > GAP_MS else None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import dataclasses
 import os
 import signal
@@ -31,6 +32,9 @@ EXIT_CONFIG: Final = 78
 """sysexits.h, EX_CONFIG."""
 EXIT_UNSAFE: Final = 69
 """The fork server must not fork here. sysexits.h, EX_UNAVAILABLE."""
+
+RELOAD_SIGNAL: Final = signal.SIGUSR1
+"""From the server to a child: read the settings again."""
 
 _loaded: dict[object, Settings] = {}
 """The settings by what they were read from; one entry at most."""
@@ -110,11 +114,19 @@ def run(
     process: str,
     settings: Settings,
     main: Callable[[asyncio.Event], Coroutine[Any, Any, int | None]],
+    *,
+    on_hangup: Callable[[asyncio.Event], None] | None = None,
+    on_reload: Callable[[], None] | None = None,
 ) -> int:
     """Run `main` on uvloop until it returns; its event is set by SIGTERM, SIGINT or SIGHUP.
 
     A terminal that closes and a supervisor that reloads send SIGHUP: unhandled, it ends the process
     on the spot, without drain or last cut.
+
+    Args:
+        on_hangup: Decides what SIGHUP does, in place of setting the event.
+        on_reload: Called at `RELOAD_SIGNAL`, which the server sends to its children; without it
+            that signal does nothing, as the server ignores it and its children with it.
 
     Returns:
         The exit code: what `main` returned, 0 for None.
@@ -122,6 +134,7 @@ def run(
     Raises:
         StartRefusedError: As `main` raised it; everything else that it raises is logged.
     """
+    _open_standard_streams()
     level = settings.log.level
     log.configure(cast(Literal["json", "console"], settings.log.format), level, process)
     logger = log.get("process")
@@ -132,7 +145,12 @@ def run(
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             if number is signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
                 continue  # nohup: who started us wants a closing terminal to end nothing
-            loop.add_signal_handler(number, stop.set)
+            if number is signal.SIGHUP and on_hangup is not None:
+                loop.add_signal_handler(number, on_hangup, stop)
+            else:
+                loop.add_signal_handler(number, stop.set)
+        if on_reload is not None:
+            loop.add_signal_handler(RELOAD_SIGNAL, on_reload)
         return await main(stop) or EXIT_OK
 
     try:
@@ -142,6 +160,34 @@ def run(
     except Exception:
         logger.exception("process.run.failed")
         return EXIT_FAILED
+
+
+def _open_standard_streams() -> None:
+    """Open on nothing each standard stream that we were started without.
+
+    Else the next file or connection gets its number, and uvloop aborts when it closes that.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest free: this one
+
+
+def reloader(start: Start, take: Callable[[Settings], None] | None = None) -> Callable[[], None]:
+    """Return what a child does at `RELOAD_SIGNAL`: its log level, and `take` the new settings.
+
+    The server has found them good; if they changed once more and are not, nothing happens here.
+    """
+
+    def reload() -> None:
+        with contextlib.suppress(ConfigError):
+            settings = begin(start.arguments).settings
+            log.set_level(settings.log.level)
+            if take is not None:
+                take(settings)
+
+    return reload
 
 
 def refuse(error: ConfigError | StartRefusedError) -> int:

@@ -12,6 +12,8 @@ from asyncio.subprocess import DEVNULL
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
+from mediaserver.processes.bootstrap import RELOAD_SIGNAL
+
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 _PR_SET_PDEATHSIG: Final = 1
 
@@ -43,12 +45,14 @@ class Child:
     Attributes:
         name: Such as ``http-0``; bound to its log lines.
         is_busy: A worker that has been given a stream.
+        is_replaced: We end it ourselves, to begin it anew.
     """
 
     def __init__(self, name: str, process: Process, started_at_s: float) -> None:
         self.name = name
         self.started_at_s = started_at_s
         self.is_busy = False
+        self.is_replaced = False
         self._process = process
 
     @property
@@ -75,6 +79,12 @@ class Child:
         with contextlib.suppress(ProcessLookupError):
             if self.is_running:
                 self._process.send_signal(signal.SIGTERM)
+
+    def reload(self) -> None:
+        """Have it read the settings again."""
+        with contextlib.suppress(ProcessLookupError):
+            if self.is_running:
+                self._process.send_signal(RELOAD_SIGNAL)
 
     def kill(self) -> None:
         """End it now."""

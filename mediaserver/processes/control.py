@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
+import hashlib
 import os
 import sys
 from collections.abc import Callable, Iterable
-from pathlib import Path
+from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
@@ -21,28 +21,39 @@ from aiohttp import web
 from prometheus_client import Gauge
 
 from mediaserver import log, metrics
+from mediaserver.accounting.book_health import BookHealth
 from mediaserver.accounting.escrow_service import open_escrow
 from mediaserver.accounting.onchain_service import OnChain, open_on_chain
 from mediaserver.accounting.settlement_service import Settlement
-from mediaserver.accounting.store_supervisor import StoreSupervisor, end_tasks
+from mediaserver.accounting.store_supervisor import StoreSupervisor
+from mediaserver.accounting.tasks import end_tasks
 from mediaserver.api.admin import application
+from mediaserver.api.auth import CHALLENGE, NOT_STREAM_KEY
 from mediaserver.api.context import Context
-from mediaserver.clock import SystemClock
 from mediaserver.errors import ConfigError
 from mediaserver.http.problem import ApiError
 from mediaserver.ipc.client import LinkClients
 from mediaserver.ipc.messages import Hello, Message, Policy
-from mediaserver.processes import bootstrap, placement, secret_files
+from mediaserver.listening import ListeningClock
+from mediaserver.payments.service import Payments, providers_of
+from mediaserver.people import api_keys
+from mediaserver.people.records import ApiKey
+from mediaserver.people.service import People
+from mediaserver.processes import bootstrap, library_pages, secret_files
+from mediaserver.processes.book_file import book_url, migrate_apart, tell_refused_names
 from mediaserver.processes.bootstrap import EXIT_OK, Start, StartRefusedError
-from mediaserver.processes.fork_server import unsafe
-from mediaserver.processes.placement import StreamKey, WhipForward, Worker, Workers
+from mediaserver.processes.data_dir import identity, server_name
+from mediaserver.processes.placement import StreamKey, WhipForward, Worker, Workers, waiting_line
+from mediaserver.processes.planned_ticks import PlannedTicks
+from mediaserver.processes.restricted import Restricted, restricted
+from mediaserver.processes.server_clock import open_clock
+from mediaserver.processes.worker_reports import WorkerReports
 from metering import key_file
 from metering.book.async_book import AsyncBook
-from metering.book.book import Book
-from metering.book.engine import is_current
 from metering.book.records import StreamRecord
 from metering.errors import BookError, InvalidValueError
 from metering.log_throttle import LogThrottle
+from metering.store.owned_store import Owner
 from metering.units import PriceVersion, StreamPolicy
 
 PUSH_PERIOD_S: Final = 5.0
@@ -51,8 +62,6 @@ HANDLERS_END_S: Final = 1.0
 """Of the drain time-out, for answers under way; the last cut comes after them."""
 LAST_CUT_S: Final = 2.0
 """The same, for the last cut: what is not cut now is cut after the next start."""
-PLANNED_AHEAD_S: Final = 5
-"""A stream without a worker's word: no plan reaches further ahead of the clock than a segment."""
 
 _WORKERS: Final = Gauge("mediaserver_placement_workers", "Workers heard of, by state", ("state",))
 
@@ -62,15 +71,24 @@ _log = log.get("control")
 class Control:
     """Joins the book, the store, the API, the links and the workers."""
 
-    def __init__(self, start: Start) -> None:
+    def __init__(self, start: Start, notify_fd: int | None = None) -> None:
+        """Prepare.
+
+        Args:
+            notify_fd: A pipe to the server: how many publishers wait for a worker. None: nobody.
+        """
         self._start = start
         self._settings = start.settings
-        self._clock = SystemClock()
+        self._clock = open_clock(start.run_dir)
         self._paths = secret_files.paths(start.settings, start.data_dir)
         self._token_keys = secret_files.token_keys(self._paths.token_keys)
-        self._workers = Workers(self._clock.monotonic)
+        self._admin_token = secret_files.admin_token(self._paths.admin_token)
+        self._listening = ListeningClock(self._clock)
+        self._workers = Workers(self._listening.monotonic, waiting_line(notify_fd))
+        self._planned = PlannedTicks(start.data_dir / "shows", self._workers, self._clock)
         self._push = asyncio.Event()
         self._policy: Policy | None = None
+        self._book_health: BookHealth | None = None
 
     async def run(self, stop: asyncio.Event) -> int:
         """Serve until `stop` is set, then cut what is pending; return the exit code.
@@ -80,8 +98,13 @@ class Control:
         """
         # Without the book or the operator's key nothing can be served.
         try:
-            book = await AsyncBook.open(_book_url(self._start), self._settings.asset)
+            book = await AsyncBook.open(book_url(self._start), self._settings.asset)
+            people = People(book)
+            await people.open()
+            payments = await self._open_payments(book)
+            book_id = await book.run(lambda book: book.recoveries.book_id())
             operator = key_file.read_or_make(self._paths.operator_key)
+            await book.run(tell_refused_names)
         except (BookError, InvalidValueError) as error:
             raise StartRefusedError(str(error)) from error
 
@@ -103,10 +126,11 @@ class Control:
             self._settings,
             redis_url,
             book,
+            owner=Owner(book_id, server_name(self._start.data_dir), identity(self._start.data_dir)),
             settlement=settlement,
             clock=self._clock,
             changed=self._push.set,
-            newest_ticks=self._newest_ticks,
+            newest_ticks=self._planned.of_all,
             escrow=escrow,
         )
 
@@ -115,13 +139,15 @@ class Control:
             settings=self._settings,
             clock=self._clock,
             book=book,
+            people=people,
+            payments=payments,
             store=supervisor.lend,
             apply_deposits=supervisor.apply_deposits,
             apply_later=supervisor.apply_later,
             token_keys=self._token_keys,
-            admin_token=secret_files.admin_token(self._paths.admin_token),
+            admin_token=self._admin_token,
             operator=operator,
-            newest_tick=self._newest_tick,
+            newest_tick=self._planned.of_stream,
             health=self._health,
             workers=lambda: [_worker_json(worker) for worker in self._workers.living()],
             changed=self._changed(on_chain),
@@ -134,10 +160,24 @@ class Control:
         try:
             await self._serve(shared, supervisor, on_chain, stop)
         finally:
+            await payments.close()
             await book.close()
         if supervisor.refused.is_set():
             raise StartRefusedError(f"Redis: {supervisor.refusal}")
         return EXIT_OK
+
+    async def _open_payments(self, book: AsyncBook) -> Payments:
+        settings, price = self._settings.payments, self._settings.price
+        demo_planck = int(price.demo_top_up_planck)
+        payments = Payments(
+            book,
+            settings,
+            providers_of(settings, demo_planck),
+            demo_planck=demo_planck,
+            symbol=price.asset_symbol,
+        )
+        await payments.open()
+        return payments
 
     def _changed(self, on_chain: OnChain | None) -> Callable[[], None]:
         """Return what is called after a change of streams."""
@@ -171,10 +211,13 @@ class Control:
         async with LinkClients(self._start.run_dir, hello, self._replay) as links:
             keeping = asyncio.create_task(supervisor.run())
             pushing = asyncio.create_task(self._push_policies(shared, supervisor, links))
-            tasks = [keeping, pushing]
+            self._book_health = BookHealth(shared.book, self._start.data_dir, self._push.set)
+            others = (self._listening.listen(), self._book_health.run())
+            tasks = [keeping, pushing, *map(asyncio.create_task, others)]
             if on_chain is not None:
                 tasks.append(asyncio.create_task(on_chain.registrar.run()))
             _log.info("control.process.started", socket=str(socket))
+            library_pages.release_later()
             waits = [asyncio.create_task(event.wait()) for event in (stop, supervisor.refused)]
             await asyncio.wait({*waits, *tasks}, return_when=asyncio.FIRST_COMPLETED)
             await runner.cleanup()
@@ -191,18 +234,14 @@ class Control:
             self._start.run_dir, self._workers, lambda slug, key: _check_key(shared, slug, key)
         )
 
-        async def report(request: web.Request) -> web.Response:
-            await self._workers.report(placement.worker_of(_object(await request.read())))
-            return web.Response(status=204)
+        reports = WorkerReports(self._workers, shared.book, self._oldest_tick)
 
         async def health(_: web.Request) -> web.Response:
             return web.Response(text="ok\n")
 
         async def ready(_: web.Request) -> web.Response:
-            if not supervisor.is_ready:
-                return web.json_response(
-                    {"ready": False, "faults": ["Redis is away or not yet recovered"]}, status=503
-                )
+            if faults := self._faults(supervisor):
+                return web.json_response({"ready": False, "faults": faults}, status=503)
             return web.json_response({"ready": True})
 
         async def own_metrics(_: web.Request) -> web.Response:
@@ -214,7 +253,7 @@ class Control:
         app.router.add_routes(
             [
                 web.post("/{slug}/whip", forward.handle),
-                web.post("/internal/workers", report),
+                web.post("/internal/workers", reports.handle),
                 web.get("/internal/metrics", own_metrics),
                 web.get("/healthz", health),
                 web.get("/readyz", ready),
@@ -232,23 +271,32 @@ class Control:
         throttle = LogThrottle()
         while True:
             self._push.clear()
+            living = partial(api_keys.living, now_ms=self._clock.now_ms())
             try:
                 streams = await shared.book.run(lambda book: book.streams.all())
+                keys = await shared.people.read(living)
+                limits = await restricted(shared.book, shared.people, self._clock.now_ms())
             except BookError as error:
                 # Without one for policy_lost_s, HTTP processes refuse priced media by themselves.
                 if count := throttle.failed(str(error)):
                     _log.error("control.policy.failed", reason=str(error), times=count)
             else:
                 throttle.succeeded()
-                self._policy = self._make_policy(streams, supervisor)
+                self._policy = self._make_policy(streams, keys, limits, supervisor)
                 links.send(self._policy)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(PUSH_PERIOD_S):
                     await self._push.wait()
 
-    def _make_policy(self, streams: list[StreamRecord], supervisor: StoreSupervisor) -> Policy:
+    def _make_policy(
+        self,
+        streams: list[StreamRecord],
+        keys: list[ApiKey],
+        limits: Restricted,
+        supervisor: StoreSupervisor,
+    ) -> Policy:
         recovery, price = supervisor.recovery, self._settings.price
-        oldest = self._clock.now_ms() // 1000 - self._settings.metering.watched_hours * 3600
+        oldest = self._oldest_tick()
         return Policy(
             streams=tuple(
                 StreamPolicy(
@@ -257,36 +305,34 @@ class Control:
                     stream.title,
                     _in_force(stream.prices, oldest),
                     stream.is_enabled,
+                    stream.preview_of(price.preview_s),
                 )
                 for stream in streams
             ),
             token_keys=self._token_keys,
             asset=self._settings.asset,
-            store_epoch=recovery.epoch if recovery else "",
+            store_epoch=supervisor.epoch,
             store_run_id=supervisor.run_id,
             top_up_url=price.top_up_url,
             is_top_up_open=int(price.demo_top_up_planck) > 0,
             replay_from_ms=recovery.replay_from_ms if recovery else 0,
+            faults=tuple(self._faults(supervisor)),
+            stream_keys=tuple((stream.slug, stream.key_sha256) for stream in streams),
+            api_keys=tuple((key.prefix, key.sha256) for key in keys),
+            unlisted=limits.unlisted,
+            invited=limits.invited,
+            ended_sessions=limits.ended,
+            admin_sha256=hashlib.sha256(self._admin_token.encode()).digest(),
         )
 
-    async def _newest_tick(self, stream: UUID) -> int:
-        """Return the newest second of a stream that may be planned, by its worker and its file."""
-        now_tick = self._clock.now_ms() // 1000
-        worker = self._workers.of(stream)
-        planned = worker.newest_planned_tick if worker is not None else 0
-        path = self._start.data_dir / "shows" / f"{stream}.json"
-        stored = await asyncio.to_thread(_stored_tick, path)
-        return max(planned, stored, now_tick + PLANNED_AHEAD_S)
+    def _faults(self, supervisor: StoreSupervisor) -> list[str]:
+        """Return what keeps control from its work, in words."""
+        faults = [] if self._book_health is None else [self._book_health.fault]
+        return [fault for fault in (supervisor.wait.text, *faults) if fault]
 
-    async def _newest_ticks(self) -> dict[UUID, int]:
-        """Return the newest second that each stream planned, as workers and files say."""
-        folder = self._start.data_dir / "shows"
-        newest = await asyncio.to_thread(_stored_ticks, folder)
-        for worker in self._workers.living():
-            if worker.stream is not None:
-                planned = worker.newest_planned_tick
-                newest[worker.stream] = max(planned, newest.get(worker.stream, 0))
-        return newest
+    def _oldest_tick(self) -> int:
+        """Return the oldest second that may still be claimed."""
+        return self._clock.now_ms() // 1000 - self._settings.metering.watched_hours * 3600
 
     def _health(self, stream: UUID) -> dict[str, Any]:
         worker = self._workers.of(stream)
@@ -303,12 +349,7 @@ class Control:
 async def _check_key(shared: Context, slug: str, key: str) -> StreamKey:
     record = await shared.book.run(lambda book: book.streams.get(slug))
     if await shared.book.run(lambda book: book.streams.by_key(slug, key)) is None:
-        raise ApiError(
-            401,
-            "Not authorised",
-            "this is not the stream's key; make a new one with `vilokanam streams rotate-key`",
-            {"WWW-Authenticate": 'Bearer realm="vilokanam"'},
-        )
+        raise ApiError(401, "Not authorised", NOT_STREAM_KEY, CHALLENGE)
     return StreamKey(record.id, record.slug, record.key_sha256)
 
 
@@ -316,32 +357,6 @@ def _in_force(prices: tuple[PriceVersion, ...], oldest: int) -> tuple[PriceVersi
     """Return the versions that a tick from `oldest` on may have."""
     first = max((i for i, price in enumerate(prices) if price.from_tick <= oldest), default=0)
     return prices[first:]
-
-
-def _stored_ticks(folder: Path) -> dict[UUID, int]:
-    ticks: dict[UUID, int] = {}
-    for path in folder.glob("*.json"):
-        with contextlib.suppress(ValueError):  # a file of no stream
-            ticks[UUID(path.stem)] = _stored_tick(path)
-    return ticks
-
-
-def _stored_tick(path: Path) -> int:
-    try:
-        body = json.loads(path.read_bytes())
-        return -(-int(body["planned_end_ms"]) // 1000)
-    except (OSError, ValueError, KeyError, TypeError):
-        return 0
-
-
-def _object(raw: bytes) -> dict[str, Any]:
-    try:
-        body = json.loads(raw)
-    except (ValueError, RecursionError) as error:
-        raise ApiError(400, "Not JSON", "the body is not a JSON object") from error
-    if not isinstance(body, dict):
-        raise ApiError(400, "Not JSON", "the body is not a JSON object")
-    return body
 
 
 def _worker_json(worker: Worker) -> dict[str, Any]:
@@ -354,35 +369,19 @@ def _worker_json(worker: Worker) -> dict[str, Any]:
     }
 
 
-def _migrate_apart(start: Start) -> None:
-    """Bring the book's schema up in a fork that ends: what it imports and leaves is not kept.
-
-    Its failure is left to the next to open the book, which reports it.
-    """
-    url = _book_url(start)
-    if is_current(url) or unsafe():
-        return
-    pid = os.fork()
-    if pid:
-        os.waitpid(pid, 0)
-        return
-    try:
-        Book.open(url, start.settings.asset).close()
-    finally:
-        os._exit(EXIT_OK)
-
-
-def _book_url(start: Start) -> str:
-    return f"sqlite:///{start.data_dir / 'book.sqlite3'}"
-
-
 def main(argv: list[str] | None = None) -> int:
     """Run ``python -m mediaserver.processes.control``."""
-    arguments = bootstrap.parser("Control: book, API, placement.").parse_args(argv)
+    parser = bootstrap.parser("Control: book, API, placement.")
+    parser.add_argument("--notify-fd", type=int, default=None)
     try:
-        start = bootstrap.begin(arguments)
-        _migrate_apart(start)
-        return bootstrap.run("control", start.settings, lambda stop: Control(start).run(stop))
+        start = bootstrap.begin(parser.parse_args(argv))
+        migrate_apart(start)
+        return bootstrap.run(
+            "control",
+            start.settings,
+            Control(start, start.arguments.notify_fd).run,
+            on_reload=bootstrap.reloader(start),
+        )
     except (ConfigError, StartRefusedError) as error:
         return bootstrap.refuse(error)
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import socket
 from pathlib import Path
 from typing import Final, Self
 
+from mediaserver.ingest import farewell
 from mediaserver.processes.bootstrap import StartRefusedError
 
 SOCKET_PATH_BYTES_MAX: Final = 107
@@ -46,6 +48,7 @@ class DataDir:
         for pattern in ("*.sock", "*.link"):
             for stale in run_dir.glob(pattern):
                 stale.unlink(missing_ok=True)
+        farewell.leave(run_dir)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -66,23 +69,20 @@ class DataDir:
         os.pwrite(self._lock, f"{os.getpid()}\n".encode(), 0)
 
 
-def check_port(host: str, port: int) -> None:
-    """Find out whether the HTTP processes will be able to listen.
+def identity(path: Path) -> str:
+    """Return an id of a data directory: the same for who starts there again, another for a copy.
 
-    Raises:
-        StartRefusedError: Another program listens there, or the address is not of this machine.
+    Of the machine since it was started, the file system and the directory's place in it.
     """
     try:
-        family, kind, _, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        with socket.socket(family, kind) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-            probe.listen(1)
-    except OSError as error:
-        reason = "is in use by another program" if error.errno == 98 else f"{error.strerror}"
-        raise StartRefusedError(
-            f"server.port: {port} on {host} {reason}; stop that program, or choose another port "
-            "with server.port, VILOKANAM_SERVER__PORT or --port"
-        ) from error
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")
+    except OSError:
+        boot = socket.gethostname()
+    status = path.stat()
+    whole = f"{boot.strip()} {status.st_dev} {status.st_ino}"
+    return hashlib.sha256(whole.encode()).hexdigest()[:32]
+
+
+def server_name(path: Path) -> str:
+    """Return what people call a server by: its host, its data directory, this process."""
+    return f"{socket.gethostname()}:{path} (process {os.getpid()})"

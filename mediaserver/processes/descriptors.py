@@ -29,3 +29,9 @@ def raise_limit() -> int:
     if soft != resource.RLIM_INFINITY and soft < ENOUGH:
         _log.warning("server.descriptors.low", limit=soft, wanted=ENOUGH)
     return soft
+
+
+def limit() -> int:
+    """Return how many descriptors this process may have."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return _WANTED_MAX if soft == resource.RLIM_INFINITY else soft

@@ -38,12 +38,12 @@ from mediaserver.processes import bootstrap, library_pages
 from mediaserver.processes.bootstrap import EXIT_FAILED, EXIT_OK, EXIT_UNSAFE
 from mediaserver.processes.children import die_with
 from mediaserver.processes.process_title import set_title
+from mediaserver.settings.records import Settings
 
 MESSAGE_BYTES_MAX: Final = 1 << 16
-FDS_MAX: Final = 8
+FDS_MAX: Final = 64
+"""A listening socket for each address of ``server.host``, and a pipe."""
 _FIRST_OWN_FD: Final = 3
-_ASIDE_FD: Final = 256
-"""Received files wait from here on while all below are closed; the soft limit is 1024."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,9 +151,11 @@ def _message(**facts: object) -> bytes:
 def become(request: Request, fds: Sequence[int]) -> int:
     """Turn this forked process into what the server asked for; return its exit code."""
     os.setsid()
-    # Nothing of the fork server stays open but the standard streams.
-    aside = [fcntl.fcntl(fd, fcntl.F_DUPFD, _ASIDE_FD) for fd in fds]
-    os.closerange(_FIRST_OWN_FD, _ASIDE_FD)
+    # Nothing of the fork server stays open but the standard streams. What was received waits above
+    # all that is open and all numbers that are wanted, however few the limit allows.
+    free = 1 + max(*(int(file.name) for file in Path("/proc/self/fd").iterdir()), *request.fds)
+    aside = [fcntl.fcntl(fd, fcntl.F_DUPFD, free) for fd in fds]
+    os.closerange(_FIRST_OWN_FD, free)
     for fd, number in zip(aside, request.fds, strict=True):
         os.dup2(fd, number)
         os.close(fd)
@@ -170,13 +172,13 @@ def become(request: Request, fds: Sequence[int]) -> int:
         return EXIT_FAILED
 
 
-def prepare(modules: Sequence[str]) -> None:
+def prepare(modules: Sequence[str], settings: Settings) -> None:
     """Import the modules, let each warm up what its forks would, and make all of it permanent."""
     gc.disable()
     loaded: list[ModuleType] = [importlib.import_module(name) for name in modules]
     for module in loaded:
         if hasattr(module, "warm_up"):
-            module.warm_up()
+            module.warm_up(settings)
     # A collection in a child must not write to these objects, or their pages are shared no more.
     # None is made here either: what it frees are holes all over the shared pages, which each child
     # fills, and so makes its own; they are 1.1 MB a child.
@@ -200,11 +202,11 @@ def main(argv: list[str] | None = None) -> int:
     words = sys.orig_argv[: -len(("--room", "..."))]
     set_title("fork-server", words)
     try:
-        settings = bootstrap.begin(arguments).settings.log
+        settings = bootstrap.begin(arguments).settings
     except ConfigError as error:
         return bootstrap.refuse(error)
-    log.configure(cast(Any, settings.format), settings.level, "fork-server")
-    prepare(arguments.modules.split(","))
+    log.configure(cast(Any, settings.log.format), settings.log.level, "fork-server")
+    prepare(arguments.modules.split(","), settings)
     if reason := unsafe():
         log.get("server").warning("server.fork.refused", reason=reason)
         return EXIT_UNSAFE

@@ -1,6 +1,6 @@
 """An HTTP process: media from memory, the meter, the page; all else forwarded. No SQL.
 
-Several share the TCP port (`reuse_port`). Windows come from the workers' links, prices and keys
+Several share the parent's listening sockets. Windows come from the workers' links, prices and keys
 from control's: one that restarts is refilled by both, and goes on alone while control is away.
 """
 
@@ -10,54 +10,68 @@ import asyncio
 import contextlib
 import os
 import sys
-from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from aiohttp import web
 from prometheus_client import REGISTRY
 
 from mediaserver import log, metrics
+from mediaserver.api.access import VIA_HEADER, Access, body_bytes_max
+from mediaserver.api.auth import ADMIN_PREFIX, HOOKS_PREFIX, PUBLIC, WRONG_HEADER
+from mediaserver.api.cors import Cors
 from mediaserver.api.meter import Meter, Viewer
+from mediaserver.api.notice_page import refused_link
 from mediaserver.api.pages import Pages
-from mediaserver.clock import SystemClock
+from mediaserver.api.watch_page import WatchPage
 from mediaserver.errors import AccessDeniedError, AddressError, ConfigError
 from mediaserver.hls import addresses
 from mediaserver.hls.live_store import LiveStore
+from mediaserver.hls.restrictions import HiddenError, of_policy
 from mediaserver.hls.serve import MediaHandler
-from mediaserver.http.problem_response import problem_response
+from mediaserver.http.client_address import Client, Networks
+from mediaserver.http.connections import Bounds, Connection, Connections
+from mediaserver.http.problem import ApiError
+from mediaserver.http.problem_response import error_response, problem_response
 from mediaserver.http.unix_http import Proxy
-from mediaserver.ingest import whip
 from mediaserver.ipc.messages import Policy
 from mediaserver.ipc.server import LinkServer
-from mediaserver.playback_token import Grant, verify
-from mediaserver.processes import bootstrap
+from mediaserver.live.show_state import resumable
+from mediaserver.processes import bootstrap, descriptors, library_pages
+from mediaserver.processes.answer_times import AnswerTimes, kind_of_request
+from mediaserver.processes.availability import PLATFORM_KINDS, Availability, Reading
 from mediaserver.processes.bootstrap import Start
 from mediaserver.processes.http_metrics import HttpMetrics
 from mediaserver.processes.metrics_endpoint import Scrape
+from mediaserver.processes.public_answers import PublicAnswers
+from mediaserver.processes.server_clock import open_clock
+from mediaserver.processes.sites import start_sites
+from mediaserver.processes.whip_front import WhipFront
+from mediaserver.settings.records import Settings
 from metering.admission.gate import LocalGate
-from metering.model.price import in_force
+from metering.errors import StoreUnavailableError
 from metering.store.claim_client import RawClaims
-from metering.units import StreamPolicy, session_text, top_up_address
+from metering.store.clock_check import apart_fault
 
 REDIS_SOCKET: Final = "redis.sock"
 """Under ``run/``: the embedded Redis."""
 _HOME: Final = "Vilokanam is running. A stream's watch page is at /<stream>/.\n"
-KEEPALIVE_S: Final = 75.0
-"""Longer than a player's longest pause between two fetches of a live stream."""
-
-_Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+OWN_BODY_BYTES_MAX: Final = 4 << 10
+"""Of a viewer's own requests, which have none."""
+DESCRIPTORS_KEPT: Final = 256
+"""For links, files and clients of our own, beside the connections of strangers."""
 
 
 class HttpProcess:
     """Composes one process and routes its requests."""
 
-    def __init__(self, start: Start, index: int) -> None:
+    def __init__(self, start: Start, index: int, listen_fds: str = "") -> None:
         tree = start.settings
+        self._listen_fds = listen_fds
         self._settings = tree
         self._name = f"http-{index}"
-        self._clock = SystemClock()
+        self._clock = open_clock(start.run_dir)
         self._log = log.get("http")
         run_dir = start.run_dir
         self._run_dir = run_dir
@@ -71,26 +85,54 @@ class HttpProcess:
         self._live_store = LiveStore(
             self._clock, tree.ingest.reconnect_wait_s, tree.hls.waiters_max
         )
+        wait_s = tree.ingest.reconnect_wait_s
+        for kept in resumable(start.data_dir / "shows", self._clock.now_ms(), wait_s):
+            self._live_store.resumption.expect(*kept)
         self._links = LinkServer(run_dir / f"{self._name}.link", self._live_store, self._on_policy)
-        edge_key = Path(tree.auth.edge_key_file or start.data_dir / "edge.key")
-        self._media = MediaHandler(
-            self._live_store,
-            self._gate,
-            self._clock,
-            edge_key=edge_key.read_bytes().strip() if edge_key.exists() else b"",
+        self._edge_key_file = Path(tree.auth.edge_key_file or start.data_dir / "edge.key")
+        edge_key = self._read_edge_key()
+        self._media = MediaHandler(self._live_store, self._gate, self._clock, edge_key=edge_key)
+        proxies = Networks(tree.server.trusted_proxies)
+        admins = Networks(tree.auth.admin_networks)
+        self._access = Access(proxies, admins, self._clock, edge_key)
+        self._bounds = Bounds(
+            min(tree.server.connections_max, max(descriptors.limit() - DESCRIPTORS_KEPT, 64)),
+            tree.server.connections_per_address_max,
+            proxies,
         )
+        self._public: Connections | None = None
         self._pages = Pages()
+        self._watch_page = WatchPage(
+            tree,
+            pages=self._pages,
+            store=self._live_store,
+            clock=self._clock,
+            find=self._gate.policy,
+            control=lambda: self._policy,
+        )
+        self._cors = Cors(tree.server.cors_origins)
         self._proxy = Proxy(run_dir)
+        self._public_answers = PublicAnswers(self._proxy, self._clock.monotonic)
+        self._whip = WhipFront(
+            self._access, self._proxy, self._forward, tree.ingest.offer_bytes_max
+        )
         self._scrape = Scrape(run_dir, f"{self._name}.sock", self._measure)
         self._policy: Policy | None = None
         self._meter = Meter(
             self._claims,
             policy=self._gate.policy,
-            price=self._price_now,
+            price=self._watch_page.price_now,
+            next_price=self._watch_page.next_price,
+            now_ms=self._clock.now_ms,
             state=self._live_store.state,
+            show=self._live_store.show_number,
             asset=lambda: tree.asset,
-            top_up_url=lambda: tree.price.top_up_url,
+            top_up_url=lambda: self._settings.price.top_up_url,
         )
+        self._times = AnswerTimes()
+        # Two parts may be late for one, and a second is how often it is looked.
+        stale_s = 1.0 + 2 * tree.hls.part_target_ms / 1000
+        self._availability = Availability(self._count, self._clock.monotonic, stale_s)
         self._metrics = HttpMetrics(
             media=self._media,
             store=self._live_store,
@@ -98,36 +140,51 @@ class HttpProcess:
             gate=self._gate,
             claims=self._claims,
             meter=self._meter,
+            access=self._access,
+            proxy=self._proxy,
+            connections=lambda: self._public,
         )
+
+    def take(self, settings: Settings) -> None:
+        """Take over what a reload may change: the top-up address and the edges' key."""
+        self._settings = settings
+        self._watch_page.settings = settings
+        self._media.edge_key = self._access.edge_key = self._read_edge_key()
+
+    def _read_edge_key(self) -> bytes:
+        file = self._edge_key_file
+        return file.read_bytes().strip() if file.exists() else b""
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop`, then finish what is under way within the drain time-out."""
         server = self._settings.server
         async with AsyncExitStack() as stack:
-            REGISTRY.register(self._metrics)
-            stack.callback(REGISTRY.unregister, self._metrics)
+            for collector in (self._metrics, self._times, self._availability):
+                REGISTRY.register(collector)
+                stack.callback(REGISTRY.unregister, collector)
             await stack.enter_async_context(self._claims)
             await stack.enter_async_context(self._proxy)
             await stack.enter_async_context(self._meter)
             stack.push_async_callback(self._gate.close)
             await stack.enter_async_context(self._links)
+            await stack.enter_async_context(self._availability)
             # A bare server for each: an application's router and middlewares cost a part 10 us.
-            public = await self._serve(stack, self._dispatch)
-            await web.TCPSite(public, server.host, server.port, reuse_port=True).start()
+            self._public = Connections(self._answer, self._bounds)
+            public = await self._serve(stack, self._public)
+            await start_sites(public, self._listen_fds, server.host, server.port)
+            stack.callback(self._live_store.end_waits)
             path = self._run_dir / f"{self._name}.sock"
             path.unlink(missing_ok=True)
             stack.callback(path.unlink, missing_ok=True)
-            await web.UnixSite(await self._serve(stack, self._own_metrics), str(path)).start()
+            own = web.Server(self._own_metrics, access_log=None)
+            await web.UnixSite(await self._serve(stack, own), str(path)).start()
             self._log.info("http.process.started", port=server.port, pid=os.getpid())
+            library_pages.release_later()
             await stop.wait()
 
-    async def _serve(self, stack: AsyncExitStack, handler: _Handler) -> web.ServerRunner:
+    async def _serve(self, stack: AsyncExitStack, server: web.Server) -> web.ServerRunner:
         runner = web.ServerRunner(
-            # No body is unpacked: one that is not the gzip it says would be a traceback each.
-            web.Server(
-                handler, access_log=None, keepalive_timeout=KEEPALIVE_S, auto_decompress=False
-            ),
-            shutdown_timeout=self._settings.server.drain_timeout_s / 2,
+            server, shutdown_timeout=self._settings.server.drain_timeout_s / 2
         )
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
@@ -135,7 +192,10 @@ class HttpProcess:
 
     def _on_policy(self, policy: Policy) -> None:
         self._policy = policy
+        self._access.set_policy(policy)
         self._media.set_policy(policy)
+        self._watch_page.restrictions = of_policy(policy)
+        self._meter.end(self._watch_page.restrictions.ended)
         self._gate.set_policy(
             policy.streams,
             policy.asset,
@@ -144,6 +204,23 @@ class HttpProcess:
             replay_from_ms=policy.replay_from_ms,
             received_at_s=self._clock.monotonic(),
         )
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        connection = request.protocol
+        if isinstance(connection, Connection):
+            is_first = connection.hear()
+            if is_first and VIA_HEADER in request.headers and self._access.is_edge(request):
+                connection.release()
+        began_s = self._clock.monotonic()
+        try:
+            answer = await self._dispatch(request)
+        except ApiError as error:
+            answer = error_response(error)
+        path, _, query = request.raw_path.partition("?")
+        self._times.observe(
+            kind_of_request(path, query), answer.status, self._clock.monotonic() - began_s
+        )
+        return answer
 
     async def _dispatch(self, request: web.BaseRequest) -> web.StreamResponse:
         try:
@@ -160,41 +237,59 @@ class HttpProcess:
             ):
                 return await self._media.handle(request, address)
             case addresses.WatchPage():
-                return self._page(address)
+                return self._watch_page.answer(request, address)
             case addresses.Meter():
                 return await self._serve_meter(request, address)
-            case addresses.SessionMint() | addresses.TopUp() | addresses.Receipts():
-                return await self._forward(request, "control.sock")
-            case addresses.WhipEndpoint():
-                return await self._whip(request)
+            case (
+                addresses.SessionMint()
+                | addresses.Sessions()
+                | addresses.TopUp()
+                | addresses.Receipts()
+            ):
+                if request.method == "OPTIONS":
+                    return self._cors.preflight(request)
+                return self._cors.marked(request, await self._own(request, address))
+            case addresses.WhipEndpoint(slug=slug):
+                return await self._whip.endpoint(request, slug)
             case addresses.WhipSession(worker=worker):
-                return await self._whip_session(request, worker)
+                return await self._whip.session(request, worker)
 
     async def _other(self, request: web.BaseRequest) -> web.StreamResponse:
         path = request.path
-        if path.startswith("/api/"):
-            return await self._forward(request, "control.sock")
+        if path.startswith((ADMIN_PREFIX, HOOKS_PREFIX)):
+            client = self._access.client(request)
+            await self._access.api(request, client)
+            if path in PUBLIC:
+                return await self._public_answers.answer(request, client.text)
+            answered = await self._forward(request, "control.sock", client, body_bytes_max(request))
+            if kind := answered.headers.popall(WRONG_HEADER, ()):
+                await self._access.wrong(kind[0], client)
+            return answered
         if path.startswith("/assets/"):
             answer = self._pages.asset(path.removeprefix("/assets/"), request)
             return answer or problem_response(404, "Not found", path)
-        if addresses.is_slug(path[1:]):
+        if addresses.lacks_slash(path) or path == "/me":
             # People leave out the last slash; the page's addresses are relative to it.
             return web.Response(status=308, headers={"Location": f"{path}/"})
         match path:
             case "/":
                 return web.Response(text=_HOME)
+            case "/me/":
+                return self._pages.account()
             case "/_edge/authorise":
                 asked = request.headers.get("X-Original-URI", "")
                 return await self._media.authorize(request, asked)
             case "/healthz":
                 return web.Response(text="ok\n")
             case "/readyz":
-                return self._ready()
+                return await self._ready()
             case "/metrics":
                 return await self._all_metrics()
-        return problem_response(404, "Not found", f"{path} is nothing here")
+        return self._watch_page.nothing(request)
 
-    async def _forward(self, request: web.BaseRequest, socket: str) -> web.StreamResponse:
+    async def _forward(
+        self, request: web.BaseRequest, socket: str, client: Client, body_bytes_max: int
+    ) -> web.StreamResponse:
         coding = request.headers.get("Content-Encoding", "identity")
         if coding.lower() != "identity":
             return problem_response(
@@ -209,94 +304,61 @@ class HttpProcess:
             request.writer.output_size = (
                 0  # nothing of the answer is out: an error can still be sent
             )
-        return await self._proxy.forward(request, socket)
+        return await self._proxy.forward(request, socket, client.text, body_bytes_max)
 
-    async def _whip(self, request: web.BaseRequest) -> web.StreamResponse:
-        if request.method == "OPTIONS":
-            return await whip.endpoint_options(request)
-        if request.method == "GET":
-            return await whip.endpoint_get(request)
-        return await self._forward(request, "control.sock")
-
-    async def _whip_session(self, request: web.BaseRequest, worker: str) -> web.StreamResponse:
-        socket = f"worker-{worker}.sock"
-        if not self._proxy.exists(socket):
-            return problem_response(404, "No such session", "the session is over; POST a new offer")
-        return await self._forward(request, socket)
-
-    def _page(self, address: addresses.Address) -> web.StreamResponse:
-        slug = address.place.slug
-        policy = self._gate.policy(slug)
-        if policy is None or not policy.is_enabled or not self._settings.hls.is_page_enabled:
-            return problem_response(404, "No such stream", f"there is no stream {slug!r}")
-        return self._pages.page(self._boot(address.token, policy))
-
-    def _boot(self, token: str, policy: StreamPolicy) -> dict[str, Any]:
-        """Return what the watch page needs to start without asking (web/sdk/types.ts, Boot)."""
-        price = self._settings.price
-        grant: Grant | None = None
-        if token:
-            with contextlib.suppress(AccessDeniedError):
-                grant = self._grant(token)
-        playlist = self._live_store.boot_playlist(policy.slug)
-        return {
-            "stream": policy.slug,
-            "title": policy.title,
-            "state": self._live_store.state(policy.slug),
-            "multivariant": self._live_store.multivariant(policy.slug),
-            "playlist": {"uri": playlist[0], "text": playlist[1]} if playlist else None,
-            "price": {
-                "planck_per_s": str(self._price_now(policy)),
-                "symbol": price.asset_symbol,
-                "decimals": price.asset_decimals,
-            },
-            "session": session_text(grant.session) if grant else None,
-            **({"expires_ms": grant.expires_s * 1000} if grant else {}),
-            "now_ms": self._clock.now_ms(),
-            "top_up": {
-                "open": self._policy is not None and self._policy.is_top_up_open,
-                "url": top_up_address(price.top_up_url, grant.account if grant else None),
-            },
-        }
-
-    def _price_now(self, policy: StreamPolicy) -> int:
-        version = in_force(policy.prices, self._clock.now_ms() // 1000)
-        return version.planck_per_tick if version else 0
-
-    def _grant(self, token: str) -> Grant:
-        keys = self._policy.token_keys if self._policy else ()
-        return verify(token, keys, self._clock.now_ms() // 1000)
+    async def _own(
+        self, request: web.BaseRequest, address: addresses.Address
+    ) -> web.StreamResponse:
+        if self._policy is not None:
+            # Wrong links are answered from memory: they cost control, and the book, nothing.
+            try:
+                self._watch_page.grant(address.token)
+            except AccessDeniedError as error:
+                return refused_link(request, error)
+        client = self._access.client(request)
+        return await self._forward(request, "control.sock", client, OWN_BODY_BYTES_MAX)
 
     async def _serve_meter(
         self, request: web.BaseRequest, address: addresses.Address
     ) -> web.StreamResponse:
-        policy = self._gate.policy(address.place.slug)
-        if policy is None:
+        try:
+            policy, grant = self._watch_page.viewer(address)
+        except HiddenError:
             return problem_response(
                 404, "No such stream", f"there is no stream {address.place.slug!r}"
             )
-        try:
-            grant = self._grant(address.token)
         except AccessDeniedError as error:
             return problem_response(error.status, "Not allowed", error.reason)
-        if grant.stream != policy.stream:
-            return problem_response(403, "Not allowed", "the token is for another stream")
         return await self._meter.serve(request, Viewer(grant.account, grant.session, policy))
 
-    def _ready(self) -> web.Response:
+    async def _ready(self) -> web.Response:
         faults = []
         if self._policy is None:
             faults.append("control has not been heard of")
-        if not self._gate.is_ready:
+        of_control = self._policy.faults if self._policy is not None else ()
+        faults.extend(of_control)
+        if not self._gate.is_ready and not of_control:
             faults.append("Redis is away or not yet recovered: priced media is refused")
         if self._claims.refusal:
             faults.append(f"Redis refuses claims, and so is priced media: {self._claims.refusal}")
+        with contextlib.suppress(StoreUnavailableError):  # told above
+            before_ms, redis_ms = self._clock.now_ms(), await self._claims.redis_ms()
+            apart = apart_fault((before_ms + self._clock.now_ms()) // 2, redis_ms)
+            faults += [apart] if apart else []
         if faults:
             return web.json_response({"ready": False, "faults": faults}, status=503)
         return web.json_response({"ready": True})
 
     def _measure(self) -> str:
         return metrics.own_text(self._name)
+
+    def _count(self) -> Reading:
+        return Reading(
+            self._times.failed(PLATFORM_KINDS),
+            self._live_store.edges(),
+            self._gate.unanswered_total,
+            may_claim=self._gate.is_ready and not self._claims.refusal,
+        )
 
     async def _own_metrics(self, _request: web.BaseRequest) -> web.Response:
         return web.Response(text=self._measure())
@@ -310,16 +372,24 @@ def main(argv: list[str] | None = None) -> int:
     """Run one HTTP process: ``python -m mediaserver.processes.http --config FILE --index 0``."""
     parser = bootstrap.parser("one HTTP process of a Vilokanam server")
     parser.add_argument("--index", type=int, default=0)
+    parser.add_argument("--listen-fds", default="", help="of the parent, with commas")
     try:
         start = bootstrap.begin(parser.parse_args(argv))
     except ConfigError as error:
         return bootstrap.refuse(error)
     index = start.arguments.index
+    made: list[HttpProcess] = []
 
     async def run(stop: asyncio.Event) -> None:
-        await HttpProcess(start, index).run(stop)
+        made.append(HttpProcess(start, index, start.arguments.listen_fds))
+        await made[0].run(stop)
 
-    return bootstrap.run(f"http-{index}", start.settings, run)
+    def take(settings: Settings) -> None:
+        for process in made:
+            process.take(settings)
+
+    name, reload = f"http-{index}", bootstrap.reloader(start, take)
+    return bootstrap.run(name, start.settings, run, on_reload=reload)
 
 
 if __name__ == "__main__":

@@ -6,13 +6,16 @@ no viewer is ever in a label.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from mediaserver.api.access import Access
 from mediaserver.api.meter import Meter
 from mediaserver.hls.live_store import LiveStore
 from mediaserver.hls.serve import MediaHandler
+from mediaserver.http.connections import Connections
+from mediaserver.http.unix_http import Proxy
 from mediaserver.ipc.server import LinkServer
 from metering.admission.gate import LocalGate
 from metering.store.claim_client import RawClaims
@@ -30,6 +33,9 @@ class HttpMetrics:
         gate: LocalGate,
         claims: RawClaims,
         meter: Meter,
+        access: Access,
+        proxy: Proxy,
+        connections: Callable[[], Connections | None],
     ) -> None:
         self._media = media
         self._store = store
@@ -37,6 +43,9 @@ class HttpMetrics:
         self._gate = gate
         self._claims = claims
         self._meter = meter
+        self._access = access
+        self._proxy = proxy
+        self._connections = connections
 
     def collect(self) -> Iterator[Metric]:
         """Yield every family as it is now."""
@@ -62,7 +71,20 @@ class HttpMetrics:
         drops.add_metric(("meter_readers",), self._meter.dropped)
         drops.add_metric(("remembered_viewers",), self._gate.forgotten_total)
         drops.add_metric(("claims",), self._claims.refused_total)
+        drops.add_metric(("bodies",), self._proxy.bodies_refused)
+        connections = self._connections()
+        if connections is not None:
+            for what, count in connections.dropped.items():
+                drops.add_metric((what,), count)
         yield drops
+        held = connections.count if connections is not None else 0
+        yield _gauge("mediaserver_http_connections", "Connections of clients", held)
+        refused = CounterMetricFamily(
+            "mediaserver_http_key_refusals", "Wrong keys, by what they were for", labels=("kind",)
+        )
+        for kind, count in self._access.refused.items():
+            refused.add_metric((kind,), count)
+        yield refused
         yield _gauge("mediaserver_api_meter_sockets", "Open live meters", self._meter.count)
         yield _counter("metering_claims", "Claims sent to Redis", self._claims.claims_total)
         yield _counter("metering_flushes", "Group commits of claims", self._claims.flushes_total)

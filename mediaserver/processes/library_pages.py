@@ -1,7 +1,8 @@
-"""Gives back memory that only an import needed: pages of libraries' files."""
+"""Gives back memory that only an import or a start needed: pages of libraries' files, free heap."""
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import re
 from collections.abc import Iterable, Iterator
@@ -14,18 +15,31 @@ _MADV_DONTNEED: Final = 4
 _MAPPING: Final = re.compile(r"([0-9a-f]+)-([0-9a-f]+) (\S+) \S+ \S+ (\d+)")
 """proc_pid_smaps(5): first and last address, permissions, inode (0: of no file)."""
 
+SETTLED_S: Final = 4.0
+"""After its start a process has made its first round of all that it does again and again."""
+
+
+def release_later() -> None:
+    """Release once the start is over: code that a first round runs is 1 to 5 MB by itself."""
+    asyncio.get_running_loop().call_later(SETTLED_S, release)
+
 
 def release() -> None:
-    """Unmap what loading libraries mapped and nothing runs now; does nothing where it cannot.
+    """Unmap what loading libraries mapped and nothing runs now, and the heap's free pages.
 
-    Such pages are as they are in the file: the kernel keeps them in its page cache while it has
-    room, and maps them again, without reading, when they are used. It is 25 MB for the codecs.
+    Does nothing where it cannot. Pages of libraries are as they are in the file: the kernel keeps
+    them in its page cache while it has room, and maps them again, without reading, when they are
+    used. It is 25 MB for the codecs.
     """
     try:
-        lines = Path("/proc/self/smaps").read_text().splitlines()
+        # Line by line: the whole text is a megabyte and a half of strings, whose pages stay ours.
+        with Path("/proc/self/smaps").open() as lines:
+            found = list(unwritten(lines))
     except OSError:
         return
-    for first, last in unwritten(lines):
+    if hasattr(_LIBC, "malloc_trim"):  # glibc's
+        _LIBC.malloc_trim(0)
+    for first, last in found:
         _LIBC.madvise(first, last - first, _MADV_DONTNEED)
 
 

@@ -7,8 +7,10 @@ offer to the chosen worker over its unix socket and returns the worker's answer 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import http
 import json
+import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,8 +30,9 @@ LOST_S: Final = 5.0
 """Five reports missed, two of a spare worker: it is gone, or as good as."""
 SETTLE_S: Final = 3.0
 """A report that set out before its worker was given a stream must not free the worker again."""
-SPARE_WAIT_S: Final = 4.0
-"""A spare is being started whenever none is there; loading the codecs takes about a second."""
+SPARE_WAIT_S: Final = 6.0
+"""As many are started as publishers wait, at once: a fork takes a twentieth of a second, loading
+the codecs about a second. OBS gives the whole exchange 8 s."""
 ANSWER_BYTES_MAX: Final = 1 << 18
 WORKERS_MAX: Final = 2000
 """Twice server.workers_max: reports of more are not of our workers."""
@@ -71,8 +74,17 @@ class Worker:
 class Workers:
     """The living workers, by name; bounded."""
 
-    def __init__(self, monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self, monotonic: Callable[[], float], tell_waiting: Callable[[int], None] = lambda _: None
+    ) -> None:
+        """Take collaborators.
+
+        Args:
+            tell_waiting: Called with how many publishers wait for a worker, at each change.
+        """
         self._monotonic = monotonic
+        self._tell_waiting = tell_waiting
+        self._waiting = 0
         self._by_name: dict[str, Worker] = {}
         self._news = asyncio.Condition()
 
@@ -118,13 +130,23 @@ class Workers:
 
     async def wait_for(self, key: StreamKey) -> Worker | None:
         """Return the worker for a publisher as `take` does, waiting for a spare to come up."""
+        worker = self.take(key)
+        if worker is not None:
+            return worker
+        self._wait(1)
         try:
             async with asyncio.timeout(SPARE_WAIT_S), self._news:
                 while (worker := self.take(key)) is None:
                     await self._news.wait()
         except TimeoutError:
             return None
+        finally:
+            self._wait(-1)
         return worker
+
+    def _wait(self, more: int) -> None:
+        self._waiting += more
+        self._tell_waiting(self._waiting)
 
     def release(self, name: str) -> None:
         """Take the stream back from a worker which did not begin it."""
@@ -138,6 +160,17 @@ class Workers:
         worker = self._by_name.pop(name, None)
         if worker is not None:
             _log.info("placement.worker.lost", worker=name, slug=worker.slug, reason=reason)
+
+
+def waiting_line(notify_fd: int | None) -> Callable[[int], None]:
+    """Return what writes how many publishers wait to the server's pipe, a number a line."""
+
+    def write(publishers: int) -> None:
+        if notify_fd is not None:
+            with contextlib.suppress(BlockingIOError):  # it reads late: the next number will do
+                os.write(notify_fd, b"%d\n" % publishers)
+
+    return write
 
 
 def worker_of(body: Mapping[str, Any]) -> Worker:
@@ -235,5 +268,9 @@ async def _post(socket: Path, request: web.Request, key: StreamKey, offer: bytes
     # A client for each offer: one that is kept would take a worker's closed connection for its end.
     async with unix_http.client(socket, _FORWARD_TIMEOUT_S) as session:
         return await unix_http.relay(
-            session, request, offer, {"X-Vilokanam-Stream": assignment}, ANSWER_BYTES_MAX
+            session,
+            request,
+            offer,
+            {"X-Vilokanam-Stream": assignment},
+            answer_bytes_max=ANSWER_BYTES_MAX,
         )

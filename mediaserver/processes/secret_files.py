@@ -1,7 +1,7 @@
 """The server's secrets: files, readable by their owner alone, made when missing.
 
 ``token.keys`` holds one key a line, ``<number> <64 hexadecimal digits>``; the first signs, all are
-accepted. To rotate: put a new line with a higher number first and restart; drop the old line once
+accepted. To rotate: put a new line with a higher number first and reload; drop the old line once
 its last token has expired.
 """
 
@@ -62,6 +62,21 @@ def make_missing(settings: Settings, data_dir: Path) -> None:
     admin_token(where.admin_token)
     token_keys(where.token_keys)
     admin_token(where.edge_key)
+
+
+def contents(settings: Settings, data_dir: Path) -> tuple[bytes, ...]:
+    """Return the secrets themselves, to be compared.
+
+    Raises:
+        StartRefusedError: A file cannot be used.
+    """
+    where = paths(settings, data_dir)
+    admin_token(where.admin_token)
+    token_keys(where.token_keys)
+    admin_token(where.edge_key)
+    return tuple(
+        path.read_bytes() for path in (where.admin_token, where.token_keys, where.edge_key)
+    )
 
 
 def admin_token(path: Path) -> str:

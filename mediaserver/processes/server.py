@@ -22,8 +22,16 @@ from typing import Any, Final
 
 from mediaserver import log
 from mediaserver.errors import ConfigError
-from mediaserver.ingest.bind_check import unusable_addresses
-from mediaserver.processes import bootstrap, children, descriptors, secret_files
+from mediaserver.ingest import farewell
+from mediaserver.processes import (
+    bootstrap,
+    children,
+    descriptors,
+    reload,
+    secret_files,
+    server_clock,
+)
+from mediaserver.processes.announce import announce
 from mediaserver.processes.bootstrap import (
     EXIT_CONFIG,
     EXIT_OK,
@@ -32,7 +40,10 @@ from mediaserver.processes.bootstrap import (
     StartRefusedError,
 )
 from mediaserver.processes.children import Child
-from mediaserver.processes.data_dir import DataDir, check_port
+from mediaserver.processes.data_dir import DataDir
+from mediaserver.processes.listen_check import check_bind_addresses
+from mediaserver.processes.listeners import Listeners
+from mediaserver.processes.service_manager import ServiceManager
 from mediaserver.processes.starter import NAME as FORK_SERVER
 from mediaserver.processes.starter import Starter
 from metering.errors import MeteringError, StoreRefusedError, StoreUnavailableError
@@ -67,6 +78,10 @@ class Server:
         """
         self._settings = start.settings
         self._start = start
+        self._manager = ServiceManager(os.environ)
+        self._listeners = Listeners(os.environ)
+        self._has_terminal = reload.has_terminal()
+        self._secrets: tuple[bytes, ...] = ()
         self._prefix = module_prefix
         modules = tuple(f"{module_prefix}.{name}" for name in _IMPORTED)
         self._starter = Starter(modules, self._options())
@@ -77,7 +92,8 @@ class Server:
         self._kept: dict[str, Child] = {}
         self._workers: dict[str, Child | None] = {}
         self._worker_count = 0
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._waiting = 0
+        self._tasks: set[asyncio.Task[Any]] = set()
 
     async def run(self, stop: asyncio.Event) -> int:
         """Serve until `stop` is set or a process says that an operator must act.
@@ -91,31 +107,76 @@ class Server:
         settings = self._settings.server
         self._stop = stop
         descriptors.raise_limit()
-        with DataDir(self._start.data_dir):
+        with DataDir(self._start.data_dir), contextlib.closing(self._listeners):
             secret_files.make_missing(self._settings, self._start.data_dir)
-            check_port(settings.host, settings.port)
+            self._secrets = secret_files.contents(self._settings, self._start.data_dir)
+            self._listeners.open(settings.host, settings.port, self._manager)
             check_bind_addresses(self._settings.ingest.bind_addresses)
             if self._starter.can_fork:
                 # First: its imports take longest, and Redis comes up beside them.
                 self._spawn(self._keep_fork_server())
-            async with self._redis():
+            async with server_clock.keeping(self._start.run_dir), self._redis():
                 try:
                     if self._settings.chain.backend == "substrate":
                         self._keep("settler")
-                    self._keep("control")
+                    self._keep_control()
                     for index in range(settings.http_processes):
-                        self._keep(f"http-{index}", "--index", str(index))
+                        extra = ("--index", str(index), *self._listeners.words)
+                        self._keep(f"http-{index}", *extra, pass_fds=self._listeners.fds)
                     self._fill_spares()
                     _log.info(
                         "server.processes.started",
                         port=settings.port,
                         data_dir=str(self._start.data_dir),
                     )
+                    self._spawn(self._manager.follow(settings.host, settings.port, stop))
+                    self._spawn(self._manager.keep_watchdog(stop))
+                    self._spawn(announce(self._settings, stop))
                     await stop.wait()
                 finally:
+                    self._manager.tell("STOPPING=1", "STATUS=ending in order")
                     await self._drain()
         _log.info("server.processes.ended", exit_code=self._exit_code)
         return self._exit_code
+
+    def hang_up(self, stop: asyncio.Event) -> None:
+        """Do what SIGHUP asks for: end in order when our terminal closed, else read the settings.
+
+        What may change is taken over; for any other change the server ends in order, to be started
+        again with it. What is wrong is logged, and nothing changes.
+        """
+        if self._has_terminal and not reload.has_terminal():
+            stop.set()
+            return
+        self._manager.reloading()
+        try:
+            start = bootstrap.begin(self._start.arguments)
+            secrets = secret_files.contents(start.settings, start.data_dir)
+            self._listeners.check(start.settings.server.host, start.settings.server.port)
+        except (ConfigError, StartRefusedError) as error:
+            faults = error.faults if isinstance(error, ConfigError) else (str(error),)
+            _log.error("server.reload.refused", faults=list(faults))
+            self._manager.tell("READY=1")
+            return
+        keys = reload.changed_keys(self._settings, start.settings)
+        others = [key for key in keys if key not in reload.RELOADABLE]
+        if others:
+            _log.warning("server.reload.restarts", keys=others)
+            stop.set()
+            return
+        is_control_old = secrets != self._secrets or "price.top_up_url" in keys
+        self._settings, self._start, self._secrets = start.settings, start, secrets
+        log.set_level(start.settings.log.level)
+        for child in (*self._kept.values(), *self._workers.values()):
+            if child is not None:
+                child.reload()
+        control = self._kept.get("control")
+        if is_control_old and control is not None:
+            # It passes the keys on to all others; viewers and publishers go on without it.
+            control.is_replaced = True
+            control.terminate()
+        _log.info("server.reload.done", keys=list(keys), are_keys_new=is_control_old)
+        self._manager.tell("READY=1")
 
     @contextlib.asynccontextmanager
     async def _redis(self) -> AsyncIterator[None]:
@@ -174,34 +235,58 @@ class Server:
             self._report(child, code)
             await self._back_off(child, FORK_SERVER)
 
-    def _keep(self, name: str, *extra: str) -> None:
-        """Start a process and start it again whenever it ends, until the server stops."""
-        self._spawn(self._keep_running(name, extra))
+    def _keep_control(self) -> None:
+        """Keep control, which says on a pipe how many publishers wait for a worker."""
+        read_fd, write_fd = os.pipe()
+        os.set_blocking(write_fd, False)
+        asyncio.get_running_loop().add_reader(read_fd, self._hear_waiting, read_fd)
+        self._keep("control", "--notify-fd", str(write_fd), pass_fds=(write_fd,))
 
-    async def _keep_running(self, name: str, extra: tuple[str, ...]) -> None:
+    def _hear_waiting(self, read_fd: int) -> None:
+        # What control wrote last is what counts; a line that is not whole yet comes next.
+        lines = os.read(read_fd, 4096).split(b"\n")[:-1]
+        if lines and lines[-1].isdigit():
+            self._waiting = int(lines[-1])
+            self._fill_spares()
+
+    def _keep(self, name: str, *extra: str, pass_fds: tuple[int, ...] = ()) -> None:
+        """Start a process and start it again whenever it ends, until the server stops."""
+        self._spawn(self._keep_running(name, extra, pass_fds))
+
+    async def _keep_running(
+        self, name: str, extra: tuple[str, ...], pass_fds: tuple[int, ...]
+    ) -> None:
         module = name.partition("-")[0]
         while not self._stop.is_set():
-            child = await self._starter.start(name, self._command(module, *extra))
+            child = await self._starter.start(name, self._command(module, *extra), pass_fds)
             self._kept[name] = child
             if self._stop.is_set():
                 child.kill()
             code = await child.wait()
             if self._stop.is_set():
                 return
+            if child.is_replaced:
+                continue
             self._report(child, code)
+            if name == "control":
+                self._waiting = 0  # for the one that ended
             await self._back_off(child, name)
 
     def _fill_spares(self) -> None:
-        """Start workers until enough are warm, or the machine has as many as it may."""
+        """Start workers until enough are warm, or the machine has as many as it may.
+
+        Enough is one for each publisher that waits: twenty that come at once are served at once.
+        """
         settings = self._settings.server
+        wanted = max(settings.worker_spares, self._waiting)
         spares = sum(worker is None or not worker.is_busy for worker in self._workers.values())
         room = settings.workers_max - len(self._workers)
-        for _ in range(min(settings.worker_spares - spares, room)):
+        for _ in range(min(wanted - spares, room)):
+            read_fd, write_fd = os.pipe()
             self._worker_count += 1
             name = f"w{self._worker_count}"
             # Its place is taken before it runs, so that two reasons to start one start one.
             self._workers[name] = None
-            read_fd, write_fd = os.pipe()
             self._spawn(self._run_worker(name, read_fd, write_fd))
 
     async def _run_worker(self, name: str, read_fd: int, write_fd: int) -> None:
@@ -221,8 +306,13 @@ class Server:
             loop.remove_reader(read_fd)
             os.close(read_fd)
         del self._workers[name]
+        # A killed worker leaves its socket; each one left is tried at every scrape of the metrics.
+        (self._start.run_dir / f"worker-{name}.sock").unlink(missing_ok=True)
+        farewell.leave(self._start.run_dir, name)
         if self._stop.is_set():
             return
+        # At once and by us: nothing else may be started in its place.
+        self._spawn(farewell.say(self._start.run_dir))
         if code != EXIT_OK:
             self._report(child, code)
             await self._back_off(child, "worker")
@@ -265,6 +355,8 @@ class Server:
         stages = (workers, http, control)
         began_s = asyncio.get_running_loop().time()
         for members, until in zip(stages, _DRAIN_UNTIL, strict=True):
+            if members is http:
+                self._listeners.close()
             left_s = began_s + total_s * until - asyncio.get_running_loop().time()
             late = await children.end_all(members, left_s)
             if late:
@@ -280,7 +372,7 @@ class Server:
         config = ("--config", str(self._start.config)) if self._start.config else ()
         return (*config, "--data-dir", str(self._start.data_dir))
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, object]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -289,16 +381,10 @@ class Server:
 def serve(start: Start) -> int:
     """Run a server in this process until a signal stops it; return its exit code."""
     os.umask(0o077)
-    return bootstrap.run("server", start.settings, Server(start).run)
-
-
-def check_bind_addresses(addresses: tuple[str, ...]) -> None:
-    """Refuse to start where no publisher could reach us; say which addresses are missing."""
-    faults = unusable_addresses(addresses)
-    if len(faults) == len(set(addresses)):
-        raise StartRefusedError("\n".join(faults.values()))
-    for fault in faults.values():
-        _log.warning("server.ingest.address_missing", reason=fault)
+    # Inherited by every child until it can do better than end by it.
+    signal.signal(bootstrap.RELOAD_SIGNAL, signal.SIG_IGN)
+    server = Server(start)
+    return bootstrap.run("server", start.settings, server.run, on_hangup=server.hang_up)
 
 
 def main(argv: list[str] | None = None) -> int:

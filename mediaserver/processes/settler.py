@@ -120,7 +120,12 @@ def main(argv: list[str] | None = None) -> int:
     arguments = bootstrap.parser("The settler: speaks to the chain's node.").parse_args(argv)
     try:
         start = bootstrap.begin(arguments)
-        return bootstrap.run("settler", start.settings, lambda stop: serve(start, stop))
+        return bootstrap.run(
+            "settler",
+            start.settings,
+            lambda stop: serve(start, stop),
+            on_reload=bootstrap.reloader(start),
+        )
     except (ConfigError, StartRefusedError) as error:
         return bootstrap.refuse(error)
 

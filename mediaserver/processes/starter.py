@@ -25,6 +25,10 @@ MODULE: Final = "mediaserver.processes.fork_server"
 NAME: Final = "fork-server"
 TITLE_BYTES: Final = 160
 """By this a child's command line may be longer than the fork server's: module, name, numbers."""
+AGAIN_S: Final = 1.0
+"""Until a child that could not be started is tried again: what is lacking is the machine's."""
+ANSWER_TIMEOUT_S: Final = 20.0
+"""For the fork server's answer, which takes milliseconds: later it is taken for stuck."""
 _ANSWER_BYTES_MAX: Final = 1 << 12
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 _PR_SET_CHILD_SUBREAPER: Final = 36
@@ -83,7 +87,12 @@ class Starter:
         can_fork: Whether a fork server is of use here; else all children are spawned.
     """
 
-    def __init__(self, modules: Sequence[str], options: Sequence[str]) -> None:
+    def __init__(
+        self,
+        modules: Sequence[str],
+        options: Sequence[str],
+        answer_timeout_s: float = ANSWER_TIMEOUT_S,
+    ) -> None:
         """Prepare; `start_fork_server` comes before `start` forks anything.
 
         Args:
@@ -92,6 +101,9 @@ class Starter:
         """
         self._modules = tuple(modules)
         self._options = tuple(options)
+        self._answer_timeout_s = answer_timeout_s
+        self._fork_server: Child | None = None
+        self._groups: set[int] = set()
         self._channel: socket.socket | None = None
         self._decided = asyncio.Event()
         self._numbers = itertools.count()
@@ -102,23 +114,61 @@ class Starter:
 
     async def start_fork_server(self) -> Child:
         """Start it, once the one before has ended; `start` waits until it has imported all."""
+        self._wait_for_strays()
+        while True:
+            try:
+                return await self._start_fork_server()
+            except OSError as error:
+                await _wait_after(error, NAME)
+
+    def _wait_for_strays(self) -> None:
+        """Wait for what fork servers that ended in the middle of a fork have left to us.
+
+        Until it is announced and has a session of its own, a child is in the fork server's process
+        group; nobody else waits for it.
+        """
+        if self._fork_server is not None:
+            self._groups.add(self._fork_server.pid)
+        for group in list(self._groups):
+            try:
+                while os.waitpid(-group, os.WNOHANG)[0]:
+                    pass
+            except ChildProcessError:
+                self._groups.discard(group)
+
+    async def _start_fork_server(self) -> Child:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setblocking(False)
         with theirs:
             number = theirs.fileno()
             command = (MODULE, *self._options, "--channel-fd", str(number))
             command += ("--modules", ",".join(self._modules), "--room", "." * TITLE_BYTES)
-            child = await children.start(NAME, command, pass_fds=(number,))
+            try:
+                child = await children.start(NAME, command, pass_fds=(number,))
+            except OSError:
+                ours.close()
+                raise
+        self._fork_server = child
         asyncio.get_running_loop().add_reader(ours, self._receive, ours)
         return child
 
     async def start(self, name: str, command: Sequence[str], pass_fds: Sequence[int] = ()) -> Child:
-        """Start ``python -m <command...>`` as `children.start` does, by a fork if it can be."""
+        """Start ``python -m <command...>`` as `children.start` does, by a fork if it can be.
+
+        While there is no process, memory or file for it, it is tried again.
+        """
+        while True:
+            try:
+                return await self._start(name, command, pass_fds)
+            except OSError as error:
+                await _wait_after(error, name)
+
+    async def _start(self, name: str, command: Sequence[str], pass_fds: Sequence[int]) -> Child:
         await self._decided.wait()
         if self._channel is not None:
             try:
                 pid = await self._fork(self._channel, name, command, pass_fds)
-                return Child(name, ForkedProcess(pid), asyncio.get_running_loop().time())
+                return Child(name, _taken_over(pid), asyncio.get_running_loop().time())
             except (ForkFailedError, OSError) as error:
                 _log.warning("server.fork.failed", child=name, reason=str(error))
         return await children.start(name, command, pass_fds)
@@ -139,7 +189,14 @@ class Starter:
         self._waiting[number] = asyncio.get_running_loop().create_future()
         try:
             socket.send_fds(channel, [json.dumps(request).encode()], list(pass_fds))
-            return await self._waiting[number]
+            async with asyncio.timeout(self._answer_timeout_s):
+                return await self._waiting[number]
+        except TimeoutError as error:
+            # It must not fork this child later, when another runs in its place.
+            if self._fork_server is not None:
+                self._fork_server.kill()
+            reason = f"no answer within {self._answer_timeout_s:g} s: the fork server was ended"
+            raise ForkFailedError(reason) from error
         finally:
             del self._waiting[number]
 
@@ -160,6 +217,8 @@ class Starter:
             return
         future = self._waiting.get(answer["id"])
         if future is None or future.done():
+            if "pid" in answer:
+                _taken_over(answer["pid"]).kill()  # it came too late: nobody expects it
             return
         if "pid" in answer:
             future.set_result(answer["pid"])
@@ -181,6 +240,25 @@ class Starter:
         for future in self._waiting.values():
             if not future.done():
                 future.set_exception(ForkFailedError("the fork server ended"))
+
+
+async def _wait_after(error: OSError, name: str) -> None:
+    _log.error("server.start.failed", child=name, reason=str(error), again_s=AGAIN_S)
+    await asyncio.sleep(AGAIN_S)
+
+
+def _taken_over(pid: int) -> ForkedProcess:
+    """Return a process that was forked for us, or end it: one that nobody waits for must not run.
+
+    Raises:
+        OSError: No descriptor is left to wait for it with.
+    """
+    try:
+        return ForkedProcess(pid)
+    except OSError:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        raise
 
 
 def _become_subreaper() -> bool:

@@ -12,9 +12,11 @@ import asyncio
 import contextlib
 import hashlib
 import hmac
+import http
 import json
 import os
 import sys
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -22,29 +24,36 @@ from uuid import UUID
 
 import aiohttp
 from aiohttp import web
-from prometheus_client import Gauge
+from prometheus_client import REGISTRY
 
 from mediaserver import log, metrics
 from mediaserver.clock import SystemClock
 from mediaserver.errors import ConfigError
 from mediaserver.http import unix_http
 from mediaserver.http.problem_response import problem_response
-from mediaserver.ingest.dtls_warmup import loopback_handshake
-from mediaserver.ingest.whip import WhipEndpoint
+from mediaserver.ingest import farewell
+from mediaserver.ingest.encoder import Encoder
+from mediaserver.ingest.session import EndReason
+from mediaserver.ingest.whip import CORS_HEADERS, WhipEndpoint
 from mediaserver.ipc.client import LinkClients
 from mediaserver.ipc.messages import Hello, Message
+from mediaserver.listening import ListeningClock
 from mediaserver.live.broadcast import Broadcast
-from mediaserver.processes import bootstrap
-from mediaserver.processes.bootstrap import Start
+from mediaserver.live.clock_wait import until_due
+from mediaserver.live.health import Upload
+from mediaserver.live.show_writer import CutShort
+from mediaserver.processes import bootstrap, library_pages, memory_limit, worker_warmup
+from mediaserver.processes.bootstrap import EXIT_FAILED, Start
+from mediaserver.processes.memory_limit import Verdict
+from mediaserver.processes.server_clock import open_clock
+from mediaserver.processes.worker_metrics import WorkerMetrics
+from mediaserver.settings.records import Settings
 
 STREAM_HEADER: Final = "X-Vilokanam-Stream"
 REPORT_PERIOD_S: Final = 1.0
 """Control takes a worker for gone after five of these."""
 SPARE_REPORT_PERIOD_S: Final = 2.0
 """Of a worker without a stream, which has nothing new to report: half of what control allows."""
-_FACTS: Final = Gauge(
-    "mediaserver_worker_facts", "What the stream's health counts, by name", labelnames=("fact",)
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +93,15 @@ class Worker:
         self._settings = tree
         self._name = name
         self._notify_fd = notify_fd
-        self._clock = SystemClock()
+        self._clock = ListeningClock(open_clock(start.run_dir))
+        self._listening: asyncio.Task[None] | None = None
+        self._limiting: asyncio.Task[None] | None = None
         self._log = log.get("worker")
         self._run_dir = start.run_dir
         self._assignment: Assignment | None = None
         self._broadcast: Broadcast | None = None
         self._endpoint: WhipEndpoint | None = None
+        self._farewells = farewell.Farewells(start.run_dir, name)
         self._taken = asyncio.Event()
         self._over = asyncio.Event()
         self._links = LinkClients(
@@ -107,8 +119,11 @@ class Worker:
         runner = web.AppRunner(self.app, access_log=None, handle_signals=False)
         await runner.setup()
         await web.UnixSite(runner, str(path)).start()
-        await loopback_handshake(self._clock)
+        await worker_warmup.warm_up(self._settings, self._clock)
+        worker_warmup.settle(self._settings, self._clock)
         waits = [asyncio.create_task(event.wait()) for event in (stop, self._over)]
+        collector = WorkerMetrics(self._facts)
+        REGISTRY.register(collector)
         try:
             async with self._links:
                 reporting = asyncio.create_task(self._report_for_ever())
@@ -120,14 +135,21 @@ class Worker:
                 reporting.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await reporting
+                if self._broadcast is not None and self._broadcast.writer.cut_short:
+                    async with self._control() as control:
+                        await self._report_to(control)
         finally:
+            REGISTRY.unregister(collector)
             for wait in waits:
                 wait.cancel()
+            for task in (self._listening, self._limiting):
+                if task is not None:
+                    task.cancel()
             await runner.cleanup()
             path.unlink(missing_ok=True)
 
     def _replay(self) -> Sequence[Message]:
-        return () if self._broadcast is None else self._broadcast.replay()
+        return () if self._broadcast is None else self._broadcast.writer.replay()
 
     async def _post(self, request: web.Request) -> web.StreamResponse:
         try:
@@ -143,11 +165,22 @@ class Worker:
         # A rotated key comes with the next POST.
         self._assignment = given
         assert self._endpoint is not None
+        assert self._broadcast is not None
+        early = await until_due(self._broadcast.writer.floor_ms, self._clock)
+        if early:
+            self._log.warning("worker.publisher.early", reason=early)
+            return problem_response(
+                503, "The clock is behind", early, {**CORS_HEADERS, "Retry-After": "10"}
+            )
         return await self._endpoint.post(request)
 
     async def _take(self, given: Assignment) -> None:
         self._assignment = given
+        # One worker has one stream to its end: a grep for the slug finds the stream's whole story.
+        log.bind_process(slug=given.slug, stream_id=str(given.stream))
         self._taken.set()
+        self._listening = asyncio.create_task(self._clock.listen())
+        self._limiting = asyncio.create_task(self._limit_memory())
         if self._notify_fd is not None:
             os.write(self._notify_fd, b"busy\n")
         tree = self._settings
@@ -158,12 +191,18 @@ class Worker:
             clock=self._clock,
             publish=self._links.send,
             request_keyframe=self._request_keyframe,
+            end_publisher=self._end_publisher,
             ingest_facts=self._ingest_facts,
             on_over=self._over.set,
         )
         await self._broadcast.start()
         self._endpoint = WhipEndpoint(
-            tree.ingest, self._broadcast, self._clock, self._name, self._is_key
+            tree.ingest,
+            self._broadcast,
+            self._clock,
+            self._name,
+            self._is_key,
+            farewells=self._farewells,
         )
         self._log.info("worker.stream.taken", stream_id=str(given.stream), slug=given.slug)
 
@@ -174,32 +213,83 @@ class Worker:
         if self._endpoint is not None:
             self._endpoint.request_keyframe()
 
-    def _ingest_facts(self) -> tuple[dict[str, float], tuple[str, ...]]:
+    def _end_publisher(self, reason: EndReason) -> None:
+        if self._endpoint is not None:
+            self._endpoint.end_publisher(reason)
+
+    async def _limit_memory(self) -> None:
+        limit_mb = self._settings.server.worker_memory_max_mb
+        limit = memory_limit.MemoryLimit(limit_mb)
+        while True:
+            await asyncio.sleep(memory_limit.PERIOD_S)
+            used_mb = memory_limit.used_mb()
+            verdict = limit.judge(used_mb, self._clock.monotonic())
+            if verdict is Verdict.GO_ON:
+                continue
+            self._log.error(
+                "worker.memory.exceeded", used_mb=used_mb, limit_mb=limit_mb, action=verdict.value
+            )
+            if verdict is Verdict.END_WORKER:
+                # Not in order: codecs hold the memory. The parent tells the publisher.
+                os._exit(EXIT_FAILED)
+            if self._endpoint is not None:
+                self._endpoint.end_publisher(EndReason.MEMORY, memory_limit.advice(limit_mb))
+
+    def _ingest_facts(self) -> Upload:
         if self._endpoint is None:
-            return {}, ()
-        return self._endpoint.facts(), self._endpoint.advice()
+            return {}, (), Encoder.OTHER
+        return self._endpoint.facts(), self._endpoint.advice(), self._endpoint.encoder
 
     async def _session(self, request: web.Request) -> web.StreamResponse:
         if self._endpoint is None:
             return problem_response(404, "No such session", "this worker has no publisher")
         return await self._endpoint.session(request)
 
+    def _facts(self) -> dict[str, float]:
+        return {} if self._broadcast is None else self._broadcast.health().facts
+
     async def _metrics(self, _request: web.Request) -> web.Response:
-        health = None if self._broadcast is None else self._broadcast.health()
-        for fact, value in (health.facts if health is not None else {}).items():
-            _FACTS.labels(fact).set(value)
         return web.Response(text=metrics.own_text(f"worker-{self._name}"))
 
     async def _report_for_ever(self) -> None:
-        async with unix_http.client(self._run_dir / "control.sock", REPORT_PERIOD_S) as control:
+        has_said = False
+        async with self._control() as control:
+            is_live = False
             while True:
-                with contextlib.suppress(aiohttp.ClientError, TimeoutError):
-                    await control.post("http://control/internal/workers", json=self._report())
+                is_heard = await self._report_to(control)
+                if is_heard and not has_said:
+                    # Whose worker died may come back now: control knows of this one.
+                    has_said = True
+                    await farewell.say(self._run_dir)
+                if not is_live and self._broadcast and self._broadcast.health().state == "live":
+                    # What connecting and the first keyframe needed; what media needs comes back.
+                    library_pages.release()
+                    is_live = True
                 if self._taken.is_set():
                     await asyncio.sleep(REPORT_PERIOD_S)
                 else:
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(self._taken.wait(), SPARE_REPORT_PERIOD_S)
+
+    def _control(self) -> aiohttp.ClientSession:
+        return unix_http.client(self._run_dir / "control.sock", REPORT_PERIOD_S)
+
+    async def _report_to(self, control: aiohttp.ClientSession) -> bool:
+        """Report once, and return whether control took it.
+
+        Parts that were cut short are told again until it has.
+        """
+        unkept = deque[CutShort]() if self._broadcast is None else self._broadcast.writer.cut_short
+        reported = tuple(unkept)
+        report = self._report() | {"cut_short": [_cut_json(part) for part in reported]}
+        is_kept = False
+        with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+            async with control.post("http://control/internal/workers", json=report) as answer:
+                is_kept = answer.status == http.HTTPStatus.NO_CONTENT
+            for part in reported if is_kept else ():
+                with contextlib.suppress(ValueError):  # dropped for want of room meanwhile
+                    unkept.remove(part)
+        return is_kept
 
     def _report(self) -> dict[str, Any]:
         given, broadcast = self._assignment, self._broadcast
@@ -210,17 +300,24 @@ class Worker:
             "socket": f"worker-{self._name}.sock",
             "stream": None if given is None else given.stream.hex,
             "slug": None if given is None else given.slug,
-            "show": None if broadcast is None else broadcast.show,
-            "newest_planned_tick": None if broadcast is None else broadcast.newest_planned_tick,
+            "show": None if broadcast is None else broadcast.writer.number,
+            "newest_planned_tick": None
+            if broadcast is None
+            else broadcast.writer.newest_planned_tick,
             "state": "idle" if health is None else health.state,
             "facts": {} if health is None else health.facts,
             "advice": [] if health is None else list(health.advice),
         }
 
 
-def warm_up() -> None:
+def _cut_json(part: CutShort) -> list[int]:
+    slot = part.slot
+    return [part.show, slot.msn, slot.part, slot.first_tick, slot.tick_count, part.held_count]
+
+
+def warm_up(settings: Settings) -> None:
     """Do in the fork server what each worker forked there would do for its first time."""
-    asyncio.run(loopback_handshake(SystemClock()))
+    asyncio.run(worker_warmup.warm_up(settings, SystemClock()))
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -237,7 +334,9 @@ def main(argv: list[str] | None = None) -> int:
     async def run(stop: asyncio.Event) -> None:
         await Worker(start, arguments.name, arguments.notify_fd).run(stop)
 
-    return bootstrap.run(f"worker-{arguments.name}", start.settings, run)
+    return bootstrap.run(
+        f"worker-{arguments.name}", start.settings, run, on_reload=bootstrap.reloader(start)
+    )
 
 
 if __name__ == "__main__":

@@ -7,9 +7,11 @@ go. What each key means: config/mediaserver.toml, which a test keeps true.
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import Field, is_dataclass
 from pathlib import Path
 from typing import Any, Final, cast, get_args, get_origin, get_type_hints
@@ -19,12 +21,37 @@ from mediaserver.http.record_fields import FAULTY, is_of, nearest, read_fields, 
 from mediaserver.settings.records import Settings
 from mediaserver.settings.rules import cross_faults, text_faults
 
+CONFIG_VARIABLE: Final = "VILOKANAM_CONFIG"
+DEFAULT_PATHS: Final = (Path("mediaserver.toml"), Path("/etc/vilokanam/mediaserver.toml"))
+"""Where a file is looked for when none is named: in the working directory, then on the machine."""
 ENVIRONMENT_PREFIX: Final = "VILOKANAM_"
 """``VILOKANAM_HLS__PART_TARGET_MS=200``: two underscores between table and key."""
 FILE_BYTES_MAX: Final = 1 << 20
 """The reference file is 10 kB: a larger one is not a configuration."""
 LIST_ITEMS_MAX: Final = 64
 """No list of ours (addresses, rungs) needs more."""
+
+
+def find(given: Path | None, environ: Mapping[str, str]) -> Path | None:
+    """Return the configuration file to read, None for the defaults.
+
+    Args:
+        given: What the command line names; else `CONFIG_VARIABLE` names it, else it is the first
+            of `DEFAULT_PATHS` that is there.
+    """
+    if given is not None:
+        return given
+    if named := environ.get(CONFIG_VARIABLE):
+        return Path(named)
+    return next((path for path in DEFAULT_PATHS if _is_there(path)), None)
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:
+        # A directory that may not be entered holds nothing for us.
+        return False
 
 
 def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
@@ -38,17 +65,56 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
     Raises:
         ConfigError: With every fault at once, each ``key.path: value is what is wrong; remedy``.
     """
+    settings, faults = examine(path, environ)
+    if faults:
+        raise ConfigError(faults)
+    return settings
+
+
+def examine(path: Path | None, environ: Mapping[str, str]) -> tuple[Settings, tuple[str, ...]]:
+    """Return the settings as `load` does, with defaults for what is faulty, and every fault.
+
+    Raises:
+        ConfigError: The file cannot be read.
+    """
     faults: list[str] = []
     tree = _read_file(path) if path is not None else {}
     _overlay(tree, environ, faults)
     settings = cast(Settings, _record(Settings, tree, "", faults))
-    if faults:
-        # Rules between keys are asked only of values that are each legal by themselves.
-        faults.extend(text_faults(settings))
-    else:
-        faults.extend(cross_faults(settings))
-    if faults:
-        raise ConfigError(tuple(faults))
+    texts = [*text_faults(settings)]
+    settings = _with_defaults(settings, texts)
+    faults += texts
+
+    # A rule between keys is judged where none of its keys has a fault of its own: it names all.
+    faulty = {_key_of(fault) for fault in faults}
+    faults += [
+        fault
+        for fault in cross_faults(settings)
+        if not any(re.search(rf"\b{re.escape(key)}\b", fault) for key in faulty)
+    ]
+    return settings, tuple(faults)
+
+
+def _key_of(fault: str) -> str:
+    """Return ``table.key`` of the setting that a fault is about, or was meant to be."""
+    meant = re.search(r"did you mean (\w+\.\w+)", fault)
+    if meant:
+        return meant[1]
+    name = fault.partition(":")[0]
+    if name.startswith(ENVIRONMENT_PREFIX):
+        table, _, key = name.removeprefix(ENVIRONMENT_PREFIX).lower().partition("__")
+        is_key = key in get_type_hints(get_type_hints(Settings).get(table, Settings))
+        return f"{table}.{key if is_key else key.removesuffix('_file')}"
+    return ".".join(name.partition("[")[0].split(".")[:2])
+
+
+def _with_defaults(settings: Settings, faults: list[str]) -> Settings:
+    """Return settings in which each key that a fault is about has its default."""
+    for path in {_key_of(fault) for fault in faults}:
+        table, _, key = path.partition(".")
+        default = getattr(getattr(Settings(), table), key)
+        record = dataclasses.replace(getattr(settings, table), **{key: default})
+        settings = dataclasses.replace(settings, **{table: record})
     return settings
 
 
@@ -71,7 +137,10 @@ def _read_file(path: Path) -> dict[str, Any]:
 def _overlay(tree: dict[str, Any], environ: Mapping[str, str], faults: list[str]) -> None:
     tables = get_type_hints(Settings)
     for name in sorted(environ):
-        if not name.startswith(ENVIRONMENT_PREFIX) or "__" not in name:
+        if not name.startswith(ENVIRONMENT_PREFIX):
+            continue
+        if "__" not in name:
+            faults.extend(_with_one_underscore(name, tables))
             continue
         table, _, key = name.removeprefix(ENVIRONMENT_PREFIX).lower().partition("__")
         if table not in tables:
@@ -96,6 +165,16 @@ def _overlay(tree: dict[str, Any], environ: Mapping[str, str], faults: list[str]
         values = tree.setdefault(table, {})
         if isinstance(values, dict):
             values[key] = value
+
+
+def _with_one_underscore(name: str, tables: dict[str, Any]) -> Iterator[str]:
+    """Yield that a variable names a setting and is not read: it would be missed in silence."""
+    rest = name.removeprefix(ENVIRONMENT_PREFIX).lower()
+    for table, kind in tables.items():
+        key, keys = rest.removeprefix(f"{table}_"), get_type_hints(kind)
+        if key != rest and (key in keys or key.removesuffix("_file") in keys):
+            right = f"{ENVIRONMENT_PREFIX}{table}__{key}".upper()
+            yield f"{name}: is not read; write two underscores after the table: {right}"
 
 
 def _from_text(kind: Any, text: str) -> Any:

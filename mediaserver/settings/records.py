@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 from mediaserver.hls.settings import HlsSettings
 from mediaserver.ingest.settings import IngestSettings
+from mediaserver.payments.settings import PaymentsSettings
+from mediaserver.people.settings import PeopleSettings, WatchSettings
 from mediaserver.playback_token import AuthSettings
 from mediaserver.transcode.settings import TranscodeSettings
 from metering.settings import ChainSettings, MeteringSettings, PriceSettings
@@ -21,9 +23,15 @@ class ServerSettings:
     http_processes: int = field(default=1, metadata={"low": 1, "high": 64})
     data_dir: str = "data"
     public_url: str = ""
+    publish_url: str = ""
     drain_timeout_s: int = field(default=5, metadata={"low": 1, "high": 600})
     worker_spares: int = field(default=1, metadata={"low": 1, "high": 16})
     workers_max: int = field(default=16, metadata={"low": 1, "high": 1000})
+    worker_memory_max_mb: int = field(default=1024, metadata={"low": 64, "high": 1048576})
+    trusted_proxies: tuple[str, ...] = ("127.0.0.0/8", "::1")
+    cors_origins: tuple[str, ...] = ()
+    connections_max: int = field(default=20000, metadata={"low": 64, "high": 1000000})
+    connections_per_address_max: int = field(default=256, metadata={"low": 8, "high": 1000000})
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +68,9 @@ class Settings:
     transcode: TranscodeSettings = field(default_factory=TranscodeSettings)
     hls: HlsSettings = field(default_factory=HlsSettings)
     auth: AuthSettings = field(default_factory=AuthSettings)
+    people: PeopleSettings = field(default_factory=PeopleSettings)
+    payments: PaymentsSettings = field(default_factory=PaymentsSettings)
+    watch: WatchSettings = field(default_factory=WatchSettings)
     metering: MeteringSettings = field(default_factory=MeteringSettings)
     price: PriceSettings = field(default_factory=PriceSettings)
     chain: ChainSettings = field(default_factory=ChainSettings)
@@ -68,7 +79,20 @@ class Settings:
     @property
     def public_url(self) -> str:
         """Return where people reach the server, without a slash at its end."""
-        return self.server.public_url or f"http://{self.server.host}:{self.server.port}"
+        return self.server.public_url or f"http://{self._host}:{self.server.port}"
+
+    @property
+    def publish_url(self) -> str:
+        """Return where publishers reach the server, without a slash at its end."""
+        return self.server.publish_url or self.public_url
+
+    @property
+    def _host(self) -> str:
+        """Return ``server.host`` as it is in a URL; one that is all addresses is this machine."""
+        host = self.server.host
+        if ":" in host:
+            return "[::1]" if set(host) <= set("0:") else f"[{host.replace('%', '%25')}]"
+        return "127.0.0.1" if set(host) <= set("0.") else host
 
     @property
     def asset(self) -> Asset:

@@ -12,7 +12,12 @@ from collections.abc import Iterator
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from mediaserver.ingest.settings import IngestSettings
+from mediaserver.settings.network_rules import host_faults, network_faults
+from mediaserver.settings.payments_rules import payments_faults
+from mediaserver.settings.people_rules import people_faults
 from mediaserver.settings.records import Settings
+from mediaserver.settings.watch_rules import watch_faults
 
 UNITS_MAX: Final = (1 << 63) - 1
 """Redis counts in signed 64-bit integers (HINCRBY)."""
@@ -33,11 +38,15 @@ _PRESETS: Final = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medi
 def cross_faults(settings: Settings) -> Iterator[str]:
     """Yield each fault that only shows when values are seen together."""
     yield from _server(settings)
+    yield from network_faults(settings)
     yield from _ingest(settings)
     yield from _transcode(settings)
     yield from _hls(settings)
     yield from _metering(settings)
     yield from _chain(settings)
+    yield from people_faults(settings)
+    yield from payments_faults(settings)
+    yield from watch_faults(settings)
     money = tuple(_planck_texts(settings))
     yield from money
     if not money:
@@ -47,6 +56,8 @@ def cross_faults(settings: Settings) -> Iterator[str]:
 def text_faults(settings: Settings) -> Iterator[str]:
     """Yield what is wrong with a text by itself, whatever the other keys are."""
     yield from _addresses(settings)
+    yield from host_faults(settings.server.host)
+    yield from network_faults(settings)
     yield from _planck_texts(settings)
 
 
@@ -69,16 +80,15 @@ def price_fault(settings: Settings, planck_per_tick: int) -> str:
         return f"is not a multiple of price.quantum_planck; use a multiple of {quantum}"
     if planck_per_tick // quantum > most:
         return (
-            f"times the {object_ticks_max(settings)} seconds of one object is not exact in Redis; "
-            f"use at most {most * quantum}, or a larger price.quantum_planck"
+            f"times the {object_ticks_max(settings)} seconds of one object (2 more than "
+            f"hls.target_duration_s) is not exact in Redis; use at most {most * quantum}, or a "
+            "larger price.quantum_planck"
         )
     return ""
 
 
 def _server(settings: Settings) -> Iterator[str]:
     server = settings.server
-    if not server.host:
-        yield 'server.host: "" is empty; use 0.0.0.0 to listen on every address'
     if not server.data_dir:
         yield 'server.data_dir: "" is empty; give a directory of the server\'s own'
     if server.worker_spares > server.workers_max:
@@ -93,15 +103,19 @@ def _addresses(settings: Settings) -> Iterator[str]:
     server = settings.server
     for key, url, may_be_empty in (
         ("server.public_url", server.public_url, True),
+        ("server.publish_url", server.publish_url, True),
         ("edge.origin_url", settings.edge.origin_url, False),
     ):
         if (url or not may_be_empty) and not _is_base_url(url):
             yield f"{key}: {url} is not an address of a site; use https://host without a path"
-    top_up = settings.price.top_up_url
-    if top_up and urlsplit(top_up).scheme not in ("http", "https"):
-        yield f"price.top_up_url: {top_up} is not a web address; use https://..."
-    if re.sub(r"\{account\}", "", top_up).count("{"):
-        yield f"price.top_up_url: {top_up} has an unknown placeholder; only {{account}} is filled"
+    for key, url, filled in (
+        ("price.top_up_url", settings.price.top_up_url, "{account}"),
+        ("price.entry_url", settings.price.entry_url, "{stream}"),
+    ):
+        if url and urlsplit(url).scheme not in ("http", "https"):
+            yield f"{key}: {url} is not a web address; use https://..."
+        if "{" in url.replace(filled, ""):
+            yield f"{key}: {url} has an unknown placeholder; only {filled} is filled"
     if not _is_node_url(settings.chain.url):
         yield f"chain.url: {settings.chain.url} is no address of a node; use ws://host:9944"
     yield from _redis_url(settings.metering.redis_url)
@@ -140,9 +154,27 @@ def _ingest(settings: Settings) -> Iterator[str]:
     for key in ("bind_addresses", "advertise_addresses"):
         for index, address in enumerate(getattr(ingest, key)):
             if not _is_address(address):
-                yield f"ingest.{key}[{index}]: {address} is no IP address; use such as 10.0.0.1"
+                yield f"ingest.{key}[{index}]: {address} is no IP address; use one such as 10.0.0.1"
             elif key == "advertise_addresses" and ipaddress.ip_address(address).is_unspecified:
                 yield f"ingest.{key}[{index}]: {address} is no address of a host; give a real one"
+    yield from _unreached(ingest)
+
+
+def _unreached(ingest: IngestSettings) -> Iterator[str]:
+    """Yield what would be advertised and leads to no address that is bound."""
+    bound = {
+        ipaddress.ip_address(text).version for text in ingest.bind_addresses if _is_address(text)
+    }
+    for index, text in enumerate(ingest.advertise_addresses):
+        if not _is_address(text) or not bound:
+            continue
+        version = ipaddress.ip_address(text).version
+        if version not in bound:
+            every = "0.0.0.0" if version == 4 else "::"  # noqa: S104 - a remedy's words
+            yield (
+                f"ingest.advertise_addresses[{index}]: {text} leads nowhere, as "
+                f"ingest.bind_addresses has no IPv{version} address; add {every} there"
+            )
 
 
 def _transcode(settings: Settings) -> Iterator[str]:
@@ -157,7 +189,7 @@ def _transcode(settings: Settings) -> Iterator[str]:
         if not _RUNG_NAME.fullmatch(rung.name):
             yield f"{path}: {rung.name} is not a name for an address; use a-z, 0-9 and -"
         elif rung.name in ("source", "audio"):
-            yield f"{path}: {rung.name} is taken by the server; use such as {rung.height}p"
+            yield f"{path}: {rung.name} is taken by the server; use one such as {rung.height}p"
         elif rung.name in seen:
             yield f"{path}: {rung.name} is there twice; give each rung its own name"
         seen.add(rung.name)
@@ -208,14 +240,14 @@ def _hls(settings: Settings) -> Iterator[str]:
     if 3 * part > 3 * target_s * 1000:
         yield (
             f"hls.part_target_ms: {part} puts the part hold-back of 3 parts behind the hold-back "
-            f"of 3 target durations; use at most {target_s * 1000}"
+            f"of 3 hls.target_duration_s; use at most {target_s * 1000}"
         )
     # rfc8216bis, 6.2.2: a live window is at least three target durations long.
     least = max(3 * target_s * 1000, 6 * segment)
     if hls.window_ms < least:
         yield (
-            f"hls.window_ms: {hls.window_ms} is below 3 target durations and 6 segments; "
-            f"use {least} or more"
+            f"hls.window_ms: {hls.window_ms} is below 3 hls.target_duration_s and 6 "
+            f"hls.segment_target_ms; use {least} or more"
         )
 
     # A tick is charged once while it is remembered: for as long as a player can ask for it.

@@ -36,6 +36,11 @@ _HOLE_MAX: Final = 60 * AUDIO_TIMESCALE
 _AHEAD: Final = 3 * AAC_FRAME_SAMPLES + 64
 """What must be pushed after a position before its AAC comes out: two frames that the encoder looks
 ahead, the one that the position is in, and the resampler's own delay (16 samples)."""
+_OPUS_SILENCE: Final = b"\xf8\xff\xfe"
+"""RFC 6716: one CELT frame of 20 ms at full band, mono, with nothing in it."""
+_OPUS_SAMPLES: Final = 960
+_WARM_UP_PACKETS: Final = 8
+"""160 ms: the first AAC comes out after 65 ms."""
 _RESAMPLER: Final = (
     # async: 0 to 2 % of stretch towards the frames' times; hard steps are ours to make.
     "48000:async=960:min_comp=0.0005:comp_duration=0.5:min_hard_comp=1000:flags=res"
@@ -140,6 +145,15 @@ class AacMaker:
                     position = self._base + packet.pts
                     self._made = position + AAC_FRAME_SAMPLES
                     yield Sample(Track.AUDIO, (bytes(packet),), position, is_idr=True)
+
+
+def warm_up(audio_kbps: int) -> None:
+    """Make AAC of Opus once, so that the first sound of a stream finds its code in memory."""
+    maker = AacMaker(audio_kbps)
+    maker.begin(0)
+    for number in range(_WARM_UP_PACKETS):
+        for _ in maker.push(_OPUS_SILENCE, number * _OPUS_SAMPLES):
+            pass
 
 
 def _opus_decoder() -> Any:

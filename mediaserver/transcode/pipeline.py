@@ -198,6 +198,10 @@ class Pipeline:
         if self._is_audio_begun:
             count.expect(1)
             self._audio.queue.put(self._mark(count))
+        if self._held is not None:
+            # The decoder that ends after a switch back is no longer ours, and is not done.
+            count.expect(1)
+            self._awaiting_release.append(count)
         try:
             await asyncio.wait_for(count.wait(), timeout_s)
         except TimeoutError:
@@ -231,6 +235,7 @@ class Pipeline:
         self._has_b_frames = False
         self._top: Step | None = None
         self._held: deque[tuple[Sample, VideoFormat | None]] | None = None
+        self._awaiting_release: list[Countdown] = []
         self._gop: list[tuple[NalUnits, int]] = []
         self._gop_bytes = 0
         self._decode: DecodeWorker | None = None
@@ -316,6 +321,8 @@ class Pipeline:
         held, self._held = self._held, None
         for sample, video_format in held or ():
             self.emit_video(SOURCE, sample, video_format)
+        while self._awaiting_release:
+            self._awaiting_release.pop().reached()
 
     def _keep(self, payload: NalUnits, time_ms: int, is_idr: bool) -> None:
         """Keep the units since the last IDR, while no decoder runs that would know them."""

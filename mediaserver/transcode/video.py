@@ -39,6 +39,11 @@ _RATE_OFF: Final = 0.15
 """Encoding begins anew when the rate is off by more, as the bit rate is then off as much."""
 _BIG_PICTURE: Final = 1280 * 720
 """Above this one core does not encode 60 frames per second: two sliced threads."""
+_COLORS: Final = ("color_primaries", "color_trc", "colorspace")
+_UNSAID, _BT709 = 2, 1
+"""Their code points for "not said" and for HD (H.273, 8)."""
+_HD_LINES: Final = 720
+"""Browsers take colors that are not said for BT.709 from this height on, below for BT.601."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,8 +193,12 @@ class Encoder:
         context.bit_rate = self.step.video_kbps * 1000
         context.thread_count = 1 if self.step.width * self.step.height <= _BIG_PICTURE else 2
         context.sample_aspect_ratio = Fraction(*self.step.sample_aspect)
-        for name in ("color_primaries", "color_trc", "colorspace", "color_range"):
-            setattr(context, name, getattr(source, name))
+        context.color_range = source.color_range
+        for name in _COLORS:
+            code = getattr(source, name)
+            # A smaller picture would be taken for another coding than the source is.
+            is_hd = code == _UNSAID and source.height >= _HD_LINES
+            setattr(context, name, _BT709 if is_hd else code)
         context.options = {
             "preset": self._preset,
             "tune": "zerolatency",

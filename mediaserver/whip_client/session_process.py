@@ -1,8 +1,9 @@
 """One WHIP session of the publisher, in a process of its own.
 
 Driven by `client`, which says what to send in one line of JSON on standard input, and stops it
-by closing that. How it ended is in the exit code. A process, as PyAV holds the GIL while FFmpeg
-connects and closes, and as FFmpeg waits indefinitely for close_notify from a server that is gone.
+by closing that. It reports in lines of JSON on standard output; how it ended is in the exit code.
+A process, as PyAV holds the GIL while FFmpeg connects and closes, and as FFmpeg waits indefinitely
+for close_notify from a server that is gone.
 """
 
 from __future__ import annotations
@@ -33,11 +34,17 @@ from mediaserver.whip_client.test_pattern import SAMPLE_RATE, SOUND_SAMPLES, Tes
 
 BEHIND_MAX_S: Final = 0.5
 """Frames older than this are skipped: a live picture is not made up for."""
+RATE_FIRST_S: Final = 2.0
+"""Until the first report of the rate."""
+RATE_S: Final = 10.0
+"""Between two reports: often enough to see it live, and an hour is still readable."""
 _CONNECT_MS: Final = 5000
 _STUCK_S: Final = 3.0
 """A packet is sent in microseconds. FFmpeg that meets the server's close_notify may wait for an
 answer to it indefinitely (seen once in a dozen restarts), with the GIL held: only the kernel can
 end that."""
+_COVER: Final = av.stream.Disposition.attached_pic
+"""A picture of the album is a video stream of one frame."""
 _CLOCK_RATE: Final = 90_000
 _AUDIO_BASE: Final = Fraction(1, SAMPLE_RATE)
 _VIDEO_BASE: Final = Fraction(1, _CLOCK_RATE)
@@ -50,16 +57,6 @@ class ExitCode(IntEnum):
     DONE = 0
     LOST = 10
     UNREACHED = 11
-    UNAUTHORIZED = 41
-    FORBIDDEN = 43
-    NOT_FOUND = 44
-
-
-_REFUSALS: Final[dict[type[av.FFmpegError], ExitCode]] = {
-    av.error.HTTPUnauthorizedError: ExitCode.UNAUTHORIZED,
-    av.error.HTTPForbiddenError: ExitCode.FORBIDDEN,
-    av.error.HTTPNotFoundError: ExitCode.NOT_FOUND,
-}
 
 
 def main() -> None:
@@ -69,7 +66,6 @@ def main() -> None:
     threading.Thread(target=_watch_stdin, args=(stop,), daemon=True).start()
     with _certificate() as (cert, key_file):
         options = {
-            "authorization": job["key"],
             "cert_file": str(cert),
             "key_file": str(key_file),
             "handshake_timeout": str(_CONNECT_MS),
@@ -80,23 +76,75 @@ def main() -> None:
 
 
 def _run(job: dict[str, Any], options: dict[str, str], stop: threading.Event) -> ExitCode:
-    output = av.open(job["url"], "w", format="whip", options=options)
-    is_live = False
+    output = _Output(av.open(job["url"], "w", format="whip", options=options))
     try:
         session = _FileSource(output, job) if "path" in job else _TestSource(output, job)
-        output.start_encoding()
+    except (av.FFmpegError, NoMediaError) as error:
+        _report("no_media", text=f"{job.get('path')} {_words(error)}")
+        return ExitCode.UNREACHED
+    is_live = False
+    try:
+        output.container.start_encoding()
         is_live = True
+        _report("live")
         session.play(stop)
-        output.close()
+        output.container.close()
+    except NoMediaError as error:
+        _report("no_media", text=f"{job.get('path')} {error}")
+        return ExitCode.UNREACHED
     except av.FFmpegError as error:
-        sys.stderr.write(f"{error}\n")
-        return _REFUSALS.get(type(error), ExitCode.LOST if is_live else ExitCode.UNREACHED)
+        _report("failed", text=_words(error))
+        return ExitCode.LOST if is_live else ExitCode.UNREACHED
     return ExitCode.DONE
+
+
+def _report(event: str, **facts: object) -> None:
+    sys.stdout.write(json.dumps({"event": event, **facts}) + "\n")
+    sys.stdout.flush()
+
+
+def _words(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)
 
 
 def _watch_stdin(stop: threading.Event) -> None:
     sys.stdin.read()
     stop.set()
+
+
+class NoMediaError(Exception):
+    """A file has nothing that can be published; says what it has."""
+
+
+class _Output:
+    """FFmpeg's muxer, and the rate at which it sends.
+
+    Attributes:
+        container: PyAV's.
+    """
+
+    def __init__(self, container: Any) -> None:
+        self.container = container
+        self._began = self._since = time.monotonic()
+        self._report_s = RATE_FIRST_S
+        self._pictures = self._size_bytes = 0
+
+    def mux(self, packet: Any) -> None:
+        """Send a packet; report the rate now and then."""
+        self._size_bytes += packet.size
+        self._pictures += packet.stream.type == "video"
+        _mux(self.container, packet)
+        now = time.monotonic()
+        span = now - self._since
+        if span >= self._report_s:
+            _report(
+                "rate",
+                since_s=now - self._began,
+                fps=self._pictures / span,
+                kbps=self._size_bytes / 125 / span,
+            )
+            self._since, self._report_s = now, RATE_S
+            self._pictures = self._size_bytes = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +169,10 @@ class _TestSource:
         self._fps = coding.fps
         self._seconds: float | None = job["seconds"]
         self._picture, self._tone = TestPicture(coding.width, coding.height), Tone()
-        self._video, self._audio = _add_video(output, coding), _add_audio(output)
+        self._video, self._audio = (
+            _add_video(output.container, coding),
+            _add_audio(output.container),
+        )
 
     def play(self, stop: threading.Event) -> None:
         """Send picture and tone in real time."""
@@ -146,26 +197,33 @@ class _TestSource:
 
     def _send(self, stream: Any, frame: Any) -> None:
         for packet in stream.encode(frame):
-            _mux(self._output, packet)
+            self._output.mux(packet)
 
 
 class _FileSource:
     """A file in real time."""
 
     def __init__(self, output: Any, job: dict[str, Any]) -> None:
-        self._source = av.open(job["path"])
+        try:
+            self._source = av.open(job["path"])
+        except av.FFmpegError as error:
+            raise NoMediaError(f"is no media that FFmpeg knows ({_words(error)})") from error
         self._is_looped = bool(job["is_looped"])
         streams = self._source.streams
-        self._tracks = {
-            stream.index: _Track(output, stream)
-            for stream in (*streams.video[:1], *streams.audio[:1])
-        }
+        pictures = [one for one in streams.video if not one.disposition & _COVER]
+        chosen = (*pictures[:1], *streams.audio[:1])
+        if not chosen:
+            kinds = ", ".join(sorted({stream.type for stream in streams})) or "nothing"
+            raise NoMediaError(f"holds neither picture nor sound ({kinds})")
+        self._tracks = {stream.index: _Track(output, stream) for stream in chosen}
 
     def play(self, stop: threading.Event) -> None:
         """Send it once, or over and over."""
         start, offset = time.monotonic(), Fraction(0)
         while True:
             end = self._play_once(stop, start, offset)
+            if end <= 0 and not stop.is_set():
+                raise NoMediaError("has tracks, but no packet that can be sent")
             if not self._is_looped or end <= offset or stop.is_set():
                 return
             offset = end
@@ -200,20 +258,28 @@ class _Track:
         self._output = output
         context = source.codec_context
         self._is_video = source.type == "video"
-        self._is_copied = context.name in ("libopus", "opus") or (
-            context.name == "h264" and not context.has_b_frames
+        # What the muxer takes and browsers show: stereo Opus at 48 kHz, H.264 in decoding order and
+        # 4:2:0.
+        self._is_copied = (
+            context.name in ("libopus", "opus")
+            and (context.layout.nb_channels, context.sample_rate) == (2, SAMPLE_RATE)
+        ) or (
+            context.name == "h264"
+            and not context.has_b_frames
+            and context.pix_fmt in {"yuv420p", "yuvj420p"}
         )
         self._resampler: Any = None
         if self._is_copied:
-            self._stream = output.add_stream_from_template(source)
+            self._stream = output.container.add_stream_from_template(source)
         elif self._is_video:
             rate = source.average_rate or Fraction(30)
             kbps = 4000 if context.height > 720 else 2500
             self._stream = _add_video(
-                output, _Coding(context.width & ~1, context.height & ~1, rate, kbps, gop_s=2)
+                output.container,
+                _Coding(context.width & ~1, context.height & ~1, rate, kbps, gop_s=2),
             )
         else:
-            self._stream = _add_audio(output)
+            self._stream = _add_audio(output.container)
             self._resampler = av.AudioResampler("flt", "stereo", SAMPLE_RATE, SOUND_SAMPLES)
         self._samples = 0
 
@@ -224,7 +290,7 @@ class _Track:
             packet.pts += shift
             packet.dts += shift
             packet.stream = self._stream
-            _mux(self._output, packet)
+            self._output.mux(packet)
             return
         for frame in packet.decode():
             if self._is_video:
@@ -242,7 +308,7 @@ class _Track:
 
     def _encode(self, frame: Any) -> None:
         for made in self._stream.encode(frame):
-            _mux(self._output, made)
+            self._output.mux(made)
 
 
 def _mux(output: Any, packet: Any) -> None:

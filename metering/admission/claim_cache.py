@@ -2,8 +2,10 @@
 
 Remembered ticks spare the claim, not the session: a delivery from memory is added up and sent with
 the next claim, and memory serves only while the session was confirmed within a second and less than
-two seconds are unsent (docs/metering.md, "Claims"). Everything is bounded; what falls out costs a
-claim that finds its ticks watched, and after a loss of the store an evidence that nobody offers.
+two seconds are unsent (docs/metering.md, "Claims"). What is unsent belongs to account, stream and
+medium: it goes along with the next claim of any of their sessions, also when the one that got it
+has ended. Everything is bounded; what falls out costs a claim that finds its ticks watched, and
+after a loss of the store an evidence that nobody offers.
 """
 
 from __future__ import annotations
@@ -14,12 +16,12 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from metering.ports import Claim
-from metering.units import AccountId, Medium, PricedRun, Run, SessionId, Units
+from metering.units import AccountId, Cover, Medium, PricedRun, Run, SessionId, Units
 
 CONFIRMED_S: Final = 1.0
 """How long an answer of the store speaks for the session."""
 UNSENT_MAX_MS: Final = 2000
-"""What may be delivered before the store hears of it, both media together."""
+"""What an account may get of a stream before the store hears of it, both media together."""
 _CHUNKS_MAX: Final = 12
 _SLOTS_MAX: Final = 4
 """Twice the players that an account may have on a stream: the rest have ended."""
@@ -35,6 +37,7 @@ class _Chunk:
     version: int
     units: Units
     session: SessionId
+    cover: Cover
     since_ms: int
     last_ms: int
 
@@ -44,16 +47,16 @@ class _PlayerSlot:
     """One player as this process knows it."""
 
     confirmed_s: float = float("-inf")
-    video_ms: int = 0
-    audio_ms: int = 0
 
 
 @dataclass(slots=True)
 class _Viewer:
-    """One account on one stream."""
+    """One account on one stream; the two counts are of what is unsent."""
 
     chunks: list[_Chunk] = field(default_factory=list)
     slots: dict[SessionId, _PlayerSlot] = field(default_factory=dict)
+    video_ms: int = 0
+    audio_ms: int = 0
 
 
 class Memory:
@@ -91,35 +94,30 @@ class Memory:
         slot = viewer.slots.get(session)
         if slot is None or now_s - slot.confirmed_s >= CONFIRMED_S:
             return False
-        if slot.video_ms + slot.audio_ms >= UNSENT_MAX_MS:
+        if viewer.video_ms + viewer.audio_ms >= UNSENT_MAX_MS:
             return False
         return all(_covers(viewer.chunks, priced.run) for priced in runs)
 
-    def delivered(
-        self, account: AccountId, stream: bytes, session: SessionId, medium: Medium, media_ms: int
-    ) -> None:
+    def delivered(self, account: AccountId, stream: bytes, medium: Medium, media_ms: int) -> None:
         """Add an object that was served from memory to what is unsent."""
         video_ms, audio_ms = (media_ms, 0) if medium is Medium.VIDEO else (0, media_ms)
-        self.give_back(account, stream, session, video_ms, audio_ms)
+        self.give_back(account, stream, video_ms, audio_ms)
 
-    def take(self, account: AccountId, stream: bytes, session: SessionId) -> tuple[int, int]:
+    def take(self, account: AccountId, stream: bytes) -> tuple[int, int]:
         """Return (video ms, audio ms) that are unsent; they are on their way now."""
         viewer = self._viewers.get((account, stream))
-        slot = viewer.slots.get(session) if viewer else None
-        if slot is None:
+        if viewer is None:
             return 0, 0
-        taken = (slot.video_ms, slot.audio_ms)
-        slot.video_ms = slot.audio_ms = 0
+        taken = (viewer.video_ms, viewer.audio_ms)
+        viewer.video_ms = viewer.audio_ms = 0
         return taken
 
-    def give_back(
-        self, account: AccountId, stream: bytes, session: SessionId, video_ms: int, audio_ms: int
-    ) -> None:
+    def give_back(self, account: AccountId, stream: bytes, video_ms: int, audio_ms: int) -> None:
         """Add what did not arrive to what is unsent again."""
         if video_ms or audio_ms:
-            slot = self._slot(self._viewer(account, stream), session)
-            slot.video_ms += video_ms
-            slot.audio_ms += audio_ms
+            viewer = self._viewer(account, stream)
+            viewer.video_ms += video_ms
+            viewer.audio_ms += audio_ms
 
     def committed(self, claim: Claim, asked_s: float, now_ms: int) -> None:
         """Remember that the store granted a claim.
@@ -131,7 +129,7 @@ class Memory:
         slot = self._slot(viewer, claim.session)
         slot.confirmed_s = max(slot.confirmed_s, asked_s)
         for priced in claim.runs:
-            self._keep(viewer.chunks, claim.session, priced, now_ms)
+            self._keep(viewer.chunks, claim, priced, now_ms)
 
     def committed_since(self, since_ms: int) -> Iterator[Claim]:
         """Yield as evidence what was committed at `since_ms` (Unix time) or later."""
@@ -140,7 +138,7 @@ class Memory:
                 if chunk.last_ms >= since_ms:
                     run = Run(chunk.first, chunk.end - chunk.first)
                     priced = PricedRun(run, chunk.version, chunk.units)
-                    yield Claim(account, stream, chunk.session, (priced,), 0, 0)
+                    yield Claim(account, stream, chunk.session, (priced,), 0, 0, chunk.cover)
 
     def __len__(self) -> int:
         return len(self._viewers)
@@ -166,13 +164,12 @@ class Memory:
             slot = viewer.slots[session] = _PlayerSlot()
         return slot
 
-    def _keep(
-        self, chunks: list[_Chunk], session: SessionId, priced: PricedRun, now_ms: int
-    ) -> None:
-        run = priced.run
+    def _keep(self, chunks: list[_Chunk], claim: Claim, priced: PricedRun, now_ms: int) -> None:
+        run, session = priced.run, claim.session
         for chunk in reversed(chunks):
             if (
                 chunk.session == session
+                and chunk.cover == claim.cover
                 and chunk.version == priced.version
                 and chunk.first <= run.first <= chunk.end
                 and run.end - chunk.first <= _CHUNK_TICKS_MAX
@@ -185,7 +182,14 @@ class Memory:
             del chunks[0]
         chunks.append(
             _Chunk(
-                run.first, run.end, priced.version, priced.units_per_tick, session, now_ms, now_ms
+                run.first,
+                run.end,
+                priced.version,
+                priced.units_per_tick,
+                session,
+                claim.cover,
+                now_ms,
+                now_ms,
             )
         )
 

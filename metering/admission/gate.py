@@ -22,8 +22,10 @@ from metering.model import price
 from metering.ports import Claim, ClaimAnswer, Claims
 from metering.settings import MeteringSettings
 from metering.units import (
+    NO_COVER,
     Admission,
     Asset,
+    Cover,
     Fetch,
     Medium,
     PricedRun,
@@ -35,6 +37,9 @@ from metering.units import (
 
 _REPLAY_BATCH: Final = 2000
 _REPLAY_RETRY_S: Final = 0.1
+AHEAD_MAX_S: Final = 8
+"""No object holds a later second: a part begins no later than the server's clock plus 3 s
+(mediaserver/hls/slots.py), is 4 s long at most, and is told to us within a second."""
 _SPLITS_MAX: Final = 16_384
 """Prices of runs that are kept at hand: all objects in the windows of some hundred streams."""
 
@@ -59,9 +64,14 @@ class StoreClaims(Claims, Protocol):
 
 
 class LocalGate:
-    """The gate of one HTTP process."""
+    """The gate of one HTTP process.
+
+    Attributes:
+        unanswered_total: Requests for priced media that could not be claimed: nobody knew.
+    """
 
     def __init__(self, claims: StoreClaims, settings: MeteringSettings, clock: Clock) -> None:
+        self.unanswered_total = 0
         self._claims = claims
         self._clock = clock
         self._policy_lost_s = settings.policy_lost_s
@@ -109,6 +119,8 @@ class LocalGate:
             self._epoch = epoch
             self._is_replayed = False
             self._stop_replay()
+            if not epoch:
+                return  # no store to claim from, nor to offer to
             if any(self._memory.committed_since(replay_from_ms)):
                 self._replay = asyncio.create_task(self._offer_since(epoch, replay_from_ms))
             else:
@@ -147,22 +159,22 @@ class LocalGate:
         """Answer from memory, or None when the store must be asked."""
         policy = self._by_stream.get(fetch.stream)
         if policy is None:
-            return Admission(Verdict.STORE)
+            return self._unanswered()
         runs = self._priced(policy, fetch.run)
         if runs is None:
-            return Admission(Verdict.STORE)
+            return self._unanswered()
         if not runs:
             return Admission(Verdict.GRANTED)
         if self._is_policy_lost():
-            return Admission(Verdict.STORE)
+            return self._unanswered()
+        if fetch.run.end - 1 > self._clock.now_ms() // 1000 + AHEAD_MAX_S:
+            return Admission(Verdict.FUTURE)
         stream = fetch.stream.bytes
         if not self._memory.may_serve(
             fetch.account, stream, fetch.session, runs, self._clock.monotonic()
         ):
             return None
-        self._memory.delivered(
-            fetch.account, stream, fetch.session, fetch.medium, fetch.duration_ms
-        )
+        self._memory.delivered(fetch.account, stream, fetch.medium, fetch.duration_ms)
         return Admission(Verdict.GRANTED)
 
     async def admit(self, fetch: Fetch) -> Admission:
@@ -175,7 +187,7 @@ class LocalGate:
             answer = await self._claims.claim(claim)
         except StoreUnavailableError:
             self._untake(fetch, claim)
-            return Admission(Verdict.STORE)
+            return self._unanswered()
         except BaseException:
             self._untake(fetch, claim)
             raise
@@ -189,9 +201,10 @@ class LocalGate:
         if at_once is not None:
             return at_once
         if not self._is_replayed:
-            return Admission(Verdict.STORE)
-        runs = self._priced(self._by_stream[fetch.stream], fetch.run)
-        video_ms, audio_ms = self._memory.take(fetch.account, fetch.stream.bytes, fetch.session)
+            return self._unanswered()
+        policy = self._by_stream[fetch.stream]
+        runs = self._priced(policy, fetch.run)
+        video_ms, audio_ms = self._memory.take(fetch.account, fetch.stream.bytes)
         is_video = fetch.medium is Medium.VIDEO
         return Claim(
             fetch.account,
@@ -200,6 +213,7 @@ class LocalGate:
             runs or (),
             video_ms + (fetch.duration_ms if is_video else 0),
             audio_ms + (0 if is_video else fetch.duration_ms),
+            Cover(fetch.show, policy.preview_s) if fetch.show and policy.preview_s else NO_COVER,
         )
 
     def settle(self, fetch: Fetch, claim: Claim, answer: ClaimAnswer, asked_s: float) -> Admission:
@@ -218,13 +232,16 @@ class LocalGate:
 
     # Helpers
 
+    def _unanswered(self) -> Admission:
+        self.unanswered_total += 1
+        return Admission(Verdict.STORE)
+
     def _untake(self, fetch: Fetch, claim: Claim) -> None:
         """What was delivered before is unsent again; this object was not delivered."""
         is_video = fetch.medium is Medium.VIDEO
         self._memory.give_back(
             claim.account,
             claim.stream,
-            claim.session,
             claim.video_ms - (fetch.duration_ms if is_video else 0),
             claim.audio_ms - (0 if is_video else fetch.duration_ms),
         )
@@ -241,7 +258,12 @@ class LocalGate:
         try:
             runs = price.priced_runs(policy.prices, run, self._asset.quantum)
         except InvalidValueError as error:
-            _log.error("metering.price.uncountable", stream_id=policy.stream.hex, error=str(error))
+            _log.error(
+                "metering.price.uncountable",
+                slug=policy.slug,
+                stream_id=policy.stream.hex,
+                error=str(error),
+            )
             return None
         if len(self._splits) >= _SPLITS_MAX:
             self._splits.clear()

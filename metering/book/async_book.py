@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from metering.book.book import Book
+from metering.errors import BookError
 from metering.units import Asset
 
 T = TypeVar("T")
@@ -17,9 +18,15 @@ class AsyncBook:
     """Owns a book and its thread; calls run one after another, in the order they were made.
 
     A call that is under way when its caller is cancelled ends.
+
+    Attributes:
+        failed: Set when the database did not answer a call, or refused to write.
+        failure: Its reason, of the newest such call.
     """
 
     def __init__(self, book: Book) -> None:
+        self.failed = asyncio.Event()
+        self.failure = ""
         self._book = book
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="book")
 
@@ -42,7 +49,19 @@ class AsyncBook:
 
         Each repository method that it calls is a transaction of its own.
         """
-        return await asyncio.get_running_loop().run_in_executor(self._pool, work, self._book)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, work, self._book)
+        except BookError as error:
+            self.failure = str(error)
+            self.failed.set()
+            raise
+
+    async def view(self, work: Callable[[Book], T]) -> T:
+        """Return what `work` reads of what is committed, in another thread than `run`'s.
+
+        For what takes long: calls of `run` need not wait for it.
+        """
+        return await asyncio.to_thread(work, self._book)
 
     async def close(self) -> None:
         """Close the book after the calls under way, and end the thread."""

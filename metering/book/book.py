@@ -2,32 +2,39 @@
 
 One writer (control); readers may be many. `Book` is a composition of repositories over one engine,
 each with its own subject and file. Every method of a repository is one transaction, durable when it
-returns. Asynchronous code goes through `metering.book.async_book.AsyncBook`.
+returns, but for those within `Book.together`. Asynchronous code goes through
+`metering.book.async_book.AsyncBook`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from metering.book.adoption import AdoptionRepository
 from metering.book.change_count import ChangeCount
+from metering.book.covered import CoveredRepository
 from metering.book.cuts import CutRepository
 from metering.book.deposits import DepositRepository
-from metering.book.engine import open_engine
+from metering.book.engine import open_engine, reading
 from metering.book.escrow import EscrowRepository
 from metering.book.held_calls import HeldCallRepository
 from metering.book.joins import JoinRepository
 from metering.book.journal_rows import JournalRepository
+from metering.book.limits import LimitRepository
 from metering.book.outbox import OutboxRepository
 from metering.book.postings import LedgerRepository
 from metering.book.receipts import ReceiptRepository
 from metering.book.recoveries import RecoveryRepository
+from metering.book.rows import database_errors, together
 from metering.book.sessions import SessionRepository
 from metering.book.settlements import SettlementRepository
 from metering.book.streams import StreamRepository
+from metering.book.true_runs import TrueRunRepository
 from metering.book.unbilled import UnbilledRepository
 from metering.book.viewers import ViewerRepository
 from metering.units import Asset
@@ -47,12 +54,15 @@ class Book:
         self.streams = StreamRepository(engine, asset)
         self.viewers = ViewerRepository(engine, asset)
         self.deposits = DepositRepository(engine, asset)
+        self.limits = LimitRepository(engine, asset)
         self.sessions = SessionRepository(engine, asset)
         self.escrow = EscrowRepository(engine, asset)
         self.joins = JoinRepository(engine, asset)
         self.calls = HeldCallRepository(engine, asset)
         self.cuts = CutRepository(engine, asset)
         self.unbilled = UnbilledRepository(engine, asset)
+        self.covered = CoveredRepository(engine, asset)
+        self.true_runs = TrueRunRepository(engine, asset)
         self.recoveries = RecoveryRepository(engine, asset)
         self.outbox = OutboxRepository(engine, asset)
         self.settlements = SettlementRepository(engine, asset)
@@ -77,6 +87,25 @@ class Book:
     def changes(self) -> int | None:
         """Return the count of rows changed by this object, None if unknown; any thread may ask."""
         return self._changes.value
+
+    @contextmanager
+    def together(self) -> Iterator[Connection]:
+        """Make what the repositories do meanwhile one transaction, with others' tables in it.
+
+        See `metering.book.rows.together`.
+        """
+        with together(self._engine) as connection:
+            yield connection
+
+    @contextmanager
+    def viewing(self) -> Iterator[Connection]:
+        """Hold one consistent view for tables of others.
+
+        Raises:
+            BookError: If the database does not answer.
+        """
+        with database_errors(), reading(self._engine) as connection:
+            yield connection
 
     def close(self) -> None:
         """Give back its connections."""

@@ -78,6 +78,18 @@ class DepositRepository(Repository):
         with self._reading() as connection:
             return deposited(connection, [account]).get(account, Planck(0))
 
+    def with_keys(self, prefix: str) -> dict[str, tuple[AccountId, Planck]]:
+        """Return account and planck of each deposit whose idempotency key begins with `prefix`."""
+        deposits = schema.deposits.c
+        query = select(deposits.idempotency_key, deposits.account, deposits.planck).where(
+            deposits.idempotency_key.startswith(prefix, autoescape=True)
+        )
+        with self._reading() as connection:
+            return {
+                row.idempotency_key: (AccountId(row.account), row.planck)
+                for row in connection.execute(query)
+            }
+
     def accounts(self) -> list[AccountId]:
         """Return every account that paid in, the newest deposit first."""
         deposits = schema.deposits.c

@@ -13,7 +13,7 @@ from sqlalchemy.pool import StaticPool
 
 from metering.errors import BookError
 
-HEAD: Final = "0005"
+HEAD: Final = "0010"
 """Newest revision of the schema; a test compares it with the folder `migrations`."""
 _BUSY_MS = 10_000
 """How long a writer waits for another: far above any transaction of ours, below a time-out."""
@@ -25,14 +25,11 @@ def open_engine(url: str) -> Engine:
     Raises:
         BookError: If it cannot be opened, or was written by a newer program; says what to do.
     """
+    engine: Engine | None = None
     try:
         engine = _create(url)
-        with engine.begin() as connection:
-            if _revision(connection) != HEAD:
-                # Only here: alembic is 10 MB, and a book is brought up once in a release.
-                from metering.book.migrate import migrate  # noqa: PLC0415
-
-                migrate(connection)
+        _bring_up(engine)
+        opened, engine = engine, None
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
         raise BookError(
             f"the book's URL cannot be used ({error}); use sqlite:///<file>, or install the driver"
@@ -42,7 +39,19 @@ def open_engine(url: str) -> Engine:
             f"the book cannot be opened: {error.orig}; check that its file or server is there, "
             "is a database of ours, and that the server's user may write to it"
         ) from error
-    return engine
+    finally:
+        if engine is not None:  # refused: its connection is not left to the garbage collection
+            engine.dispose()
+    return opened
+
+
+def _bring_up(engine: Engine) -> None:
+    with engine.begin() as connection:
+        if _revision(connection) != HEAD:
+            # Only here: alembic is 10 MB, and a book is brought up once in a release.
+            from metering.book.migrate import migrate  # noqa: PLC0415
+
+            migrate(connection)
 
 
 def is_current(url: str) -> bool:

@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Row, bindparam, func, insert, select, tuple_, update
 
 from metering.book import schema
+from metering.book.covered import take_unreceipted
 from metering.book.rows import Repository, chunks, is_key, key_binds, key_of
 from metering.book.streams import prices_of
 from metering.model import receipt, tick_runs, ticks
@@ -77,10 +78,11 @@ class ReceiptRepository(Repository):
             made, covered = [], []
             for (payer, stream), rows in waiting.items():
                 number, previous = newest.get((payer, stream), (0, receipt.FIRST_PREVIOUS))
+                free = take_unreceipted(connection, payer, stream)
                 body = receipt.make(
                     stream,
                     payer,
-                    _lines(rows, prices),
+                    _lines(rows, prices) + ([receipt.covered_line(free)] if free else []),
                     number=number + 1,
                     made_ms=now_ms,
                     previous=previous,

@@ -27,6 +27,7 @@ class StreamRecord:
         prices: Every version, oldest first.
         created_ms: When.
         key_sha256: Hash of the key that its publisher shows.
+        preview_s: Seconds of each show that an account has for nothing; None: as the operator sets.
     """
 
     id: UUID
@@ -38,6 +39,11 @@ class StreamRecord:
     prices: tuple[PriceVersion, ...]
     created_ms: int
     key_sha256: bytes = field(repr=False)
+    preview_s: int | None = None
+
+    def preview_of(self, default_s: int) -> int:
+        """Return the seconds of a show that are free, `default_s` where the stream has no own."""
+        return default_s if self.preview_s is None else self.preview_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,9 +172,23 @@ class HeldCall:
     reason: str = ""
 
 
+RETURNING: Final = frozenset({"replaced", "purse", "expired", "left"})
+"""Ends of a session that its player may come back from: another player took the slot, what was
+reported of it ran the balance dry (and it was filled since), its token expired by another clock, or
+the viewer left the stream on the chain (and must have joined again)."""
+
+
 @dataclass(frozen=True, slots=True)
 class SessionRecord:
-    """One player of a viewer; `ended_ms` is None while it lives."""
+    """One player of a viewer; `ended_ms` is None while it lives.
+
+    Attributes:
+        expires_ms: Unix time at which its newest token expires.
+        ends_ms: Unix time that no token of it outlives, fixed when it was first minted.
+        reason: Why it ended: one word.
+        own_limit: What its viewer allows it to spend, 0 for no limit.
+        began_ms: When the first session of its player began, with whose spending it goes on.
+    """
 
     session: SessionId
     account: AccountId
@@ -178,6 +198,17 @@ class SessionRecord:
     expires_ms: int
     ended_ms: int | None
     reason: str | None
+    ends_ms: int
+    own_limit: Planck
+    began_ms: int
+
+    def may_return(self, now_ms: int) -> bool:
+        """Return whether its token may mint again: it is live, or another player replaced it.
+
+        rules 6: one ended by its owner, the operator or its end mints nothing.
+        """
+        is_over = self.ended_ms is not None and self.reason not in RETURNING
+        return not is_over and now_ms < self.ends_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,6 +298,37 @@ class UnbilledTicks:
 
 
 @dataclass(frozen=True, slots=True)
+class CoveredTicks:
+    """Seconds of one show that were covered: watched, and billed to nobody."""
+
+    account: AccountId
+    stream: UUID
+    show: int
+    runs: tuple[Run, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TrueRun:
+    """A part that holds fewer seconds than its address says.
+
+    Attributes:
+        stream: Which stream.
+        show: Of which show.
+        msn: Media sequence number of its segment.
+        part: Its index in the segment.
+        planned: The seconds in its address.
+        held_count: How many of them it holds, from the first on.
+    """
+
+    stream: UUID
+    show: int
+    msn: int
+    part: int
+    planned: Run
+    held_count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Floor:
     """A shard for which this book was found to be an older one, restored.
 
@@ -319,8 +381,10 @@ class Counters:
         unpaid_ticks: Delivered and reported, but the balance was empty; never collected.
         forgiven_ticks: Served unbilled after the book itself was restored.
         late_ticks: Reported too late to know whether they were billed.
+        covered_ticks: Watched for nothing, as a preview allows.
     """
 
     unpaid_ticks: int
     forgiven_ticks: int
     late_ticks: int
+    covered_ticks: int = 0

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import secrets
+from hashlib import sha256
 from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import BigInteger, cast, select
 
 from metering.book import schema
 from metering.book.meta import meta, put_meta
@@ -16,6 +18,34 @@ _EPOCH: Final = "epoch:"
 
 class RecoveryRepository(Repository):
     """Reads and writes which Redis was recovered."""
+
+    def book_id(self) -> str:
+        """Return the id of this book, given to it by the first call: 32 hexadecimal digits.
+
+        A backup and a copy have the same. A book of a version without ids gets one by its first
+        recovery, so that a backup from before the upgrade is still the same book.
+        """
+        with self._writing() as connection:
+            known = meta(connection, "book_id")
+            if known is None:
+                first = connection.execute(
+                    select(schema.meta.c.name)
+                    .where(schema.meta.c.name.startswith(_EPOCH))
+                    .order_by(cast(schema.meta.c.value, BigInteger), schema.meta.c.name)
+                    .limit(1)
+                ).scalar_one_or_none()
+                known = sha256(first.encode()).hexdigest()[:32] if first else secrets.token_hex(16)
+                put_meta(connection, "book_id", known)
+        return known
+
+    def try_to_write(self) -> None:
+        """Take the right to write, and give it back: nothing is changed.
+
+        Raises:
+            BookError: It cannot be written.
+        """
+        with self._writing() as connection:
+            connection.rollback()
 
     def newest(self) -> Recovered | None:
         """Return which Redis was last recovered, None before the first."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from contextvars import ContextVar
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Engine, Row, Table, bindparam
 from sqlalchemy.exc import InterfaceError, OperationalError
@@ -17,7 +18,28 @@ from metering.units import AccountId, Asset, EntryKey, Planck
 IN_MAX = 400
 """Values in one ``IN (...)``: below SQLite's oldest limit of 999 parameters."""
 
+_together: Final[ContextVar[Connection | None]] = ContextVar("together", default=None)
+"""The transaction that this thread's calls join, see `together`."""
+
 T = TypeVar("T")
+
+
+@contextmanager
+def together(engine: Engine) -> Iterator[Connection]:
+    """Hold one transaction that the repositories' methods join while the block runs.
+
+    A method that fails takes back what it wrote itself; a block that fails takes back all. The
+    connection is for tables of others in the same database: this package knows nothing of them.
+
+    Raises:
+        BookError: If the database does not answer, is locked for long, or its disk is full.
+    """
+    with database_errors(), engine.begin() as connection:
+        token = _together.set(connection)
+        try:
+            yield connection
+        finally:
+            _together.reset(token)
 
 
 class Repository:
@@ -34,7 +56,12 @@ class Repository:
         Raises:
             BookError: If the database does not answer, is locked for long, or its disk is full.
         """
-        with _database_errors(), self._engine.begin() as connection:
+        joined = self._joined()
+        if joined is not None:
+            with database_errors(), joined.begin_nested():
+                yield joined
+            return
+        with database_errors(), self._engine.begin() as connection:
             yield connection
 
     @contextmanager
@@ -44,8 +71,18 @@ class Repository:
         Raises:
             BookError: If the database does not answer.
         """
-        with _database_errors(), reading(self._engine) as connection:
+        joined = self._joined()
+        if joined is not None:
+            with database_errors():
+                yield joined
+            return
+        with database_errors(), reading(self._engine) as connection:
             yield connection
+
+    def _joined(self) -> Connection | None:
+        """Return the transaction of `together`, None outside of one, or in one of another book."""
+        joined = _together.get()
+        return joined if joined is not None and joined.engine is self._engine else None
 
     def _require_units(self, planck: int, what: str, units_max: int) -> Planck:
         """Return `planck` when it is a whole, bounded number of units.
@@ -68,7 +105,8 @@ class Repository:
 
 
 @contextmanager
-def _database_errors() -> Iterator[None]:
+def database_errors() -> Iterator[None]:
+    """Turn what a database driver raises for faults of its own into a `BookError`."""
     try:
         yield
     except (OperationalError, InterfaceError) as error:

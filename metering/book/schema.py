@@ -111,6 +111,7 @@ streams = Table(
     Column("platform_fee_ppm", Integer, nullable=False),
     Column("key_sha256", LargeBinary(32), nullable=False),
     Column("created_ms", BigInteger, nullable=False),
+    Column("preview_s", Integer),  # of each show, free to everyone; NULL: as the operator sets
 )
 
 prices = Table(
@@ -155,14 +156,17 @@ sessions = Table(
     Column("stream", StreamBytes, ForeignKey("streams.id"), nullable=False),
     Column("join", BigInteger, nullable=False),
     Column("created_ms", BigInteger, nullable=False),
+    # Of its newest token.
     Column("expires_ms", BigInteger, nullable=False),
     Column("ended_ms", BigInteger),
     Column("reason", String(64)),
-    Index(
-        "sessions_live",
-        "expires_ms",
-        sqlite_where=text("ended_ms IS NULL"),
-    ),
+    # Fixed when first minted; what its viewer lets it spend; when its player's first one was made.
+    Column("ends_ms", BigInteger, nullable=False, server_default=text("0")),
+    Column("own_limit", PlanckText, nullable=False, server_default=text("'0'")),
+    Column("began_ms", BigInteger, nullable=False, server_default=text("0")),
+    Index("sessions_by_account", "account", "ends_ms"),
+    Index("sessions_by_stream", "stream", "ends_ms"),
+    Index("sessions_live", "expires_ms", sqlite_where=text("ended_ms IS NULL")),
 )
 
 entries = Table(
@@ -277,6 +281,21 @@ stream_floors = Table(
     PrimaryKeyConstraint("stream"),
 )
 
+true_runs = Table(
+    "true_runs",
+    metadata,
+    # What a part holds whose address says more: it was cut short. Kept for the watched hours, for
+    # who counts by addresses.
+    Column("stream", StreamBytes, nullable=False),
+    Column("show", BigInteger, nullable=False),
+    Column("msn", BigInteger, nullable=False),
+    Column("part", Integer, nullable=False),
+    Column("first_tick", BigInteger, nullable=False),
+    Column("planned_count", Integer, nullable=False),
+    Column("held_count", Integer, nullable=False),
+    PrimaryKeyConstraint("stream", "show", "msn", "part"),
+)
+
 batches = Table(
     "batches",
     metadata,
@@ -359,8 +378,8 @@ receipts = Table(
 counters = Table(
     "counters",
     metadata,
-    # A store's counter, which goes on from 0 when that store is emptied: base is what earlier ones
-    # had reached, newest the count of this one.
+    # newest is a store's counter as it was last read. One that was emptied goes on from there; up
+    # to version 26.1 it went on from 0, and base is what earlier ones had reached.
     Column("name", String(32), primary_key=True),
     Column("base", BigInteger, nullable=False),
     Column("newest", BigInteger, nullable=False),

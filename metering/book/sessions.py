@@ -1,18 +1,39 @@
-"""Viewer sessions: written when a token is minted, ended when they are replaced or left."""
+"""Viewer sessions: written when a token is minted, ended when they are replaced, left or ended."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Collection, Sequence
+from typing import Any, Protocol
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Row, and_, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from metering.book import schema
-from metering.book.records import SessionRecord
+from metering.book.records import RETURNING, SessionRecord
 from metering.book.rows import Repository
 from metering.errors import IdempotencyConflictError, UnknownNameError
-from metering.units import AccountId, SessionId, account_text, session_text
+from metering.units import AccountId, Planck, SessionId, account_text, session_text
+
+
+class FollowingSession(Protocol):
+    """What differs from the session that is followed."""
+
+    @property
+    def session(self) -> SessionId:
+        """Return its id."""
+
+    @property
+    def join(self) -> int:
+        """Return the join that its ticks are entered under."""
+
+    @property
+    def created_ms(self) -> int:
+        """Return when it begins, Unix time."""
+
+    @property
+    def expires_ms(self) -> int:
+        """Return when its token expires."""
 
 
 class SessionRepository(Repository):
@@ -26,8 +47,17 @@ class SessionRepository(Repository):
         join: int,
         now_ms: int,
         expires_ms: int,
+        ends_ms: int | None = None,
+        own_limit: Planck | None = None,
     ) -> None:
-        """Write a session when its token is minted; minting it again moves its end.
+        """Write a session when its token is minted, or minted again.
+
+        Args:
+            expires_ms: When this token expires.
+            ends_ms: Unix time that no token of it outlives, kept from the first time on; None: it
+                ends with its first token.
+            own_limit: What its viewer allows it to spend, 0 for no limit; None: as it is, none at
+                first.
 
         Raises:
             IdempotencyConflictError: If the id belongs to another viewer or stream, or has ended.
@@ -49,6 +79,9 @@ class SessionRepository(Repository):
                             join=join,
                             created_ms=now_ms,
                             expires_ms=expires_ms,
+                            ends_ms=expires_ms if ends_ms is None else ends_ms,
+                            own_limit=own_limit or Planck(0),
+                            began_ms=now_ms,
                         )
                     )
                     return
@@ -62,12 +95,56 @@ class SessionRepository(Repository):
                 connection.execute(
                     update(schema.sessions)
                     .where(_is_session(session))
-                    .values(expires_ms=expires_ms)
+                    .values(
+                        expires_ms=max(known.expires_ms, min(expires_ms, known.ends_ms)),
+                        own_limit=known.own_limit if own_limit is None else own_limit,
+                    )
                 )
         except IntegrityError as error:
             raise UnknownNameError(
                 f"no viewer {account_text(account)}, or no stream {stream}"
             ) from error
+
+    def follow(
+        self,
+        followed: SessionId,
+        made: FollowingSession,
+        reason: str,
+        own_limit: Planck | None = None,
+    ) -> None:
+        """Write the session of a player who comes back; the followed one ends, if it is live.
+
+        Args:
+            own_limit: What its viewer allows it to spend; None: as much as the followed one.
+
+        Raises:
+            IdempotencyConflictError: If nobody may come back from the followed one.
+        """
+        with self._writing() as connection:
+            known = connection.execute(
+                select(schema.sessions).where(_is_session(followed))
+            ).one_or_none()
+            if known is None or not _session(known).may_return(made.created_ms):
+                raise IdempotencyConflictError(f"session {session_text(followed)} is over")
+            if known.ended_ms is None:
+                connection.execute(
+                    update(schema.sessions)
+                    .where(_is_session(followed))
+                    .values(ended_ms=made.created_ms, reason=reason)
+                )
+            connection.execute(
+                insert(schema.sessions).values(
+                    session=session_text(made.session),
+                    account=known.account,
+                    stream=known.stream,
+                    join=made.join,
+                    created_ms=made.created_ms,
+                    expires_ms=made.expires_ms,
+                    ends_ms=known.ends_ms,
+                    own_limit=known.own_limit if own_limit is None else own_limit,
+                    began_ms=known.began_ms,
+                )
+            )
 
     def get(self, session: SessionId) -> SessionRecord:
         """Return a session, live or not.
@@ -122,6 +199,106 @@ class SessionRepository(Repository):
                 .values(ended_ms=now_ms, reason=reason)
             )
 
+    def of_account(self, account: AccountId, now_ms: int, limit: int) -> list[SessionRecord]:
+        """Return the newest `limit` sessions of an account whose end has not come, newest first.
+
+        Those that ended before it are among them: their players might have come back.
+        """
+        sessions = schema.sessions.c
+        with self._reading() as connection:
+            return [
+                _session(row)
+                for row in connection.execute(
+                    select(schema.sessions)
+                    .where(sessions.account == account, sessions.ends_ms > now_ms)
+                    .order_by(sessions.created_ms.desc(), sessions.session)
+                    .limit(limit)
+                )
+            ]
+
+    def playing(self, account: AccountId, now_ms: int) -> list[SessionId]:
+        """Return the live sessions of an account."""
+        sessions = schema.sessions.c
+        with self._reading() as connection:
+            texts = connection.execute(
+                select(sessions.session).where(
+                    sessions.account == account,
+                    sessions.ends_ms > now_ms,
+                    sessions.ended_ms.is_(None),
+                    sessions.expires_ms > now_ms,
+                )
+            ).scalars()
+            return [SessionId(int(session, 16)) for session in texts]
+
+    def end_account(
+        self, account: AccountId, reason: str, now_ms: int, only: SessionId | None = None
+    ) -> tuple[int, list[SessionId]]:
+        """End an account's sessions for good, or one of them; also those that might come back.
+
+        Returns:
+            How many it ended, and all whose end has not come: the store may still have them live.
+
+        Raises:
+            UnknownNameError: The account has no session `only`.
+        """
+        sessions = schema.sessions.c
+        of_account = [sessions.account == account]
+        if only is not None:
+            of_account.append(_is_session(only))
+        with self._writing() as connection:
+            known = connection.execute(
+                select(schema.sessions).where(*of_account, sessions.ends_ms > now_ms)
+            ).all()
+            if only is not None and not known:
+                raise UnknownNameError(
+                    f"the account has no session {session_text(only)} whose end has not come"
+                )
+            ended = [row for row in known if _session(row).may_return(now_ms)]
+            for row in ended:
+                connection.execute(
+                    update(schema.sessions)
+                    .where(sessions.session == row.session)
+                    .values(ended_ms=row.ended_ms or now_ms, reason=reason)
+                )
+        return len(ended), [SessionId(int(row.session, 16)) for row in known]
+
+    def of_stream(self, stream: UUID, now_ms: int) -> list[SessionRecord]:
+        """Return the sessions of a stream that play, or whose player may come back."""
+        sessions = schema.sessions.c
+        with self._reading() as connection:
+            rows = connection.execute(
+                select(schema.sessions).where(sessions.stream == stream, sessions.ends_ms > now_ms)
+            ).all()
+        return [known for known in map(_session, rows) if known.may_return(now_ms)]
+
+    def end_all(self, ended: Sequence[SessionRecord], reason: str, now_ms: int) -> None:
+        """End sessions for good, also those that ended and might come back."""
+        with self._writing() as connection:
+            for known in ended:
+                connection.execute(
+                    update(schema.sessions)
+                    .where(_is_session(known.session))
+                    .values(ended_ms=known.ended_ms or now_ms, reason=reason)
+                )
+
+    def over(self, streams: Collection[UUID], now_ms: int, limit: int) -> list[SessionId]:
+        """Return the newest `limit` sessions of streams that are over with a token that is not."""
+        sessions = schema.sessions.c
+        with self._reading() as connection:
+            texts = connection.execute(
+                select(sessions.session)
+                .where(
+                    sessions.stream.in_(streams),
+                    sessions.ended_ms.is_not(None),
+                    sessions.reason.not_in(RETURNING),
+                    sessions.expires_ms > now_ms,
+                    sessions.ends_ms > now_ms,
+                )
+                .order_by(sessions.ended_ms.desc())
+                .limit(limit)
+            ).scalars()
+            return [SessionId(int(session, 16)) for session in texts]
+
     def of_join(self, account: AccountId, stream: UUID, join: int, now_ms: int) -> list[SessionId]:
         """Return the live sessions under a join."""
         sessions = schema.sessions.c
@@ -152,4 +329,7 @@ def _session(row: Row[Any]) -> SessionRecord:
         row.expires_ms,
         row.ended_ms,
         row.reason,
+        row.ends_ms,
+        row.own_limit,
+        row.began_ms,
     )

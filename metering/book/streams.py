@@ -19,13 +19,16 @@ from metering.book.records import StreamRecord
 from metering.book.rows import Repository
 from metering.errors import InvalidValueError, UnknownNameError
 from metering.model.ledger import PPM
-from metering.model.price import UNITS_PER_TICK_MAX
+from metering.model.price import PREVIEW_MAX_S, UNITS_PER_TICK_MAX
 from metering.units import ACCOUNT_BYTES, AccountId, Planck, PriceVersion
 
-SLUG: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+SLUG: Final = re.compile(r"[a-z0-9][a-z0-9-]{2,62}")
 RESERVED_SLUGS: Final = frozenset(
-    {"w", "api", "assets", "healthz", "readyz", "metrics", "favicon.ico", "whip"}
+    {"api", "assets", "healthz", "readyz", "metrics", "favicon.ico", "whip"}
+    | {"studio", "console", "search", "browse", "join", "hooks"}
 )
+"""First segments of other addresses, as is all that is shorter than three characters (``w``,
+``me``)."""
 _KEY_BYTES: Final = 24
 """Random bytes of a stream or viewer key: 192 bits, so that its plain sha256 is enough to keep."""
 _TITLE_MAX: Final = 200
@@ -53,11 +56,8 @@ class StreamRepository(Repository):
         Raises:
             InvalidValueError: Names the value and the remedy.
         """
-        if not SLUG.fullmatch(slug) or slug in RESERVED_SLUGS:
-            raise InvalidValueError(
-                f"slug {slug!r}: use 1 to 63 of a-z, 0-9 and -, not beginning with -, "
-                f"and none of {', '.join(sorted(RESERVED_SLUGS))}"
-            )
+        if fault := slug_fault(slug):
+            raise InvalidValueError(fault)
         if not 0 <= platform_fee_ppm <= PPM:
             raise InvalidValueError(f"platform fee {platform_fee_ppm} ppm is not in 0..{PPM}")
         if not 0 < len(title) <= _TITLE_MAX:
@@ -145,6 +145,35 @@ class StreamRepository(Repository):
         self._change(slug, is_enabled=is_enabled)
         return self.get(slug)
 
+    def set_preview(self, slug: str, preview_s: int) -> StreamRecord:
+        """Return the stream whose shows are free to everyone for so many seconds; 0 is none.
+
+        Raises:
+            UnknownNameError: If there is no such stream.
+            InvalidValueError: If it is not in its range.
+        """
+        if not 0 <= preview_s <= PREVIEW_MAX_S:
+            raise InvalidValueError(f"preview_s: {preview_s} is not in 0 to {PREVIEW_MAX_S}")
+        self._change(slug, preview_s=preview_s)
+        return self.get(slug)
+
+    def rename(self, slug: str, wanted: str) -> StreamRecord:
+        """Return the stream under another name; its old one is free.
+
+        Raises:
+            InvalidValueError: The name is another stream's, or cannot be one.
+            UnknownNameError: If there is no such stream.
+        """
+        if fault := slug_fault(wanted):
+            raise InvalidValueError(fault)
+        try:
+            self._change(slug, slug=wanted)
+        except IntegrityError as error:
+            raise InvalidValueError(
+                f"slug {wanted!r} is another stream's: choose another one"
+            ) from error
+        return self.get(wanted)
+
     def add_price(self, slug: str, planck_per_tick: Planck, from_tick: int) -> PriceVersion:
         """Return the new price version, in force from `from_tick` on.
 
@@ -220,7 +249,7 @@ class StreamRepository(Repository):
         with self._reading() as connection:
             return prices_of(connection)
 
-    def _change(self, slug: str, **values: Any) -> None:
+    def _change(self, slug: str, /, **values: Any) -> None:
         with self._writing() as connection:
             changed = connection.execute(
                 update(schema.streams).where(schema.streams.c.slug == slug).values(**values)
@@ -236,6 +265,16 @@ def prices_of(connection: Connection) -> dict[tuple[UUID, int], Planck]:
         (row.stream, row.number): row.planck_per_tick
         for row in connection.execute(select(prices.stream, prices.number, prices.planck_per_tick))
     }
+
+
+def slug_fault(slug: str) -> str:
+    """Return why a stream cannot be called this, or nothing when it can."""
+    if SLUG.fullmatch(slug) and slug not in RESERVED_SLUGS:
+        return ""
+    return (
+        f"slug {slug!r}: use 3 to 63 of a-z, 0-9 and -, not beginning with -, "
+        f"and none of {', '.join(sorted(RESERVED_SLUGS))}"
+    )
 
 
 def new_key() -> str:
@@ -256,8 +295,13 @@ def _one(connection: Connection, slug: str) -> StreamRecord:
         select(schema.streams).where(schema.streams.c.slug == slug)
     ).one_or_none()
     if row is None:
-        raise UnknownNameError(f"no stream is called {slug!r}")
+        raise no_stream(slug)
     return _records(connection, [row])[0]
+
+
+def no_stream(slug: str) -> UnknownNameError:
+    """Return what is told of a name that no stream has."""
+    return UnknownNameError(f"no stream is called {slug!r}")
 
 
 def _records(connection: Connection, rows: Iterable[Row[Any]]) -> list[StreamRecord]:
@@ -282,6 +326,7 @@ def _records(connection: Connection, rows: Iterable[Row[Any]]) -> list[StreamRec
             tuple(versions[row.id]),
             row.created_ms,
             row.key_sha256,
+            row.preview_s,
         )
         for row in rows
     ]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, fields
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import Connection, func, select
 
 from metering.book import schema
 from metering.book.engine import upsert
@@ -132,6 +132,25 @@ class UnbilledRepository(Repository):
                 )
             ]
 
+    def floors(self, after_ms: int) -> list[Floor]:
+        """Return the floors that were found after a time, oldest first."""
+        floors = schema.floors.c
+        with self._reading() as connection:
+            return [
+                Floor(
+                    row.shard,
+                    row.epoch,
+                    Run(row.from_tick, row.to_tick - row.from_tick),
+                    row.found_ms,
+                    row.lost_ticks,
+                )
+                for row in connection.execute(
+                    select(schema.floors)
+                    .where(floors.found_ms > after_ms)
+                    .order_by(floors.found_ms, floors.shard)
+                )
+            ]
+
     def restores(self) -> list[Restore]:
         """Return each time at which this book was found to be a restored one, oldest first."""
         floors = schema.floors.c
@@ -152,24 +171,49 @@ class UnbilledRepository(Repository):
             ]
 
     def put_counters(self, counted: Counters) -> None:
-        """Keep what the store counts now; a lower count than before means that it was emptied."""
-        table = schema.counters
+        """Keep what the store counts now."""
         with self._writing() as connection:
-            before = {row.name: row for row in connection.execute(select(table))}
-            rows = []
-            for name, newest in asdict(counted).items():
-                old = before.get(name)
-                base = 0 if old is None else old.base
-                if old is not None and newest < old.newest:
-                    base += old.newest
-                rows.append({"name": name, "base": base, "newest": newest})
-            upsert(connection, table, rows, ("base", "newest"))
+            before = _counts(connection)
+            _put_counts(
+                connection,
+                {
+                    name: (base, max(newest, now))
+                    for name, now in asdict(counted).items()
+                    for base, newest in [before.get(name, (0, 0))]
+                },
+            )
+
+    def carry_counters(self, counted: Counters) -> Counters:
+        """Return what the store must count beside `counted`, so that it goes on from this book.
+
+        One that was emptied, or went back, counts less than the book has; one that served a book
+        which is lost may count more.
+        """
+        with self._writing() as connection:
+            before = _counts(connection)
+            totals = {
+                name: base + max(newest, now)
+                for name, now in asdict(counted).items()
+                for base, newest in [before.get(name, (0, 0))]
+            }
+            _put_counts(connection, {name: (0, total) for name, total in totals.items()})
+        return Counters(**{name: totals[name] - now for name, now in asdict(counted).items()})
 
     def counters(self) -> Counters:
         """Return what all stores counted together."""
         with self._reading() as connection:
-            sums = {
-                row.name: row.base + row.newest
-                for row in connection.execute(select(schema.counters))
-            }
+            sums = {name: base + newest for name, (base, newest) in _counts(connection).items()}
         return Counters(*(sums.get(field.name, 0) for field in fields(Counters)))
+
+
+def _counts(connection: Connection) -> dict[str, tuple[int, int]]:
+    """Return base and newest of each counter."""
+    return {row.name: (row.base, row.newest) for row in connection.execute(select(schema.counters))}
+
+
+def _put_counts(connection: Connection, counts: Mapping[str, tuple[int, int]]) -> None:
+    """Write base and newest of each counter."""
+    rows = [
+        {"name": name, "base": base, "newest": newest} for name, (base, newest) in counts.items()
+    ]
+    upsert(connection, schema.counters, rows, ("base", "newest"))

@@ -48,13 +48,14 @@ class ViewerRepository(Repository):
         Raises:
             InvalidValueError: If the name or the account is taken, or cannot be one.
         """
-        if not 0 < len(name) <= _NAME_MAX or name.startswith("0x"):
+        if not 0 < len(name) <= _NAME_MAX or name.startswith("0x") or name != name.strip():
             raise InvalidValueError(
-                f"a viewer's name has 1 to {_NAME_MAX} characters and does not begin with 0x"
+                f"viewer {name[:_NAME_MAX]!r}: a name has 1 to {_NAME_MAX} characters, does not "
+                "begin with 0x, and neither begins nor ends with a space"
             )
 
         # Without a wallet of their own the server makes one, and signs for it.
-        seed = None
+        seed, given = None, account
         if account is None:
             seed = secrets.token_bytes(signing.SEED_BYTES)
             account = signing.from_seed(seed).account
@@ -81,11 +82,21 @@ class ViewerRepository(Repository):
                 ).all()
                 record = _records(connection, rows)[0]
         except IntegrityError as error:
-            raise InvalidValueError(
-                f"viewer {name!r}, or account {account_text(account)}, is there already: choose "
-                "another name, or use that viewer"
-            ) from error
+            raise InvalidValueError(self._taken(name, given)) from error
         return record, key
+
+    def _taken(self, name: str, account: AccountId | None) -> str:
+        """Return which of a new viewer's names is another's: never an account made for the call."""
+        viewers = schema.viewers.c
+        query = select(viewers.name).where(viewers.account == account)
+        with self._reading() as connection:
+            owner = None if account is None else connection.execute(query).scalar_one_or_none()
+        if account is None or owner in (None, name):
+            return f"viewer {name!r} is there already: choose another name, or use that viewer"
+        return (
+            f"account {account_text(account)} is already that of viewer {owner!r}: use them, or "
+            "give another account"
+        )
 
     def all(self) -> list[ViewerRecord]:
         """Return every viewer, by name."""

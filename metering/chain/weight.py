@@ -40,7 +40,7 @@ class WeightCheck:
             )
             reader = Reader(bytes.fromhex(answer[2:]))
             weight = (reader.compact(), reader.compact())
-        except (RpcError, InvalidValueError):
+        except (RpcError, InvalidValueError, LookupError, TypeError, ValueError):
             return  # a runtime that cannot be asked is not asked
         share = max(got * 1000 // most for got, most in zip(weight, bound, strict=True) if most)
         if share > 1000:

@@ -204,7 +204,11 @@ class StreamRegistrar:
             unless=lambda read: is_there(decoded(storage.STREAM_INFO, read.values[0]), todo.price),
         )
         _log.info(
-            "metering.stream.registered", stream_id=record.id.hex, price=todo.price, block=block
+            "metering.stream.registered",
+            slug=record.slug,
+            stream_id=record.id.hex,
+            price=todo.price,
+            block=block,
         )
         return True
 
@@ -260,4 +264,9 @@ class StreamRegistrar:
         before = self._status.get(record.id)
         self._status[record.id] = status
         if status.state is State.DIFFERS and before != status:
-            _log.error("metering.stream.differs", stream_id=record.id.hex, reason=status.reason)
+            _log.error(
+                "metering.stream.differs",
+                slug=record.slug,
+                stream_id=record.id.hex,
+                reason=status.reason,
+            )

@@ -16,6 +16,8 @@ TICKS_PER_CLAIM_MAX: Final = 1024
 """Seventeen minutes in one media object: far above any segment."""
 UNITS_PER_TICK_MAX: Final = 2**43 - 1
 """Times `TICKS_PER_CLAIM_MAX` it stays below 2**53."""
+PREVIEW_MAX_S: Final = 86_400
+"""A day: a stream that is free for longer needs no price."""
 UNITS_MAX: Final = 2**62
 """No amount in Redis is above: sums of two stay inside signed 64 bits."""
 
@@ -45,6 +47,17 @@ def in_force(prices: Sequence[PriceVersion], tick: int) -> PriceVersion | None:
         ):
             newest = version
     return newest
+
+
+def next_change(prices: Sequence[PriceVersion], tick: int) -> PriceVersion | None:
+    """Return the next version after a tick that costs something else than that tick, or None."""
+    now = in_force(prices, tick)
+    planck = now.planck_per_tick if now else Planck(0)
+    for first in sorted({version.from_tick for version in prices if version.from_tick > tick}):
+        version = in_force(prices, first)
+        if version is not None and version.planck_per_tick != planck:
+            return version
+    return None
 
 
 def priced_runs(prices: Sequence[PriceVersion], run: Run, quantum: int) -> tuple[PricedRun, ...]:

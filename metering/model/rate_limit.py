@@ -1,6 +1,7 @@
 """How fast one player may take media: the limit that keeps one payment to one player.
 
-Each session has a bucket for video and one for audio. A bucket holds min(window, 60 s) + 30 s of
+Each session has a bucket for video and one for audio; where video carries its sound, as it does in
+all that this server makes, only the first is drawn from. A bucket holds min(window, 60 s) + 30 s of
 media and refills at 2.2 s per second, so parts and then their segment, or double speed, pass. The
 scripts in metering/store/scripts keep the same sums; this file is what they are judged by.
 

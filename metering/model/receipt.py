@@ -26,7 +26,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from metering import signing
-from metering.errors import InvalidValueError, ReceiptInvalidError
+from metering.errors import InvalidValueError, NoReceiptsError, ReceiptInvalidError
 from metering.model import tick_runs as runs
 from metering.model import ticks
 from metering.units import AccountId, Asset, Planck, Run, account_text, parse_account
@@ -38,7 +38,7 @@ _U128: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class ReceiptLine:
-    """The ticks of one price version in a receipt."""
+    """The ticks of one price version in a receipt; join and version are 0 for what was covered."""
 
     join: int
     version: int
@@ -70,8 +70,13 @@ class Receipt:
 
     @property
     def ticks(self) -> int:
-        """Return how many seconds this receipt covers."""
+        """Return how many seconds this receipt names, covered ones too."""
         return sum(ticks.count(line.runs) for line in self.lines)
+
+    @property
+    def covered_ticks(self) -> int:
+        """Return how many of them were covered."""
+        return sum(ticks.count(line.runs) for line in self.lines if not line.version)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +105,16 @@ class ReceiptFile:
     def ticks(self) -> int:
         """Return how many seconds all of them cover."""
         return sum(signed.receipt.ticks for signed in self.receipts)
+
+    @property
+    def covered_ticks(self) -> int:
+        """Return how many of them cost nothing: they were covered."""
+        return sum(signed.receipt.covered_ticks for signed in self.receipts)
+
+
+def covered_line(covered: tuple[Run, ...]) -> ReceiptLine:
+    """Return the line of seconds that were watched and cost nothing: covered."""
+    return ReceiptLine(0, 0, Planck(0), covered)
 
 
 def make(
@@ -173,6 +188,7 @@ def verify(data: bytes, operator: AccountId) -> ReceiptFile:
     from 1, and that no second is in two receipts. What no file can prove is that it is the newest.
 
     Raises:
+        NoReceiptsError: It is no file of receipts.
         ReceiptInvalidError: Names the first receipt that does not hold, and why.
     """
     file, count = _parse(data, operator)
@@ -257,7 +273,8 @@ def _parse(data: bytes, operator: AccountId) -> tuple[ReceiptFile, Any]:
     try:
         # What all receipts share.
         content = json.loads(data)
-        _require(content["format"] == FORMAT, f"receipt 0: the file is not in the form {FORMAT}")
+        if content["format"] != FORMAT:
+            raise NoReceiptsError(f"its `format` is not {FORMAT}")
         _require(
             parse_account(content["operator"]) == operator,
             "receipt 0: the file names another operator's key",
@@ -300,7 +317,18 @@ def _parse(data: bytes, operator: AccountId) -> tuple[ReceiptFile, Any]:
         RecursionError,
         InvalidValueError,
     ) as error:
-        raise ReceiptInvalidError(
-            f"receipt {where}: the file cannot be read ({type(error).__name__})"
-        ) from error
+        if not where:
+            raise NoReceiptsError(_reason(error)) from error
+        raise ReceiptInvalidError(f"receipt {where} cannot be read: {_reason(error)}") from error
     return ReceiptFile(asset, stream, account, tuple(receipts)), count
+
+
+def _reason(error: Exception) -> str:
+    """Return in words why a file's content is not what `file_bytes` writes."""
+    if isinstance(error, KeyError):
+        return f"it has no `{error.args[0]}`"
+    if isinstance(error, UnicodeDecodeError):
+        return "it is no text"
+    if isinstance(error, json.JSONDecodeError):
+        return f"it is no JSON ({error})"
+    return "its fields have another form"

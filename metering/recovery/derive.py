@@ -10,13 +10,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 from uuid import UUID
 
-from metering.book.records import BookedTicks, EntryRecord, Funds
+from metering.book.records import BookedTicks, CoveredTicks, EntryRecord, Funds
 from metering.model import ticks
 from metering.model.join_caps import Join, JoinLimits, caps_of
 from metering.model.price import UNITS_MAX, to_units
-from metering.store.records import BalanceState, JoinState, ShardMark, WatchedState
+from metering.model.spending_limits import SpendingLimits, limit_units
+from metering.store.records import BalanceState, CoveredCount, JoinState, ShardMark, WatchedState
 from metering.units import AccountId, CutLine, EntryKey, Planck, Run, Units
 
+NO_LIMITS: Final = SpendingLimits()
+ENDLESS_TICKS: Final = 1 << 40
+"""More seconds than any clock will show."""
 _DAY_S: Final = 86400
 
 
@@ -55,13 +59,25 @@ def watched_states(
     )
 
 
+def covered_counts(covered: Iterable[CoveredTicks]) -> tuple[CoveredCount, ...]:
+    """Return how much of each show was covered for each account."""
+    counts: dict[tuple[AccountId, UUID, int], int] = defaultdict(int)
+    for line in covered:
+        counts[line.account, line.stream, line.show] += ticks.count(line.runs)
+    return tuple(
+        CoveredCount(account, stream.bytes, show, count)
+        for (account, stream, show), count in counts.items()
+    )
+
+
 def balance_states(
     funds: Mapping[AccountId, Funds],
     *,
     provisional: Mapping[AccountId, Planck],
     frozen: Mapping[AccountId, Planck],
     quantum: int,
-    limits: tuple[Units, Units],
+    limits: SpendingLimits,
+    own_limits: Mapping[AccountId, SpendingLimits],
     entries: Sequence[EntryRecord],
     booked: Sequence[BookedTicks],
     pending: Sequence[CutLine],
@@ -75,7 +91,8 @@ def balance_states(
         provisional: Credit for deposits that are not final.
         frozen: Asked back, as of the newest head; what `funds` has where it is silent.
         quantum: Planck per unit.
-        limits: Units that one stream, and one day, may take; 0 for no limit.
+        limits: What one stream, and one day, may take.
+        own_limits: What viewers themselves allow, where they do.
         booked: Ticks of the current day at least.
         pending: Ticks that the book has not.
         prices: By stream and version.
@@ -98,7 +115,7 @@ def balance_states(
             account,
             whole_units(had.net, quantum),
             to_units(Planck(spent[account]), quantum),
-            *limits,
+            *_balance_limits(limits.within(own_limits.get(account, NO_LIMITS)), quantum),
             to_units(Planck(today[account]), quantum),
             tuple(
                 (stream.bytes, to_units(Planck(planck), quantum))
@@ -108,6 +125,38 @@ def balance_states(
             frozen_units(frozen.get(account, had.frozen), quantum),
         )
         for account, had in funds.items()
+    )
+
+
+def _balance_limits(limits: SpendingLimits, quantum: int) -> tuple[Units, Units]:
+    return limit_units(limits.stream, quantum), limit_units(limits.day, quantum)
+
+
+def billed_by_stream(
+    booked: Iterable[BookedTicks], pending: Iterable[CutLine]
+) -> Mapping[tuple[AccountId, UUID], Sequence[BookedTicks]]:
+    """Return all billed ticks by account and stream."""
+    billed: dict[tuple[AccountId, UUID], list[BookedTicks]] = defaultdict(list)
+    for entry in [*booked, *(BookedTicks(line.key, line.runs) for line in pending)]:
+        billed[entry.key.account, entry.key.stream].append(entry)
+    return billed
+
+
+def cost_since(
+    billed: Iterable[BookedTicks], first_tick: int, prices: Mapping[tuple[UUID, int], Planck]
+) -> Planck:
+    """Return what billed ticks cost, from `first_tick` on.
+
+    A session has spent no more than that since it could have claimed `first_tick`; what its
+    account's other players spent on the stream is in it.
+    """
+    since = [Run(first_tick, ENDLESS_TICKS)]
+    return Planck(
+        sum(
+            ticks.count(ticks.intersection(entry.runs, since))
+            * prices[entry.key.stream, entry.key.version]
+            for entry in billed
+        )
     )
 
 

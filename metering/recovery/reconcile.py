@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
+from uuid import UUID
 
 import structlog
 
@@ -14,8 +16,10 @@ from metering.book.book import Book
 from metering.book.records import Counters, Cursor, Restore
 from metering.errors import ChainError
 from metering.escrow.chain_audit import ChainReads, read_chain_state
+from metering.model import ticks
 from metering.model.audit import Difference, Earner, EntryCounts, Records, Row, audit
 from metering.model.batch_state import BatchState
+from metering.model.cover_audit import billed_too, covered_of
 from metering.model.entries import decode
 from metering.model.ledger import NOBODY
 from metering.recovery.derive import less_booked
@@ -49,6 +53,7 @@ class Reconciliation:
         counters: Ticks beside the bill, as of the last round of cuts.
         restores: Each time at which the book was found to be an older one.
         is_chain_read: The chain's own storage was compared too.
+        covered: Ticks that were watched and covered, by stream and account; in no row.
     """
 
     rows: tuple[Row, ...]
@@ -56,6 +61,7 @@ class Reconciliation:
     counters: Counters
     restores: tuple[Restore, ...]
     is_chain_read: bool = False
+    covered: Mapping[tuple[UUID, AccountId], int] = field(default_factory=dict)
 
     @property
     def is_balanced(self) -> bool:
@@ -100,8 +106,18 @@ async def reconcile(
         after = await store.totals()
         records = replace(records, store_metered=(before.metered_ticks, after.metered_ticks))
     rows, differences = audit(records)
+    lines = await book.run(lambda book: book.covered.all())
+    covered = covered_of(((line.stream, line.account), line.runs) for line in lines)
+    differences += billed_too(records, covered)
     restores = tuple(await book.run(lambda book: book.unbilled.restores()))
-    return Reconciliation(rows, differences, counters, restores, records.chain is not None)
+    return Reconciliation(
+        rows,
+        differences,
+        counters,
+        restores,
+        records.chain is not None,
+        {viewer: ticks.count(runs) for viewer, runs in covered.items()},
+    )
 
 
 async def _with_chain(

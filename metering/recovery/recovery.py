@@ -27,7 +27,12 @@ from metering.book.async_book import AsyncBook
 from metering.book.records import Floor, Recovered, SessionRecord
 from metering.model.escrow_overlay import Overlay
 from metering.recovery.shard_state import RecoveryPolicy, RecoveryWork, shard_state, total
-from metering.settlement.unbilled import UnbilledStore, keep_unbilled
+from metering.settlement.unbilled import (
+    CarryStore,
+    UnbilledStore,
+    carry_counters,
+    keep_unbilled,
+)
 from metering.store.records import ShardMark, ShardState
 from metering.units import SHARDS, CutLine, Run, shard_of
 
@@ -39,7 +44,7 @@ ENDED_KEPT_MS: Final = 3_600_000
 _log = structlog.get_logger(room="metering")
 
 
-class RecoverStore(UnbilledStore, Protocol):
+class RecoverStore(UnbilledStore, CarryStore, Protocol):
     """What recovery needs of `metering.store.client.Store`."""
 
     run_id: str
@@ -69,7 +74,8 @@ class Recovery:
         replay_from_ms: HTTP processes offer, as evidence, what they committed since then.
         pending_ticks: Ticks that Redis had and the book had not: none of them is lost.
         is_new: False when Redis was already the one last recovered, and nothing was changed.
-        floors: Shards for which the book was found to be an older one, restored.
+        floors: Shards for which the book was found to be an older one, restored: by this recovery
+            or by one before it that broke off.
     """
 
     epoch: str
@@ -115,6 +121,11 @@ async def recover(
     # From here on no claim passes, so that what is read of the shards stays as it is.
     await store.void()
     await keep_unbilled(store, book)
+    await carry_counters(store, book)
+
+    # What a recovery that broke off has found is told with this one's, as one restored book.
+    told_ms = -1 if ours is None else min(ours.at_ms, now_ms - 1)
+    untold = await book.run(lambda book: book.unbilled.floors(told_ms))
 
     # A foreign shard forgives the seconds from a window before what the last booked cut may have
     # missed to the clock, or to the newest that the stream itself planned: one whose time ran ahead
@@ -128,6 +139,7 @@ async def recover(
     work = RecoveryWork(
         now_ms,
         policy,
+        untold[0].found_ms if untold else now_ms,
         Run(first, stop - first),
         numbers,
         foreign,
@@ -151,18 +163,22 @@ async def recover(
     # Only now is this the Redis last recovered: a recovery that broke off begins again.
     done = Recovered(new_epoch, store.run_id, now_ms)
     await book.run(lambda book: book.recoveries.put(done))
-    _log.warning("metering.store.recovered", epoch=new_epoch, pending_ticks=work.pending_ticks)
-    if work.floors or work.dropped_ticks:
+    if epochs or marks:
+        _log.warning("metering.store.recovered", epoch=new_epoch, pending_ticks=work.pending_ticks)
+    else:
+        _log.info("metering.store.prepared", epoch=new_epoch)  # a first start: nothing was lost
+    floors = await book.run(lambda book: book.unbilled.floors(told_ms))
+    if floors or work.dropped_ticks:
         _log.error(
             "metering.book.restored",
-            shards=len(work.floors),
+            shards=len(floors),
             forgiven_from=first,
             forgiven_to=stop,
-            lost_ticks=sum(floor.lost_ticks for floor in work.floors),
+            lost_ticks=sum(floor.lost_ticks for floor in floors),
             dropped_ticks=work.dropped_ticks,
         )
     return Recovery(
-        new_epoch, replay_from_ms, work.pending_ticks, is_new=True, floors=tuple(work.floors)
+        new_epoch, replay_from_ms, work.pending_ticks, is_new=True, floors=tuple(floors)
     )
 
 

@@ -5,8 +5,8 @@ Source: docs/metering.md, "After Redis restarted", "After the book was restored"
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
 from metering.book.book import Book
@@ -15,8 +15,14 @@ from metering.model import ticks
 from metering.model.escrow_events import overlaid
 from metering.model.escrow_overlay import Overlay
 from metering.model.join_caps import JoinLimits
+from metering.model.price import to_units
+from metering.model.spending_limits import SpendingLimits, limit_units, lower
 from metering.recovery.derive import (
+    NO_LIMITS,
     balance_states,
+    billed_by_stream,
+    cost_since,
+    covered_counts,
     forgiven_ends,
     forgiven_range,
     join_states,
@@ -24,7 +30,7 @@ from metering.recovery.derive import (
     watched_states,
 )
 from metering.store.records import EndedSession, JoinState, SessionGrant, ShardMark, ShardState
-from metering.units import CutLine, Planck, Run, Units, shard_of
+from metering.units import AccountId, CutLine, Planck, Run, shard_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,18 +41,14 @@ class RecoveryPolicy:
         watched_hours: [metering].watched_hours.
         cut_period_s: [metering].cut_period_s.
         window_ms: Longest playlist window: what a player can ask for again.
-        session_limit_units: What one session may spend, 0 for no limit.
-        stream_limit_units: What one stream may take of a balance, 0 for no limit.
-        day_limit_units: What one day may take of a balance, 0 for no limit.
+        limits: What the operator allows to be spent.
         has_joins: Batches are settled on a chain: every session keeps to the caps of its join.
     """
 
     watched_hours: int
     cut_period_s: int
     window_ms: int = 60_000
-    session_limit_units: Units = Units(0)  # noqa: RUF009 -- a NewType: an int, immutable
-    stream_limit_units: Units = Units(0)  # noqa: RUF009 -- a NewType: an int, immutable
-    day_limit_units: Units = Units(0)  # noqa: RUF009 -- a NewType: an int, immutable
+    limits: SpendingLimits = NO_LIMITS
     has_joins: bool = False
 
 
@@ -55,6 +57,7 @@ class RecoveryWork:
     """What a recovery knows before the first shard, and what it finds shard by shard.
 
     Attributes:
+        found_ms: When this book was found to be an older one, should it be.
         forgiven: Ticks that a shard of another book forgives.
         numbers: Number of each shard's newest booked cut.
         foreign: Shards that went on with another book than this one.
@@ -65,13 +68,13 @@ class RecoveryWork:
         overlay: The chain's blocks after the finalized one; None when they are not known.
         limits: The pallet's, None without a chain.
         chain_s: Chain time of the newest block in the book.
-        floors: Found: shards of another book.
         pending_ticks: Found: ticks that Redis had and the book had not.
         dropped_ticks: Found: ticks of viewers or prices that the book does not know.
     """
 
     now_ms: int
     policy: RecoveryPolicy
+    found_ms: int
     forgiven: Run
     numbers: dict[int, int]
     foreign: set[int]
@@ -82,7 +85,6 @@ class RecoveryWork:
     overlay: Overlay | None
     limits: JoinLimits | None
     chain_s: int
-    floors: list[Floor] = field(default_factory=list)
     pending_ticks: int = 0
     dropped_ticks: int = 0
 
@@ -105,9 +107,15 @@ def shard_state(
     # Every viewer of the shard has an entry here, without deposits too.
     funds = book.escrow.funds_of_shard(shard)
     overlay = _overlay_of(book, work)
+    own_limits = book.limits.of_shard(shard)
+    live, ended = work.live.get(shard, ()), work.ended.get(shard, ())
 
     # What Redis has and the book has not. Only what the book can price and charge stays pending.
-    oldest = min([work.oldest] + [run.first for line in unbooked for run in line.runs])
+    oldest = min(
+        [work.oldest]
+        + [run.first for line in unbooked for run in line.runs]
+        + [_first_tick(item, work) for item in (*live, *ended)]
+    )
     booked = book.cuts.booked_ticks(shard, oldest)
     fresh = less_booked(unbooked, booked, counts)
     pending = tuple(
@@ -115,6 +123,14 @@ def shard_state(
         for line in fresh
         if line.key.account in funds and (line.key.stream, line.key.version) in work.prices
     )
+
+    billed = billed_by_stream(booked, pending)
+
+    def grant(session: SessionRecord) -> SessionGrant:
+        limit = _limit(session, work, own_limits)
+        of_stream = billed.get((session.account, session.stream), ())
+        spent = cost_since(of_stream, _first_tick(session, work), work.prices)
+        return _grant(session, work.policy, limit, spent, book.asset.quantum)
 
     # The rest is not billed. It is noted before the shard is replaced: then Redis has none of it.
     dropped = [line for line in fresh if line not in pending]
@@ -125,7 +141,6 @@ def shard_state(
     floor = _floor(work, shard, mark, sum(counts.values()) + total(fresh))
     if floor is not None:
         book.unbilled.add_floor(floor)
-        work.floors.append(floor)
 
     forgiven = forgiven_range(book.unbilled.forgiven(shard, work.oldest), mark, work.oldest)
 
@@ -133,13 +148,16 @@ def shard_state(
     watched = [(line.key.account, line.key.stream, line.runs) for line in booked] + [
         (line.account, line.stream, line.runs) for line in book.unbilled.of_shard(shard, oldest)
     ]
+    covered = book.covered.of_shard(shard, work.oldest)
+    watched += [(line.account, line.stream, line.runs) for line in covered]
     return ShardState(
         balances=balance_states(
             funds,
             provisional=overlay.provisional if overlay else {},
             frozen=overlay.frozen if overlay else {},
             quantum=book.asset.quantum,
-            limits=(work.policy.stream_limit_units, work.policy.day_limit_units),
+            limits=work.policy.limits,
+            own_limits=own_limits,
             entries=entries,
             booked=booked,
             pending=pending,
@@ -150,12 +168,13 @@ def shard_state(
         pending=pending,
         cumulative=tuple(counts.items()),
         booked_number=work.numbers.get(shard, 0),
-        sessions=tuple(_grant(session, work.policy) for session in work.live.get(shard, ())),
-        ended=tuple(_ended(session, work.policy) for session in work.ended.get(shard, ())),
+        sessions=tuple(map(grant, live)),
+        ended=tuple(_ended(session, grant(session)) for session in ended),
         forgiven=forgiven,
         forgiven_ends=forgiven_ends(forgiven, book.unbilled.stream_floors(work.oldest), mark),
         newly_forgiven=total(dropped),
         joins=_joins(book, work, shard, entries, pending),
+        covered=covered_counts(covered),
     )
 
 
@@ -206,7 +225,7 @@ def _floor(
     if mark is None or shard not in work.foreign:
         return None
     lost = max(0, mark.metered - known_ticks)
-    return Floor(shard, mark.epoch, work.forgiven, work.now_ms, lost)
+    return Floor(shard, mark.epoch, work.forgiven, work.found_ms, lost)
 
 
 def total(lines: Iterable[CutLine]) -> int:
@@ -214,21 +233,40 @@ def total(lines: Iterable[CutLine]) -> int:
     return sum(ticks.count(line.runs) for line in lines)
 
 
-def _grant(session: SessionRecord, policy: RecoveryPolicy) -> SessionGrant:
+def _limit(
+    session: SessionRecord, work: RecoveryWork, own_limits: Mapping[AccountId, SpendingLimits]
+) -> Planck:
+    """Return what a session may spend: the lowest of the operator's and its viewer's limits."""
+    own = own_limits.get(session.account, NO_LIMITS)
+    return lower(lower(work.policy.limits.session, own.session), session.own_limit)
+
+
+def _first_tick(session: SessionRecord, work: RecoveryWork) -> int:
+    """Return the oldest tick that a session, or one that it follows, can have claimed.
+
+    rfc8216bis, 6.2.2: media leaves the server no later than about a window after its playlist.
+    """
+    return max(0, (session.began_ms - 2 * work.policy.window_ms) // 1000)
+
+
+def _grant(
+    session: SessionRecord, policy: RecoveryPolicy, limit: Planck, spent: Planck, quantum: int
+) -> SessionGrant:
     return SessionGrant(
         session.account,
         session.stream.bytes,
         session.session,
         session.join,
-        policy.session_limit_units,
+        limit_units(limit, quantum),
         session.expires_ms,
         is_capped=policy.has_joins,
+        spent_units=to_units(spent, quantum),
     )
 
 
-def _ended(session: SessionRecord, policy: RecoveryPolicy) -> EndedSession:
+def _ended(session: SessionRecord, grant: SessionGrant) -> EndedSession:
     return EndedSession(
-        _grant(session, policy),
+        grant,
         session.reason or "expired",
         session.expires_ms if session.ended_ms is None else session.ended_ms,
     )

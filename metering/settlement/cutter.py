@@ -18,7 +18,7 @@ from metering.book.async_book import AsyncBook
 from metering.book.records import Counters
 from metering.errors import MeteringError, StoreUnavailableError
 from metering.log_throttle import LogThrottle
-from metering.settlement.unbilled import UnbilledStore, keep_unbilled
+from metering.settlement.unbilled import UnbilledStore, counters_of, keep_unbilled
 from metering.store.records import StoreTotals
 from metering.units import Cut
 
@@ -139,8 +139,7 @@ class Cutter:
 
     async def _keep_counters(self) -> None:
         """Keep what the store counts beside the bill, and those ticks, when it changed."""
-        totals = await self._store.totals()
-        counted = Counters(totals.unpaid_ticks, totals.forgiven_ticks, totals.late_ticks)
+        counted = counters_of(await self._store.totals())
         if counted != self._counted:
             await keep_unbilled(self._store, self._book)
             await self._book.run(lambda book: book.unbilled.put_counters(counted))

@@ -1,4 +1,4 @@
-"""Brings ticks that are watched and never billed from the store into the book.
+"""Brings ticks that are watched and never billed, and their counts, from the store into the book.
 
 They are watched in the store only, and a rebuild derives what is watched from the book: without
 this, evidence that comes again after a rebuild would bill them.
@@ -12,8 +12,9 @@ from typing import Protocol
 from uuid import UUID
 
 from metering.book.async_book import AsyncBook
-from metering.book.records import UnbilledTicks
-from metering.store.records import Unbilled
+from metering.book.book import Book
+from metering.book.records import Counters, CoveredTicks, UnbilledTicks
+from metering.store.records import StoreTotals, Unbilled
 
 
 class UnbilledStore(Protocol):
@@ -24,6 +25,16 @@ class UnbilledStore(Protocol):
 
     async def forget_unbilled(self, unbilled: Unbilled) -> None:
         """Drop what the book has; what was added since is kept."""
+
+
+class CarryStore(Protocol):
+    """What is needed of it in a recovery."""
+
+    async def totals(self) -> StoreTotals:
+        """Return the counts over all shards."""
+
+    async def carry(self, *, unpaid: int, forgiven: int, late: int, covered: int) -> None:
+        """Count so many ticks more."""
 
 
 async def keep_unbilled(store: UnbilledStore, book: AsyncBook) -> None:
@@ -41,6 +52,38 @@ async def keep_unbilled(store: UnbilledStore, book: AsyncBook) -> None:
         for shard in unbilled
         for tick in shard.ticks
     ]
-    await book.run(lambda book: book.unbilled.add(rows))
+    covered = [
+        CoveredTicks(tick.account, UUID(bytes=tick.stream), tick.show, tick.runs)
+        for shard in unbilled
+        for tick in shard.covered
+    ]
+
+    def add(book: Book) -> None:
+        book.unbilled.add(rows)
+        book.covered.add(covered)
+
+    await book.run(add)
     for shard in unbilled:
         await store.forget_unbilled(shard)
+
+
+async def carry_counters(store: CarryStore, book: AsyncBook) -> None:
+    """Let the store count on from what the book has, where it was emptied or went back.
+
+    While no claim passes. Of a broken-off call the next one does the rest.
+    """
+    counted = counters_of(await store.totals())
+    missing = await book.run(lambda book: book.unbilled.carry_counters(counted))
+    await store.carry(
+        unpaid=missing.unpaid_ticks,
+        forgiven=missing.forgiven_ticks,
+        late=missing.late_ticks,
+        covered=missing.covered_ticks,
+    )
+
+
+def counters_of(totals: StoreTotals) -> Counters:
+    """Return what is counted beside the bill."""
+    return Counters(
+        totals.unpaid_ticks, totals.forgiven_ticks, totals.late_ticks, totals.covered_ticks
+    )

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
-from types import TracebackType
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType, TracebackType
 from typing import Any, Final, Self
 
 import structlog
@@ -20,7 +20,7 @@ from metering.errors import StoreUnavailableError
 from metering.log_throttle import LogThrottle
 from metering.model import rate_limit
 from metering.ports import Claim, ClaimAnswer
-from metering.store import keys, resp
+from metering.store import clock_check, keys, resp
 from metering.store.address import RedisAddress
 from metering.store.claim_connection import ClaimConnection, OnReply, connect, load_commands
 from metering.store.records import MeterReading
@@ -35,6 +35,8 @@ WAITING_MAX: Final = 32_768
 """Claims that wait for the next flush: what Redis grants in a third of a second."""
 _REFUSAL_S: Final = 10.0
 """A process out of service for it serves again after this: only a claim shows that it is over."""
+_STALL_S: Final = 0.5
+"""A timer that is later than this was held up by our own process."""
 _METERS_PER_WRITE: Final = 500
 _BACK_OFF_S: Final = (0.05, 0.1, 0.2, 0.5, 1.0)
 
@@ -174,31 +176,51 @@ class RawClaims:
                 raise self._failure(reply)
 
     async def meters(
-        self, viewers: Sequence[tuple[AccountId, bytes, SessionId]]
+        self,
+        viewers: Sequence[tuple[AccountId, bytes, SessionId]],
+        shows: Mapping[bytes, int] = MappingProxyType({}),
     ) -> list[MeterReading]:
         """Return what the live meter shows, in the order of `viewers`: one pipelined read.
 
         Args:
             viewers: Account, stream (16 bytes) and session of each.
+            shows: Of streams whose covered ticks are asked for: which show.
 
         Raises:
-            StoreUnavailableError: Redis does not answer.
+            StoreUnavailableError: Redis does not answer, or has not been recovered: what it has of
+                a session until then says nothing, as a recovery drops all before it writes it.
         """
+        if not self.is_ready:
+            raise StoreUnavailableError("Redis is away or has not been recovered")
         readings: list[MeterReading] = []
         for start in range(0, len(viewers), _METERS_PER_WRITE):
             some = viewers[start : start + _METERS_PER_WRITE]
             commands = []
-            for account, _, session in some:
+            for account, stream, session in some:
                 key = keys.session(account, session)
-                commands.append(resp.command(b"HMGET", key, b"s", b"b", b"u", b"i"))
+                commands.append(resp.command(b"HMGET", key, b"s", b"b", b"u", b"i", b"h"))
                 commands.append(resp.command(b"HGET", keys.balance(account), b"b"))
+                if show := shows.get(stream):
+                    counts = keys.counts(account, stream)
+                    commands.append(resp.command(b"HGET", counts, b"f%d" % show))
             replies = await self._ask(commands)
-            for number, (_, stream, _) in enumerate(some):
-                session_fields, balance = replies[2 * number], replies[2 * number + 1]
-                if isinstance(session_fields, Exception) or isinstance(balance, Exception):
-                    raise self._failure(session_fields)
-                readings.append(_reading(session_fields, balance, stream))
+            if failed := [reply for reply in replies if isinstance(reply, Exception)]:
+                raise self._failure(failed[0])
+            answers = iter(replies)
+            for _, stream, _ in some:
+                fields, balance = next(answers), next(answers)
+                covered = next(answers) if shows.get(stream) else None
+                readings.append(_reading(fields, balance, covered, stream))
         return readings
+
+    async def redis_ms(self) -> int:
+        """Return what time Redis has, Unix ms.
+
+        Raises:
+            StoreUnavailableError: It does not answer.
+        """
+        (reply,) = await self._ask([clock_check.TIME])
+        return clock_check.time_of(reply)
 
     # Flush
 
@@ -260,6 +282,11 @@ class RawClaims:
 
     def _give_up(self) -> None:
         """Drop the connection: what waits will not be answered in time either."""
+        loop = asyncio.get_running_loop()
+        if self._deadline is not None and loop.time() - self._deadline.when() > _STALL_S:
+            # We stood still, not Redis: its answer may wait in the socket, unread.
+            self._deadline = loop.call_later(self._timeout_s, self._give_up)
+            return
         _log.warning("metering.store.timed_out", timeout_s=self._timeout_s)
         self._drop()
 
@@ -287,19 +314,20 @@ class RawClaims:
     # Connection
 
     async def _stay_connected(self) -> None:
-        failures = 0
+        failures, away = 0, LogThrottle()
         while True:
             try:
                 connection, run_id = await connect(
                     self._address, self._timeout_s, (self._claim, self._evidence)
                 )
             except (OSError, StoreUnavailableError) as error:
-                if not failures:
-                    _log.warning("metering.store.unreachable", error=str(error))
+                if count := away.failed(str(error)):
+                    _log.warning("metering.store.unreachable", error=str(error), times=count)
                 await asyncio.sleep(_BACK_OFF_S[min(failures, len(_BACK_OFF_S) - 1)])
                 failures += 1
                 continue
             failures = 0
+            away.succeeded()
             self._connection, self._run_id = connection, run_id
             _log.info("metering.store.connected", run_id=self._run_id, is_ready=self.is_ready)
             self._notify()
@@ -354,9 +382,14 @@ def _ignore(_reply: Any) -> None:
     """Drop a reply that carries nothing: an error shows in the one that follows."""
 
 
-def _reading(fields: Sequence[bytes | None], balance: bytes | None, stream: bytes) -> MeterReading:
-    state, packed, units, of_stream = fields
+def _reading(
+    fields: Sequence[bytes | None], balance: bytes | None, covered: bytes | None, stream: bytes
+) -> MeterReading:
+    state, packed, units, of_stream, taken_over = fields
     if state is None or packed is None or of_stream != stream:
         return MeterReading(Units(int(balance or 0)), 0, Units(0), "gone")
     ticks = keys.SLOT.unpack(packed)[3]
-    return MeterReading(Units(int(balance or 0)), ticks, Units(int(units or 0)), state.decode())
+    own_units = Units(int(units or 0) - int(taken_over or 0))
+    return MeterReading(
+        Units(int(balance or 0)), ticks, own_units, state.decode(), int(covered or 0)
+    )

@@ -1,4 +1,4 @@
-"""Control's side of the store: sessions, deposits, cuts and recovery, on redis-py.
+"""Control's side of the store: cuts and recovery, on redis-py; accounts are account_store.py's.
 
 Runs the scripts; what they decide is written in them. Claims do not pass here
 (metering/store/claim_client.py). Every call raises `StoreUnavailableError` when Redis does not
@@ -8,27 +8,29 @@ answer or is another one than at the last `connect` or `refresh`: control then r
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from typing import Final, Self
 
 from metering.errors import InvalidValueError, StoreUnavailableError
 from metering.model import ticks
-from metering.model.join_caps import JoinCaps
-from metering.model.price import UNITS_MAX
 from metering.store import keys
-from metering.store.pending_words import cut_lines, pending_words, unbilled_ticks
-from metering.store.rebuild import ShardWriter, caps_fields
-from metering.store.records import SessionGrant, ShardMark, ShardState, StoreTotals, Unbilled
-from metering.store.store_connection import Remembered, StoreConnection, errors_as_unavailable
+from metering.store.account_store import AccountStore
+from metering.store.pending_words import (
+    covered_ticks,
+    cut_lines,
+    pending_words,
+    unbilled_ticks,
+)
+from metering.store.rebuild import ShardWriter
+from metering.store.records import ShardMark, ShardState, StoreTotals, Unbilled
+from metering.store.store_connection import Remembered, errors_as_unavailable
 from metering.units import (
     SHARDS,
     AccountId,
     Cut,
     CutLine,
     Run,
-    SessionId,
-    Units,
-    shard_of,
 )
 
 _SWEEP_COUNT: Final = 1000
@@ -37,17 +39,21 @@ _END: Final = struct.Struct(">16sQ")
 _SCRIPTS: Final = (
     "open_session",
     "end_session",
+    "limit_session",
     "deposits",
     "cut",
     "forget",
     "forget_unbilled",
     "unbooked",
     "lease",
+    "put",
+    "drop",
+    "carry",
     "rebuild",
 )
 
 
-class Store(StoreConnection):
+class Store(AccountStore):
     """Redis as control sees it. Make one with `connect`, leave it with `close`.
 
     Attributes:
@@ -55,9 +61,8 @@ class Store(StoreConnection):
     """
 
     def __init__(self, url: str, fsync: str, watched_hours: int, window_ms: int) -> None:
-        super().__init__(url, fsync, _SCRIPTS)
+        super().__init__(url, fsync, _SCRIPTS, ShardWriter(watched_hours, window_ms))
         self.is_quiet = False
-        self._writer = ShardWriter(watched_hours, window_ms)
         self._swept_for = ""
         self._epoch: Remembered[str | None] | None = None
         self._clean: Remembered[None] | None = None
@@ -99,90 +104,6 @@ class Store(StoreConnection):
                 epoch = None if markers or not isinstance(marker, bytes) else marker.decode()
                 self._epoch = Remembered(state, epoch)
         return self._epoch.value
-
-    # Sessions and balances
-
-    async def open_session(self, grant: SessionGrant, max_sessions: int) -> SessionId | None:
-        """Let a player claim. Repeating it is harmless; an ended id stays ended.
-
-        Returns:
-            The session that had to end for it: the one whose last claim was oldest.
-        """
-        number = grant.session.to_bytes(8, "big")
-        ended: bytes = await self._run(
-            "open_session",
-            keys.sessions(grant.account, grant.stream),
-            keys.prefix(shard_of(grant.account)),
-            grant.account + grant.stream,
-            number,
-            grant.join,
-            grant.limit_units,
-            grant.expires_ms,
-            max_sessions,
-            self._writer.keep_ms,
-            self._writer.pace_cap,
-            *([1] if grant.is_capped else []),
-        )
-        return SessionId(int.from_bytes(ended, "big")) if ended else None
-
-    async def end_session(self, account: AccountId, session: SessionId, reason: str) -> bool:
-        """End a session; True when it was live. `reason` is one word, shown by the live meter."""
-        return bool(
-            await self._run(
-                "end_session", keys.session(account, session), reason, self._writer.keep_ms
-            )
-        )
-
-    async def set_deposits(self, account: AccountId, total_units: Units) -> Units:
-        """Set the sum of all deposits of an account; return the balance. Idempotent.
-
-        The last call counts, so a caller reads the sum and sets it in one go.
-        """
-        if not 0 <= total_units <= UNITS_MAX:
-            raise InvalidValueError(f"deposits of {total_units} units are not in 0..{UNITS_MAX}")
-        return Units(int(await self._run("deposits", keys.balance(account), total_units)))
-
-    async def set_balance(
-        self, account: AccountId, total: Units, provisional: Units, frozen: Units
-    ) -> Units:
-        """Set all that the chain gives to and takes from a balance at once; return the balance.
-
-        Idempotent, like `set_deposits`: each is set as it is now, never as what was added.
-
-        Args:
-            total: Deposits less withdrawals, by final events.
-            provisional: Credit for deposits that are not final.
-            frozen: Asked back: not to be spent. The balance may be below 0 by it.
-        """
-        for amount in (total, provisional, frozen):
-            if not 0 <= amount <= UNITS_MAX:
-                raise InvalidValueError(f"a balance of {amount} units is not in 0..{UNITS_MAX}")
-        key = keys.balance(account)
-        return Units(int(await self._run("deposits", key, total, provisional, frozen)))
-
-    async def set_joins(self, joins: Sequence[JoinCaps]) -> None:
-        """Set what joins may have; what they have had stays. Idempotent."""
-        async with errors_as_unavailable():
-            pipe = self._redis.pipeline(transaction=False)
-            for caps in joins:
-                pipe.hset(keys.counts(caps.account, caps.stream), mapping=caps_fields(caps))
-            await pipe.execute()
-
-    async def set_limits(
-        self, account: AccountId, stream_limit_units: Units, day_limit_units: Units
-    ) -> None:
-        """Set what one stream, and one UTC day, may take of a balance; 0 for no limit.
-
-        What was spent while there was no limit does not count against it.
-        """
-        for limit in (stream_limit_units, day_limit_units):
-            if not 0 <= limit <= UNITS_MAX:
-                raise InvalidValueError(f"a limit of {limit} units is not in 0..{UNITS_MAX}")
-        async with errors_as_unavailable():
-            await self._redis.hset(
-                keys.balance(account),
-                mapping={"m": int(stream_limit_units), "y": int(day_limit_units)},
-            )
 
     # Cuts
 
@@ -242,20 +163,29 @@ class Store(StoreConnection):
             pipe = self._redis.pipeline(transaction=False)
             for shard in range(SHARDS):
                 pipe.hgetall(keys.unbilled(shard))
+                pipe.hgetall(keys.covered(shard))
             replies: list[Mapping[bytes, bytes]] = await pipe.execute()
         return [
             Unbilled(
                 shard,
-                unbilled_ticks(reply.items()),
-                tuple(word for pair in reply.items() for word in pair),
+                unbilled_ticks(free.items()),
+                tuple(word for pair in free.items() for word in pair),
+                covered_ticks(covered.items()),
+                tuple(word for pair in covered.items() for word in pair),
             )
-            for shard, reply in enumerate(replies)
-            if reply
+            for shard, (free, covered) in enumerate(zip(replies[::2], replies[1::2], strict=True))
+            if free or covered
         ]
 
     async def forget_unbilled(self, unbilled: Unbilled) -> None:
         """Drop what the book has; what was added since is kept."""
-        await self._run("forget_unbilled", keys.unbilled(unbilled.shard), *unbilled.words)
+        shard = unbilled.shard
+        for key, words in (
+            (keys.unbilled(shard), unbilled.words),
+            (keys.covered(shard), unbilled.covered_words),
+        ):
+            if words:
+                await self._run("forget_unbilled", key, *words)
 
     # Recovery
 
@@ -283,8 +213,8 @@ class Store(StoreConnection):
 
     async def void(self) -> None:
         """Let no claim pass until every shard is rebuilt."""
-        async with errors_as_unavailable():
-            await self._redis.delete(*(keys.epoch(shard) for shard in range(SHARDS)))
+        epochs = [keys.epoch(shard) for shard in range(SHARDS)]
+        await self._run_all("drop", [(key, [key, self._fence]) for key in epochs])
 
     async def unbooked(self, shard: int, booked_number: int | None = None) -> tuple[CutLine, ...]:
         """Return what is pending or in cuts after `booked_number`, merged per key.
@@ -312,9 +242,8 @@ class Store(StoreConnection):
             self._swept_for = epoch
         async with errors_as_unavailable():
             now_s, micros = await self._redis.time()
-            pipe = self._redis.pipeline(transaction=False)
+        async with self._fenced(shard) as pipe:
             self._writer.write(pipe, state, now_s * 1000 + micros // 1000)
-            await pipe.execute()
         cumulative = sum(count for _, count in state.cumulative)
         metered = cumulative + sum(ticks.count(line.runs) for line in state.pending)
         forgiven = state.forgiven or Run(0, 0)
@@ -351,9 +280,15 @@ class Store(StoreConnection):
             total(b"forgiven"),
             total(b"pending"),
             total(b"late"),
+            total(b"covered"),
         )
         self._totals = Remembered(state, totals)
         return totals
+
+    async def carry(self, *, unpaid: int, forgiven: int, late: int, covered: int) -> None:
+        """Count so many ticks more beside the bill, so that `totals` go on from the book's."""
+        words = ("unpaid", unpaid, "forgiven", forgiven, "late", late, "covered", covered)
+        await self._run("carry", keys.totals(0), *words)
 
     async def lease(self, operator: AccountId, holder: str, ttl_ms: int, known_token: int) -> int:
         """Take or renew the right to submit with a key; return its token, 0 when another has it.
@@ -375,16 +310,23 @@ class Store(StoreConnection):
             cursor = 0
             while True:
                 cursor, names = await self._redis.scan(cursor, match="{*}:*", count=_SWEEP_COUNT)
-                gone = [key for key in names if _is_derived(key)]
-                if gone:
-                    await self._redis.unlink(*gone)
+                gone = _derived(names).items()
+                await self._run_all(
+                    "drop", [(keys.epoch(shard), [*some, self._fence]) for shard, some in gone]
+                )
                 if cursor == 0:
                     return
 
 
-def _is_derived(key: bytes | str) -> bool:
-    raw = key.encode() if isinstance(key, str) else key
-    return raw[raw.index(b"}") + 2] in keys.DERIVED_KINDS
+def _derived(names: Iterable[bytes | str]) -> dict[int, list[bytes]]:
+    """Return the keys that recovery derives anew, by shard."""
+    gone = defaultdict[int, list[bytes]](list)
+    for name in names:
+        key = name.encode() if isinstance(name, str) else name
+        shard, _, rest = key[1:].partition(b"}:")
+        if rest[0] in keys.DERIVED_KINDS:
+            gone[int(shard)].append(key)
+    return gone
 
 
 def _is_unbooked(last: bytes | None, booked: bytes | None) -> bool:

@@ -201,6 +201,15 @@ class EmbeddedRedis:
         )
 
 
+async def find_program() -> tuple[str, tuple[int, int]]:
+    """Return the program that a server here would start, and its version.
+
+    Raises:
+        StoreRefusedError: There is none that is new enough.
+    """
+    return await _find("")
+
+
 async def _find(program: str) -> tuple[str, tuple[int, int]]:
     if program:
         return program, await _version(program)

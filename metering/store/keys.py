@@ -10,13 +10,14 @@ big-endian. The scripts build the same names (scripts/common.lua).
         hash: cut, booked, gone (cut numbers); from, to, ends (forgiven ticks); epoch, as
         above, but it stays while {k}:e is void. Always, 256.
     {k}:t
-        hash of ticks: metered, pending, unpaid, forgiven, late. Always, 256.
+        hash of ticks: metered, pending, unpaid, forgiven, late, covered. Always, 256.
     {k}:a<account>
         hash of units: b balance, d deposits applied, m limit per stream, y limit per day,
-        u<day> spent that day, while there is a limit; n day number; on a chain v provisional
+        u<day> spent that day; n day number; on a chain v provisional
         credit and z frozen, both in b. As long as the account.
     {k}:n<id>
-        hash: <join>:<version> ticks cut so far; u units spent on the stream while there is a limit.
+        hash: <join>:<version> ticks cut so far; u units spent on the stream;
+        f<show> ticks covered of each of the newest shows, o the newest show that was forgotten.
         On a chain, of each join: c<join> caps (`model.join_caps.CAPS`), l<join> units it may cost,
         a<join> units and t<join> ticks it has, v<join> its price versions, u32 each. As long as the
         account: as many as the book has.
@@ -24,9 +25,10 @@ big-endian. The scripts build the same names (scripts/common.lua).
         set: sessions that are live, or ended with buckets that nobody took over. Until the
         last may be forgotten.
     {k}:s<account><session>
-        hash: i stream, s state, x expires ms, j join, l limit units, u units, e ended ms, k the
-        session it replaced, b packed (`SLOT`), c 1 when its join is one of the chain. Until expiry
-        or end, and the watched hours + 1 h.
+        hash: i stream, s state, x expires ms, j join, l limit units, u units of that limit, h
+        those of u that it took over, e ended ms, k the session it replaced, q the one that
+        replaced it, b packed (`SLOT`), c 1 when its join is one of the chain. Until expiry or end,
+        and the watched hours + 1 h.
     {k}:w<id>:<hour>
         string, bitmap: watched, bit = tick mod 3600. End of the hour + watched hours + 1 h.
     {k}:p
@@ -35,6 +37,14 @@ big-endian. The scripts build the same names (scripts/common.lua).
     {k}:f
         hash, free: <id>:<word> = bits of 30 ticks that are watched and never billed (unpaid or
         forgiven). Until the book has them.
+    {k}:v
+        hash: <id>:<show>:<word> = bits of 30 ticks that are watched and covered. Until the book has
+        them.
+    {k}:g
+        string: fencing token that control's writes must carry. Always, 256.
+    {0}:o
+        hash, the lock on this Redis: b id of the book that it belongs to, n name and h id of the
+        server that has it, t fencing token, x expires ms. Always; the token only grows.
     {k}:l<account>
         hash, the right to submit with an operator's key: h holder, t fencing token, x expires ms.
         Always; the token only grows.
@@ -57,10 +67,23 @@ LIVE: Final = b"live"
 SLOT: Final = struct.Struct(">IIQII")
 """Video and audio bucket (fifths of a ms), their time (ms: the last claim), ticks billed, and the
 last hour whose watched bitmap is known to have its lifetime."""
+SHOWS_KEPT: Final = 16
+"""Shows of a stream of which a viewer's covered ticks are kept (SHOWS in scripts/common.lua)."""
 WORD_TICKS: Final = 30
 """Ticks in a pending word: they divide the hour, and stay below the sign of 32 bits."""
 DERIVED_KINDS: Final = b"ainsw"
-"""First letters of what recovery derives anew from the book: removed before it writes."""
+"""First letters of what recovery derives anew from the book: removed before it writes, but for what
+a session was billed, which only Redis counts."""
+
+
+def lock() -> bytes:
+    """Return the key of the lock on the whole Redis."""
+    return b"{0}:o"
+
+
+def fence(shard: int) -> bytes:
+    """Return the key of the token that control's writes to a shard must carry."""
+    return b"{%d}:g" % shard
 
 
 def prefix(shard: int) -> bytes:
@@ -116,6 +139,11 @@ def watched(account: AccountId, stream: bytes, hour: int) -> bytes:
 def unbilled(shard: int) -> bytes:
     """Return the key of the shard's words that are watched and never billed."""
     return b"{%d}:f" % shard
+
+
+def covered(shard: int) -> bytes:
+    """Return the key of the shard's words that are watched and covered."""
+    return b"{%d}:v" % shard
 
 
 def pending_field(account: AccountId, stream: bytes, join: int, version: int, word: int) -> bytes:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from metering.model import ticks
 from metering.store import keys
-from metering.store.records import WatchedState
+from metering.store.records import CoveredState, WatchedState
 from metering.units import AccountId, CutLine, EntryKey, Run
 
 
@@ -44,6 +44,23 @@ def unbilled_ticks(words: Iterable[tuple[bytes, bytes]]) -> tuple[WatchedState, 
         runs_of.setdefault(name, []).extend(_ticks_of(word, value))
     return tuple(
         WatchedState(AccountId(name[:32]), name[32:], ticks.normal(runs))
+        for name, runs in runs_of.items()
+    )
+
+
+def covered_ticks(words: Iterable[tuple[bytes, bytes]]) -> tuple[CoveredState, ...]:
+    """Return the ticks of words ``<account><stream>:<show>:<word>``, merged by show."""
+    runs_of: dict[bytes, list[Run]] = {}
+    for field, value in words:
+        name, _, word = field.rpartition(b":")
+        runs_of.setdefault(name, []).extend(_ticks_of(word, value))
+    return tuple(
+        CoveredState(
+            AccountId(name[:32]),
+            name[32 : keys.ID_BYTES],
+            int(name[keys.ID_BYTES + 1 :]),
+            ticks.normal(runs),
+        )
         for name, runs in runs_of.items()
     )
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 from metering.model import rate_limit, ticks
 from metering.model.join_caps import JoinCaps
 from metering.store import keys
-from metering.store.records import SessionGrant, ShardState
+from metering.store.records import CoveredCount, SessionGrant, ShardState
 from metering.units import HOUR_TICKS, AccountId
 
 KEEP_EXTRA_S: Final = 3600
@@ -43,6 +43,7 @@ class ShardWriter:
         now_s = now_ms // 1000
         self._write_balances(pipe, state, now_s // 86400)
         self._write_watched(pipe, state, now_s)
+        self._write_covered(pipe, state)
         self._write_sessions(pipe, state, now_ms)
 
     def _write_balances(self, pipe: Any, state: ShardState, day: int) -> None:
@@ -87,6 +88,17 @@ class ShardWriter:
                 if expires_s > now_s:
                     pipe.set(keys.watched(account, stream, hour), bitmap, exat=expires_s)
 
+    def _write_covered(self, pipe: Any, state: ShardState) -> None:
+        shows: dict[bytes, list[CoveredCount]] = {}
+        for count in state.covered:
+            shows.setdefault(keys.counts(count.account, count.stream), []).append(count)
+        for key, counts in shows.items():
+            counts.sort(key=lambda count: count.show)
+            forgotten, kept = counts[: -keys.SHOWS_KEPT], counts[-keys.SHOWS_KEPT :]
+            pipe.hset(key, mapping={f"f{count.show}": count.ticks for count in kept})
+            if forgotten:
+                pipe.hset(key, "o", forgotten[-1].show)
+
     def _write_sessions(self, pipe: Any, state: ShardState, now_ms: int) -> None:
         for grant in state.sessions:
             self._write_session(pipe, grant, now_ms, {"s": keys.LIVE})
@@ -107,11 +119,14 @@ class ShardWriter:
                 "x": grant.expires_ms,
                 "j": grant.join,
                 "l": int(grant.limit_units),
-                "b": keys.SLOT.pack(self.pace_cap, self.pace_cap, now_ms, 0, 0),
                 **({"c": 1} if grant.is_capped else {}),
                 **what,
             },
         )
+        # Where Redis still has it, what the session was billed stays: the book counts by account.
+        pipe.hsetnx(key, "b", keys.SLOT.pack(self.pace_cap, self.pace_cap, now_ms, 0, 0))
+        if grant.spent_units:
+            pipe.hsetnx(key, "u", int(grant.spent_units))
         pipe.pexpireat(key, int(what.get("e", grant.expires_ms)) + self.keep_ms)
 
 

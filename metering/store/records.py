@@ -26,6 +26,8 @@ class SessionGrant:
         limit_units: What it may spend, 0 for no limit.
         expires_ms: Unix time from which it is refused.
         is_capped: Its join is one of the chain: claims keep to the join's caps.
+        spent_units: What it has spent of its limit, for a store that has lost that; never too
+            little. Opening a session does not read it.
     """
 
     account: AccountId
@@ -35,6 +37,7 @@ class SessionGrant:
     limit_units: Units
     expires_ms: int
     is_capped: bool = False
+    spent_units: Units = _NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,26 @@ class WatchedState:
 
 
 @dataclass(frozen=True, slots=True)
+class CoveredState:
+    """Ticks of one show of a stream (16 bytes) that were covered for an account."""
+
+    account: AccountId
+    stream: bytes
+    show: int
+    runs: tuple[Run, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CoveredCount:
+    """How many ticks of a show of a stream (16 bytes) were covered for an account."""
+
+    account: AccountId
+    stream: bytes
+    show: int
+    ticks: int
+
+
+@dataclass(frozen=True, slots=True)
 class EndedSession:
     """A session that may not claim any more; evidence of what it got may still come.
 
@@ -132,11 +155,15 @@ class Unbilled:
         shard: Which.
         ticks: By account and stream.
         words: The same as the store has them, for `Store.forget_unbilled`.
+        covered: Ticks that were covered, by show.
+        covered_words: The same as the store has them.
     """
 
     shard: int
     ticks: tuple[WatchedState, ...]
     words: tuple[bytes, ...]
+    covered: tuple[CoveredState, ...] = ()
+    covered_words: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +185,7 @@ class ShardState:
             for them, exclusive.
         newly_forgiven: Ticks that were metered here and that the restored book cannot hold.
         joins: Joins of the chain that may still get ticks, or evidence.
+        covered: How much is covered of each show that may still be claimed.
     """
 
     balances: tuple[BalanceState, ...] = ()
@@ -171,6 +199,7 @@ class ShardState:
     forgiven_ends: tuple[tuple[bytes, int], ...] = ()
     newly_forgiven: int = 0
     joins: tuple[JoinState, ...] = ()
+    covered: tuple[CoveredCount, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +213,7 @@ class StoreTotals:
         pending_ticks: Metered and not cut yet.
         late_ticks: In evidence older than the watched hours: not billed, as it cannot be known
             whether they were before.
+        covered_ticks: Watched for nothing, as a preview allows.
     """
 
     metered_ticks: int
@@ -191,6 +221,7 @@ class StoreTotals:
     forgiven_ticks: int
     pending_ticks: int
     late_ticks: int = 0
+    covered_ticks: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,9 +233,11 @@ class MeterReading:
         session_ticks: Billed under this session.
         session_units: What those cost.
         state: ``live``, ``gone`` when the store has no such session, else why it ended.
+        covered_ticks: Of the show that was asked of, over all sessions of the account.
     """
 
     balance_units: Units
     session_ticks: int
     session_units: Units
     state: str
+    covered_ticks: int = 0

@@ -24,9 +24,9 @@ REPLY_ERROR: Final = hiredis.ReplyError
 """What the reader returns (not raises) for an error reply."""
 EPOCH_DIFFERS: Final = b"EPOCH"
 """What a script answers when the shard is not of the epoch in the command."""
-_HEAD: Final = struct.Struct(">32s16sQIIH")
+_HEAD: Final = struct.Struct(">32s16sQIIIIH")
 _RUN: Final = struct.Struct(">QIIQ")
-_DURATION_MS_MAX: Final = 2**32 - 1
+_U32_MAX: Final = 2**32 - 1
 _VERDICTS: Final = (
     Verdict.GRANTED,
     Verdict.PURSE,
@@ -34,6 +34,7 @@ _VERDICTS: Final = (
     Verdict.SESSION,
     Verdict.PACE,
     Verdict.TOO_OLD,
+    Verdict.FUTURE,
 )
 
 
@@ -42,14 +43,15 @@ class Script:
 
     Attributes:
         name: File name without ``.lua``.
-        text: What is loaded: common.lua, then the file.
+        text: What is loaded: common.lua, guard.lua when it is fenced, then the file.
         sha: 40 hexadecimal digits.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, is_fenced: bool = False) -> None:
         folder = resources.files("metering.store") / "scripts"
         self.name = name
-        self.text = (folder / "common.lua").read_bytes() + (folder / f"{name}.lua").read_bytes()
+        files = ("common", *(("guard",) if is_fenced else ()), name)
+        self.text = b"".join((folder / f"{file}.lua").read_bytes() for file in files)
         self.sha = hashlib.sha1(self.text, usedforsecurity=False).hexdigest().encode()
 
 
@@ -68,8 +70,9 @@ def command(*words: bytes) -> bytes:
 def pack_claim(claim: Claim) -> bytes:
     """Return a claim as the scripts unpack it, big-endian without padding.
 
-    One head (account 32 B, stream 16 B, session u64, video ms u32, audio ms u32, runs u16), then
-    per run (first tick u64, count u32, price version u32, units per tick u64).
+    One head (account 32 B, stream 16 B, session u64, video ms u32, audio ms u32, show u32, preview
+    ticks u32, runs u16), then per run (first tick u64, count u32, price version u32, units per tick
+    u64).
 
     Raises:
         InvalidValueError: If the runs overlap, or a number is out of its range.
@@ -86,14 +89,14 @@ def pack_claim(claim: Claim) -> bytes:
         end = run.first + run.count
     if ticks > TICKS_PER_CLAIM_MAX:
         raise InvalidValueError(f"a claim of {ticks} ticks is above {TICKS_PER_CLAIM_MAX}")
-    if not (0 <= claim.video_ms <= _DURATION_MS_MAX and 0 <= claim.audio_ms <= _DURATION_MS_MAX):
-        raise InvalidValueError(f"durations {claim.video_ms}, {claim.audio_ms} ms are out of range")
+    numbers = (claim.video_ms, claim.audio_ms, claim.cover.show, claim.cover.preview_ticks)
+    if not all(0 <= number <= _U32_MAX for number in numbers):
+        raise InvalidValueError(f"durations, show or preview {numbers} are out of range")
     head = _HEAD.pack(
         claim.account,
         claim.stream,
         claim.session,
-        claim.video_ms,
-        claim.audio_ms,
+        *numbers,
         len(claim.runs),
     )
     return head + b"".join(
@@ -133,9 +136,9 @@ def claims_command(
 
 
 def answers(reply: Sequence[Any]) -> list[ClaimAnswer]:
-    """Return the answers in the order of the claims: four values each."""
+    """Return the answers in the order of the claims: five values each."""
     values = iter(reply)
     return [
-        ClaimAnswer(_VERDICTS[code], new_ticks, Units(cost), Units(int(balance)))
-        for code, new_ticks, cost, balance in zip(values, values, values, values, strict=True)
+        ClaimAnswer(_VERDICTS[code], new_ticks, Units(cost), Units(int(balance)), covered)
+        for code, new_ticks, cost, balance, covered in zip(*[values] * 5, strict=True)
     ]

@@ -5,8 +5,9 @@ The commands are in metering/store/client.py.
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
@@ -21,6 +22,8 @@ _TIMEOUT_S: Final = 5.0
 _CONNECTIONS_MAX: Final = 8
 """Redis does one thing at a time: more would only wait there."""
 _OLDEST: Final = (6, 2)
+_NEEDED: Final = ("run_id", "redis_version", "maxmemory_policy", "aof_enabled")
+"""Fields of INFO that tell whether it is the same Redis, and whether it keeps what it is given."""
 
 
 T = TypeVar("T")
@@ -37,13 +40,24 @@ class Remembered(Generic[T]):
 class StoreConnection:
     """A pool of connections to one Redis, and the scripts that are run over it.
 
+    Args:
+        scripts: Names of those that are fenced (guard.lua).
+        free_scripts: Names of those that are not.
+
     Attributes:
         run_id: Redis run id at the last `refresh`.
     """
 
-    def __init__(self, url: str, fsync: str, scripts: Sequence[str]) -> None:
+    def __init__(
+        self, url: str, fsync: str, scripts: Sequence[str], free_scripts: Sequence[str] = ()
+    ) -> None:
         self.run_id = ""
         self._fsync = fsync
+        self._fence = ""
+        # Of the lock's renewals, which change nothing that is looked at.
+        self._looking = asyncio.Lock()
+        self._looks = 0
+        self._own_changes = 0
         # A caller that finds all connections in use waits for one; the plain pool fails at once.
         pool = redis.asyncio.BlockingConnectionPool.from_url(
             url,
@@ -55,7 +69,8 @@ class StoreConnection:
             redis_connect_func=self._greet,
         )
         self._redis = redis.asyncio.Redis.from_pool(pool)
-        self._scripts = {name: self._redis.register_script(Script(name).text) for name in scripts}
+        made = [Script(name, is_fenced=True) for name in scripts] + [*map(Script, free_scripts)]
+        self._scripts = {one.name: self._redis.register_script(one.text) for one in made}
 
     async def refresh(self) -> str:
         """Read again which Redis answers, check its settings and return its run id.
@@ -76,9 +91,9 @@ class StoreConnection:
                 config = await self._redis.config_get("appendfsync")
             except redis.exceptions.ResponseError:
                 config = {}  # A managed Redis hides CONFIG; its operator has been asked.
-        refusal = store_refusal(info, config, self._fsync)
-        if refusal:
-            raise StoreRefusedError(refusal)
+        refusals = store_refusals(info, config, self._fsync)
+        if refusals:
+            raise StoreRefusedError(*refusals)
         self.run_id = str(info["run_id"])
         return self.run_id
 
@@ -92,14 +107,30 @@ class StoreConnection:
         Taken before the look that it is remembered with. Redis counts each change since its start
         or last dump, whose time is the other half; expired keys only cause one more look.
         """
-        info = await self._redis.info("persistence")
-        saved, changes = info.get("rdb_last_save_time"), info.get("rdb_changes_since_last_save")
-        # Where they are hidden each look is made, as no state equals another.
-        return (object(), None) if saved is None or changes is None else (saved, changes)
+        async with self._looking:
+            info = await self._redis.info("persistence")
+            saved, changes = info.get("rdb_last_save_time"), info.get("rdb_changes_since_last_save")
+            # Where they are hidden each look is made, as no state equals another.
+            if saved is None or changes is None:
+                return (object(), None)
+            return (saved, self._looks), changes - self._own_changes
 
     async def _run(self, script: str, key: bytes, *words: bytes | str | int) -> Any:
+        return await self._run_free(script, key, *words, self._fence)
+
+    async def _run_free(self, script: str, key: bytes, *words: bytes | str | int) -> Any:
         async with errors_as_unavailable():
             return await self._scripts[script](keys=[key], args=words)
+
+    async def _run_all(
+        self, script: str, calls: Sequence[tuple[bytes, Sequence[bytes | str]]]
+    ) -> None:
+        """Run one script for many keys, each with its words, in one go."""
+        async with errors_as_unavailable():
+            pipe = self._redis.pipeline(transaction=False)
+            for key, words in calls:
+                await self._scripts[script](keys=[key], args=words, client=pipe)
+            await pipe.execute()
 
     async def _greet(self, connection: Any) -> None:
         """Check each new connection: nothing passes to a Redis that took another's place."""
@@ -112,8 +143,10 @@ class StoreConnection:
             raise redis.exceptions.ConnectionError("this is another Redis: it must be recovered")
 
 
-def store_refusal(info: Mapping[str, Any], config: Mapping[Any, Any], fsync: str) -> str:
-    """Return why a Redis may not be trusted with money and what to change, or nothing.
+def store_refusals(
+    info: Mapping[str, Any], config: Mapping[Any, Any], fsync: str
+) -> tuple[str, ...]:
+    """Return each reason why a Redis may not be trusted with money, and what to change.
 
     A field that it hides is named: a managed Redis, a proxy or an ACL may leave any out.
 
@@ -122,27 +155,33 @@ def store_refusal(info: Mapping[str, Any], config: Mapping[Any, Any], fsync: str
         config: What CONFIG GET appendfsync says; empty where it is hidden.
         fsync: The appendfsync that is wanted.
     """
-    for field in ("run_id", "redis_version", "maxmemory_policy", "aof_enabled"):
-        if info.get(field) in (None, ""):
-            return f"INFO does not say {field}: use a Redis or a user that shows all of INFO"
-    version = re.match(r"(\d{1,4})\.(\d{1,4})", str(info["redis_version"]))
-    if version is None:
-        return (
-            f"INFO says redis_version {info['redis_version']}: use a Redis that tells its version"
-        )
-    if (int(version[1]), int(version[2])) < _OLDEST:
-        return f"Redis {info['redis_version']} is too old: use 6.2 or newer"
+    return tuple(_refusals(info, config, fsync))
+
+
+def _refusals(info: Mapping[str, Any], config: Mapping[Any, Any], fsync: str) -> Iterator[str]:
+    hidden = [field for field in _NEEDED if info.get(field) in (None, "")]
+    if hidden:
+        fields = ", ".join(hidden)
+        yield f"INFO does not say {fields}: use a Redis or a user that shows all of INFO"
+    if "redis_version" not in hidden:
+        version = re.match(r"(\d{1,4})\.(\d{1,4})", str(info["redis_version"]))
+        if version is None:
+            yield (
+                f"INFO says redis_version {info['redis_version']}: "
+                "use a Redis that tells its version"
+            )
+        elif (int(version[1]), int(version[2])) < _OLDEST:
+            yield f"Redis {info['redis_version']} is too old: use 6.2 or newer"
     if info.get("redis_mode") == "cluster":
-        return "cluster-enabled yes: this version speaks to one Redis only"
-    policy = info["maxmemory_policy"]
-    if policy != "noeviction":
-        return f"maxmemory-policy is {policy}: set it to noeviction"
-    if str(info["aof_enabled"]) != "1":
-        return "appendonly is no: set it to yes"
+        yield "cluster-enabled yes: this version speaks to one Redis only"
+    policy = info.get("maxmemory_policy")
+    if "maxmemory_policy" not in hidden and policy != "noeviction":
+        yield f"maxmemory-policy is {policy}: set it to noeviction"
+    if "aof_enabled" not in hidden and str(info["aof_enabled"]) != "1":
+        yield "appendonly is no: set it to yes"
     present = {_text(key): _text(value) for key, value in config.items()}.get("appendfsync")
     if present is not None and present != fsync:
-        return f"appendfsync is {present}: set it to {fsync}"
-    return ""
+        yield f"appendfsync is {present}: set it to {fsync}"
 
 
 @asynccontextmanager

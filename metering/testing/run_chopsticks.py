@@ -18,9 +18,8 @@ from typing import Final
 
 from metering.errors import ChainUnavailableError
 from metering.testing.chopsticks import Chopsticks
+from metering.testing.committed_runtime import ARTEFACTS, CHECKOUT
 
-CHECKOUT: Final = Path(__file__).resolve().parents[2] / "chain"
-ARTEFACTS: Final = CHECKOUT / "artefacts"
 TOOLS: Final = CHECKOUT / "npm"
 PORT: Final = 9944
 BLOCK_S: Final = 6.0

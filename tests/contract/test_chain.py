@@ -33,7 +33,7 @@ from metering.testing.fake_node.rpc import Rpc
 from metering.testing.fake_node.runtime import UNIT
 from metering.testing.fake_node.world import World
 from metering.units import Asset, EntryKey
-from tests.support.book_fixture import OPERATOR, InlineBook
+from tests.support.book_fixture import OPERATOR, InlineBook, open_book
 from tests.support.chain_scenario import setup_calls
 from tests.support.clock import FakeClock
 from tests.support.servers import chopsticks
@@ -49,7 +49,7 @@ class Case:
 @asynccontextmanager
 async def journal_case() -> AsyncIterator[Case]:
     clock = FakeClock()
-    chain = Journal(InlineBook(Book.open("sqlite://", Asset())), OPERATOR, clock, 1000)
+    chain = Journal(InlineBook(open_book("sqlite://", Asset())), OPERATOR, clock, 1000)
 
     def finalize() -> None:
         clock.wall_ms += 1000
@@ -280,7 +280,7 @@ def test_both_nodes_went_through_every_case(request, ran):
 
 
 def make_journal(records: int = 3) -> tuple[Book, Journal]:
-    book = Book.open("sqlite://", Asset())
+    book = open_book("sqlite://", Asset())
     return book, Journal(InlineBook(book), OPERATOR, FakeClock(), 0)
 
 
@@ -323,7 +323,7 @@ async def test_a_record_rehashed_by_somebody_else_has_no_signature():
     """Who can write the database cannot write the operator's signature."""
     from metering.book.journal_rows import FIRST_PREVIOUS, JournalRecord, record_hash
 
-    book = Book.open("sqlite://", Asset())
+    book = open_book("sqlite://", Asset())
     batch = make_batch(1)
     forged = journal._HEAD.pack(1, batch.hash, OPERATOR.account, bytes(64)) + batch.entries
     book.journal.append(1, forged, 1, 1)
@@ -357,7 +357,7 @@ async def test_a_journal_refuses_bytes_that_the_operator_did_not_sign(harm):
 async def test_a_journal_whose_book_is_away_is_unavailable(tmp_path):
     """Not rejected: the same bytes may be sent again."""
     path = tmp_path / "book.sqlite3"
-    book = Book.open(f"sqlite:///{path}", Asset())
+    book = open_book(f"sqlite:///{path}", Asset())
     chain = Journal(InlineBook(book), OPERATOR, FakeClock(), 0)
     book.close()
     path.unlink()

@@ -112,6 +112,40 @@ async def test_close_notify_closes_the_other_end(joined):
     assert ended == "server"
 
 
+async def test_r6_farewell_closes_the_other_end_and_leaves_ours_open(joined):
+    """`shutdown` encrypts a close_notify that we keep; `set_shutdown` lets the session go on.
+
+    Sent later, by anyone and after much else, it ends the other side alone.
+    """
+    client, server, media, closed = joined
+    record = client.farewell()
+    client.send_rtcp(picture_loss(1, 2))
+    server.send_rtcp(picture_loss(3, 4))
+    is_heard = server.decrypt(media["server"][0]) == picture_loss(1, 2)
+    is_open = client.state == server.state == "connected"
+    server.feed(record)
+    async with asyncio.timeout(2):
+        ended = await closed.get()
+
+    assert record[0] == 21  # alert, RFC 6347
+    assert is_heard
+    assert is_open
+    assert ended == "server"
+    assert client.state == "connected"
+    assert client.decrypt(media["client"][0]) == picture_loss(3, 4)
+
+
+async def test_r6_farewell_and_the_orderly_end_are_two_records(joined):
+    """The real end still works after a farewell was made."""
+    client, _server, _, closed = joined
+    client.farewell()
+    await client.close()
+    async with asyncio.timeout(2):
+        ended = await closed.get()
+
+    assert ended == "server"
+
+
 async def test_wrong_fingerprint_is_a_connection_error():
     """A peer that is not the owner of the offered certificate does not get in."""
     ends: dict[str, Dtls] = {}

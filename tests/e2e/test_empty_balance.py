@@ -5,8 +5,9 @@ import time
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import TimeoutError as PageTimeoutError
 
-from tests.support.audience import Ticket, mint, open_stream, open_viewer, report, wait_live
+from tests.support.audience import Ticket, begin, mint, open_stream, open_viewer, report, wait_live
 from tests.support.players import Wire, find_show, list_media, ticks_of
 from tests.support.servers.vilokanam import Publisher, Server, chromium, running, until
 
@@ -57,7 +58,11 @@ def shoot(page, name: str) -> None:
 
 def open_page(page, server: Server, ticket: Ticket) -> None:
     page.goto(server.url + ticket.path, wait_until="commit")
-    page.wait_for_function("() => document.querySelector('video')?.currentTime > 0", timeout=20000)
+    begin(page)
+    try:
+        page.wait_for_function("() => document.querySelector('video')?.currentTime > 0")
+    except PageTimeoutError as error:
+        raise AssertionError(f"no picture: {report(page)}") from error
     page.evaluate("() => { window.notReloaded = true; }")
 
 

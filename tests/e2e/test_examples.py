@@ -1,6 +1,7 @@
 """What examples/ shows works: each example is run as its README says."""
 
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -48,19 +49,23 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @contextmanager
-def preview(server: Server, directory: Path) -> Iterator[str]:
-    """Build examples/page into `directory` and serve it in front of the server; yield its URL."""
+def preview(server: Server, directory: Path, page: Path = PAGE) -> Iterator[str]:
+    """Build a page into `directory` and serve it in front of the server; yield its URL."""
     if not VITE.exists():
         pytest.skip("no vite: make setup")
     dist = ("--outDir", str(directory))
-    subprocess.run([VITE, "build", *dist], cwd=PAGE, check=True, timeout=60)
+    config = ("--config", str(PAGE / "vite.config.mjs"))
+    subprocess.run([VITE, "build", *config, *dist], cwd=page, check=True, timeout=60)
     port = free_port()
     log = directory.with_suffix(".log")
     with (
         log.open("wb") as output,
         subprocess.Popen(
-            [VITE, "preview", "--host", "127.0.0.1", "--port", str(port), "--strictPort", *dist],
-            cwd=PAGE,
+            [
+                *(VITE, "preview", *config, *dist),
+                *("--host", "127.0.0.1", "--port", str(port), "--strictPort"),
+            ],
+            cwd=page,
             env={**os.environ, "VILOKANAM_URL": server.url},
             stdout=output,
             stderr=output,
@@ -83,6 +88,8 @@ def open_page(browser, url: str, watch: str):
     """Open the page and wait until it has played and shown two seconds."""
     page = browser.new_page()
     page.goto(f"{url}?watch={watch}")
+    page.wait_for_function(SHOWS, arg=["state", "^asking "], timeout=20000)
+    page.click("#toggle")
     page.wait_for_function(SHOWS, arg=["state", "^live$"], timeout=20000)
     from_s = page.evaluate(PICTURE_S)
     page.wait_for_function(f"from => ({PICTURE_S})() > from + 2", arg=from_s)
@@ -104,7 +111,7 @@ def test_a_page_of_ones_own_plays_and_pays_at_the_servers_origin(live, tmp_path)
         page.click("#toggle")
         page.wait_for_function(SHOWS, arg=["state", r"^stopped \(purse\)$"])
         link = page.get_attribute("#top-up", "href")
-        live.json("viewers", "credit", account, str(balance), "--key", "second-ann")
+        live.json("viewers", "credit", account, "--planck", str(balance), "--key", "second-ann")
         page.wait_for_function(SHOWS, arg=["state", "^live$"])
 
     assert spent >= 2 * PRICE_PLANCK
@@ -126,3 +133,36 @@ def test_a_page_of_ones_own_plays_and_counts_at_another_origin(live, tmp_path) -
 
     assert spent >= 2 * PRICE_PLANCK
     assert receipts == "TypeError"
+
+
+def test_d1_example_of_the_sdks_readme_bills_and_says_so(live, tmp_path) -> None:
+    """Copied as it is, it said "free", price 0 and nothing spent, while the balance paid."""
+    open_viewer(live, "dan", "600000000")
+    text = (ROOT / "web" / "sdk" / "README.md").read_text()
+    (code,) = re.findall(r"^```ts\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    address = live.url + mint(live, "dan", "cam").path
+    page_dir = tmp_path / "page"
+    page_dir.mkdir()
+    filled = code.replace("https://host/w/<token>/<stream>/", address)
+    assert filled != code
+    # What the example prints, a test reads.
+    (page_dir / "main.ts").write_text(f"{filled}\nObject.assign(window, {{ stream }});\n")
+    (page_dir / "index.html").write_text(
+        '<!doctype html><video muted playsinline></video><script type="module" src="main.ts">'
+        "</script>"
+    )
+
+    with preview(live, tmp_path / "dist", page_dir) as url, chromium() as browser:
+        page = browser.new_page()
+        page.goto(url)
+        page.wait_for_function("() => window.stream?.snapshot().secondsWatched >= 2", timeout=30000)
+        shown = page.evaluate("() => window.stream.snapshot()")
+
+    assert shown["isPriced"]
+    assert shown["isPriceKnown"]
+    assert shown["pricePlanck"] == str(PRICE_PLANCK)
+    assert shown["price"]["symbol"] == "UNIT"
+    assert shown["title"] == "Cam"
+    assert shown["session"]
+    assert int(shown["spentPlanck"]) >= 2 * PRICE_PLANCK
+    assert int(shown["balancePlanck"]) < 600000000

@@ -117,4 +117,4 @@ def test_systemd_takes_the_units(tmp_path):
     )
 
     assert (done.returncode, done.stderr) == (0, "")
-    assert len(list(tmp_path.iterdir())) == 3
+    assert len(list(tmp_path.iterdir())) == 4

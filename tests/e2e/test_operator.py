@@ -1,8 +1,11 @@
 """The operator's and the creator's path: start, stop, crash, mistakes, prices, proof."""
 
+import contextlib
 import http.client
 import json
 import re
+import signal
+import socket
 import time
 from pathlib import Path
 
@@ -12,7 +15,15 @@ from metering.book.book import Book
 from metering.units import Asset, Planck
 from tests.support.audience import mint, open_stream, open_viewer, settled
 from tests.support.players import Player, Wire, find_show, list_media
-from tests.support.servers.vilokanam import Publisher, Server, get, running, until, vilokanam
+from tests.support.servers.vilokanam import (
+    Publisher,
+    Server,
+    free_port,
+    get,
+    running,
+    until,
+    vilokanam,
+)
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -85,6 +96,17 @@ def test_a_busy_port_and_a_busy_directory_are_named(live, tmp_path):
     assert get(live.url + "/readyz")[0] == 200
     for done in (busy_port, busy_directory):
         assert "Traceback" not in done.stderr
+
+
+def test_doctor_of_a_server_that_runs_asks_its_redis_and_its_port(live):
+    """While it serves, the operator sees that it does, and by which Redis."""
+    done = live.run("doctor", "--json", check=False)
+    found = {line["check"]: line for line in json.loads(done.stdout)["findings"]}
+
+    assert found["server"]["text"] == f"process {live.process.pid} is ready on port {live.port}"
+    assert found["Redis"]["state"] == "good"
+    assert found["Redis' clock"]["state"] == "good"
+    assert f"process {live.process.pid}" in found["limits"]["text"]
 
 
 # Publishing
@@ -165,6 +187,40 @@ def test_a_publisher_who_comes_back_takes_over_at_once(live):
     assert after[0] == before[0]
 
 
+def test_o10_a_search_for_the_slug_finds_the_whole_story_of_a_stream(live):
+    """Offer, session, show and end: each line of a stream has its public name."""
+    publisher = Publisher(live, "story", open_stream(live, "story"))
+    until(lambda: edge_of(live, "story")[2] >= 1, "live")
+    shown = until(
+        lambda: "picture: " in (text := live.run("streams", "show", "story").stdout) and text,
+        "streams show has the picture",
+    )
+    publisher.stop()
+    until(lambda: '"show.publisher.gone"' in live.log.read_text().partition("story")[2], "gone")
+
+    lines = [json.loads(line) for line in live.log.read_text().splitlines() if line[:1] == "{"]
+    story = {line["event"] for line in lines if line.get("slug") == "story"}
+    nameless = [
+        line
+        for line in lines
+        if re.match(r"(whip\.session|show|placement|hls\.stream)\.", line["event"])
+        and "slug" not in line
+    ]
+
+    assert {
+        "placement.publisher.forwarded",
+        "whip.session.opened",
+        "whip.session.closed",
+        "show.publisher.connected",
+        "show.opened",
+        "show.publisher.gone",
+    } <= story
+    assert nameless == []
+    # C9: and the operator is told what goes out, in plain words.
+    assert re.search(r"^state: live since \d\d:\d\d:\d\d .*, \d+ s$", shown, re.MULTILINE), shown
+    assert re.search(r"^picture: H\.264, \d{3,4} x \d{3,4} at \d+", shown, re.MULTILINE), shown
+
+
 # Life and death
 
 
@@ -215,7 +271,7 @@ def test_a_new_price_counts_from_its_second_and_receipts_prove_it(tmp_path):
     book = Book.open(f"sqlite:///{server.data_dir / 'book.sqlite3'}", Asset())
     now_ms = time.time_ns() // 1_000_000
     _, key = book.streams.create("cam", "Cam", Planck(PRICE), now_ms, 100_000)
-    from_tick = now_ms // 1000 + 16
+    from_tick = now_ms // 1000 + 30  # a start, two commands and a publisher come before the first
     book.streams.add_price("cam", Planck(3 * PRICE), from_tick)
     book.close()
     with running(server):
@@ -234,7 +290,9 @@ def test_a_new_price_counts_from_its_second_and_receipts_prove_it(tmp_path):
         server.run("receipt", "get", "ann", "cam", "--output", str(file))
         operator = server.json("receipt", "operator-key")["public_key"]
         spent = server.api("GET", "viewers")["viewers"][0]["spent"]
-        too_soon = server.run("streams", "price", "cam", "5", "--from-tick", "9", check=False)
+        too_soon = server.run(
+            "streams", "price", "cam", "--planck", "5", "--from-tick", "9", check=False
+        )
 
     verify = ("receipt", "verify", "--operator-key", operator, "--json")
     good = vilokanam(*verify, str(file))
@@ -259,3 +317,54 @@ def test_a_new_price_counts_from_its_second_and_receipts_prove_it(tmp_path):
     assert "Traceback" not in bad.stderr
     assert too_soon.returncode == 1
     assert "change_notice_s" in too_soon.stderr
+
+
+def test_o4_a_reload_takes_over_level_keys_and_top_up_and_ends_nothing(tmp_path):
+    """SIGHUP: the server goes on with what is new; what only a start reads ends it in order."""
+    notify = tmp_path / "notify"
+    server = Server(tmp_path)
+    server.environment["NOTIFY_SOCKET"] = str(notify)
+    text = server.config.read_text()
+    with contextlib.ExitStack() as stack:
+        channel = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+        channel.bind(str(notify))
+        channel.settimeout(20)
+        stack.enter_context(running(server))
+        while b"READY=1" not in channel.recv(4096):
+            pass
+        token_file = server.data_dir / "admin.token"
+
+        # A faulty file changes nothing.
+        server.config.write_text(text.replace('level = "info"', 'level = "loud"'))
+        hang_up(server, '"server.reload.refused"')
+        # Level, top-up address and admin token are taken over.
+        server.config.write_text(
+            text.replace('level = "info"', 'level = "warning"').replace(
+                "[price]", '[price]\ntop_up_url = "https://pay.example.org/new"'
+            )
+        )
+        token_file.write_text("another-admin-token-of-mine\n")
+        server.process.send_signal(signal.SIGHUP)
+        until(lambda: server.run("streams", "list", check=False).returncode == 0, "new token")
+        key = open_stream(server, "cam", "1000000")
+        page = until(lambda: get(server.url + "/cam/")[1], "the page")
+        assert server.process.poll() is None
+        assert key
+
+        # A port is read by a start alone: an orderly end, and exit code 0 for the manager.
+        server.config.write_text(text.replace(f"port = {server.port}", f"port = {free_port()}"))
+        hang_up(server, '"server.reload.restarts"')
+        assert server.process.wait(20) == 0
+
+    log = server.log.read_text()
+    assert "https://pay.example.org/new" in page.decode()
+    # Control began anew with the new token, and said no more than warnings.
+    assert log.count('"control.process.started"') == 1
+    assert log.count('"server.reload.refused"') == 1
+
+
+def hang_up(server, event):
+    """Send SIGHUP and wait for one more of an event in the log."""
+    before = server.log.read_text().count(event)
+    server.process.send_signal(signal.SIGHUP)
+    until(lambda: server.log.read_text().count(event) > before, event)

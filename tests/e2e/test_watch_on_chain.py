@@ -112,7 +112,7 @@ def server(tmp_path, chain):
     config = f'backend = "substrate"\nurl = "{chain}"\n'
     with running(Server(tmp_path, config=config)) as live:
         operator = live.json("receipt", "operator-key")["public_key"]
-        live.json("chain", "fund", operator, str(FUNDS))
+        live.json("chain", "fund", operator, "--planck", str(FUNDS))
         live.json("operator", "register")
         yield live
     print(live.tail())
@@ -186,7 +186,7 @@ def test_a_new_price_follows_to_the_chain_and_a_wallet_signs_for_itself(server, 
     open_stream(server, "cam", str(PRICE))
     bob = "0x8eaf04151687736326c9fea17e25fc5287613693c912909cb226aa4794f26a48"
     server.json("streams", "create", "wallet", "--creator", bob)
-    priced = server.json("streams", "price", "cam", str(3 * PRICE))
+    priced = server.json("streams", "price", "cam", "--planck", str(3 * PRICE))
 
     def on_chain() -> dict[str, Any]:
         return server.json("streams", "show", "cam")["chain"]

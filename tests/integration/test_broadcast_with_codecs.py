@@ -13,6 +13,7 @@ import pytest
 
 from mediaserver.clock import SystemClock
 from mediaserver.h264 import split_annex_b
+from mediaserver.ingest.encoder import Encoder
 from mediaserver.ipc.messages import (
     InitMade,
     Message,
@@ -124,7 +125,7 @@ async def test_every_rendition_decodes_without_a_hole(tmp_path, gop):
         clock=SystemClock(),
         publish=messages.append,
         request_keyframe=lambda: None,
-        ingest_facts=lambda: ({}, ()),
+        ingest_facts=lambda: ({}, (), Encoder.OTHER),
         on_over=lambda: None,
     )
     await broadcast.start()

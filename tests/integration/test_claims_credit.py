@@ -112,6 +112,22 @@ async def test_free_media_needs_no_store_and_no_control():
         assert gate.is_priced(free, fetch(WHO, 1, NOW + 98, 4).run)
 
 
+async def test_a_h1_no_object_is_served_before_the_server_has_come_to_it(redis_server):
+    """A part may begin 3 s early and is 4 s long at most: what is later is a fault, and waits."""
+    clock = clock_now()
+    async with opened(redis_server.url) as (store, claims):
+        await open_sessions(store, WHO, 1)
+        gate = make_gate(claims, clock)
+        tell(gate, clock, store)
+        now = clock.now_ms() // 1000
+
+        early = await gate.admit(fetch(WHO, 1, now + 6, 3))
+        future = await gate.admit(fetch(WHO, 1, now + 6, 4))
+
+        assert (early.verdict, future.verdict) == (Verdict.GRANTED, Verdict.FUTURE)
+        assert (await store.totals()).metered_ticks == 3
+
+
 async def test_priced_media_stops_30_s_after_control_was_heard(redis_server):
     """A process that may not know today's price serves 503."""
     clock = clock_now()

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import random
+import time
+from contextlib import AsyncExitStack
 
 import pytest
 
 from metering.model import rate_limit
 from metering.store import keys
-from metering.units import Medium, SessionId, Verdict
+from metering.store.claim_client import RawClaims
+from metering.units import Medium, SessionId, Units, Verdict
 from tests.support.metering_kit import (
+    EPOCH,
     NOW,
     STREAM,
     account,
@@ -106,7 +110,7 @@ async def test_a_third_player_behind_one_token_is_refused_429(redis_server):
         for second in range(200):
             tell(gate, clock, store)
             await age(store, 1, 1000)
-            three = [await gate.admit(fetch(WHO, 1, NOW + second)) for _ in range(3)]
+            three = [await gate.admit(fetch(WHO, 1, NOW - 300 + second)) for _ in range(3)]
             verdicts += [admission.verdict for admission in three]
             clock.move(1)
 
@@ -189,3 +193,66 @@ async def test_what_memory_served_is_sent_with_the_next_claim(redis_server):
         video, audio, _ = await buckets(store, 1)
         assert CAP - audio == 400 * rate_limit.FIFTHS_PER_MS
         assert CAP - 1500 * 5 <= video <= CAP - 1000 * 5
+
+
+@pytest.mark.parametrize("processes", [1, 4])
+async def test_a_m2_ended_sessions_take_no_delivery_with_them(redis_server, processes):
+    """A link that mints every three seconds gets no more than one that does not.
+
+    The bound: the bucket and its refill, and what each HTTP process may hold unsent of an account
+    and stream, which is two seconds and the object under way.
+    """
+    seconds, object_ms = 60, 500
+    clock = clock_now()
+    async with opened(redis_server.url) as (store, claims), AsyncExitStack() as stack:
+        gates = [make_gate(claims, clock)]
+        while len(gates) < processes:
+            more = await stack.enter_async_context(RawClaims(redis_server.url))
+            more.set_expected(EPOCH, store.run_id)
+            await more.wait_ready()
+            gates.append(make_gate(more, clock))
+        await open_sessions(store, WHO, 1)
+        session, delivered_ms = 1, 0
+        began_s = time.monotonic()
+        for second in range(seconds):
+            if second % 3 == 2:
+                session += 1
+                await store.open_session(grant(WHO, session), 1)
+            for gate in gates:
+                tell(gate, clock, store)
+                while True:
+                    wanted = fetch(WHO, session, NOW, duration_ms=object_ms)
+                    if (await gate.admit(wanted)).verdict is not Verdict.GRANTED:
+                        break
+                    delivered_ms += object_ms
+            await age(store, session, 1000)
+            clock.move(1)
+        real_ms = 1000 * (time.monotonic() - began_s)
+
+    bucket_ms = 90_000 + 2.2 * (1000 * seconds + real_ms)
+    assert delivered_ms <= bucket_ms + processes * (2000 + object_ms)
+    assert delivered_ms >= 90_000 + 2.2 * 1000 * (seconds - 3)
+
+
+@pytest.mark.parametrize("way", ["minted", "followed"])
+async def test_a_m1_who_comes_next_has_spent_what_the_session_before_had(redis_server, way):
+    """One limit: for a new link of the same account, and for an old one that comes back later."""
+    async with opened(redis_server.url) as (store, claims):
+        await open_sessions(store, WHO, 9, deposit=10_000)
+        for session in (1, 2):
+            await store.open_session(grant(WHO, session, limit_units=Units(50)), 1)
+            if session == 1:
+                assert (await claims.claim(claim(WHO, 1, NOW, 5))).verdict is Verdict.GRANTED
+        newest = 2
+        if way == "followed":
+            # Nobody is live, and all buckets are full again: nothing but the link says who it was.
+            await store.end_session(WHO, SessionId(2), "left")
+            for session in (1, 2, 9):
+                await age(store, session, 3_600_000)
+            newest = 3
+            again = grant(WHO, 3, limit_units=Units(50))
+            await store.open_session(again, 1, SessionId(1))
+
+        answer = await claims.claim(claim(WHO, newest, NOW + 5, 1))
+
+        assert answer.verdict is Verdict.LIMIT

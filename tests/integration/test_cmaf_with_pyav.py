@@ -11,6 +11,7 @@ import pytest
 from mediaserver.hls.packager import Packager
 from mediaserver.hls.segmenter import PartBegan, PartEnded, Segmenter
 from mediaserver.hls.settings import HlsSettings
+from mediaserver.hls.sound_track import SoundTrack
 from mediaserver.media import AudioFormat, Part, Sample, Track, VideoFormat
 from tests.support import cmaf_reader
 
@@ -151,3 +152,22 @@ def test_durations_are_what_the_playlist_says(encoded_video, encoded_audio):
         units = sum(sample.duration for sample in video.samples)
         assert units * 1_000_000 == part.duration_us * 90_000
     assert sum(part.duration_us for part in parts) == 125 * 40_000
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_r2_what_fills_a_hole_is_heard_as_silence(channels):
+    """A decoder takes our frame of silence, of either kind, and gives zeros for it."""
+    track = SoundTrack(AudioFormat(b"\x11\x90" if channels == 2 else b"\x11\x88", channels))
+    frames = track.take(ORIGIN, ORIGIN + 1000, is_given_up=True)
+    decoder = av.CodecContext.create("aac", "r")
+    decoder.extradata = b"\x11\x90" if channels == 2 else b"\x11\x88"
+
+    heard = [
+        made
+        for sample in frames
+        for made in decoder.decode(av.Packet(sample.payload[0]))  # type: ignore[attr-defined]
+    ]
+
+    assert len(heard) >= len(frames) - 1
+    assert {len(made.layout.channels) for made in heard} == {channels}
+    assert not any(bytes(plane).strip(b"\0") for made in heard for plane in made.planes)

@@ -126,7 +126,7 @@ async def test_a_viewer_without_a_wallet_pays_in_joins_and_watches(server):
         "viewers/ann/credits",
         {"planck": str(300 * PRICE)},
         200,
-        Idempotency_Key="1",
+        Idempotency_Key="ann 1",
     )
     made = await server.mint()
     now = int(time.time())
@@ -154,6 +154,17 @@ async def test_a_viewer_without_a_wallet_pays_in_joins_and_watches(server):
     assert report["differences"] == []
     assert report["is_balanced"]
     assert report["is_chain_read"]
+
+
+async def test_a_memo_that_a_chain_cannot_keep_is_refused(server):
+    """Nobody believes that their note is kept where the chain's event is all there is."""
+    body = {"planck": "5", "memo": "card 4711"}
+
+    await server.api("POST", "viewers", {"name": "ann"}, 201)
+    answer = await server.api("POST", "viewers/ann/credits", body, 422, Idempotency_Key="1")
+
+    assert "memo: with a chain" in answer["detail"]
+    assert (await server.shown("ann"))["deposited"] == "0"
 
 
 async def test_a_first_frame_does_not_wait_for_finality(server):

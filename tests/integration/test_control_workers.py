@@ -2,12 +2,16 @@
 
 import asyncio
 import json
+import time
+from uuid import UUID
 
 import pytest
 from aiohttp import web
 
 from mediaserver.metrics import own_text
 from mediaserver.processes import metrics_endpoint
+from metering.book.book import Book
+from metering.units import Asset, Run
 from tests.support.control_server import Server, settings
 from tests.support.worker_report import report
 
@@ -71,6 +75,25 @@ async def test_a_publisher_with_the_key_reaches_a_spare_and_gets_its_answer(serv
     assert sent["Content-Type"] == "application/sdp"
     assert sent["Authorization"] == f"Bearer {made['stream_key']}", "the worker checks it again"
     assert json.loads(sent["X-Vilokanam-Stream"])["stream"] == made["id"].replace("-", "")
+
+
+async def test_r1_the_book_keeps_what_a_part_holds_that_was_cut_short(server) -> None:
+    """Who counts by addresses, such as an old log, finds the truth for the watched hours."""
+    made = await server.stream()
+    now = int(time.time())
+    parts = [[5, 41, 3, now, 2, 1], [5, 60, 0, now + 9, 2, 1]]
+    old = [[5, 1, 0, now - 90_000, 2, 1]]
+    await server.ask("POST", "/internal/workers", report(made, cut_short=old), 204)
+    await server.ask("POST", "/internal/workers", report(made, cut_short=parts), 204)
+    await server.ask("POST", "/internal/workers", report(made, cut_short=parts), 204)
+    await server.ask("POST", "/internal/workers", report(made, cut_short=[[5]]), 422)
+
+    with Book.open(f"sqlite:///{server.data_dir}/book.sqlite3", Asset()) as book:
+        kept = book.true_runs.of_show(UUID(made["id"]), 5)
+    assert [(run.msn, run.part, run.planned, run.held_count) for run in kept] == [
+        (41, 3, Run(now, 2), 1),
+        (60, 0, Run(now + 9, 2), 1),
+    ]
 
 
 async def test_a_publisher_without_the_key_reaches_nobody(server) -> None:

@@ -58,6 +58,16 @@ def test_a_whole_nginx_is_written_where_it_was_asked_for(run, tmp_path) -> None:
     assert f"access_log {folder}/access.log" in text
 
 
+def test_o21_an_nginx_that_stays_in_the_terminal_is_announced(run, tmp_path) -> None:
+    """Who starts it by hand knows that its silence is good, and how it ends."""
+    folder = tmp_path / "edge"
+    _, _, err = run('listen = "127.0.0.1:8099"\n', "--standalone", str(folder))
+
+    assert "Ctrl-C" in err
+    assert "silent" in err
+    assert "daemon off" in (folder / "nginx.conf").read_text()
+
+
 @pytest.mark.parametrize("is_tls", [False, True])
 def test_what_is_printed_fits_into_the_distributions_nginx(run, tmp_path, is_tls: bool) -> None:
     """As a file of conf.d, with a certificate and without."""

@@ -18,7 +18,7 @@ from metering.units import (
     account_text,
     session_text,
 )
-from tests.support.builders import INIT
+from tests.support.builders import INIT, STREAM
 from tests.support.edge_harness import FREE_STREAM, KEY, PRICE, EdgeHarness, edge_harness
 from tests.support.servers import nginx
 
@@ -78,6 +78,23 @@ async def test_what_is_free_at_the_origin_is_free_at_the_edge(harness: EdgeHarne
         assert (await ann.get(free))[0] == 200
         assert (await harness.get(free))[2]["X-Cache"] == "HIT"
     assert await ann.billed() == set()
+
+
+async def test_a_browsers_cookie_reaches_the_api_and_no_media(harness: EdgeHarness) -> None:
+    """Who is signed in is nothing to a cache, and nothing that a token opens asks it."""
+    ann = await harness.viewer(1)
+    cookie = "vilokanam=secret"
+    free = ("/cam/index.m3u8", "/cam/5/source/media.m3u8", f"/cam/5/source/init-{INIT}.mp4")
+    for path in (harness.segment(1), harness.hinted(), *free, "/cam/sessions"):
+        await ann.get(path, Cookie=cookie)
+    for path in (harness.segment(1), harness.hinted(), *free):
+        await harness.get(path, Cookie=cookie)
+    await harness.get("/api/v1/me", Cookie=cookie)
+
+    seen = harness.origin.cookies
+    assert seen.pop("/api/v1/me") == cookie
+    assert len(seen) >= len(free) + 1
+    assert set(seen.values()) == {None}
 
 
 @pytest.mark.parametrize(
@@ -235,3 +252,27 @@ async def test_money_that_cannot_be_counted_stops_the_edge(harness: EdgeHarness)
 
     assert (status, json.loads(body)["reason"]) == (503, "store")
     assert headers["Retry-After"] == "1"
+
+
+@pytest.mark.parametrize("slug", ["cam", "open"])
+async def test_a_stream_by_invitation_is_for_those_with_a_token_alone(
+    harness: EdgeHarness, slug
+) -> None:
+    """Free or priced; what the edge kept while it was public is nobody's without one either."""
+    stream = FREE_STREAM if slug == "open" else STREAM
+    ann = await harness.viewer(1, stream=stream)
+    init = f"/{slug}/5/source/init-{INIT}.mp4"
+    media = harness.segment(1, slug=slug)
+    for path in (init, media) if slug == "open" else (init,):
+        assert [(await harness.get(path))[0] for _ in "ab"] == [200, 200]
+
+    harness.origin.tell(harness.store, invited=(stream,))
+    lists = (f"/{slug}/index.m3u8", f"/{slug}/5/source/media.m3u8")
+    for path in (init, media, *lists):
+        assert (await harness.get(path))[0] == 404, path
+        assert (await ann.get(path))[0] == 200, path
+    assert (await harness.get("/nix/index.m3u8"))[0] == 404
+
+    harness.origin.tell(harness.store, invited=(stream,), ended=(ann.session,))
+    for path in (init, media, *lists):
+        assert (await ann.get(path))[0] == 403, path

@@ -137,6 +137,63 @@ async def test_a_playlist_has_two_forms_whatever_browsers_write(harness: EdgeHar
     assert harness.origin.plain.total() - harness.origin.plain["/readyz"] <= 4  # 1 s of life each
 
 
+@pytest.mark.parametrize(
+    "query",
+    ["_HLS_msn=x", "_HLS_msn=01", "_HLS_msn=5&_HLS_part=-1", "_HLS_part=1e9", "_HLS_skip=maybe"],
+)
+async def test_a_l4_directives_that_mean_nothing_are_refused_at_the_edge(
+    harness: EdgeHarness, query: str
+) -> None:
+    """They are told so, and are neither asked of the origin nor kept."""
+    before = harness.origin.plain.total()
+    status, body, headers = await harness.get(f"/cam/5/source/media.m3u8?{query}")
+
+    assert (status, json.loads(body)["reason"]) == (400, "directive")
+    assert headers["Access-Control-Allow-Origin"] == "*"
+    assert harness.origin.plain.total() == before
+
+
+async def test_a_l4_other_queries_make_no_second_copy(harness: EdgeHarness) -> None:
+    """CMCD differs at each request of each player: one copy serves them all."""
+    ann = await harness.viewer(2)
+    paths = ("/cam/5/source/media.m3u8", f"/w/{ann.token}{harness.segment(1)}")
+
+    seen = [
+        (await harness.get(f"{path}?CMCD=br%3D{number}&x={number}"))[2]["X-Cache"]
+        for path in paths
+        for number in range(3)
+    ]
+
+    assert seen == ["MISS", "HIT", "HIT"] * 2
+
+
+async def test_a_l4_what_the_origin_ignores_is_not_kept(harness: EdgeHarness) -> None:
+    """An old segment's number is answered with the list as it is, and by no copy for each."""
+    seen = []
+    for part in (200, 201, 200):
+        path = f"/cam/5/source/media.m3u8?_HLS_msn={harness.show.msn - 1}&_HLS_part={part}"
+        status, _, headers = await harness.get(path)
+        seen.append((status, headers["X-Cache"], headers["Cache-Control"]))
+
+    assert seen == [(200, "MISS", "no-store")] * 3
+
+
+async def test_o19_o27_the_edge_closes_what_is_the_operators(harness: EdgeHarness) -> None:
+    """Keys, metrics, readiness and the edges' questions stay at home; the public key does not.
+
+    Nor does anybody learn the edge's version.
+    """
+    closed = [
+        await harness.get(path, Authorization="Bearer a-key")
+        for path in ("/api/v1/streams", "/metrics", "/readyz", "/_edge/authorise", "/x/../metrics")
+    ]
+
+    assert [(status, headers["Server"]) for status, _, headers in closed] == [(404, "nginx")] * 5
+    assert harness.origin.plain["/api/v1/streams"] == 0
+    assert (await harness.get("/api/v1/operator"))[0] == 503  # no control here: it was asked
+    assert (await harness.get("/api/v1/streams"))[0] == 401  # without a key: people may sign in
+
+
 async def test_an_address_has_one_spelling_at_the_edge_too(harness: EdgeHarness) -> None:
     """Escapes, dots and doubled slashes are the origin's 404, though nginx could read them."""
     ann = await harness.viewer(1)
@@ -187,6 +244,11 @@ async def test_an_origin_that_is_away_is_a_problem_in_plain_words(harness: EdgeH
             assert (status, json.loads(body)["reason"]) == (503, "origin"), path
             assert headers["Access-Control-Allow-Origin"] == "*"
             assert headers["Retry-After"] == "1"
+        # O19: a person reads words, and the page opens by itself.
+        status, page, headers = await harness.get("/cam/", Accept="text/html,*/*")
+        assert (status, headers["Content-Type"]) == (503, "text/html; charset=utf-8")
+        assert b"pay nothing" in page
+        assert b'http-equiv="refresh"' in page
     assert ann.token not in (folder / "said").read_text()
 
 

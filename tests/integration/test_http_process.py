@@ -11,6 +11,7 @@ from aiohttp import web
 from mediaserver.processes.bootstrap import Start
 from mediaserver.processes.http import HttpProcess
 from mediaserver.settings.records import Settings
+from tests.support.front_harness import Front, policy
 
 
 @contextlib.asynccontextmanager
@@ -79,7 +80,7 @@ async def test_an_offer_is_asked_for_when_its_sender_waits(process):
         ("/healthz", 200),
         ("/readyz", 503),
         ("/nothing/here", 404),
-        ("/cam/", 404),
+        ("/cam/", 503),
         ("/metrics", 200),
     ],
 )
@@ -99,7 +100,7 @@ async def test_a_l1_packed_body_is_refused_in_words(process, path, capfd):
     async with connected(process) as (reader, writer):
         writer.write(
             f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Encoding: gzip\r\n"
-            "Content-Length: 4\r\n\r\nabcd".encode()
+            "Authorization: Bearer key\r\nContent-Length: 4\r\n\r\nabcd".encode()
         )
         head = await reader.readuntil(b"\r\n\r\n")
         body = await reader.readuntil(b"}")
@@ -120,3 +121,22 @@ async def test_a_l1_packed_body_of_a_request_that_needs_none_is_passed_over(proc
 
     assert head.startswith(b"HTTP/1.1 200 ")
     assert "Traceback" not in capfd.readouterr().err
+
+
+async def test_a_h1_a_server_whose_clock_is_apart_from_redis_is_not_ready(
+    redis_folder, unused_tcp_port_factory, monkeypatch
+):
+    """Claims are judged by Redis' clock: the operator reads by how much, and what to do."""
+    async with Front(redis_folder, unused_tcp_port_factory()) as front:
+        front.know(policy())
+        clock = front.process._clock
+
+        async def slow_ms():
+            return clock.now_ms() - 3000
+
+        monkeypatch.setattr(front.process._claims, "redis_ms", slow_ms)
+        reply = await front.ask("GET /readyz")
+
+    assert reply.status == 503
+    assert b"3.0 s ahead of Redis'" in reply.body
+    assert b"NTP" in reply.body

@@ -71,7 +71,7 @@ async def test_a_workers_messages_become_a_live_stream(harness: LinkFixture) -> 
     writer.close()
     while harness.store.state("cam") == "live":  # noqa: ASYNC110 - the store signals nobody
         await asyncio.sleep(0)
-    assert harness.store.state("cam") == "waiting"
+    assert harness.store.state("cam") == "restarting", "its worker went, not its publisher"
 
 
 @pytest.mark.parametrize(

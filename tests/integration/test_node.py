@@ -298,3 +298,40 @@ async def test_payloads_reach_no_log(caplog):
         await node.request("author_submitExtrinsic", ["0xsecret"])
 
     assert "0xsecret" not in caplog.text
+
+
+HASH = "0x" + "11" * 32
+
+
+@pytest.mark.parametrize(
+    ("results", "words"),
+    [
+        ({"chain_getHeader": {}}, ["chain_getHeader by {}", "number"]),
+        ({"chain_getHeader": None}, ["chain_getHeader by None"]),
+        ({"chain_getHeader": {"number": "0x1"}}, ["chain_getHeader", "parentHash"]),
+        ({"chain_getHeader": {"number": "no", "parentHash": HASH}}, ["chain_getHeader"]),
+        ({"chain_getBlockHash": "0x11"}, ["chain_getBlockHash by 0x11", "32 bytes"]),
+        ({"state_getStorage": {"data": 1}}, ["state_getStorage"]),
+        ({"state_getRuntimeVersion": {"specName": "x"}}, ["getRuntimeVersion", "specVersion"]),
+        ({"state_getMetadata": ["0x"]}, ["state_getMetadata"]),
+    ],
+)
+async def test_f18_an_answer_that_lacks_something_is_named(results, words):
+    """A proxy or another kind of node costs a try, with the request in words; no fault of ours."""
+    good = {
+        "chain_getHeader": {"number": "0x1", "parentHash": HASH},
+        "chain_getBlockHash": HASH,
+        "state_getStorage": HASH,
+        "state_getRuntimeVersion": {"specName": "x", "specVersion": 1, "transactionVersion": 1},
+        **results,
+    }
+
+    async def answer(asked: dict, writer: asyncio.StreamWriter) -> None:
+        reply = {"jsonrpc": "2.0", "id": asked["id"], "result": good[asked["method"]]}
+        writer.write(frame(json.dumps(reply)))
+
+    async with faulty_node(answer) as (_, node):
+        with pytest.raises(ChainUnavailableError) as refused:
+            await node.runtime((await node.best()).hash)
+
+    assert [word for word in words if word not in str(refused.value)] == []

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import pytest
 
+from mediaserver.h264 import parse_sps
 from mediaserver.media import AccessUnit, AudioFormat, Sample, Track, VideoFormat
 from mediaserver.transcode.pipeline import Pipeline
 from mediaserver.transcode.settings import Rung, TranscodeSettings
@@ -115,6 +116,20 @@ async def test_rungs_have_the_sources_times_and_idr_only_where_asked(
         assert (video_format.width, video_format.height) == size
         assert len(shown(samples, video_format)) == 90
     assert not heard.lost
+
+
+async def test_f12_every_rendition_has_the_sources_shape(heard: Heard, make: Make) -> None:
+    """A switch between renditions of a source with pixels of 4:3 squeezes no face."""
+    pipeline, units = make(SMALL), h264(60, aspect=(4, 3))
+    push(pipeline, units[:30])
+    pipeline.reencode_source(is_on=True)
+    push(pipeline, units[30:], first=30)
+
+    assert await pipeline.drain(20)
+    for name, shape in (("source", (320, 240, (4, 3))), ("120p", (214, 120, (1, 1)))):
+        for made in heard.formats(name):
+            assert (made.width, made.height, parse_sps(made.sps).sample_aspect) == shape
+    assert (len(heard.formats("source")), len(heard.formats("120p"))) == (2, 1)
 
 
 async def test_media_before_the_first_idr_is_ignored(heard: Heard, make: Make) -> None:

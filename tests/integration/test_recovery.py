@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import pytest
+from structlog.testing import capture_logs
 
 from metering.book.records import Recovered
 from metering.errors import LedgerImbalanceError, StoreUnavailableError
 from metering.model import ticks
+from metering.model.spending_limits import SpendingLimits
 from metering.recovery.reconcile import reconcile
 from metering.recovery.recovery import FSYNC_BOUND_MS, recover
 from metering.recovery.shard_state import RecoveryPolicy
 from metering.settlement.cutter import Cutter
-from metering.units import SHARDS, Planck, Run, SessionId, Units, shard_of
+from metering.units import SHARDS, Planck, Run, SessionId, shard_of
 from tests.support.book_fixture import PRICE, BookFixture, InlineBook, make_book
 from tests.support.memory_store import MemoryStore
 
 POLICY = RecoveryPolicy(
-    watched_hours=24, cut_period_s=10, session_limit_units=Units(7), day_limit_units=Units(9)
+    watched_hours=24, cut_period_s=10, limits=SpendingLimits(session=Planck(7), day=Planck(9))
 )
 NOW_TICK = 1_700_000_000
 
@@ -211,10 +213,9 @@ async def test_live_sessions_are_reopened_and_ended_ones_are_not():
     fixture, store, _ = await started()
     account, stream = fixture.accounts[0], fixture.stream.id
     later = fixture.clock.wall_ms + 1000
-    for number in (1, 2, 3):
-        fixture.book.sessions.add(SessionId(number), account, stream, 4, 1, later)
+    for number, expires_ms in ((1, later), (2, later), (3, fixture.clock.wall_ms - 1)):
+        fixture.book.sessions.add(SessionId(number), account, stream, 4, 1, expires_ms)
     fixture.book.sessions.end(SessionId(2), "stopped", 5)
-    fixture.book.sessions.add(SessionId(3), account, stream, 4, 1, fixture.clock.wall_ms - 1)
 
     after = store.restarted(is_empty=True)
     await again(fixture, after)
@@ -298,3 +299,19 @@ async def settle_all(fixture: BookFixture) -> None:
     fixture.book.receipts.make(OPERATOR, 3)
     fixture.book.cuts.mark_forgotten(fixture.book.cuts.to_forget())
     assert fixture.book.cuts.compact() > 0
+
+
+async def test_o23_a_first_start_warns_of_nothing():
+    """An empty, healthy server recovers nothing; a Redis that lost its data still is a warning."""
+    fixture, store = make_book(), MemoryStore()
+    book = InlineBook(fixture.book)
+    with capture_logs() as first:
+        await recover(store, book, fixture.clock.wall_ms, RecoveryPolicy(24, 10))
+    with capture_logs() as second:
+        after = store.restarted(is_empty=True)
+        await recover(after, book, fixture.clock.wall_ms, RecoveryPolicy(24, 10))
+
+    assert [line["log_level"] for line in first] == ["info"]
+    assert ("metering.store.recovered", "warning") in [
+        (line["event"], line["log_level"]) for line in second
+    ]

@@ -6,12 +6,13 @@ import gzip
 import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from uuid import UUID
 
 import pytest
 from msgspec.structs import replace as replaced
 
-from mediaserver.ipc.messages import SegmentEnded, ShowEnded, SlotOpened
-from tests.support.builders import INIT, OPENED, START_MS, Show
+from mediaserver.ipc.messages import Health, SegmentEnded, ShowEnded, SlotOpened
+from tests.support.builders import INIT, OPENED, START_MS, STREAM, Show
 from tests.support.serve_harness import ServeHarness, bytes_of, serving
 
 
@@ -265,10 +266,13 @@ async def test_more_waiters_than_allowed_are_sent_away(harness: ServeHarness) ->
 async def test_an_ended_show_is_a_list_with_an_end(harness: ServeHarness) -> None:
     """Players play it out, and ask no more."""
     harness.tell(ShowEnded())
-    answer = await harness.get("/cam/5/source/media.m3u8?_HLS_msn=999")
+    answer = await harness.get("/cam/5/source/media.m3u8")
+    asked = await harness.get("/cam/5/source/media.m3u8?_HLS_msn=999")
 
     assert (await answer.text()).endswith("#EXT-X-ENDLIST\n")
     assert answer.headers["Cache-Control"] == "public, max-age=86400"
+    assert await asked.text() == await answer.text()
+    assert asked.headers["Cache-Control"] == "no-store"
 
 
 async def test_the_multivariant_waits_for_a_show_that_begins(harness: ServeHarness) -> None:
@@ -331,3 +335,63 @@ async def test_a_lagging_rung_is_waited_for_by_itself(harness: ServeHarness) -> 
     answer = await asked
 
     assert await answer.read() == bytes_of(20, 2, "360p")
+
+
+async def test_r5_a_show_that_may_go_on_after_a_restart_is_waited_for(
+    harness: ServeHarness,
+) -> None:
+    """A 404 would end the show for most players: the question is held until its worker is here.
+
+    Neither another stream that is back answers it, nor a window of which only the first is told.
+    """
+    harness.store.resumption.expect(STREAM, 6, wait_s=60)
+    harness.store.resumption.expect(UUID(int=99), 1, wait_s=60)
+    paths = ("/cam/index.m3u8", "/cam/6/source/media.m3u8", "/cam/6/source/media.m3u8?_HLS_msn=2")
+    asked = [asyncio.ensure_future(harness.get(path)) for path in paths]
+    await harness.waiting(3)
+    harness.store.resumption.filled(UUID(int=99))
+    await harness.get("/none/index.m3u8")  # answered behind them, were they answered
+    assert not any(answer.done() for answer in asked)
+
+    show, feed = Show(opened=replaced(OPENED, show=6)), harness.store.feed("worker-2")
+    for message in [*show.open(), *show.segments(1)]:
+        feed.apply(message)
+    await harness.get("/none/index.m3u8")
+    assert not any(answer.done() for answer in asked)
+    for message in [*show.segments(2), *show.begin(1)]:
+        feed.apply(message)
+    feed.apply(Health("live", {}, ()))
+
+    answers = await asyncio.gather(*asked)
+    assert [answer.status for answer in answers] == [200] * 3
+    assert "6/source/media.m3u8" in await answers[0].text()
+    assert "3.0-" in await answers[1].text()
+
+
+async def test_r5_who_asks_too_early_after_a_restart_is_asked_to_try_again(
+    harness: ServeHarness,
+) -> None:
+    """503 with Retry-After while the show may go on; then it is over, and 404."""
+    harness.store.resumption.expect(STREAM, 6, wait_s=60)
+    paths = ("/cam/index.m3u8", "/cam/6/source/media.m3u8", "/cam/6/source/1-1700000002x2.m4s")
+    harness.clock.leap_s = 100.0
+    for path in paths:
+        answer = await harness.get(path)
+        assert (answer.status, answer.headers["Retry-After"]) == (503, "1"), path
+        assert answer.headers["Cache-Control"] == "no-store"
+
+    harness.clock.leap_s = 0.0
+    harness.clock.seconds += 61
+    harness.store.expire()
+
+    assert [(await harness.get(path)).status for path in paths[1:]] == [404, 404]
+
+
+async def test_r5_a_show_without_a_segment_yet_has_no_missing_media(harness: ServeHarness) -> None:
+    """Between the publisher's return and its first keyframe nothing is said to be gone."""
+    feed = harness.store.feed("worker-2")
+    feed.apply(replaced(OPENED, show=6))
+
+    answer = await harness.get("/cam/6/source/1-1700000002x2.m4s")
+
+    assert answer.status == 503

@@ -3,12 +3,16 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
 from msgspec.structs import replace as replaced
 
+from mediaserver.hls.live_store import ENDED_KEEP_S
 from mediaserver.hls.serve import EDGE_HEADER, METHOD_HEADER
+from mediaserver.ipc.messages import PartMade, SegmentEnded, ShowEnded, SlotOpened
+from mediaserver.media import Slot
 from metering.units import (
     Fetch,
     Medium,
@@ -17,7 +21,10 @@ from metering.units import (
     Verdict,
 )
 from tests.support.builders import INIT, OPENED, START_MS, STREAM, Show
+from tests.support.players import Player, Wire
 from tests.support.serve_harness import ACCOUNT, EDGE_KEY, ServeHarness, bytes_of, serving
+
+LATER_S = START_MS // 1000 + 1_000_000
 
 
 @pytest.fixture
@@ -33,20 +40,99 @@ async def test_paid_media_is_claimed_once_and_then_sent(harness: ServeHarness) -
 
     assert (answer.status, await answer.read()) == (200, bytes_of(19, 3))
     run = Run(START_MS // 1000 + 39, 1)
-    assert harness.gate.claimed == [Fetch(ACCOUNT, SessionId(9), STREAM, run, 500, Medium.VIDEO)]
+    assert harness.gate.claimed == [
+        Fetch(ACCOUNT, SessionId(9), STREAM, run, 500, Medium.VIDEO, OPENED.show)
+    ]
 
 
-async def test_a_range_claims_the_whole_object_and_audio_its_own_bucket(
+async def test_a_m3_a_range_claims_the_whole_object_and_sound_alone_the_same_bucket(
     harness: ServeHarness,
 ) -> None:
-    """An object is granted whole."""
+    """An object is granted whole; who takes the sound beside the picture has no second bucket."""
     harness.gate.is_priced_now = True
     path = f"/cam/5/audio/19-{START_MS // 1000 + 38}x2.m4s"
     answer = await harness.get(f"/w/{harness.token()}{path}", Range="bytes=0-0")
 
     assert answer.status == 206
     (fetch,) = harness.gate.claimed
-    assert (fetch.run.count, fetch.duration_ms, fetch.medium) == (2, 2000, Medium.AUDIO)
+    assert (fetch.run.count, fetch.duration_ms, fetch.medium) == (2, 2000, Medium.VIDEO)
+
+
+async def test_r1_a_part_that_ended_early_is_claimed_for_what_it_carries(
+    harness: ServeHarness,
+) -> None:
+    """A publisher lost just before a second began: that second is in the address, not in the bill.
+
+    Its address was hinted by its plan; a header says to edges and counters what is true.
+    """
+    harness.gate.is_priced_now = True
+    begin_ms, tick = harness.show.now_ms + 1900, harness.show.now_ms // 1000 + 1
+    slot = Slot(21, 0, begin_ms, begin_ms + 500)
+    harness.tell(
+        SegmentEnded("source", 20, begin_ms - 400, 1_500_000),
+        SlotOpened(slot, is_discontinuity=False),
+        harness.show.part("source", slot, end_ms=begin_ms + 80),
+        SegmentEnded("source", 21, begin_ms + 80, 80_000),
+    )
+    prefix = f"/w/{harness.token()}/cam/5/source/"
+    part = await harness.get(f"{prefix}21.0-{tick}x2.m4s")
+    again = await harness.get(f"{prefix}21.0-{tick}x2.m4s", If_None_Match=part.headers["ETag"])
+    segment = await harness.get(f"{prefix}21-{tick}x1.m4s", Range="bytes=0-9")
+    planned = await harness.get(f"{prefix}21-{tick}x2.m4s")
+
+    assert (part.status, again.status, segment.status, planned.status) == (200, 304, 206, 404)
+    assert {a.headers["X-Vilokanam-Ticks"] for a in (part, again, segment)} == {f"{tick}x1"}
+    assert [fetch.run for fetch in harness.gate.claimed] == [Run(tick, 1)] * 2
+
+
+async def test_r1_who_counts_a_part_that_ended_early_counts_what_was_claimed(
+    harness: ServeHarness,
+) -> None:
+    """As a server that stops ends it: its planned second is nobody's loss.
+
+    `make chaos` took that second for one that was delivered and fell out of the books.
+    """
+    harness.gate.is_priced_now = True
+    begin_ms, tick = harness.show.now_ms + 1900, harness.show.now_ms // 1000 + 1
+    slot = Slot(21, 0, begin_ms, begin_ms + 500)
+    harness.tell(
+        SegmentEnded("source", 20, begin_ms - 400, 1_500_000),
+        SlotOpened(slot, is_discontinuity=False),
+        harness.show.part("source", slot, end_ms=begin_ms + 80),
+    )
+    page = f"/w/{harness.token()}/cam/"
+    path = f"{page}5/source/21.0-{tick}x2.m4s"
+    player = Player(harness.port, page, has_hints=True)
+
+    with Wire(harness.port) as wire:
+        await asyncio.to_thread(player.fetch_new, wire, [path])
+
+    assert [fetch.run for fetch in harness.gate.claimed] == [Run(tick, 1)]
+    assert player.delivered == {tick}
+    assert not player.in_doubt
+
+
+async def test_r2_a_part_whose_picture_was_not_made_is_nobodys_to_pay_for(
+    harness: ServeHarness,
+) -> None:
+    """It was hinted, so it can be had; its segment is a gap, and is not."""
+    harness.gate.is_priced_now = True
+    begin_ms, tick = harness.show.now_ms + 1500, harness.show.now_ms // 1000 + 1
+    slot = Slot(21, 0, begin_ms, begin_ms + 500)
+    made = harness.show.part("source", slot)
+    harness.tell(
+        SegmentEnded("source", 20, begin_ms, 1_500_000),
+        SlotOpened(slot, is_discontinuity=False),
+        PartMade(replace(made.part, is_gap=True)),
+        SegmentEnded("source", 21, begin_ms + 500, 500_000),
+    )
+    prefix = f"/w/{harness.token()}/cam/5/source/"
+    part = await harness.get(f"{prefix}21.0-{tick}x1.m4s")
+    segment = await harness.get(f"{prefix}21-{tick}x1.m4s")
+
+    assert (part.status, part.headers["X-Vilokanam-Ticks"]) == (200, f"{tick}x0")
+    assert segment.status == 404
+    assert not harness.gate.claimed
 
 
 @pytest.mark.parametrize(
@@ -75,12 +161,50 @@ async def test_paid_media_needs_the_right_token(
 
 
 @pytest.mark.parametrize(
+    ("token", "status", "reason", "detail"),
+    [
+        (lambda _: "", 404, "not_found", "The stream is not live now"),
+        (lambda harness: harness.token(expires_s=LATER_S), 404, "not_found", "is not live now"),
+        (lambda _: "nonsense", 403, "malformed", "damaged"),
+        (lambda harness: harness.token(expires_s=START_MS // 1000), 403, "expired", "no longer"),
+        (lambda harness: harness.token(UUID(int=8), LATER_S), 403, "stream", "another stream"),
+    ],
+)
+async def test_v4_a_stream_that_is_not_live_says_so_and_a_bad_link_what_it_is(
+    harness: ServeHarness,
+    token: Callable[[ServeHarness], str],
+    status: int,
+    reason: str,
+    detail: str,
+) -> None:
+    """A player was told "There is nothing at this address", whatever the link."""
+    harness.gate.is_priced_now = True
+    prefix = f"/w/{given}" if (given := token(harness)) else ""
+    live = await harness.get(f"{prefix}/cam/index.m3u8")
+    harness.tell(ShowEnded())
+    harness.clock.seconds += ENDED_KEEP_S + 1
+    harness.store.expire()
+    answer = await harness.get(f"{prefix}/cam/index.m3u8")
+    unknown = await harness.get(f"{prefix}/camm/index.m3u8")
+    harness.gate.is_priced_now = False
+    free = await harness.get(f"{prefix}/cam/index.m3u8")
+
+    problem = json.loads(await answer.read())
+    assert (live.status, answer.status, problem["reason"]) == (200, status, reason)
+    assert detail in problem["detail"]
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert (unknown.status, "There is no stream 'camm'" in await unknown.text()) == (404, True)
+    assert (free.status, "not live now" in await free.text()) == (404, True)
+
+
+@pytest.mark.parametrize(
     ("verdict", "status"),
     [
         (Verdict.PURSE, 402),
         (Verdict.LIMIT, 402),
         (Verdict.SESSION, 403),
         (Verdict.PACE, 429),
+        (Verdict.FUTURE, 503),
         (Verdict.STORE, 503),
     ],
 )

@@ -17,16 +17,18 @@ from pathlib import Path
 
 def main(argv=None):
     p = argparse.ArgumentParser()
-    for name in ("config", "data-dir", "index", "name", "notify-fd"):
+    for name in ("config", "data-dir", "index", "name", "notify-fd", "listen-fds"):
         p.add_argument("--" + name)
     a = p.parse_args(argv)
     me = "{kind}" + ("-" + a.index if a.index else "") + (a.name or "")
     run = Path(a.data_dir)
     def write(what, **facts):
+        if facts:
+            # Whole, and before the event: who has seen that reads it.
+            (run / f"new-{me}").write_text(json.dumps(facts))
+            (run / f"new-{me}").replace(run / f"facts-{me}")
         with open(run / "events", "a") as f:
             f.write(json.dumps([me, what, os.getpid()]) + "\\n")
-        if facts:
-            (run / f"facts-{me}").write_text(json.dumps(facts))
     def end(*_):
         write("term")
         sys.exit(0)
@@ -42,6 +44,10 @@ def main(argv=None):
         if (run / ("busy-" + me)).exists():
             (run / ("busy-" + me)).unlink()
             os.write(int(a.notify_fd), b"busy\\n")
+        if (run / ("waiting-" + me)).exists():
+            words = (run / ("waiting-" + me)).read_bytes()
+            (run / ("waiting-" + me)).unlink()
+            os.write(int(a.notify_fd), words)
     while True:
         look()
         time.sleep(0.02)
@@ -189,6 +195,19 @@ async def test_a_busy_worker_is_replaced_by_one_new_spare(tmp_path) -> None:
         events = await server.until(lambda e: is_started(e, "workerw2"))
 
     assert not is_started(events, "workerw3")
+
+
+async def test_r7_a_worker_starts_for_each_publisher_that_waits(tmp_path) -> None:
+    """Five publishers at once do not queue for one spare after the other."""
+    async with Running(tmp_path, WORKERS_MAX="5") as server:
+        await server.until_all_run()
+        (server.data / "new").write_text("2\n8\n")
+        (server.data / "new").rename(server.data / "waiting-control")
+        await server.until(lambda e: is_started(e, *(f"workerw{n}" for n in range(1, 6))))
+        (server.data / "die-http-0").touch()
+        events = await server.until(lambda e: starts(e, "http-0") == 2)
+
+    assert not is_started(events, "workerw6")
 
 
 async def test_no_more_workers_than_the_machine_may_have(tmp_path) -> None:

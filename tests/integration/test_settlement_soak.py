@@ -8,7 +8,8 @@ import pytest
 
 from tests.support.servers import chopsticks
 
-SOAK = Path(__file__).parents[1] / "simulate" / "settlement_soak.py"
+ROOT = Path(__file__).parents[2]
+SOAK = "tests.simulate.settlement_soak"
 
 
 @pytest.mark.timeout(300)
@@ -17,7 +18,8 @@ def test_kills_and_faults_lose_nothing_and_bill_nothing_twice():
     chopsticks.require()
 
     done = subprocess.run(
-        [sys.executable, SOAK, "--rounds", "25", "--seed", "4", "--may-be-empty"],
+        [sys.executable, "-m", SOAK, "--rounds", "25", "--seed", "4", "--may-be-empty"],
+        cwd=ROOT,
         check=False,
         capture_output=True,
         text=True,

@@ -8,7 +8,7 @@ from typing import Self
 import pytest
 from aiohttp import web
 
-from mediaserver.http.unix_http import Proxy
+from mediaserver.http.unix_http import Proxy, client
 from mediaserver.processes.metrics_endpoint import Scrape
 from tests.support.clock import FakeClock
 
@@ -60,7 +60,7 @@ class Front:
 
     async def _front(self, request: web.Request) -> web.StreamResponse:
         assert request.path.startswith("/api/")
-        return await self.proxy.forward(request, self.socket)
+        return await self.proxy.forward(request, self.socket, "192.0.2.7", 1 << 20)
 
     async def _control(self, request: web.Request) -> web.Response:
         self.heard.append(request.path)
@@ -141,3 +141,29 @@ async def test_r16_user_agent_is_the_publishers_own_or_none(redis_folder, agent)
         await front.ask("POST /api/v1/a", fields=f"User-Agent: {agent}\r\n" if agent else "")
 
     assert front.agents == [agent]
+
+
+async def test_a_cookie_that_is_set_for_one_browser_is_never_sent_for_another(tmp_path) -> None:
+    """One client of ours speaks for everybody: with a jar, the next to come was signed in too."""
+    heard: list[str | None] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        heard.append(request.headers.get("Cookie"))
+        response = web.Response()
+        response.set_cookie("vilokanam", "ann's")
+        return response
+
+    control = web.Application()
+    control.router.add_get("/{tail:.*}", answer)
+    runner = web.AppRunner(control, access_log=None)
+    await runner.setup()
+    await web.UnixSite(runner, str(tmp_path / "control.sock")).start()
+    session = client(tmp_path / "control.sock", 5)
+    try:
+        for _ in range(2):
+            async with session.get("http://localhost/api/v1/me") as told:
+                assert told.cookies["vilokanam"].value == "ann's"
+    finally:
+        await session.close()
+        await runner.cleanup()
+    assert heard == [None, None]

@@ -6,6 +6,7 @@ import socket
 import struct
 
 from mediaserver.ingest.ice import IceConnection
+from mediaserver.ingest.takeovers import MANY
 from mediaserver.media import Track
 from tests.support.whip.browser import browser_page, publish
 from tests.support.whip.helpers import AUTH, ffmpeg, serving
@@ -158,6 +159,23 @@ async def test_new_publisher_takes_over_and_a_late_delete_ends_nothing():
     assert [event[0] for event in sink.events] == ["connected", "gone", "connected", "gone"]
     assert sink.reasons() == ["replaced", "drained"]
     assert sink.events[0][1] == sink.events[1][1] != sink.events[2][1]
+
+
+async def comes_after(sink, taken, units):
+    """Wait until so many publishers were replaced, and media come of the newest."""
+    await sink.until(lambda: len(sink.reasons()) == taken)
+    await sink.until(lambda: len(sink.units) > units)
+
+
+async def test_two_publishers_that_take_turns_are_told_of_each_other():
+    """Each POST takes the stream from one that was sending: the third time it is told."""
+    async with serving() as (client, endpoint, sink), browser_page(client) as page:
+        for turn in range(MANY + 1):
+            assert not any("Two encoders" in line for line in endpoint.advice())
+            await publish(page, client)
+            await comes_after(sink, taken=turn, units=len(sink.units))
+
+        assert any("Two encoders" in line for line in endpoint.advice())
 
 
 async def test_dead_publisher_is_noticed_by_its_silence(tmp_path):

@@ -5,6 +5,7 @@ import contextlib
 import json
 
 import pytest
+import structlog
 
 from tests.support.whip.helpers import AUTH, GOLDEN, KEY, serving
 
@@ -213,6 +214,22 @@ async def test_sessions_that_never_connect_end_by_themselves():
 
     assert pending == 0
     assert left < tasks
+
+
+async def test_r15_session_that_did_not_connect_says_why_at_its_end():
+    """The operator finds the cause in the line that ends it, the creator in `streams show`."""
+    with structlog.testing.capture_logs() as lines:
+        async with serving(connect_timeout_s=1) as (client, endpoint, _):
+            await post(client)
+            async with asyncio.timeout(5):
+                while not endpoint.advice():  # noqa: ASYNC110 - who never connected has no event
+                    await asyncio.sleep(0.05)
+            (advice,) = endpoint.advice()
+    (closed,) = [line for line in lines if line["event"] == "whip.session.closed"]
+
+    assert closed["reason"] == "failed"
+    assert closed["cause"] == "nothing reached us by UDP in time"
+    assert closed["cause"] in advice
 
 
 async def test_pending_sessions_of_one_key_are_bounded():

@@ -18,12 +18,10 @@ BANNED = {
     "witness": "audit",
     "ear": "listener, handler",
     "door": "adapter",
-    "doors": "adapters",
     "street": "scenario",
     "town": "scenario, soak",
     "house": "fixture",
     "purse": "balance",
-    "purses": "balances",
     "seat": "player slot",
     "lease": "token renewal; or a lock's name",
     "trouble": "log throttle; problem",
@@ -46,16 +44,16 @@ EXCEPT = (
 )
 """Tracked, but not judged."""
 READ = (
-    *("", ".css", ".html", ".js", ".lua", ".md", ".mjs", ".py", ".service", ".sh", ".template"),
-    *(".timer", ".toml", ".ts", ".yaml", ".yml"),
+    *("", ".cjs", ".conf", ".css", ".go", ".html", ".js", ".json", ".lua", ".mako", ".md", ".mjs"),
+    *(".py", ".service", ".sh", ".template", ".timer", ".toml", ".ts", ".tsx", ".yaml", ".yml"),
 )
 """Endings of what people write."""
 ALLOWED = {
-    # The reason on the wire, the verdict, and its number in Lua.
+    # A log event; the reason on the wire, the verdict, and its number in Lua.
     "purse": (
+        r"escrow\.purses|"
         r"[`\"']purse|purse[`\"']|\bPURSE\b|purse +402|1 purse 2 limit|`reason` purse|\(purse\\"
     ),
-    "purses": r"escrow\.purses",  # a log event
     "trouble": r"\"trouble\"|trouble=reason|row\.trouble",  # a column
     # The submitter's lock in Redis; a CDN's short token.
     "lease": (
@@ -82,15 +80,22 @@ def lines() -> Iterator[tuple[str, str]]:
             yield f"{path.relative_to(ROOT)}:{number}", line
 
 
-WORDS = re.compile(rf"(?<![A-Za-z])({'|'.join(BANNED)})(?![A-Za-z])", re.IGNORECASE)
+ANY = "|".join(BANNED)
+PARTS = "|".join(word.capitalize() for word in BANNED if " " not in word)
+WORDS = re.compile(
+    rf"(?<![A-Za-z])({ANY})s?(?![A-Za-z])|(?-i:(?<![A-Z])({PARTS})s?(?=[A-Z0-9_]|$))"
+    rf"|(?-i:(?<=[a-z])({PARTS})s?(?![a-z]))",
+    re.IGNORECASE,
+)
+"""As a word, one or many, and as a part of a name such as OpenDesk or DeskOpener."""
 NAMES = re.compile(rf"\b(?:class|def) ({'|'.join(BANNED_NAMES)})\b|\b(said|told) =")
 
 
 def faults_of(where: str, line: str) -> Iterator[str]:
     for match in WORDS.finditer(line):
-        word = match[1].lower()
+        word = (match[1] or match[2] or match[3]).lower()
         if not (word in ALLOWED and re.search(ALLOWED[word], f"{where} {line}")):
-            yield f"{where}: {match[1]}: write {BANNED[word]}"
+            yield f"{where}: {match[0]}: write {BANNED[word]}"
     for match in NAMES.finditer(line):
         yield f"{where}: {match[0]}: name the thing"
 
@@ -104,4 +109,9 @@ def test_a_banned_word_is_found():
     """The test can fail."""
     assert list(faults_of("x.py:1", "open_desk()")) == ["x.py:1: desk: write call service"]
     assert list(faults_of("x.py:1", "told = 3")) == ["x.py:1: told =: name the thing"]
-    assert list(faults_of("x.py:1", "desktop, Verdict.PURSE")) == []
+    assert list(faults_of("x.py:1", "class DeskOpener:")) == ["x.py:1: Desk: write call service"]
+    assert list(faults_of("x.py:1", "openDesk(doors)")) == [
+        "x.py:1: Desk: write call service",
+        "x.py:1: doors: write adapter",
+    ]
+    assert list(faults_of("x.py:1", "desktop, Yearly, Earth, Verdict.PURSE")) == []

@@ -8,8 +8,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 LINES_MAX = 400
-ROOMS = ("mediaserver", "metering", "cdn", "bench", "tests", "examples", "web/sdk", "web/app")
-WRITTEN = (".py", ".lua", ".ts", ".tsx")
+ROOMS = ("mediaserver", "metering", "cdn", "bench", "tests", "examples", "scripts", "web")
+WRITTEN = (".css", ".html", ".js", ".lua", ".mjs", ".py", ".template", ".ts", ".tsx")
 
 
 def lengths() -> dict[str, int]:

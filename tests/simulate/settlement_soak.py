@@ -1,7 +1,7 @@
 """Kill -9 of the settler at every step, against a chain with its faults on: is all paid once?
 
     make soak ROUNDS=1000 SEED=1
-    python tests/simulate/settlement_soak.py --rounds 60 --seed 2
+    python -m tests.simulate.settlement_soak --rounds 60 --seed 2
 
 The steps are the operations between book and chain (settlement_cells.py), before and after each,
 cut off by a crash proxy around each collaborator. A round books some more
@@ -32,8 +32,6 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from metering.book.async_book import AsyncBook
 from metering.chain.node import client

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import sqlite3
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,6 +57,17 @@ def make_book(
     return BookFixture(book, stream, accounts)
 
 
+def open_book(url: str, asset: Asset | None = None) -> Book:
+    """Return the book at `url`; it is closed when nothing holds it any more."""
+    return _closed_at_last(Book.open(url, asset or Asset()))
+
+
+def _closed_at_last(book: Book) -> Book:
+    # From Python 3.13 on a connection that only the garbage collection closes is a warning.
+    weakref.finalize(book, book._engine.dispose)
+    return book
+
+
 def _open(url: str) -> Book:
     """Return a new book. Its schema is copied: the migrations take a tenth of a second."""
     if url == "sqlite://":
@@ -65,20 +77,24 @@ def _open(url: str) -> Book:
         assert isinstance(database, sqlite3.Connection)
         database.deserialize(_empty_book())
         connection.close()
-        return Book(memory, Asset())
+        return _closed_at_last(Book(memory, Asset()))
     path = Path(url.removeprefix("sqlite:///"))
     if url.startswith("sqlite:///") and not path.exists():
         path.write_bytes(_empty_book())
-    return Book.open(url, Asset())
+    return open_book(url)
 
 
 @functools.cache
 def _empty_book() -> bytes:
     """Return the file of a book that nothing was written to."""
-    connection = engine.open_engine("sqlite://").raw_connection()
+    memory = engine.open_engine("sqlite://")
+    connection = memory.raw_connection()
     database = connection.driver_connection
     assert isinstance(database, sqlite3.Connection)
-    return database.serialize()
+    made = database.serialize()
+    connection.close()
+    memory.dispose()
+    return made
 
 
 def know_joins(fixture: BookFixture) -> None:

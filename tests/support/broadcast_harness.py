@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 from uuid import UUID
 
+from mediaserver.ingest.encoder import Encoder
+from mediaserver.ingest.session import EndReason
 from mediaserver.ipc.messages import (
     InitMade,
     Message,
@@ -147,6 +149,7 @@ class BroadcastHarness:
     frame: int = 0
     keyframes_asked: int = 0
     is_over: bool = False
+    ended: EndReason | None = None
 
     def __post_init__(self) -> None:
         self.messages: list[Message] = []
@@ -157,7 +160,8 @@ class BroadcastHarness:
             clock=self.clock,
             publish=self.messages.append,
             request_keyframe=self._ask,
-            ingest_facts=lambda: ({"upload_loss_percent": 0.0}, ()),
+            end_publisher=self._end,
+            ingest_facts=lambda: ({"upload_loss_percent": 0.0}, (), Encoder.OBS),
             on_over=self._over,
             make_pipeline=self._pipeline,
             state_file=self.file,
@@ -171,6 +175,10 @@ class BroadcastHarness:
 
     def _ask(self) -> None:
         self.keyframes_asked += 1
+
+    def _end(self, reason: EndReason) -> None:
+        self.ended = reason
+        self.broadcast.publisher_gone("s1", reason)
 
     def _over(self) -> None:
         self.is_over = True

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import delete
@@ -113,6 +113,10 @@ class WorldReads:
         ]
 
 
+NODE_TIMEOUT_S: Final = 30.0
+"""The node and its metadata are served by the test's own process, which others slow down."""
+
+
 @dataclass
 class ChainScenario:
     """A book, the chain behind a node that has the same viewers, and how to settle."""
@@ -126,7 +130,7 @@ class ChainScenario:
 
     def chain(self, **options: Any) -> PalletChain:
         """Return a back end over a connection of its own."""
-        node = Node(self.node.url, 2.0)
+        node = Node(self.node.url, NODE_TIMEOUT_S)
         self.lines.append(node)
         chosen = {"era_blocks": 64, "in_flight_max": 4, **options}
         return PalletChain(node, OPERATOR, **chosen)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import time
 from argparse import Namespace
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -43,6 +44,7 @@ class Server:
         self.tree = tree
         self.run_dir = data_dir / "run"
         self.policies: asyncio.Queue[Policy] = asyncio.Queue()
+        self.recovered: Policy | None = None  # the newest that names a store
 
     async def __aenter__(self) -> Self:
         self.run_dir.mkdir(exist_ok=True)
@@ -101,6 +103,7 @@ class Server:
             for message in frames.feed(data):
                 if isinstance(message, Policy):
                     self.policies.put_nowait(message)
+                    self.recovered = message if message.store_epoch else self.recovered
         writer.close()
 
     async def policy(self, condition: Callable[[Policy], Any]) -> Policy:
@@ -131,32 +134,64 @@ class Server:
     async def stream(self, **fields: Any) -> Any:
         return await self.api("POST", "streams", {"slug": "cam", **fields}, 201)
 
-    async def viewer(self, planck: str = str(10 * PRICE)) -> Any:
-        made = await self.api("POST", "viewers", {"name": "ann"}, 201)
-        await self.api("POST", "viewers/ann/credits", {"planck": planck}, 201, Idempotency_Key="1")
+    async def viewer(self, planck: str = str(10 * PRICE), name: str = "ann") -> Any:
+        made = await self.api("POST", "viewers", {"name": name}, 201)
+        await self.api(
+            "POST", f"viewers/{name}/credits", {"planck": planck}, 201, Idempotency_Key=f"{name} 1"
+        )
         return made
 
     async def mint(self, **fields: Any) -> Any:
         return await self.api("POST", "tokens", {"viewer": "ann", "stream": "cam", **fields}, 201)
+
+    async def mint_for(self, account: str) -> Any:
+        return await self.mint(viewer=account)
+
+    def now_s(self) -> int:
+        return time.time_ns() // 1_000_000_000
+
+    async def spent(self, viewer: Mapping[str, Any], planck: int) -> None:
+        """Wait until the book has cuts of this cost."""
+        async with asyncio.timeout(10):
+            while True:
+                shown = await self.api("GET", f"viewers/{viewer['account']}")
+                if shown["spent"] == str(planck):
+                    return
+                await asyncio.sleep(0.05)
+
+    async def lose_redis(self) -> None:
+        """Let Redis die and come back empty; return once control has recovered it."""
+        before = await self.policy(lambda p: p.store_epoch)
+        await self.redis.stop()
+        await self.until_ready(503)
+        for path in (self.data_dir / "redis").rglob("*.*"):
+            path.unlink()
+        (self.data_dir / "redis" / "appendonlydir").rmdir()
+        await self.redis.start()
+        await self.policy(lambda p: p.store_epoch not in ("", before.store_epoch))
 
     async def balance(self, viewer: Mapping[str, Any], planck: int) -> None:
         """Wait until the store counts this balance."""
         who = parse_account(viewer["account"])
         async with RawClaims(self.redis.url) as claims, asyncio.timeout(5):
             while True:
+                if self.recovered is not None:
+                    epoch, run_id = self.recovered.store_epoch, self.recovered.store_run_id
+                    claims.set_expected(epoch, run_id)
                 with contextlib.suppress(StoreUnavailableError):
                     seen = await claims.meters([(who, bytes(16), SessionId(1))])
                     if seen[0].balance_units == planck:
                         return
                 await asyncio.sleep(0.02)
 
-    async def claim(
+    async def claim(  # noqa: PLR0917 -- who, what and when, as a claim has them
         self,
         minted: Mapping[str, Any],
         viewer: Mapping[str, Any],
         stream: Mapping[str, Any],
         first: int,
         count: int,
+        units: int = PRICE,
     ) -> ClaimAnswer:
         policy = await self.policy(lambda p: p.store_epoch and p.streams)
         url = f"unix://{self.run_dir / 'redis.sock'}"
@@ -167,7 +202,7 @@ class Server:
                     if claims.is_ready:
                         break
                     await asyncio.sleep(0.01)
-            run = PricedRun(Run(first, count), 1, Units(PRICE))
+            run = PricedRun(Run(first, count), 1, Units(units))
             return await claims.claim(
                 Claim(
                     parse_account(viewer["account"]),

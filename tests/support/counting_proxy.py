@@ -54,7 +54,7 @@ class Proxy:
             data=await request.read(),
             allow_redirects=False,
         ) as answer:
-            self.count(request, answer.status)
+            self.count(request, answer.status, answer.headers.get("X-Vilokanam-Ticks", ""))
             body = await answer.read()
             if playlist := PLAYLIST.match(request.path):
                 self.watch(playlist, answer, body)
@@ -64,13 +64,16 @@ class Proxy:
                     response.headers[name] = value
             return response
 
-    def count(self, request: web.Request, status: int) -> None:
+    def count(self, request: web.Request, status: int, held: str) -> None:
         found = MEDIA.match(request.path)
         if not found or request.method != "GET":
             return
         token, _, first, count = found.groups()
         self.fetches += 1
         self.statuses[token][str(status)] += 1
+        if "x" in held:
+            # A part that ended early holds less than its address says (docs/metering.md).
+            first, _, count = held.partition("x")
         if status in (200, 206):
             self.ticks[token].update(range(int(first), int(first) + int(count)))
 

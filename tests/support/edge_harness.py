@@ -59,8 +59,10 @@ class Origin(HttpProcess):
         self.fills: Counter[str] = Counter()
         self.plain: Counter[str] = Counter()
         self.questions = 0
+        self.cookies: dict[str, str | None] = {}
 
     async def _dispatch(self, request: web.BaseRequest) -> web.StreamResponse:
+        self.cookies[request.path] = request.headers.get("Cookie")
         if request.path == "/_edge/authorise":
             self.questions += 1
         elif EDGE_HEADER in request.headers:
@@ -76,7 +78,13 @@ class Origin(HttpProcess):
     def feed(self, name: str) -> Feed:
         return self._live_store.feed(name)
 
-    def tell(self, store: Store, epoch: str = EPOCH) -> None:
+    def tell(
+        self,
+        store: Store,
+        epoch: str = EPOCH,
+        invited: tuple[UUID, ...] = (),
+        ended: tuple[int, ...] = (),
+    ) -> None:
         price = (PriceVersion(1, 0, Planck(PRICE)),)
         streams = (
             StreamPolicy(STREAM, "cam", "Cam", price),
@@ -84,7 +92,7 @@ class Origin(HttpProcess):
         )
         self._on_policy(
             Policy(streams, KEYS, Asset(), epoch, store.run_id, "https://pay/{account}",
-                   is_top_up_open=False, replay_from_ms=0)
+                   is_top_up_open=False, replay_from_ms=0, invited=invited, ended_sessions=ended)
         )  # fmt: skip
 
 
@@ -229,8 +237,9 @@ async def edge_harness(redis_server: RealRedis) -> AsyncIterator[EdgeHarness]:
                     harness.feeds[slug] = origin.feed(f"worker-{slug}")
                     for message in (*shown.open(), *shown.segments(20), *shown.begin(2)):
                         harness.feeds[slug].apply(message)
+                ready = f"http://127.0.0.1:{settings.server.port}/readyz"
                 async with asyncio.timeout(10):
-                    while (await harness.get("/readyz"))[0] != 200:  # noqa: ASYNC110 - as players do
+                    while (await client.get(ready)).status != 200:  # noqa: ASYNC110 - as players do
                         await asyncio.sleep(0.02)
                 yield harness
                 written = harness.access_log()

@@ -28,17 +28,23 @@ def pictures(count: int, width: int, height: int, rate: int = 30) -> tuple[Any, 
 
 
 @cache
-def h264(
+def h264(  # noqa: PLR0917 - what is encoded, all named where it matters
     count: int,
     width: int = 320,
     height: int = 240,
     gop: int = 30,
     bf: int = 0,
+    aspect: tuple[int, int] = (1, 1),
 ) -> tuple[AccessUnit, ...]:
-    """Return access units in decoding order; RTP times are display times."""
+    """Return access units in decoding order; RTP times are display times.
+
+    Args:
+        aspect: Width and height of a pixel.
+    """
     encoder: Any = av.CodecContext.create("libx264", "w")
     encoder.width, encoder.height, encoder.pix_fmt = width, height, "yuv420p"
     encoder.time_base, encoder.framerate = Fraction(1, 30), 30
+    encoder.sample_aspect_ratio = Fraction(*aspect)
     encoder.bit_rate, encoder.thread_count = 800_000, 1
     encoder.options = {
         "preset": "veryfast" if bf else "ultrafast",

@@ -31,6 +31,8 @@ class MemoryStore:
         self.free: dict[int, list[WatchedState]] = {}
         self.unpaid = 0
         self.forgiven = 0
+        self.late = 0
+        self.covered = 0
 
     def claim(self, key: EntryKey, *runs: Run) -> int:
         at = (key.account, key.stream.bytes)
@@ -121,8 +123,19 @@ class MemoryStore:
     async def totals(self) -> StoreTotals:
         pending = sum(ticks.count(r) for shard in self.pending.values() for r in shard.values())
         return StoreTotals(
-            pending + sum(self.counted.values()), self.unpaid, self.forgiven, pending
+            pending + sum(self.counted.values()),
+            self.unpaid,
+            self.forgiven,
+            pending,
+            self.late,
+            self.covered,
         )
+
+    async def carry(self, *, unpaid: int, forgiven: int, late: int, covered: int) -> None:
+        self.unpaid += unpaid
+        self.forgiven += forgiven
+        self.late += late
+        self.covered += covered
 
     def restarted(self, *, is_empty: bool = False) -> MemoryStore:
         """Return the Redis that answers after a restart: same content, or none, another run."""

@@ -18,10 +18,12 @@ from typing import Any, Final
 from uuid import UUID
 
 from mediaserver import playback_token
-from mediaserver.api import chain, ledger, streams, tokens, viewer_self_service, viewers
+from mediaserver.api import admin
 from mediaserver.cli import main
 from mediaserver.errors import AddressError
 from mediaserver.hls import addresses, cache_policy
+from mediaserver.payments import migrate as payments_migrate
+from mediaserver.people import migrate
 from mediaserver.settings.records import Settings
 from mediaserver.settings.schema import schema
 from metering import signing
@@ -61,10 +63,10 @@ def log_events() -> Iterator[str]:
 def metrics() -> Iterator[str]:
     """Yield ``name kind`` of every metric; counters end in ``_total`` when scraped."""
     for node in _calls():
-        kind = re.match("counter|gauge|histogram", getattr(node.func, "id", "").lower())
+        kind = re.match("_?(counter|gauge|histogram)", getattr(node.func, "id", "").lower())
         name = _text(node)
         if kind and name:
-            yield f"{name} {kind[0]}"
+            yield f"{name} {kind[1]}"
 
 
 def config() -> Iterator[str]:
@@ -75,13 +77,19 @@ def config() -> Iterator[str]:
 def sql_schema() -> Iterator[str]:
     """Yield the statements that make a new book, as SQLite keeps them."""
     with tempfile.TemporaryDirectory() as folder:
-        Book.open(f"sqlite:///{folder}/book.db", ASSET).close()
+        with Book.open(f"sqlite:///{folder}/book.db", ASSET) as book:
+            migrate.bring_up(book)
+            payments_migrate.bring_up(book)
         connection = sqlite3.connect(f"{folder}/book.db")
         try:
             for (statement,) in connection.execute("select sql from sqlite_master where sql != ''"):
                 yield " ".join(statement.split())
             for (version,) in connection.execute("select version_num from alembic_version"):
                 yield f"schema version {version}"
+            for (version,) in connection.execute("select version_num from people_version"):
+                yield f"schema version of people {version}"
+            for (version,) in connection.execute("select version_num from payments_version"):
+                yield f"schema version of payments {version}"
         finally:
             connection.close()
 
@@ -103,6 +111,8 @@ def redis() -> Iterator[str]:
         keys.pending_field(account, stream, 3, 2, 56_666_666),
         keys.lease(account),
         keys.cut(17, 42),
+        keys.lock(),
+        keys.fence(17),
     ):
         yield f"key {key!r}"
     yield f"bucket {keys.SLOT.format} word {keys.WORD_TICKS}"
@@ -126,7 +136,7 @@ def commands() -> Iterator[str]:
 
 def routes() -> Iterator[str]:
     """Yield every route of control's API."""
-    for room in (streams, viewers, tokens, ledger, chain, viewer_self_service):
+    for room in admin.ROOMS:
         for route in room.routes():
             yield f"{route.method} {route.path}"
 
@@ -145,7 +155,16 @@ def urls() -> Iterator[str]:
         "/cam/whip/w1.s3cr3t",
     ):
         yield f"{path} -> {_place(path)}"
-    for leaf in ("", "index.m3u8", "7/source/media.m3u8", "meter", "session", "top-up", "receipts"):
+    for leaf in (
+        "",
+        "index.m3u8",
+        "7/source/media.m3u8",
+        "meter",
+        "session",
+        "top-up",
+        "receipts",
+        "sessions",
+    ):
         yield f"/w/<token>/cam/{leaf} -> {_place(f'/w/{token}/cam/{leaf}')}"
     for path in ("/", "/api/", "/cam", "/Cam/", "/cam/07/720p/media.m3u8", "/cam/meter", "/w/T/"):
         yield f"{path} -> {_place(path)}"

@@ -40,6 +40,18 @@ class Answer:
     body: bytes
 
 
+def held_ticks(path: str, answer: Answer) -> range:
+    """Return the seconds that delivered media holds: fewer than planned where it was cut short.
+
+    Source: docs/metering.md, "Time".
+    """
+    planned = ticks_of(path)
+    first, _, count = answer.headers["X-Vilokanam-Ticks"].partition("x")
+    assert int(first) == planned.start, (path, first)
+    assert int(count) <= len(planned), (path, count)
+    return planned[: int(count)]
+
+
 class Wire:
     """One kept connection to a server; opened again when it broke."""
 
@@ -138,6 +150,9 @@ class Player(threading.Thread):
         backlog: How many parts behind the newest it begins.
         has_segments: It also fetches each segment once it has ended.
         has_hints: It asks for each part before that exists: a fetch of it is always under way.
+        delivered: Seconds that it got media of.
+        in_doubt: Seconds that a fetch under way may bring, by path.
+        done: Paths that it got.
         news: Set when new media came; clear it to wait for the next.
     """
 
@@ -206,15 +221,16 @@ class Player(threading.Thread):
     def fetch(self, wire: Wire, path: str) -> None:
         """Fetch one media object; what breaks under way is in doubt until it is fetched again."""
         self.in_doubt[path] = ticks_of(path)
-        status = wire.status(path)
+        answer = wire.ask(path)
         del self.in_doubt[path]
-        self.statuses[status] += 1
-        if status == 200:
+        self.statuses[answer.status] += 1
+        if answer.status == 200:
             self.done.add(path)
-            if not set(ticks_of(path)) <= self.delivered:
+            held = set(held_ticks(path, answer))
+            if not held <= self.delivered:
                 self.last_new_s = time.monotonic()
                 self.news.set()
-            self.delivered.update(ticks_of(path))
+            self.delivered |= held
 
     def again(self) -> None:
         """Fetch what was delivered and is still listed once more, in every rendition."""
@@ -223,7 +239,7 @@ class Player(threading.Thread):
             for name in show.renditions if show else ():
                 listing = list_media(wire, self.path, name)
                 for path in (*listing.segments, *listing.parts):
-                    if set(ticks_of(path)) <= self.delivered:
+                    if path in self.done or set(ticks_of(path)) <= self.delivered:
                         wire.ask(path)
 
 

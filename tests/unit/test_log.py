@@ -49,6 +49,19 @@ for number in range(250):
         handler.emit(logging.LogRecord("some.library", logging.ERROR, "", 0, text, given, None))
 """
 
+_UNWRITABLE = """
+import os
+import sys
+from mediaserver import log
+
+sys.stderr = {stderr}
+log.configure("{format}", "info", "test")
+for _ in range(100):
+    log.get("test").warning("test.thing.happened", text="x" * 1000)
+print("goes on", flush=True)
+os._exit(0)  # the interpreter's own end writes what is left
+"""
+
 
 def run(program: str, given: bytes = b"") -> "subprocess.CompletedProcess[bytes]":
     return subprocess.run(
@@ -96,3 +109,12 @@ def test_a_l1_line_of_a_library_that_repeats_is_written_once_a_second() -> None:
         ("it broke: pump 200", 100),
         ("it creaks", 100),
     ]
+
+
+@pytest.mark.parametrize("kind", ["json", "console"])
+@pytest.mark.parametrize("stderr", ["open('/dev/full', 'w')", "None"])
+def test_a_line_that_cannot_be_written_ends_nothing(stderr, kind) -> None:
+    """A full disk under the log, or nobody who reads it, stops no broadcast."""
+    done = run(_UNWRITABLE.format(stderr=stderr, format=kind))
+
+    assert done.stdout == b"goes on\n"

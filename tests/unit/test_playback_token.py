@@ -79,16 +79,19 @@ def test_changing_any_character_breaks_a_token(index: int, character: str) -> No
             verify(changed, KEYS, 1)
 
 
-def test_a_session_expires_with_its_token() -> None:
-    """A player's right ends when its token does."""
-    made = new_session(7, ACCOUNT, uuid4(), 1_000, 60)
+def test_a_m1_a_token_ends_with_its_session_at_the_latest() -> None:
+    """A player's right ends when its token does, and no token outlives the session or its join."""
+    made = new_session(7, ACCOUNT, uuid4(), 1_000, 60, ends_ms=100_000)
+    last = new_session(7, ACCOUNT, uuid4(), 90_000, 60, ends_ms=100_000)
+    joined = new_session(7, ACCOUNT, uuid4(), 1_000, 60, ends_ms=100_000, till_ms=9_000)
 
     assert (made.session, made.created_ms, made.expires_ms) == (7, 1_000, 61_000)
     assert made.join == JOIN_FIRST
+    assert (last.expires_ms, joined.expires_ms) == (100_000, 9_000)
 
 
 @pytest.mark.parametrize("number", [0, -1, 1 << 64])
 def test_an_id_that_is_nobodys_is_refused(number) -> None:
     """Ids fit the 64 bits that tokens and logs give them, and 0 is no session."""
     with pytest.raises(ValueError, match="64 bits"):
-        new_session(number, ACCOUNT, uuid4(), 0, 60)
+        new_session(number, ACCOUNT, uuid4(), 0, 60, ends_ms=60_000)

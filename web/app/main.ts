@@ -10,8 +10,16 @@ import "./panel.css";
 import "./small_screen.css";
 
 import { TickStream, type Snapshot } from "../sdk";
+import { rememberAgreement, rememberedAgreement } from "./agreement";
+import { hideLink } from "./link";
+import { rememberedPlay, rememberPlay } from "./visit";
 import {
+  canAgreeNext,
   figures,
+  fineLine,
+  limitLabel,
+  LIMITS_S,
+  nextPriceLine,
   noticeFor,
   priceLines,
   statusLine,
@@ -38,14 +46,21 @@ const video = $<HTMLVideoElement>("video");
 // As a property too: the attribute alone does not mute an element that a script plays.
 video.muted = true;
 
+const slug = window.__boot?.stream ?? location.pathname.split("/").at(-2) ?? "";
 const stream = new TickStream({
   video,
   page: location.href,
   boot: window.__boot ?? null,
+  agreed: rememberedAgreement(slug),
+  playedS: rememberedPlay(slug),
   ...(window.__early && { early: window.__early }),
-  renamed: (path) => history.replaceState(null, "", path),
+  renamed: hideLink,
 });
 stream.start();
+// Of what is free nobody loses anything: that address stays as it was opened.
+if (stream.snapshot().isPriced && stream.snapshot().session !== null) {
+  hideLink(stream.snapshot().path);
+}
 performance.mark("vilokanam:started");
 
 // --- showing
@@ -56,7 +71,10 @@ const notice = $("notice");
 const noticeButton = $<HTMLButtonElement>("notice-button");
 const noticeLink = $<HTMLAnchorElement>("notice-link");
 const gauge = $("gauge");
+const noticeOther = $<HTMLButtonElement>("notice-other");
+const limitChoice = $<HTMLSelectElement>("limit-choice");
 let pending: Action = "play";
+let pendingOther: Action = "play";
 /** The largest balance so far, in seconds: the full length of the gauge. */
 let secondsMost = 1;
 
@@ -87,8 +105,7 @@ function show(shown: Snapshot): void {
   text("live-word", shown.state === "live" ? "Live" : "");
   text("latency", shown.latencyS === null ? "" : `${shown.latencyS.toFixed(1)} s behind`);
   text("behind", shown.latencyS === null ? "\u2013" : `${shown.latencyS.toFixed(1)}\u00a0s`);
-  const isMeterLost = shown.session !== null && !shown.isMeterOpen && shown.state === "live";
-  text("fine", isMeterLost ? "The meter is reconnecting; these numbers are counted here." : "");
+  text("fine", fineLine(shown));
 }
 
 function showNotice(shown: Snapshot): void {
@@ -107,6 +124,13 @@ function showNotice(shown: Snapshot): void {
     pending = now.action.kind;
     text("notice-button", shown.isBusy ? "One moment\u2026" : now.action.label);
   }
+  noticeOther.hidden = now.other === null;
+  if (now.other !== null) {
+    pendingOther = now.other.kind;
+    text("notice-other", now.other.label);
+  }
+  if (now.hasLimit) showLimits(shown);
+  $("limit").hidden = !now.hasLimit;
   noticeLink.hidden = now.link === null;
   if (now.link !== null) {
     noticeLink.href = now.link.url;
@@ -114,15 +138,35 @@ function showNotice(shown: Snapshot): void {
   }
 }
 
+/** Offer limits in hours at the present price; what was chosen last stays chosen. */
+function showLimits(shown: Snapshot): void {
+  if (limitChoice.dataset["price"] === shown.pricePlanck) return;
+  limitChoice.dataset["price"] = shown.pricePlanck;
+  const price = BigInt(shown.pricePlanck);
+  const options = LIMITS_S.map((seconds) => {
+    const value = (price * BigInt(seconds)).toString();
+    return new Option(limitLabel(shown, seconds), value, false, value === shown.limitPlanck);
+  });
+  const isNever = shown.reason !== "own_limit" && shown.limitPlanck === null;
+  limitChoice.replaceChildren(...options, new Option("No limit", "", isNever, isNever));
+}
+
 function showMeter(shown: Snapshot): void {
-  const { spent, balance, watched, left } = figures(shown);
+  const { spent, balance, watched, billed, left } = figures(shown);
   $("meter").classList.toggle("free", !shown.isPriced);
   text("spent", spent);
   text("symbol", shown.price.symbol);
   const [perSecond, perMore] = priceLines(shown);
   text("price", perSecond);
   text("price-more", perMore);
+  const next = nextPriceLine(shown);
+  $("price-next").hidden = next === null;
+  text("price-next", next ?? "");
+  const canAgree = canAgreeNext(shown);
+  $("agree-next").hidden = !canAgree;
+  if (canAgree) text("agree-next", "Go on at that price");
   text("watched", watched);
+  text("billed", billed);
   text("balance", balance === "\u2013" ? balance : `${balance}\u00a0${shown.price.symbol}`);
   text("left", left);
 
@@ -169,11 +213,16 @@ let lastState = stream.snapshot().state;
 function changed(): void {
   const shown = stream.snapshot();
   if (shown.state !== lastState) {
-    if (["paused", "reconnecting", "slowed"].includes(shown.state)) keepStill();
+    if (["paused", "reconnecting", "slowed", "loading"].includes(shown.state)) keepStill();
     // What is not paid for is not shown, not even as a still picture.
-    if (["stopped", "kicked", "denied", "ended", "offline"].includes(shown.state)) dropStill();
+    if (
+      ["asking", "stuck", "stopped", "kicked", "denied", "ended", "offline"].includes(shown.state)
+    ) {
+      dropStill();
+    }
     lastState = shown.state;
   }
+  rememberPlay(slug, shown.secondsPlayed);
   window.vilokanam = { ...shown, stream_: stream };
   show(shown);
 }
@@ -184,14 +233,24 @@ performance.mark("vilokanam:shown");
 // --- acting
 
 function toggle(): void {
-  if (stream.snapshot().state === "paused") stream.play();
+  const { state } = stream.snapshot();
+  if (state === "asking") act("agree");
+  else if (state === "paused" || state === "stuck") stream.play();
   else stream.pause();
 }
 
 function act(kind: Action): void {
-  if (kind === "top-up") void stream.topUp();
+  if (kind === "agree") agree(limitChoice.value || null, false);
+  else if (kind === "smaller") stream.playSmaller();
+  else if (kind === "top-up") void stream.topUp();
   else if (kind === "take-over") void stream.takeOver();
   else stream.play();
+}
+
+function agree(limit: string | null, isNextIncluded: boolean): void {
+  stream.agree(limit === null ? null : BigInt(limit), isNextIncluded);
+  const { agreedPlanck, limitPlanck } = stream.snapshot();
+  if (agreedPlanck !== null) rememberAgreement(slug, agreedPlanck, limitPlanck);
 }
 
 function setSound(isMuted: boolean): void {
@@ -217,7 +276,9 @@ $("volume").addEventListener("input", () => {
 });
 $("full").addEventListener("click", fullScreen);
 $("top-up").addEventListener("click", () => act("top-up"));
+$("agree-next").addEventListener("click", () => agree(stream.snapshot().limitPlanck, true));
 noticeButton.addEventListener("click", () => act(pending));
+noticeOther.addEventListener("click", () => act(pendingOther));
 video.addEventListener("click", () => {
   // The first tap on a touch screen only shows the controls.
   if (!wasIdle) toggle();
@@ -225,7 +286,8 @@ video.addEventListener("click", () => {
 video.addEventListener("dblclick", fullScreen);
 
 addEventListener("keydown", (event) => {
-  const isControl = event.target instanceof Element && event.target.closest("button,a,input");
+  const isControl =
+    event.target instanceof Element && event.target.closest("button,a,input,select");
   if (isControl || event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.key === " " || event.key === "k") toggle();
   else if (event.key === "m") setSound(!stream.snapshot().isMuted);

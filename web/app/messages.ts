@@ -1,9 +1,17 @@
 /** Every state as sentences for the viewer. Pure: snapshot in, text out. */
 
-import { digitsFor, formatClock, formatPlanck, formatShort, formatSpan } from "../sdk/money";
+import {
+  digitsFor,
+  formatClock,
+  formatPlanck,
+  formatShort,
+  formatSpan,
+  formatTime,
+} from "../sdk/money";
 import type { Snapshot } from "../sdk/snapshot";
+import { linkLines, mayTryAgain } from "./link_words";
 
-export type Action = "play" | "top-up" | "take-over";
+export type Action = "play" | "smaller" | "agree" | "top-up" | "take-over";
 
 /** What covers the picture. */
 export interface Notice {
@@ -11,6 +19,10 @@ export interface Notice {
   text: string;
   eye: "open" | "closed" | "looking";
   action: { kind: Action; label: string } | null;
+  /** A second way on. */
+  other: { kind: Action; label: string } | null;
+  /** True where the viewer may set a limit of their own. */
+  hasLimit: boolean;
   /** Link to the operator's own top-up page, when this page cannot do it. */
   link: { url: string; label: string } | null;
   hint: string;
@@ -23,7 +35,12 @@ export function statusLine(shown: Snapshot): string {
       return shown.reason ? "Playing the last paid seconds" : "Live";
     case "loading":
       return "Opening";
+    case "asking":
+      return "Waiting for you. The meter is stopped";
+    case "stuck":
+      return "No moving picture. The meter is stopped";
     case "waiting":
+      if (shown.isServerAway) return "The server is restarting";
       return shown.isPublisherAway ? "Waiting for the creator to come back" : "Catching up";
     case "paused":
       return "Paused. The meter is stopped";
@@ -32,20 +49,23 @@ export function statusLine(shown: Snapshot): string {
     case "slowed":
       return shown.reason === "pace" ? "Slowed down" : "The server is busy";
     case "offline":
-      return "Not live yet";
+      return shown.reason === "closed" ? "Closed by the operator" : "Not live yet";
     case "ended":
-      return "The stream is over";
+      return shown.reason === "closed" ? "Closed by the operator" : "The stream is over";
     case "stopped":
       return shown.reason === "limit" ? "Stopped at your limit" : "Stopped: the balance is empty";
     case "kicked":
       return "Playing somewhere else";
     case "denied":
-      return "This link does not work";
+      return linkLines(shown)[0];
   }
 }
 
 /** Return a short message over a picture that still plays, or null. */
 export function toastLine(shown: Snapshot): string | null {
+  if (shown.state === "waiting" && shown.isServerAway) {
+    return "The server is restarting. The picture comes back by itself; you pay nothing meanwhile.";
+  }
   if (shown.state === "waiting") {
     return shown.isPublisherAway
       ? "The creator\u2019s connection dropped. You pay nothing while you wait."
@@ -54,11 +74,15 @@ export function toastLine(shown: Snapshot): string | null {
   if (shown.state === "reconnecting") return "Connection lost. Coming back by itself.";
   if (shown.state === "slowed") {
     return shown.reason === "pace"
-      ? "This link is being played faster than it can be watched. Going on in a moment."
+      ? "The server asks this player to wait. Going on in a moment."
       : "The server is busy. Going on in a moment.";
   }
+  if (shown.state === "live" && shown.reason === null && isNextAbove(shown)) {
+    return `${nextPriceLine(shown)} Then it asks you first.`;
+  }
   if (shown.state === "live" && shown.warning !== null && shown.warning <= 30) {
-    return `Your balance lasts ${formatSpan(shown.secondsLeft ?? shown.warning)} more`;
+    const left = shown.secondsLeft ?? shown.warning;
+    return left > 0 ? `Your balance lasts ${formatSpan(left)} more` : "Your balance is used up";
   }
   return null;
 }
@@ -66,15 +90,30 @@ export function toastLine(shown: Snapshot): string | null {
 /** Return what covers the picture, or null while it shows. */
 export function noticeFor(shown: Snapshot): Notice | null {
   const notice = (title: string, text: string, rest: Partial<Notice> = {}): Notice => {
-    return { title, text, eye: "open", action: null, link: null, hint: "", ...rest };
+    const none = { action: null, other: null, link: null, hasLimit: false, hint: "" };
+    return { title, text, eye: "open", ...none, ...rest };
   };
+  if (shown.reason === "closed" && ["offline", "ended"].includes(shown.state)) {
+    return notice("The operator has closed this stream", visitLine(shown), { eye: "closed" });
+  }
   switch (shown.state) {
     case "loading":
       return notice("", "", { eye: "looking" });
-    case "paused":
-      return notice("Paused", "Nothing is fetched, so nothing is charged.", {
-        action: { kind: "play", label: "Watch live" },
+    case "asking":
+      return notice(...askingLines(shown), {
+        action: { kind: "agree", label: `Watch for ${perHour(shown)} an hour` },
+        hasLimit: true,
+        hint: shown.reason === "start" ? FIRST_SECONDS : "",
       });
+    case "stuck":
+      return notice(...stuckLines(shown), {
+        action: shown.canPlaySmaller
+          ? { kind: "smaller", label: "Try a smaller picture" }
+          : { kind: "play", label: "Try again" },
+        other: shown.canPlaySmaller ? { kind: "play", label: "Try again" } : null,
+      });
+    case "paused":
+      return notice(...pauseLines(shown), { action: { kind: "play", label: "Watch live" } });
     case "offline":
       return notice("Not live yet", "Leave this page open: it starts by itself.", {
         eye: "closed",
@@ -90,6 +129,7 @@ export function noticeFor(shown: Snapshot): Notice | null {
         ? notice("You reached your limit", "The limit set for this stream or day is used up.", {
             eye: "closed",
             hint: visitLine(shown),
+            link: { url: `/${shown.stream}/#watch`, label: "Set another limit" },
           })
         : notice("Your balance ran out", topUpLine(shown), {
             eye: "closed",
@@ -99,22 +139,110 @@ export function noticeFor(shown: Snapshot): Notice | null {
     case "kicked":
       return shown.reason === "pace"
         ? notice(
-            "Too fast for one viewer",
-            "This link was played faster than one person can watch, so its session was ended.",
+            "Stopped by the server",
+            "More was fetched through this link than one player can show. Nothing more is charged.",
             { action: { kind: "take-over", label: "Watch here" } },
           )
         : notice("Playing on another device", "Your account opened the stream somewhere else.", {
             action: { kind: "take-over", label: "Watch here instead" },
           });
     case "denied":
-      return notice(
-        "This link does not work",
-        "It has ended or belongs to another stream. Ask for a new one where you got it.",
-        { eye: "closed", action: { kind: "play", label: "Try again" } },
-      );
+      return notice(...linkLines(shown), {
+        eye: "closed",
+        action: mayTryAgain(shown) ? { kind: "play", label: "Try again" } : null,
+      });
     default:
       return null;
   }
+}
+
+/** Return title and text of the pause screen: why it stopped, and that it costs nothing. */
+function pauseLines(shown: Snapshot): [string, string] {
+  const isFree = shown.isPriced ? "so nothing is charged" : "until you go on";
+  switch (shown.reason) {
+    case "asleep":
+      return ["Your device was asleep", "Nothing of that time was fetched or charged."];
+    case "hidden":
+      return [
+        "Paused while you were away",
+        "The page was hidden and silent, so it stopped fetching, and charging.",
+      ];
+    case "idle":
+      return [
+        "Still there?",
+        `Nobody has touched this page for hours. Nothing is fetched, ${isFree}.`,
+      ];
+    default:
+      return ["Paused", `Nothing is fetched, ${isFree}.`];
+  }
+}
+
+/** Told before the first start: sdk/consent.ts, UNSEEN_MAX_S. */
+const FIRST_SECONDS = "Until the first picture shows, at most 10 seconds are counted.";
+
+/** Return title and text of what is asked before anything is charged. */
+function askingLines(shown: Snapshot): [string, string] {
+  const { decimals, symbol } = shown.price;
+  const amount = (planck: string): string =>
+    `${formatShort(BigInt(planck), decimals)}\u00a0${symbol}`;
+  const second = `${amount(shown.pricePlanck)} a second`;
+  if (shown.reason === "own_limit") {
+    const limit = shown.limitPlanck === null ? "" : ` of ${amount(shown.limitPlanck)}`;
+    return [`You reached your own limit${limit}`, "Nothing more is fetched until you go on."];
+  }
+  if (shown.reason === "price" && shown.agreedPlanck !== null) {
+    const agreed = amount(shown.agreedPlanck);
+    return ["The price has changed", `It is ${second} now. You agreed to ${agreed}.`];
+  }
+  const free = freeSeconds(shown);
+  const price = free > 0 ? `Free for ${formatSpan(free)}, then ${second}` : second;
+  return [shown.title, `${price}, counted only while it plays.`];
+}
+
+function stuckLines(shown: Snapshot): [string, string] {
+  const stopped = "Fetching has stopped, and so has the meter.";
+  return shown.reason === "frozen"
+    ? ["The picture stopped moving", `The stream arrives, but is not shown. ${stopped}`]
+    : ["There is no picture yet", `The stream arrives, but no picture of it appears. ${stopped}`];
+}
+
+function perHour(shown: Snapshot): string {
+  const { decimals, symbol } = shown.price;
+  return `${formatShort(BigInt(shown.pricePlanck) * 3600n, decimals)}\u00a0${symbol}`;
+}
+
+/** Limits to choose from, in seconds at the present price. */
+export const LIMITS_S = [900, 3_600, 10_800] as const;
+
+/** Return what a limit of so many seconds is called: `1 h: 0.9 UNIT`. */
+export function limitLabel(shown: Snapshot, seconds: number): string {
+  const { decimals, symbol } = shown.price;
+  const cost = BigInt(shown.pricePlanck) * BigInt(seconds);
+  return `${formatSpan(seconds)}: ${formatShort(cost, decimals)}\u00a0${symbol}`;
+}
+
+/** Return what is told of a price to come, or null. */
+export function nextPriceLine(shown: Snapshot): string | null {
+  if (shown.nextPrice === null) return null;
+  const { decimals, symbol } = shown.price;
+  const planck = BigInt(shown.nextPrice.planck);
+  if (planck === 0n) return `Free from ${formatTime(shown.nextPrice.fromMs)} on.`;
+  const per = (seconds: bigint): string =>
+    `${formatShort(planck * seconds, decimals)}\u00a0${symbol}`;
+  const from = formatTime(shown.nextPrice.fromMs);
+  return `From ${from} on it costs ${per(1n)} a second, ${per(3600n)} an hour.`;
+}
+
+/** True when the price to come is above what the viewer agreed to. */
+export function isNextAbove(shown: Snapshot): boolean {
+  const { nextPrice, agreedPlanck } = shown;
+  return nextPrice !== null && BigInt(nextPrice.planck) > BigInt(agreedPlanck ?? 0);
+}
+
+/** True where the viewer may agree beforehand to the price to come. */
+export function canAgreeNext(shown: Snapshot): boolean {
+  const isAsked = shown.state === "asking" || shown.state === "denied";
+  return !isAsked && shown.agreedPlanck !== null && isNextAbove(shown);
 }
 
 function topUpLine(shown: Snapshot): string {
@@ -130,13 +258,26 @@ function topUpWays(shown: Snapshot): Pick<Notice, "action" | "link"> {
   return { action: null, link: url === "" ? null : { url, label: "Top up" } };
 }
 
-/** Return what was watched and what it cost, or "" when nothing was. */
+/** Return the small print: what is counted how, and what a link is good for. */
+export function fineLine(shown: Snapshot): string {
+  if (shown.link === "stream") {
+    return "Your link is for another stream. This one is free, so it plays without it.";
+  }
+  if (shown.link !== "" && shown.link !== "token") {
+    return "Your link is no longer good. This stream is free, so it plays without it.";
+  }
+  const isMeterLost = shown.session !== null && !shown.isMeterOpen && shown.state === "live";
+  return isMeterLost ? "The meter is reconnecting; these numbers are counted here." : "";
+}
+
+/** Return what was billed, or of a free stream watched, and what it cost, or "" when nothing was. */
 export function visitLine(shown: Snapshot): string {
   if (shown.secondsWatched === 0) return "";
-  const watched = `You watched ${formatSpan(shown.secondsWatched)}`;
-  if (!shown.isPriced) return `${watched}.`;
+  const span = formatSpan(shown.secondsWatched);
+  if (!shown.isPriced) return `You watched ${span}.`;
   const { decimals, symbol } = shown.price;
-  return `${watched} for ${formatShort(BigInt(shown.spentPlanck), decimals)}\u00a0${symbol}.`;
+  const cost = formatShort(BigInt(shown.spentPlanck), decimals);
+  return `You were billed ${cost}\u00a0${symbol} for ${span}.`;
 }
 
 /** Return the price of a second, and of a minute and an hour. */
@@ -146,11 +287,22 @@ export function priceLines(shown: Snapshot): [string, string] {
   const price = BigInt(shown.pricePlanck);
   const per = (seconds: bigint): string =>
     `${formatShort(price * seconds, decimals)}\u00a0${symbol}`;
-  return [`${per(1n)} a second`, `${per(60n)} a minute, ${per(3600n)} an hour`];
+  const more = `${per(60n)} a minute, ${per(3600n)} an hour`;
+  const free = freeSeconds(shown);
+  return free > 0
+    ? [`Free for ${formatSpan(free)} more`, `then ${per(1n)} a second: ${more}`]
+    : [`${per(1n)} a second`, more];
+}
+
+/** Return for how many more seconds the show is free to this viewer, as far as it is known. */
+function freeSeconds(shown: Snapshot): number {
+  return shown.freeS ?? shown.price.preview_s ?? 0;
 }
 
 /** Return the numbers of the panel. */
-export function figures(shown: Snapshot): Record<"spent" | "balance" | "watched" | "left", string> {
+export function figures(
+  shown: Snapshot,
+): Record<"spent" | "balance" | "watched" | "billed" | "left", string> {
   const { decimals } = shown.price;
   const digits = digitsFor(BigInt(shown.pricePlanck), decimals);
   const { balancePlanck, secondsLeft } = shown;
@@ -158,7 +310,8 @@ export function figures(shown: Snapshot): Record<"spent" | "balance" | "watched"
     spent: formatPlanck(BigInt(shown.spentPlanck), decimals, digits),
     balance:
       balancePlanck === null ? "\u2013" : formatPlanck(BigInt(balancePlanck), decimals, digits),
-    watched: formatClock(shown.secondsWatched),
+    watched: formatClock(shown.secondsPlayed),
+    billed: formatClock(shown.secondsWatched),
     left: secondsLeft === null ? "\u2013" : formatSpan(secondsLeft),
   };
 }

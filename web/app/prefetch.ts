@@ -5,6 +5,7 @@
  */
 
 import { fetchEarly, keepText, type Early, type EarlyMap } from "../sdk/prefetch";
+import { rememberedAgreement } from "./agreement";
 import { edgeTarget, partTargetOf, scanOpening } from "../sdk/playlist";
 
 const map: EarlyMap = (window.__early = new Map<string, Early>());
@@ -17,6 +18,9 @@ if (boot?.multivariant && boot.playlist && boot.state !== "offline") {
   if (target !== null) {
     const opening = scanOpening(boot.playlist.text, edgeTarget(target));
     if (opening.init !== null) fetchEarly(map, new URL(opening.init, base).href);
-    for (const uri of opening.parts) fetchEarly(map, new URL(uri, base).href);
+    // Media of a priced stream is paid for: only what the viewer agreed to is fetched.
+    const agreed = rememberedAgreement(boot.stream)?.pricePlanck ?? 0n;
+    const isAgreed = boot.session === null || BigInt(boot.price.planck_per_s) <= agreed;
+    for (const uri of isAgreed ? opening.parts : []) fetchEarly(map, new URL(uri, base).href);
   }
 }

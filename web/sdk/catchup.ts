@@ -17,6 +17,8 @@ export interface Playing {
   latencyS: number;
   /** Seconds of media ahead of the picture. */
   bufferS: number;
+  /** False where another rate would do more than that (rate.ts). */
+  mayRate: boolean;
 }
 
 export type Correction = { rate: number } | { jumpS: number };
@@ -31,11 +33,17 @@ const ADVANCE_S = 0.02;
 const ADVANCE_EVERY_MS = 2_000;
 /** Further behind than this it jumps: catching up at 1.25 would take half a minute. */
 const JUMP_S = 6;
+/** The same where the rate must be left alone; what is skipped then has been fetched, and so paid for. */
+const JUMP_UNRATED_S = 2;
 
 /** Return the playback rate to set, or how far to jump. */
 export function decide(rule: Catchup, now: Playing): Correction {
   const error = now.latencyS - rule.targetS;
   if (error > JUMP_S) return { jumpS: error };
+  if (!now.mayRate) {
+    const isHere = now.bufferS > error + rule.lowS;
+    return error > JUMP_UNRATED_S && isHere ? { jumpS: error } : { rate: 1 };
+  }
   const step = Math.round(error * 50) / 50;
   if (error > 0.02 && now.bufferS > rule.lowS) {
     return { rate: Math.min(RATE_MAX, 1 + Math.max(0.02, step)) };

@@ -9,20 +9,45 @@ const STEP_MAX_MS = 2_000;
 export class Counter {
   #anchor: Anchor;
   #shown: Count | null = null;
-  #playedMs = 0;
+  #playedMs: number;
+  /** What sessions before the present one were billed on this visit. */
+  #before = { seconds: 0, spent: 0n };
   #lastMs: number;
 
-  constructor(pricePlanck: bigint, nowMs: number) {
+  constructor(pricePlanck: bigint, nowMs: number, playedS = 0) {
     this.#lastMs = nowMs;
+    this.#playedMs = playedS * 1000;
     this.#anchor = {
-      reading: { seconds: 0, spent: 0n, balance: null, price: pricePlanck, secondsLeft: null },
-      playedMs: 0,
+      reading: {
+        seconds: 0,
+        spent: 0n,
+        balance: null,
+        price: pricePlanck,
+        secondsLeft: null,
+        freeS: null,
+      },
+      playedMs: this.#playedMs,
     };
+  }
+
+  /** Whole seconds for which the picture moved on this visit, no matter on which device they were paid. */
+  get playedS(): number {
+    return Math.floor(this.#playedMs / 1000);
+  }
+
+  /** Another session begins, whose readings begin at 0: what was billed so far stays. */
+  renew(): void {
+    const { seconds, spent } = this.#anchor.reading;
+    this.#before = { seconds, spent };
   }
 
   /** Take a reading of the meter. */
   read(reading: MeterReading): void {
-    this.#anchor = { reading, playedMs: this.#playedMs };
+    const seconds = this.#before.seconds + reading.seconds;
+    const spent = this.#before.spent + reading.spent;
+    // The picture stood since the last reading: nothing is on its way that a count ahead waits for.
+    if (this.#playedMs === this.#anchor.playedMs) this.#shown = null;
+    this.#anchor = { reading: { ...reading, seconds, spent }, playedMs: this.#playedMs };
   }
 
   /** Take a warning, the only source of `secondsLeft` when the last reading had none. */
@@ -35,9 +60,9 @@ export class Counter {
   /** Take the balance after a deposit. */
   deposited(balance: bigint): void {
     const { price } = this.#anchor.reading;
-    const { seconds, spent } = this.count();
-    const secondsLeft = price > 0n ? Number(balance / price) : null;
-    const reading = { seconds, spent, price, balance, secondsLeft };
+    const { seconds, spent, freeS } = this.count();
+    const secondsLeft = price > 0n ? Number(balance / price) + (freeS ?? 0) : null;
+    const reading = { seconds, spent, price, balance, secondsLeft, freeS };
     this.#anchor = { reading, playedMs: this.#playedMs };
     this.#shown = null;
   }

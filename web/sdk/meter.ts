@@ -9,12 +9,15 @@ export interface Count {
   /** Null until the first reading. */
   balance: bigint | null;
   secondsLeft: number | null;
+  /** Seconds of the show that are still free; null until the first reading. */
+  freeS: number | null;
 }
 
 /** A reading, and how long the picture had played when it came. */
 export interface Anchor {
   reading: Pick<MeterReading, "seconds" | "spent" | "price" | "secondsLeft"> & {
     balance: bigint | null;
+    freeS: number | null;
   };
   playedMs: number;
 }
@@ -32,12 +35,15 @@ export function countOn(anchor: Anchor, playedMs: number): Count {
   let ticks = Math.max(0, Math.floor((playedMs - anchor.playedMs) / 1000));
   // The balance cannot be overdrawn: what it cannot pay for is not served.
   if (reading.secondsLeft !== null) ticks = Math.min(ticks, reading.secondsLeft);
-  const cost = reading.price * BigInt(ticks);
+  // What is still free is watched first, and not billed.
+  const billed = Math.max(0, ticks - (reading.freeS ?? 0));
+  const cost = reading.price * BigInt(billed);
   return {
-    seconds: reading.seconds + ticks,
+    seconds: reading.seconds + billed,
     spent: reading.spent + cost,
     balance: reading.balance === null ? null : reading.balance - cost,
     secondsLeft: reading.secondsLeft === null ? null : reading.secondsLeft - ticks,
+    freeS: reading.freeS === null ? null : Math.max(0, reading.freeS - ticks),
   };
 }
 

@@ -5,34 +5,29 @@
  */
 
 import { delayMs, OFFLINE, RECONNECT, REFUSED, type Backoff } from "./backoff";
+import type { PlaybackOptions, Stop } from "./playback_options";
 import { Player } from "./player";
 import { edgeTarget, firstVariant, partTargetOf, scanOpening } from "./playlist";
-import { keepText, type EarlyMap } from "./prefetch";
+import { keepText } from "./prefetch";
 import { probeShow } from "./probe";
 import type { Refusal } from "./refusal";
 import type { Reason, SnapshotStore, State } from "./snapshot";
 import { prefixOf } from "./token_path";
 import type { Boot } from "./types";
 
-export interface PlaybackOptions {
-  video: HTMLVideoElement;
-  early: EarlyMap;
-  store: SnapshotStore;
-  /** Absolute URL of a path relative to the watch page, with the current token. */
-  at: (relative: string) => string;
-  /** The server's clock, Unix ms. */
-  nowMs: () => number;
-  /** The player has been halted; nothing is asked for until this decides what follows. */
-  refused: (refusal: Refusal) => void;
-}
-
-/** States that are entered only after the paid buffer has been played. */
-export type Stop = "stopped" | "kicked" | "denied";
-
+/** States in which media is fetched, or will be without a click. */
+const RUNNING: readonly State[] = ["loading", "live", "waiting", "reconnecting", "slowed"];
+/** After a sleep longer than this a priced picture waits for a click. */
+const ASLEEP_MS = 60_000;
 /** A stall shorter than this is not shown. */
 const WAIT_SHOWN_MS = 1_200;
 /** After a stall this long, ask the server whether the show goes on. */
 const STUCK_MS = 6_000;
+/**
+ * After the server was away a show may go on for this long before its publisher is back: until then
+ * nobody knows that it has ended (`ingest.reconnect_wait_s`).
+ */
+const RETURN_MS = 60_000;
 /** Buffer that counts as played out. */
 const DRAINED_S = 0.12;
 
@@ -50,6 +45,11 @@ export class Playback {
   /** The playlist that a stuck page read last: one that has grown since is played from its edge. */
   #lastPlaylist: string | null = null;
   #isDestroyed = false;
+  /** When the server last could not answer. */
+  #awayMs = Number.NEGATIVE_INFINITY;
+  #smallerHeight: number | null = null;
+  /** The browser has frozen the page: what it does to the element is not the viewer's wish. */
+  #isFrozen = false;
 
   constructor(options: PlaybackOptions) {
     this.#options = options;
@@ -58,11 +58,16 @@ export class Playback {
     const prefix = (): string => prefixOf(this.#store.value.path);
     this.#player = new Player(this.#video, options.early, prefix, {
       firstFrame: (atMs) => {
+        this.#options.paying.seen();
         if (this.#store.value.firstFrameMs !== null) return;
         performance.mark("vilokanam:first-frame");
         this.#store.set({ firstFrameMs: Math.round(atMs) });
       },
       playing: () => this.#onPlaying(),
+      paused: () => this.#onElementPaused(),
+      resumed: () => this.#onElementResumed(),
+      mayFetch: (url) => !this.#isFrozen && this.#options.mayFetch(url),
+      behind: () => this.#rejoin(),
       stalled: () => {
         this.#stalledSinceMs ??= performance.now();
         this.#store.set({ stalls: this.#player.stalls });
@@ -83,31 +88,14 @@ export class Playback {
     return isRunning && this.#store.value.state === "live";
   }
 
-  /** How often the picture stalled since the page opened. */
-  get stalls(): number {
-    return this.#player.stalls;
-  }
-
-  /**
-   * Seconds between picture and now: by PROGRAM-DATE-TIME where the clocks agree, else behind the
-   * newest listed media; null while nothing plays.
-   */
+  /** Seconds between picture and now; null while nothing plays. */
   get latencyS(): number | null {
-    if (!["live", "waiting"].includes(this.#store.value.state)) return null;
-    const picture = this.#player.pictureTimeMs;
-    const byDate = picture === null ? Number.NaN : (this.#options.nowMs() - picture) / 1000;
-    const byEdge = this.#player.edgeLatencyS;
-    const isSane = byDate >= 0 && byDate < 120 && (byEdge === null || byDate > byEdge - 0.3);
-    const latency = isSane ? byDate : byEdge;
-    return latency === null ? null : Math.round(latency * 10) / 10;
+    const isShown = ["live", "waiting"].includes(this.#store.value.state);
+    return isShown ? this.#player.latencyS(this.#options.nowMs()) : null;
   }
 
-  /** Play what the page came with, or wait for the stream; without a boot, ask for it now. */
-  start(boot: Boot | null): void {
-    if (boot === null) {
-      this.#ask();
-      return;
-    }
+  /** Play what the page came with, or wait for the stream. */
+  start(boot: Boot): void {
     const { multivariant, playlist, state } = boot;
     if (multivariant !== null && state !== "offline") {
       this.#load(playlist?.uri ?? firstVariant(multivariant), playlist?.text ?? "");
@@ -123,23 +111,42 @@ export class Playback {
     this.#player.destroy();
   }
 
-  pause(): void {
-    if (!["live", "waiting", "loading"].includes(this.#store.value.state) || this.#stop) return;
+  /** Fetch nothing until `play`; `reason` when it was not the viewer. */
+  pause(reason: Reason | null = null): void {
+    if (!this.#isRunning) return;
     clearTimeout(this.#retry);
     this.#player.halt();
     this.#video.pause();
-    this.#store.set({ state: "paused", retryAtMs: null });
+    this.#store.set({ state: "paused", reason, retryAtMs: null });
+    this.#player.park();
+  }
+
+  /** The browser freezes the page: from here on nothing is fetched. */
+  freeze(): void {
+    this.#isFrozen = true;
+    if (this.#isRunning) this.#player.halt();
+  }
+
+  /**
+   * The page has slept: what it slept through is neither fetched nor paid. Go to the live edge; after
+   * long, when that costs something, only on a click.
+   */
+  wake(sleptMs: number): void {
+    this.#isFrozen = false;
+    if (!this.#isRunning) return;
+    if (this.#store.value.isPriced && sleptMs > ASLEEP_MS) this.pause("asleep");
+    else this.#rejoin();
   }
 
   /** Play again from the live edge, unless it plays or something else must happen first. */
   play(): void {
     const { state } = this.#store.value;
-    if (["live", "waiting", "loading", "stopped", "kicked"].includes(state)) {
-      // A refused autoplay leaves the player loaded and the element paused.
-      if (this.#player.isLoaded && this.#stop === null) void this.#startElement();
-      return;
-    }
+    if (["live", "waiting", "loading", "stopped", "kicked"].includes(state)) return;
+    // What is left of the buffer is not shown: it would pass for the live picture.
+    this.#player.unload();
     this.#ask();
+    // Within the click: some browsers let an element play later only if it was told to play then.
+    this.#video.play().catch(() => undefined);
   }
 
   /** Play again from the live edge, whatever state this was about to enter. */
@@ -148,10 +155,19 @@ export class Playback {
     this.#ask();
   }
 
+  /** The price is known, or agreed to: go on, if that is what this waits for. */
+  proceed(): void {
+    const { state } = this.#store.value;
+    if (state === "asking" || (state === "loading" && !this.#player.isLoaded)) this.restart();
+    else if (this.#stop === "asking") this.restart();
+  }
+
   /** Fetch nothing more, play what is buffered, then enter `stop`. */
   playOut(stop: Stop, reason: Reason): void {
     clearTimeout(this.#retry);
     this.#player.halt();
+    // The browser's own HLS fetches as long as it plays.
+    if (stop === "asking") this.#player.park();
     this.#stop = stop;
     this.#store.set({ reason, retryAtMs: null });
   }
@@ -163,24 +179,49 @@ export class Playback {
   }
 
   setMuted(isMuted: boolean): void {
-    this.#video.muted = isMuted;
+    this.#player.rate.want(isMuted);
     this.#store.set({ isMuted });
     if (this.#player.isLoaded && this.#store.value.state !== "paused") void this.#startElement();
   }
 
   /** Enter the states that only the passing of time shows: played out, stalled, stuck. */
   tick(nowMs: number): void {
+    this.#watchPicture(nowMs);
     const { state, retryAtMs } = this.#store.value;
     const stalledMs = this.#stalledSinceMs === null ? 0 : nowMs - this.#stalledSinceMs;
+    // Not every browser tells each pause of its own.
+    if (this.#player.isFetching && this.#player.isPaused) this.#onElementPaused();
     if (this.#stop !== null) {
       if (this.#isPlayedOut()) this.#finish(this.#stop);
     } else if (stalledMs > WAIT_SHOWN_MS) {
       if (this.#player.isOver) this.#onEnded();
       else if (state === "live") this.#store.set({ state: "waiting" });
+      // With media at hand the server is not the cause.
       else if (stalledMs > STUCK_MS && state === "waiting" && retryAtMs === null) {
-        this.#pollAfter(RECONNECT);
+        if (!this.#player.isHolding) this.#pollAfter(RECONNECT);
       }
     }
+  }
+
+  /** Play the next smaller picture from here on. */
+  playSmaller(): void {
+    this.#player.heightMax = this.#smallerHeight ?? Number.POSITIVE_INFINITY;
+    this.play();
+  }
+
+  /** Media that arrives and is not shown is paid for in vain: after some seconds nothing is fetched. */
+  #watchPicture(nowMs: number): void {
+    const picture = this.#isRunning && !this.#isFrozen ? this.#player.watchPicture(nowMs) : null;
+    if (picture === null) return;
+    if (picture.isUnseen) this.#options.paying.seen();
+    // Not every decoder that comes back says so.
+    if (picture.stillMs === 0 && this.#store.value.state === "waiting") this.#onPlaying();
+    if (picture.stillMs > WAIT_SHOWN_MS) this.#stalledSinceMs ??= nowMs - picture.stillMs;
+    if (picture.fault === null) return;
+    this.#smallerHeight = this.#player.smallerHeight;
+    this.#finish("stuck");
+    const canPlaySmaller = this.#smallerHeight !== null;
+    this.#store.set({ reason: picture.fault, canPlaySmaller, retryAtMs: null });
   }
 
   // --- the player
@@ -191,6 +232,12 @@ export class Playback {
     this.#stop = null;
     this.#stalledSinceMs = null;
     this.#show = uri?.split("/")[0] ?? null;
+    const question = this.#options.paying.question();
+    if (question !== null) {
+      if (question !== "unknown") this.#store.set({ state: "asking", reason: question });
+      return;
+    }
+    this.#options.paying.opened();
     this.#store.set({ state: "loading", reason: null, retryAtMs: null });
     const partTargetS = partTargetOf(playlist);
     this.#player.load({
@@ -213,17 +260,36 @@ export class Playback {
         this.#player.halt();
         this.#store.set({ state: "paused" });
       } else {
-        this.#video.muted = true;
+        this.#player.rate.want(true);
         this.#store.set({ isMuted: true });
         await this.#video.play().catch(() => undefined);
       }
     }
   }
 
+  get #isRunning(): boolean {
+    return this.#stop === null && RUNNING.includes(this.#store.value.state);
+  }
+
+  /** Leave what is loaded, and play from the live edge. */
+  #rejoin(): void {
+    if (!this.#isRunning) return;
+    this.#ask();
+    this.#player.unload();
+  }
+
+  #onElementPaused(): void {
+    if (!this.#isFrozen && this.#player.isFetching) this.pause();
+  }
+
+  #onElementResumed(): void {
+    if (this.#store.value.state === "paused") this.play();
+  }
+
   #onPlaying(): void {
     this.#stalledSinceMs = null;
     // A halted player that plays its last second has not come back.
-    if (this.#stop !== null || ["paused", "slowed"].includes(this.#store.value.state)) return;
+    if (this.#stop !== null || !this.#player.isFetching) return;
     clearTimeout(this.#retry);
     this.#attempt = 0;
     this.#lastPlaylist = null;
@@ -239,6 +305,7 @@ export class Playback {
 
   #onFailed(): void {
     if (this.#stop !== null || this.#store.value.state === "paused") return;
+    this.#awayMs = performance.now();
     this.#store.set({ state: "reconnecting" });
     this.#pollAfter(RECONNECT);
   }
@@ -298,14 +365,26 @@ export class Playback {
       keepText(this.#options.early, this.#options.at(outcome.uri), outcome.playlist);
       this.#load(outcome.uri, outcome.playlist);
     } else if (outcome.kind === "away") {
+      this.#awayMs = performance.now();
       if (state === "loading" || state === "waiting") this.#store.set({ state: "reconnecting" });
       this.#pollAfter(state === "offline" || state === "ended" ? OFFLINE : RECONNECT);
+    } else if (outcome.kind === "nothing" && !outcome.isClosed && this.#mayReturn(state)) {
+      this.#store.set({ state: "reconnecting" });
+      this.#pollAfter(RECONNECT);
     } else {
       if (state !== "ended") {
         this.#finish(this.#store.value.secondsWatched > 0 ? "ended" : "offline");
       }
+      if (outcome.kind === "nothing" && outcome.isClosed) this.#store.set({ reason: "closed" });
       this.#pollAfter(OFFLINE);
     }
+  }
+
+  /** True while a show that was watched may come back from a restart of the server. */
+  #mayReturn(state: State): boolean {
+    if (this.#store.value.secondsWatched === 0) return false;
+    const isRecent = performance.now() - this.#awayMs < RETURN_MS;
+    return isRecent && ["loading", "waiting", "reconnecting"].includes(state);
   }
 
   /** False while the publisher is disconnected: nothing newer can be played. */

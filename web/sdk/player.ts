@@ -8,17 +8,32 @@
  * screen 560 / 965 ms without a stall (defaults: 1242 / 2436 ms).
  */
 
-import Hls, { type HlsConfig, type LevelDetails } from "hls.js/dist/hls.light.min.mjs";
+import Hls, {
+  type Fragment,
+  type HlsConfig,
+  type LevelDetails,
+} from "hls.js/dist/hls.light.min.mjs";
 
 import { decide, EdgeTarget } from "./catchup";
+import { FirstFrame } from "./first_frame";
 import type { EarlyMap } from "./prefetch";
 import { makeLoader } from "./loader";
+import { Progress, type Picture } from "./progress";
+import { Rate } from "./rate";
 import type { Refusal } from "./refusal";
 import { edgeTarget } from "./playlist";
 
 export interface PlayerEvents {
   firstFrame(atMs: number): void;
   playing(): void;
+  /** The element paused, no matter who asked: a media key, a call, the browser, `video.pause()`. */
+  paused(): void;
+  /** The element was told to play. */
+  resumed(): void;
+  /** Asked before each fetch of media; false: it is not made, and the player is about to be halted. */
+  mayFetch(url: string): boolean | Promise<boolean>;
+  /** What would be fetched next is long past: only a start from the live edge helps. */
+  behind(): void;
   /** Playback stalled: no media is buffered. */
   stalled(): void;
   /** The show is over and was played to its end. */
@@ -39,6 +54,11 @@ export interface Source {
 }
 
 const WATCH_EVERY_MS = 50;
+/**
+ * Media that ends further behind the edge than this, and than five target durations, was missed: it is
+ * not fetched. The page plays at most three target durations behind (rfc8216bis, 6.3.3).
+ */
+const BEHIND_MAX_S = 12;
 /** A playlist unchanged for this long has lost its publisher. */
 const STALE_S = 2.5;
 
@@ -56,13 +76,21 @@ export class Player {
   readonly #early: EarlyMap;
   readonly #prefix: () => string;
   readonly #events: PlayerEvents;
+  /** The playback rate, and the sound. */
+  readonly rate: Rate;
   #hls: Hls | null = null;
   #watch: ReturnType<typeof setInterval> | undefined;
   #target = new EdgeTarget(1, 0);
   #lowS = 0.2;
-  #hasFrame = false;
+  readonly #firstFrame: FirstFrame;
   #hasRecovered = false;
   #isHalted = false;
+  readonly #progress = new Progress();
+  readonly #listening = new AbortController();
+  /** `performance.now()` when the playlist last grew: hls.js measures that by the viewer's clock. */
+  #grownMs = 0;
+  /** No higher picture is played from the next `load` on; bits a second are stated anew meanwhile. */
+  heightMax = Number.POSITIVE_INFINITY;
   /** Number of stalls since the page opened. */
   stalls = 0;
 
@@ -73,12 +101,18 @@ export class Player {
     events: PlayerEvents,
   ) {
     this.#video = video;
+    this.rate = new Rate(video, () => performance.now());
+    this.#firstFrame = new FirstFrame(video, (atMs) => events.firstFrame(atMs));
     this.#early = early;
     this.#prefix = prefix;
     this.#events = events;
-    video.addEventListener("waiting", this.#onWaiting);
-    video.addEventListener("playing", this.#onPlaying);
-    video.addEventListener("ended", this.#onEnded);
+    const { signal } = this.#listening;
+    video.addEventListener("waiting", this.#onWaiting, { signal });
+    video.addEventListener("playing", this.#onPlaying, { signal });
+    video.addEventListener("pause", this.#onPause, { signal });
+    video.addEventListener("volumechange", this.#onVolume, { signal });
+    video.addEventListener("play", this.#onPlay, { signal });
+    video.addEventListener("ended", this.#onEnded, { signal });
   }
 
   /** True with Media Source Extensions; else the browser's own HLS is used, without catch-up. */
@@ -86,6 +120,16 @@ export class Player {
 
   get isLoaded(): boolean {
     return this.#hls !== null || this.#video.hasAttribute("src");
+  }
+
+  /** True while it is loaded and may fetch. */
+  get isFetching(): boolean {
+    return this.isLoaded && !this.#isHalted;
+  }
+
+  /** True when the element is still though it was told to play, and did not come to its end. */
+  get isPaused(): boolean {
+    return this.isLoaded && this.#video.paused && !this.#video.ended;
   }
 
   /** Seconds of media ahead of the picture. */
@@ -102,13 +146,70 @@ export class Player {
   /** Seconds behind the newest media that the playlist shows, or null. */
   get edgeLatencyS(): number | null {
     const details = this.#details();
-    return details === null ? null : details.edge + details.age - this.#video.currentTime;
+    return details === null ? null : details.edge + this.#ageS - this.#video.currentTime;
   }
 
   /** Unix ms of the picture by PROGRAM-DATE-TIME, or null. */
   get pictureTimeMs(): number | null {
     const date = this.#hls?.playingDate?.getTime();
     return date === undefined || Number.isNaN(date) ? null : date;
+  }
+
+  /**
+   * Seconds between picture and now: by PROGRAM-DATE-TIME where the clocks agree, else behind the
+   * newest listed media; null while neither is known.
+   */
+  latencyS(nowMs: number): number | null {
+    const picture = this.pictureTimeMs;
+    const byDate = picture === null ? Number.NaN : (nowMs - picture) / 1000;
+    const byEdge = this.edgeLatencyS;
+    const isSane = byDate >= 0 && byDate < 120 && (byEdge === null || byDate > byEdge - 0.3);
+    const latency = isSane ? byDate : byEdge;
+    return latency === null ? null : Math.round(latency * 10) / 10;
+  }
+
+  /** True when media is here that could be shown. */
+  get isHolding(): boolean {
+    const { buffered, currentTime } = this.#video;
+    return buffered.length > 0 && buffered.end(buffered.length - 1) > currentTime + 0.5;
+  }
+
+  /** Look whether the picture moves; null while it need not. Call it with each tick. */
+  watchPicture(nowMs: number): Picture | null {
+    if (!this.isFetching || this.isPaused) {
+      this.#progress.reset();
+      return null;
+    }
+    const { currentTime } = this.#video;
+    const frames = this.#framesShown();
+    const { isHolding } = this;
+    this.#progress.look(nowMs, currentTime, frames, isHolding);
+    this.#firstFrame.look(frames, this.#progress.clockStillMs === 0);
+    const fault = this.#firstFrame.isHere ? "frozen" : "no_picture";
+    return {
+      stillMs: this.#progress.clockStillMs,
+      isUnseen: frames === null && this.#progress.clockStillMs === 0 && currentTime > 0,
+      fault: this.#progress.isStill(isHolding) ? fault : null,
+    };
+  }
+
+  /** Frames shown so far; null where there is no picture to see: sound alone, or a hidden page. */
+  #framesShown(): number | null {
+    const level = this.#hls?.levels[Math.max(0, this.#hls.currentLevel)];
+    const isSound = level !== undefined && !level.videoCodec && level.height === 0;
+    if (document.hidden || isSound || !("getVideoPlaybackQuality" in this.#video)) return null;
+    const { totalVideoFrames, droppedVideoFrames } = this.#video.getVideoPlaybackQuality();
+    return totalVideoFrames - droppedVideoFrames;
+  }
+
+  /** Height of the next smaller picture, or null when there is none. */
+  get smallerHeight(): number | null {
+    const hls = this.#hls;
+    const now = hls?.levels[Math.max(0, hls.currentLevel)];
+    const smaller = hls?.levels.filter(
+      (level) => level.height > 0 && level.height < (now?.height ?? 0),
+    );
+    return smaller?.at(-1)?.height ?? null;
   }
 
   /** True once the media playlist has ENDLIST. */
@@ -119,9 +220,9 @@ export class Player {
   /** Play `source` from near its edge, from scratch. */
   load(source: Source): void {
     this.unload();
-    this.#hasFrame = false;
     this.#isHalted = false;
-    this.#watchFirstFrame();
+    this.#progress.reset();
+    this.#firstFrame.expect();
     if (!Player.hasMediaSource) {
       this.#video.src = source.url;
       return;
@@ -137,12 +238,21 @@ export class Player {
     hls.on(Hls.Events.MANIFEST_PARSED, () => {
       const level = hls.levels.findIndex(({ url }) => url[0] === source.start);
       if (level >= 0) hls.startLevel = level;
+      const cap = hls.levels.findLastIndex(({ height }) => height <= this.heightMax);
+      if (cap < 0 || cap === hls.levels.length - 1) return;
+      hls.autoLevelCapping = cap;
+      hls.startLevel = Math.min(cap, Math.max(0, level));
+    });
+    hls.on(Hls.Events.LEVEL_UPDATED, (_event, { details }) => {
+      if (details.advanced) this.#grownMs = performance.now() - details.age * 1000;
     });
     hls.on(Hls.Events.ERROR, (_event, data) => {
       if (!data.fatal || hls !== this.#hls) return;
       if (data.type === Hls.ErrorTypes.MEDIA_ERROR && !this.#hasRecovered) {
         this.#hasRecovered = true;
         hls.recoverMediaError();
+        // Attaching again leaves the element paused.
+        this.#video.play().catch(() => undefined);
       } else {
         this.#events.failed(data.details);
       }
@@ -156,8 +266,14 @@ export class Player {
   halt(): void {
     clearInterval(this.#watch);
     this.#isHalted = true;
-    this.#video.playbackRate = 1;
+    this.rate.set(1);
     this.#hls?.stopLoad();
+  }
+
+  /** Fetch nothing more, the picture is still: the browser's own HLS can only be taken away. */
+  park(): void {
+    this.halt();
+    if (this.#hls === null) this.unload();
   }
 
   /** Release all media; the picture disappears. */
@@ -166,7 +282,7 @@ export class Player {
     this.#hls?.destroy();
     this.#hls = null;
     this.#hasRecovered = false;
-    this.#video.playbackRate = 1;
+    this.rate.set(1);
     if (this.#video.hasAttribute("src")) {
       this.#video.removeAttribute("src");
       this.#video.load();
@@ -175,9 +291,7 @@ export class Player {
 
   destroy(): void {
     this.unload();
-    this.#video.removeEventListener("waiting", this.#onWaiting);
-    this.#video.removeEventListener("playing", this.#onPlaying);
-    this.#video.removeEventListener("ended", this.#onEnded);
+    this.#listening.abort();
   }
 
   #config(): Partial<HlsConfig> {
@@ -196,8 +310,24 @@ export class Player {
         early: this.#early,
         prefix,
         refused: (refusal) => this.#events.refused(refusal),
+        allows: (fragment, url) => this.#allows(fragment, url),
       }),
     };
+  }
+
+  #allows(fragment: Fragment, url: string): boolean | Promise<boolean> {
+    if (this.#isHalted) return false;
+    const details = this.#details();
+    const mostS = Math.max(BEHIND_MAX_S, 5 * (details?.targetduration ?? 0));
+    if (details !== null && details.edge - fragment.end > mostS) {
+      queueMicrotask(() => this.#events.behind());
+      return false;
+    }
+    return this.#events.mayFetch(url);
+  }
+
+  get #ageS(): number {
+    return (performance.now() - this.#grownMs) / 1000;
   }
 
   #details(): LevelDetails | null {
@@ -210,32 +340,19 @@ export class Player {
     const latencyS = this.edgeLatencyS;
     if (latencyS === null || video.paused || video.seeking || video.readyState < 2) return;
     // The publisher is disconnected: playing faster would only empty the buffer sooner.
-    const isStale = (this.#details()?.age ?? 0) > STALE_S;
+    const isStale = this.#ageS > STALE_S;
     const rule = { targetS: this.#target.at(performance.now()), lowS: this.#lowS };
-    const correction = decide(rule, { latencyS, bufferS: this.bufferS });
+    const { bufferS, rate } = this;
+    const correction = decide(rule, { latencyS, bufferS, mayRate: rate.isSafe });
     if ("rate" in correction) {
-      const rate = isStale ? Math.min(1, correction.rate) : correction.rate;
-      if (video.playbackRate !== rate) video.playbackRate = rate;
+      rate.set(isStale ? Math.min(1, correction.rate) : correction.rate);
     } else if (!isStale) {
       video.currentTime += correction.jumpS;
     }
   };
 
-  #watchFirstFrame(): void {
-    const report = (): void => {
-      if (this.#hasFrame) return;
-      this.#hasFrame = true;
-      this.#events.firstFrame(performance.now());
-    };
-    if ("requestVideoFrameCallback" in this.#video) {
-      this.#video.requestVideoFrameCallback(report);
-    } else {
-      (this.#video as HTMLVideoElement).addEventListener("playing", report, { once: true });
-    }
-  }
-
   readonly #onWaiting = (): void => {
-    if (!this.#hasFrame || !this.isLoaded || this.#video.seeking) return;
+    if (!this.#firstFrame.isHere || !this.isLoaded || this.#video.seeking) return;
     // After a halt the buffer runs empty on purpose.
     if (!this.#isHalted) this.stalls += 1;
     this.#target.stalled(performance.now());
@@ -244,6 +361,18 @@ export class Player {
 
   readonly #onPlaying = (): void => {
     if (this.isLoaded) this.#events.playing();
+  };
+
+  readonly #onPause = (): void => {
+    if (!this.isPaused) return;
+    const paused = (): void => this.#events.paused();
+    if (!this.isFetching || !this.rate.resume(paused)) paused();
+  };
+
+  readonly #onVolume = (): void => this.rate.hold();
+
+  readonly #onPlay = (): void => {
+    if (!this.#video.paused) this.#events.resumed();
   };
 
   readonly #onEnded = (): void => {

@@ -3,16 +3,17 @@
 import type { Refusal } from "./refusal";
 import { request, type HttpResponse } from "./request";
 import { firstVariant } from "./playlist";
+import { parseObject } from "./types";
 
 /**
  * - `show`: playlists of a show that is under way.
- * - `nothing`: not begun, or over.
+ * - `nothing`: not begun, or over; closed by its operator.
  * - `away`: the server could not answer.
  * - `refused`: the link is not valid, or another player has the session.
  */
 export type ProbeOutcome =
   | { kind: "show"; multivariant: string; uri: string; playlist: string }
-  | { kind: "nothing" }
+  | { kind: "nothing"; isClosed: boolean }
   | { kind: "away" }
   | { kind: "refused"; refusal: Refusal };
 
@@ -25,7 +26,10 @@ export async function probeShow(url: string): Promise<ProbeOutcome> {
   if (refusal) return { kind: "refused", refusal };
   if (isAway(multivariant) || (uri !== null && isAway(playlist))) return { kind: "away" };
   const isOver = !playlist?.ok || playlist.text.includes("#EXT-X-ENDLIST");
-  if (uri === null || !multivariant || isOver) return { kind: "nothing" };
+  if (uri === null || !multivariant || isOver) {
+    const isClosed = parseObject(multivariant?.text ?? "")?.["reason"] === "closed";
+    return { kind: "nothing", isClosed };
+  }
   return { kind: "show", multivariant: multivariant.text, uri, playlist: playlist.text };
 }
 

@@ -1,5 +1,6 @@
 /** What a refused request means for the viewer. */
 
+import { linkFault, type LinkFault } from "./link_fault";
 import { parseObject } from "./types";
 
 /**
@@ -13,6 +14,8 @@ import { parseObject } from "./types";
 export interface Refusal {
   kind: "purse" | "limit" | "session" | "token" | "pace" | "busy";
   isExpired: boolean;
+  /** With `token`: why. */
+  fault: LinkFault;
   topUpUrl: string;
   /** How long the server asked to wait, or null. */
   retryAfterMs: number | null;
@@ -31,6 +34,7 @@ export function readRefusal(
   const refusal = (kind: Refusal["kind"], isExpired = false): Refusal => ({
     kind,
     isExpired,
+    fault: linkFault(reason),
     topUpUrl: typeof url === "string" ? url : "",
     // A server's mistake must not stop the page for a day.
     retryAfterMs: seconds >= 0 ? Math.min(seconds, 60) * 1000 : null,

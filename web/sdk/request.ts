@@ -13,10 +13,15 @@ export interface HttpResponse {
 const TIMEOUT_MS = 10_000;
 
 /** Return the response, or null when none came. */
-export async function request(url: string, method: "GET" | "POST"): Promise<HttpResponse | null> {
+export async function request(
+  url: string,
+  method: "GET" | "POST",
+  accept = "*/*",
+): Promise<HttpResponse | null> {
   try {
     const response = await fetch(url, {
       method,
+      headers: { Accept: accept },
       cache: "no-store",
       credentials: "omit",
       referrerPolicy: "no-referrer",

@@ -1,23 +1,34 @@
 /** What a page shows of a stream: one frozen value, replaced when anything in it changes. */
 
+import type { Question } from "./consent";
+import type { LinkFault } from "./link_fault";
 import type { Warning } from "./meter";
+import type { Absence } from "./presence";
 import { safeUrl } from "./request";
 import { parsePlanck, type Boot, type Price, type StopReason } from "./types";
 
 /**
  * - `loading`: the first picture is on its way.
  * - `live`: it plays.
- * - `paused`: by the viewer; nothing is fetched, so nothing is paid.
+ * - `paused`: nothing is fetched, so nothing is paid: by the viewer (`reason` null), as the device
+ *   slept (`asleep`), or as nobody watched a priced picture (`hidden`, `idle`).
+ * - `asking`: nothing is fetched until the viewer agrees to the price (`reason` start, price or
+ *   own_limit).
  * - `waiting`: playback has stalled: the publisher's connection, or the viewer's.
+ * - `stuck`: media came and was not shown (`reason` no_picture: none of it; frozen: no more of it), so
+ *   nothing more is fetched until `play` or `playSmaller`.
  * - `reconnecting`: the server cannot be reached.
  * - `slowed`: the server asked to wait (`reason` pace or busy); playback resumes by itself.
- * - `offline`: not begun; it starts by itself. `ended`: over; a next show starts by itself.
+ * - `offline`: not begun; it starts by itself. `ended`: over; a next show starts by itself. With
+ *   `reason` closed the operator has closed the stream.
  * - `stopped`: balance (`reason` purse) or limit.
  * - `kicked`: another player took over, or the pace ended the session.
- * - `denied`: the link is not valid.
+ * - `denied`: the link is not valid (`reason` expired, stream, ...; token: not known why).
  */
 export type State =
   | "loading"
+  | "asking"
+  | "stuck"
   | "live"
   | "paused"
   | "waiting"
@@ -29,7 +40,16 @@ export type State =
   | "kicked"
   | "denied";
 
-export type Reason = StopReason | "busy" | "token";
+export type Reason =
+  | StopReason
+  | Absence
+  | Question
+  | "asleep"
+  | "busy"
+  | "closed"
+  | "frozen"
+  | "no_picture"
+  | LinkFault;
 
 export interface Snapshot {
   state: State;
@@ -38,16 +58,28 @@ export interface Snapshot {
   stream: string;
   title: string;
   session: string | null;
-  /** True when seconds cost something. */
+  /** True when seconds cost something, and until it is known that they do not. */
   isPriced: boolean;
+  /** False until the server has said what a second costs: nothing is fetched before. */
+  isPriceKnown: boolean;
   /** Planck are decimal strings: a snapshot is plain JSON. */
   pricePlanck: string;
   price: Price;
+  /** A price to come, or null. */
+  nextPrice: { planck: string; fromMs: number } | null;
+  /** What the viewer agreed to pay for a second at most, and in all; null: nothing, no limit. */
+  agreedPlanck: string | null;
+  limitPlanck: string | null;
+  /** Billed to this page on this visit: a second that another device paid is not among them. */
   secondsWatched: number;
+  /** For how long the picture moved here on this visit. */
+  secondsPlayed: number;
   spentPlanck: string;
   /** Null until the meter's first reading. */
   balancePlanck: string | null;
   secondsLeft: number | null;
+  /** Seconds of the show that are still free, before its price counts; null: not known yet. */
+  freeS: number | null;
   warning: Warning | null;
   isMeterOpen: boolean;
   isMuted: boolean;
@@ -56,6 +88,8 @@ export interface Snapshot {
   /** Ms from navigation to the first picture. */
   firstFrameMs: number | null;
   stalls: number;
+  /** True when `playSmaller` would play a smaller picture. */
+  canPlaySmaller: boolean;
   topUp: { isOpen: boolean; url: string };
   /** True while a click's request is under way; what went wrong with the last one, or "". */
   isBusy: boolean;
@@ -64,6 +98,10 @@ export interface Snapshot {
   retryAtMs: number | null;
   /** True while the publisher is known to be disconnected. */
   isPublisherAway: boolean;
+  /** True while a part of the server is known to restart: nobody else is to blame. */
+  isServerAway: boolean;
+  /** Why the link's token counts for nothing on a free stream (`stream`, `expired`, ...), or "". */
+  link: string;
   /** Page path with the current token, for links. */
   path: string;
 }
@@ -83,7 +121,7 @@ export function emptyBoot(stream: string): Boot {
 }
 
 /** Return what is shown before anything has been fetched. */
-export function firstSnapshot(boot: Boot, path: string): Snapshot {
+export function firstSnapshot(boot: Boot, path: string, isPriceKnown = true): Snapshot {
   const planck = parsePlanck(boot.price.planck_per_s) ?? 0n;
   return {
     state: "loading",
@@ -91,24 +129,33 @@ export function firstSnapshot(boot: Boot, path: string): Snapshot {
     stream: boot.stream,
     title: boot.title || boot.stream,
     session: boot.session,
-    isPriced: planck > 0n,
+    isPriced: planck > 0n || !isPriceKnown,
+    isPriceKnown,
     pricePlanck: planck.toString(),
     price: boot.price,
+    nextPrice: null,
+    agreedPlanck: null,
+    limitPlanck: null,
     secondsWatched: 0,
+    secondsPlayed: 0,
     spentPlanck: "0",
     balancePlanck: null,
     secondsLeft: null,
+    freeS: null,
     warning: null,
     isMeterOpen: false,
     isMuted: true,
     latencyS: null,
     firstFrameMs: null,
     stalls: 0,
+    canPlaySmaller: false,
     topUp: { isOpen: boot.top_up.open, url: safeUrl(boot.top_up.url) },
     isBusy: false,
     error: "",
     retryAtMs: null,
     isPublisherAway: boot.state === "waiting",
+    isServerAway: boot.state === "restarting",
+    link: boot.link ?? "",
     path,
   };
 }

@@ -29,7 +29,8 @@ export class MeterSocket {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #silence: ReturnType<typeof setTimeout> | undefined;
   #attempt = 0;
-  #openedMs = 0;
+  /** By the monotonic clock; null while it is not open. */
+  #openedMs: number | null = null;
 
   constructor(options: SocketOptions) {
     this.#options = options;
@@ -42,7 +43,7 @@ export class MeterSocket {
     const socket = connect(this.#options.url());
     this.#socket = socket;
     socket.onopen = () => {
-      this.#openedMs = Date.now();
+      this.#openedMs = performance.now();
       this.#expectMessage();
       this.#options.events.changed(true);
     };
@@ -73,8 +74,9 @@ export class MeterSocket {
   #lost(): void {
     this.close();
     this.#options.events.changed(false);
-    if (this.#openedMs > 0 && Date.now() - this.#openedMs > GOOD_AFTER_MS) this.#attempt = 0;
-    this.#openedMs = 0;
+    const openMs = this.#openedMs === null ? 0 : performance.now() - this.#openedMs;
+    if (openMs > GOOD_AFTER_MS) this.#attempt = 0;
+    this.#openedMs = null;
     const wait = delayMs(SOCKET, this.#attempt, this.#options.random ?? Math.random);
     this.#attempt += 1;
     this.#timer = setTimeout(() => this.open(), wait);

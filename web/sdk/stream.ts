@@ -4,48 +4,49 @@
  * React binds to `subscribe` and `snapshot` (react.ts).
  */
 
+import { delayMs, OFFLINE, RECONNECT } from "./backoff";
+import { fetchBoot } from "./boot";
 import { Counter } from "./counter";
 import { warningFor } from "./meter";
-import { Playback, type Stop } from "./playback";
-import type { Early, EarlyMap } from "./prefetch";
+import { Paying } from "./paying";
+import { Playback } from "./playback";
+import type { Stop } from "./playback_options";
+import type { StreamOptions } from "./stream_options";
+import { Presence } from "./presence";
+import type { Early } from "./prefetch";
 import type { Refusal } from "./refusal";
 import { failureOf, request, safeUrl } from "./request";
+import { ServerClock } from "./server_clock";
+import { Sleep } from "./sleep";
 import { emptyBoot, firstSnapshot, SnapshotStore, type Reason, type Snapshot } from "./snapshot";
 import { MeterSocket } from "./socket";
-import { prefixOf } from "./token_path";
 import { TokenRenewal } from "./token_renewal";
 import { parseObject, parsePlanck, type Boot, type MeterMessage, type Minted } from "./types";
 
-export interface StreamOptions {
-  video: HTMLVideoElement;
-  /** Absolute URL of the watch page, `/[w/<token>/]<stream>/`. */
-  page: string;
-  /** What the server put into its own page; null in any other: the SDK then asks at once. */
-  boot: Boot | null;
-  /** Responses already requested; the SDK adds its own. */
-  early?: EarlyMap;
-  /** Called with the page's new path when the token changes, to put it into the address bar. */
-  renamed?: (path: string) => void;
-}
+export type { StreamOptions };
 
 const TICK_MS = 200;
+/** A publisher whom our restart cut off is back by then, or their own connection is gone. */
+const BLAME_AFTER_MS = 60_000;
 
 export class TickStream {
-  readonly #boot: Boot | null;
-  /** True with a token: there is a session to meter. */
-  readonly #hasMeter: boolean;
-  /** False without a token, and for a page of another origin, whose renewals cannot be read. */
-  readonly #canRenew: boolean;
+  #boot: Boot | null;
   readonly #renamed: (path: string) => void;
   readonly #store: SnapshotStore;
   readonly #playback: Playback;
   readonly #socket: MeterSocket;
   readonly #renewal: TokenRenewal;
-  readonly #counter: Counter;
-  /** The server's clock less ours, ms. */
-  readonly #clockSkewMs: number;
+  #counter: Counter;
+  readonly #sleep: Sleep;
+  readonly #presence: Presence;
+  readonly #clock = new ServerClock(Date.now(), performance.now());
+  readonly #paying: Paying;
+  #bootAttempt = 0;
+  #isDestroyed = false;
+  #meterLostMs = Number.NEGATIVE_INFINITY;
   #page: string;
   #ticker: ReturnType<typeof setInterval> | undefined;
+  #bootRetry: ReturnType<typeof setTimeout> | undefined;
   #hasRenewed = false;
   #balanceAtStop: bigint | null = null;
 
@@ -55,11 +56,17 @@ export class TickStream {
     const path = new URL(this.#page).pathname;
     this.#boot = options.boot;
     const boot = options.boot ?? emptyBoot(path.split("/").at(-2) ?? "");
-    this.#clockSkewMs = boot.now_ms === undefined ? 0 : boot.now_ms - pageAnsweredMs();
-    this.#hasMeter = this.#boot === null ? prefixOf(path) !== "" : this.#boot.session !== null;
-    this.#canRenew = this.#hasMeter && new URL(this.#page).origin === location.origin;
-    this.#store = new SnapshotStore(firstSnapshot(boot, path));
-    this.#counter = new Counter(BigInt(this.#store.value.pricePlanck), performance.now());
+    if (boot.now_ms !== undefined) this.#clock.tell(boot.now_ms, pageAnsweredMs());
+    this.#store = new SnapshotStore(firstSnapshot(boot, path, this.#boot !== null));
+    this.#paying = new Paying({
+      store: this.#store,
+      agreed: options.agreed ?? null,
+      nowMs: () => this.#nowMs(),
+      asks: (question) => this.#playback.playOut("asking", question),
+    });
+    this.#paying.adopt(boot);
+    const price = BigInt(this.#store.value.pricePlanck);
+    this.#counter = new Counter(price, performance.now(), options.playedS);
     this.#playback = new Playback({
       video: options.video,
       early: options.early ?? new Map<string, Early>(),
@@ -67,18 +74,38 @@ export class TickStream {
       at: (relative) => this.#at(relative),
       nowMs: () => this.#nowMs(),
       refused: (refusal) => this.#onRefused(refusal),
+      mayFetch: (url) => this.#mayFetch(url),
+      paying: this.#paying,
+    });
+    this.#presence = new Presence(options.video, performance.now());
+    this.#sleep = new Sleep({
+      clock: this.#clock,
+      page: () => this.#page,
+      isPriced: () => this.#store.value.isPriced,
+      woke: (sleptMs) => this.#onWoken(sleptMs),
     });
     this.#renewal = new TokenRenewal({
       stream: boot.stream,
       url: () => this.#at("session"),
       nowMs: () => this.#nowMs(),
       minted: (minted) => this.#useToken(minted),
+      refused: (fault) => {
+        // What is priced is refused by itself; a free picture goes on, without a meter that fails.
+        if (!this.#store.value.isPriced) this.#socket.close();
+        else if (fault !== "token") this.#playOut("denied", fault);
+      },
     });
     this.#socket = new MeterSocket({
       url: () => this.#at("meter").replace(/^http/, "ws"),
       events: {
         message: (message) => this.#onMeter(message),
-        changed: (isMeterOpen) => this.#store.set({ isMeterOpen }),
+        changed: (isMeterOpen) => {
+          this.#store.set({ isMeterOpen });
+          if (isMeterOpen) return;
+          // The server is away, or the line: until a while after, nobody else is blamed.
+          this.#meterLostMs = performance.now();
+          this.#store.set({ isPublisherAway: false });
+        },
       },
     });
   }
@@ -91,14 +118,22 @@ export class TickStream {
 
   /** Begin: play what the page came with, or wait for the stream. */
   start(): void {
+    this.#sleep.resume();
     this.#ticker = setInterval(() => this.#tick(), TICK_MS);
-    this.#playback.start(this.#boot);
-    if (this.#hasMeter) this.#socket.open();
-    if (this.#canRenew) this.#renewal.schedule(this.#boot?.expires_ms);
+    this.#presence.listen();
+    document.addEventListener("freeze", this.#onFreeze);
+    document.addEventListener("resume", this.#onResume);
+    if (this.#boot === null) void this.#askBoot();
+    else this.#begin(this.#boot);
   }
 
   destroy(): void {
+    this.#isDestroyed = true;
+    clearTimeout(this.#bootRetry);
     clearInterval(this.#ticker);
+    this.#presence.destroy();
+    document.removeEventListener("freeze", this.#onFreeze);
+    document.removeEventListener("resume", this.#onResume);
     this.#renewal.stop();
     this.#socket.close();
     this.#playback.destroy();
@@ -109,9 +144,36 @@ export class TickStream {
     this.#playback.pause();
   }
 
-  /** Watch again from the live edge; also what "try again" does. */
+  /**
+   * Watch again from the live edge; also what "try again" does. Call it from a click: where the stream
+   * asks, it agrees to the price that is shown.
+   */
   play(): void {
-    this.#playback.play();
+    this.#presence.touch();
+    if (this.#store.value.state === "asking") {
+      this.agree(this.#paying.limitPlanck);
+    } else if (this.#boot !== null) {
+      this.#playback.play();
+    } else {
+      this.#store.set({ state: "loading", error: "" });
+      void this.#askBoot();
+    }
+  }
+
+  /** Watch again with the next smaller picture, after a picture that did not move. */
+  playSmaller(): void {
+    this.#presence.touch();
+    this.#playback.playSmaller();
+  }
+
+  /**
+   * The viewer agrees to the present price, with `isNextIncluded` to the one to come too, and to what
+   * this visit may cost from here on, in planck (null: no limit). Only after a click.
+   */
+  agree(limitPlanck: bigint | null, isNextIncluded = false): void {
+    this.#presence.touch();
+    this.#paying.agree(limitPlanck, isNextIncluded);
+    this.#playback.proceed();
   }
 
   /** Sound on or off. A browser that refuses sound keeps the picture, muted. */
@@ -145,6 +207,56 @@ export class TickStream {
     if (isMinted) this.#playback.restart();
   }
 
+  // --- beginning
+
+  /** False without a token, and for a page of an origin that the operator does not list. */
+  get #canRenew(): boolean {
+    const hasSession = (this.#boot?.session ?? null) !== null;
+    const isListed = this.#boot?.is_origin_listed ?? false;
+    return hasSession && (isListed || new URL(this.#page).origin === location.origin);
+  }
+
+  #begin(boot: Boot): void {
+    if (this.#store.value.state !== "paused") this.#playback.start(boot);
+    if (boot.session !== null) this.#socket.open();
+    if (this.#canRenew) this.#renewal.schedule(boot.expires_ms);
+  }
+
+  /** Ask what the stream is and costs, until that is known; then begin. */
+  async #askBoot(): Promise<void> {
+    clearTimeout(this.#bootRetry);
+    const outcome = await fetchBoot(this.#page);
+    if (this.#isDestroyed || this.#boot !== null) return;
+    if (outcome.kind === "boot") {
+      this.#adopt(outcome.boot, outcome.atMs);
+      return;
+    }
+    if (outcome.kind === "refused") {
+      this.#store.set({ state: "denied", reason: outcome.fault, error: outcome.detail });
+      return;
+    }
+    const isAway = outcome.kind === "away";
+    const isClosed = outcome.kind === "nothing" && outcome.isClosed;
+    this.#store.set({
+      state: isAway ? "reconnecting" : "offline",
+      reason: isClosed ? "closed" : null,
+    });
+    const wait = delayMs(isAway ? RECONNECT : OFFLINE, this.#bootAttempt++, Math.random);
+    this.#bootRetry = setTimeout(() => void this.#askBoot(), wait);
+  }
+
+  #adopt(boot: Boot, atMs: number): void {
+    const { state, isMuted, path } = this.#store.value;
+    this.#boot = boot;
+    if (boot.now_ms !== undefined) this.#clock.tell(boot.now_ms, atMs);
+    const price = parsePlanck(boot.price.planck_per_s) ?? 0n;
+    this.#counter = new Counter(price, performance.now(), this.#counter.playedS);
+    const kept = state === "paused" ? { state } : {};
+    this.#store.set({ ...firstSnapshot(boot, path), isMuted, ...kept });
+    this.#paying.adopt(boot);
+    this.#begin(boot);
+  }
+
   // --- refusals
 
   /** The player has been halted: decide what follows. */
@@ -163,10 +275,10 @@ export class TickStream {
           this.#hasRenewed = true;
           void this.#renewal.mint().then((isMinted) => {
             if (isMinted) this.#playback.restart();
-            else this.#playOut("denied", "token");
+            else this.#playOut("denied", refusal.fault);
           });
         } else {
-          this.#playOut("denied", "token");
+          this.#playOut("denied", refusal.fault);
         }
         break;
       default:
@@ -204,6 +316,7 @@ export class TickStream {
 
   #useToken(minted: Minted): void {
     const { session, isMeterOpen } = this.#store.value;
+    if (minted.session !== session) this.#counter.renew();
     this.#page = new URL(minted.path, this.#page).href;
     this.#hasRenewed = false;
     this.#store.set({ path: minted.path, session: minted.session });
@@ -219,11 +332,14 @@ export class TickStream {
       const isMoney = message.reason === "purse" || message.reason === "limit";
       this.#playOut(isMoney ? "stopped" : "kicked", message.reason);
     } else if (message.type === "meter") {
+      if (message.nowMs !== null) this.#clock.tell(message.nowMs, performance.now());
       this.#counter.read(message);
+      this.#paying.read(message);
       this.#store.set({
-        isPublisherAway: message.state === "waiting",
+        isPublisherAway:
+          message.state === "waiting" && performance.now() - this.#meterLostMs > BLAME_AFTER_MS,
+        isServerAway: message.state === "restarting",
         isPriced: message.price > 0n,
-        pricePlanck: message.price.toString(),
       });
       this.#afterDeposit();
       this.#tick();
@@ -232,25 +348,44 @@ export class TickStream {
     }
   }
 
+  readonly #onFreeze = (): void => this.#playback.freeze();
+
+  readonly #onResume = (): void => this.#playback.wake(this.#sleep.resume());
+
+  /** The timers of a hidden page that costs nothing may run once a minute: it plays on. */
+  #onWoken(sleptMs: number): void {
+    const mayPlayOn = !this.#store.value.isPriced && document.hidden;
+    if (!mayPlayOn && !this.#isDestroyed) this.#playback.wake(sleptMs);
+  }
+
+  #mayFetch(url: string): boolean | Promise<boolean> {
+    const may = this.#sleep.mayFetch();
+    if (typeof may === "boolean") return may && this.#paying.mayFetch(url);
+    return may.then((isAwake) => isAwake && this.#paying.mayFetch(url));
+  }
+
   /** Count on and refresh what is shown. */
   #tick(): void {
     const now = performance.now();
     this.#counter.pass(now, this.#playback.isMoving);
+    this.#sleep.beat();
+    const absence = this.#store.value.isPriced ? this.#presence.check(now) : null;
+    if (absence !== null) this.#playback.pause(absence);
     this.#playback.tick(now);
-    const { seconds, spent, balance, secondsLeft } = this.#counter.show();
+    const { seconds, spent, balance, secondsLeft, freeS } = this.#counter.show();
     this.#store.set({
       secondsWatched: seconds,
+      secondsPlayed: this.#counter.playedS,
       spentPlanck: spent.toString(),
       balancePlanck: balance?.toString() ?? null,
-      secondsLeft,
+      ...{ secondsLeft, freeS },
       warning: this.#store.value.isPriced ? warningFor(secondsLeft) : null,
       latencyS: this.#playback.latencyS,
-      stalls: this.#playback.stalls,
     });
   }
 
   #nowMs(): number {
-    return Date.now() + this.#clockSkewMs;
+    return this.#clock.nowMs(performance.now());
   }
 
   #at(relative: string): string {
@@ -258,8 +393,8 @@ export class TickStream {
   }
 }
 
-/** Unix ms by our clock when the page's first byte came: the server wrote its time just before. */
+/** Monotonic ms when the page's first byte came: the server wrote its time just before. */
 function pageAnsweredMs(): number {
   const [entry] = performance.getEntriesByType("navigation") as PerformanceNavigationTiming[];
-  return performance.timeOrigin + (entry?.responseStart ?? performance.now());
+  return entry?.responseStart ?? performance.now();
 }

@@ -18,9 +18,12 @@ export function swapPrefix(url: string, prefix: string): string {
 }
 
 /**
- * Return in how many ms a token should be renewed: at 4/5 of what is left, so that several attempts
- * fit before it ends; at least a second, at most what a timer can hold.
+ * Return in how many ms a token should be renewed: at 2/3 of what is left, or half a minute before it
+ * ends if that is earlier, so that several attempts fit; but not before a third of it has passed. At
+ * least a second, at most what a timer can hold.
  */
 export function renewDelayMs(expiresMs: number, nowMs: number): number {
-  return Math.min(2 ** 31 - 1, Math.max(1_000, Math.round((expiresMs - nowMs) * 0.8)));
+  const left = expiresMs - nowMs;
+  const wait = Math.min((left * 2) / 3, Math.max(left / 3, left - 30_000));
+  return Math.min(2 ** 31 - 1, Math.max(1_000, Math.round(wait)));
 }

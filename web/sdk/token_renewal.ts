@@ -1,6 +1,7 @@
 /** The page's token: minted again before it expires, or on a click. Playlists never contain it. */
 
 import { delayMs } from "./backoff";
+import type { LinkFault } from "./link_fault";
 import { renewDelayMs } from "./token_path";
 import { request } from "./request";
 import { parseMinted, type Minted } from "./types";
@@ -16,10 +17,13 @@ export interface TokenRenewalOptions {
   url: () => string;
   nowMs: () => number;
   minted: (minted: Minted) => void;
+  /** The link has ended for good: no renewal is tried again. */
+  refused: (fault: LinkFault) => void;
 }
 
 export class TokenRenewal {
   readonly #options: TokenRenewalOptions;
+  #expiresMs = Number.NEGATIVE_INFINITY;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(options: TokenRenewalOptions) {
@@ -28,6 +32,7 @@ export class TokenRenewal {
 
   /** Renew before `expiresMs`; soon, when that is not known. */
   schedule(expiresMs: number | undefined): void {
+    if (expiresMs !== undefined) this.#expiresMs = expiresMs;
     const wait =
       expiresMs === undefined ? RENEW_UNKNOWN_MS : renewDelayMs(expiresMs, this.#options.nowMs());
     this.#renewAfter(wait, 0);
@@ -42,9 +47,17 @@ export class TokenRenewal {
   async mint(): Promise<boolean> {
     const response = await request(this.#options.url(), "POST");
     const minted = response?.ok ? parseMinted(response.text, this.#options.stream) : null;
+    if (response !== null && (response.status === 401 || response.status === 403)) {
+      this.stop();
+      this.#options.refused(response.refusal?.fault ?? "token");
+    }
     if (minted === null) return false;
     this.#options.minted(minted);
-    this.schedule(minted.expiresMs);
+    // The session's own end: no later token comes, and to ask for one at that second is refused.
+    const isLast =
+      minted.expiresMs <= this.#expiresMs || minted.expiresMs >= (minted.endsMs ?? Infinity);
+    if (isLast) this.stop();
+    else this.schedule(minted.expiresMs);
     return true;
   }
 
@@ -52,7 +65,7 @@ export class TokenRenewal {
     clearTimeout(this.#timer);
     const timer = setTimeout(() => {
       void this.mint().then((isMinted) => {
-        // Stopped meanwhile: another player has the session.
+        // Stopped meanwhile: another player has the session, or the link has ended.
         if (isMinted || timer !== this.#timer) return;
         this.#renewAfter(delayMs(RENEW_AGAIN, attempt, Math.random), attempt + 1);
       });

@@ -1,7 +1,12 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+
 import { describe, expect, it } from "vitest";
 
 import {
+  canAgreeNext,
   figures,
+  fineLine,
   noticeFor,
   priceLines,
   statusLine,
@@ -11,34 +16,29 @@ import {
 } from "../app/messages";
 import { digitsFor, formatClock, formatPlanck, formatShort, formatSpan } from "../sdk/money";
 import type { Snapshot, State } from "../sdk/snapshot";
+import { shown } from "./shown";
 import { parseMeterMessage, parseMinted } from "../sdk/types";
 
-const shown = (change: Partial<Snapshot> = {}): Snapshot => ({
-  state: "live",
-  reason: null,
-  stream: "cam",
-  title: "Cam",
-  session: "00112233aabbccdd",
-  isPriced: true,
-  pricePlanck: "1000000000",
-  price: { planck_per_s: "1000000000", symbol: "TICK", decimals: 12 },
-  secondsWatched: 125,
-  spentPlanck: "125000000000",
-  balancePlanck: "875000000000",
-  secondsLeft: 875,
-  warning: null,
-  isMeterOpen: true,
-  isMuted: true,
-  latencyS: 1,
-  firstFrameMs: 300,
-  stalls: 0,
-  topUp: { isOpen: true, url: "" },
-  isBusy: false,
-  error: "",
-  retryAtMs: null,
-  isPublisherAway: false,
-  path: "/w/t/cam/",
-  ...change,
+describe("V17, V18: the pause screen", () => {
+  it("says who paused, and that it costs nothing", () => {
+    const lines = (reason: Snapshot["reason"]): string => {
+      const notice = noticeFor(shown({ state: "paused", reason }));
+      expect(notice?.action).toEqual({ kind: "play", label: "Watch live" });
+      return `${notice?.title}: ${notice?.text}`;
+    };
+
+    expect(lines(null)).toBe("Paused: Nothing is fetched, so nothing is charged.");
+    expect(lines("asleep")).toMatch(/asleep: Nothing of that time was fetched or charged/);
+    expect(lines("hidden")).toMatch(/away: .* stopped fetching, and charging/);
+    expect(lines("idle")).toMatch(/^Still there\?: .* so nothing is charged/);
+  });
+});
+
+describe("V16: the last second", () => {
+  it("is not told as 0 s more", () => {
+    expect(toastLine(shown({ warning: 10, secondsLeft: 0 }))).toBe("Your balance is used up");
+    expect(toastLine(shown({ warning: 10, secondsLeft: 1 }))).toContain("1\u00a0s more");
+  });
 });
 
 describe("money as text", () => {
@@ -69,16 +69,21 @@ describe("money as text", () => {
       "0.06 TICK a minute, 3.6 TICK an hour",
     ]);
     expect(priceLines(shown({ isPriced: false }))[0]).toBe("Free to watch");
+    expect(priceLines(shown({ freeS: 12 })).map((line) => line.replaceAll("\u00a0", " "))).toEqual([
+      "Free for 12 s more",
+      "then 0.001 TICK a second: 0.06 TICK a minute, 3.6 TICK an hour",
+    ]);
   });
 
-  it("says what was watched and what it cost", () => {
+  it("says what was billed, which is not what was watched", () => {
     expect(visitLine(shown()).replaceAll("\u00a0", " ")).toBe(
-      "You watched 2 min 5 s for 0.125 TICK.",
+      "You were billed 0.125 TICK for 2 min 5 s.",
     );
     expect(figures(shown())).toEqual({
       spent: "0.125",
       balance: "0.875",
-      watched: "2:05",
+      watched: "2:10",
+      billed: "2:05",
       left: "14\u00a0min 35\u00a0s",
     });
   });
@@ -113,7 +118,9 @@ describe("states as text", () => {
   });
 
   it("explains the pace and the wait", () => {
-    expect(toastLine(shown({ state: "slowed", reason: "pace" }))).toContain("faster");
+    expect(toastLine(shown({ state: "slowed", reason: "pace" }))).toContain(
+      "asks this player to wait",
+    );
     expect(toastLine(shown({ state: "waiting", isPublisherAway: true }))).toContain("creator");
   });
 
@@ -135,8 +142,24 @@ describe("messages", () => {
       spent: 40n,
       balance: 60n,
       price: 10n,
+      next: null,
+      nowMs: null,
       secondsLeft: 6,
+      freeS: 0,
       state: "live",
+    });
+  });
+
+  it("V2, V19: reads the price to come and the server's clock", () => {
+    const text = JSON.stringify({
+      ...{ type: "meter", seconds: 4, spent: "40", balance: "60", price: "10", state: "live" },
+      now_ms: 1_700_000_000_123,
+      next_price: { planck_per_s: "100", from_ms: 1_700_000_060_000 },
+    });
+
+    expect(parseMeterMessage(text)).toMatchObject({
+      nowMs: 1_700_000_000_123,
+      next: { planck: 100n, fromMs: 1_700_000_060_000 },
     });
   });
 
@@ -161,5 +184,65 @@ describe("messages", () => {
     expect(minted("/w/t/other/")).toBeNull();
     expect(minted("https://evil.example/w/t/cam/")).toBeNull();
     expect(minted("//evil.example/w/t/cam/")).toBeNull();
+  });
+});
+
+describe("V12: a server that restarts, and an operator who closes", () => {
+  const says = (change: Partial<Snapshot>): string => {
+    const now = shown(change);
+    const notice = noticeFor(now);
+    return [statusLine(now), toastLine(now), notice?.title, notice?.text, notice?.hint].join(" ");
+  };
+
+  it("never blames the creator for the server", () => {
+    for (const state of ["waiting", "reconnecting", "slowed", "loading"] as const) {
+      const text = says({ state, isServerAway: true, isPublisherAway: true });
+      expect(text).not.toMatch(/creator|ended|over/);
+    }
+    expect(says({ state: "waiting", isServerAway: true })).toMatch(/server is restarting/);
+    expect(says({ state: "waiting", isPublisherAway: true })).toMatch(/creator/);
+  });
+
+  it("tells a closed stream as such", () => {
+    for (const state of ["offline", "ended"] as const) {
+      const text = says({ state, reason: "closed" });
+      expect(text).toMatch(/operator has closed/);
+      expect(text).not.toMatch(/has ended|Not live yet|starts by itself/);
+    }
+  });
+});
+
+describe("V4: a link that expires while watching", () => {
+  it("is told in the words of a reload, without a button that only fails", () => {
+    const next = { nextPrice: { planck: "9000000000", fromMs: 1_700_000_060_000 } };
+    const expired = shown({ state: "denied", reason: "expired", ...next });
+
+    expect(statusLine(expired)).toBe("This link has expired");
+    expect(noticeFor(expired)).toMatchObject({
+      title: "This link has expired",
+      text: "Ask for a new one where you got it.",
+      action: null,
+    });
+    expect(canAgreeNext(expired)).toBe(false);
+    expect(canAgreeNext(shown(next))).toBe(true);
+    expect(noticeFor(shown({ state: "denied", reason: "token" }))?.action?.label).toBe("Try again");
+  });
+});
+
+describe("V10: what was spent", () => {
+  it("is named after what is counted: the link's session, in whichever browser", () => {
+    expect(readFileSync("index.html", "utf8")).toContain(">Spent with this link<");
+    expect(readFileSync(join("..", "docs/viewer.md"), "utf8")).toContain(
+      "**Spent with this link**",
+    );
+  });
+});
+
+describe("V14: a link that counts for nothing on a free stream", () => {
+  it("is told in words", () => {
+    const free = { isPriced: false, session: null, isMeterOpen: false };
+    expect(fineLine(shown({ ...free, link: "stream" }))).toMatch(/for another stream.*free/);
+    expect(fineLine(shown({ ...free, link: "expired" }))).toMatch(/no longer good.*free/);
+    expect(fineLine(shown(free))).toBe("");
   });
 });

@@ -10,7 +10,10 @@ const reading = (change: Partial<MeterReading> = {}): MeterReading => ({
   spent: 1_000n,
   balance: 500n,
   price: 100n,
+  next: null,
+  nowMs: null,
   secondsLeft: 5,
+  freeS: 0,
   state: "live",
   ...change,
 });
@@ -26,7 +29,18 @@ describe("counting on between readings", () => {
       spent: 1_200n,
       balance: 300n,
       secondsLeft: 3,
+      freeS: 0,
     });
+  });
+
+  it("bills nothing while a second is free", () => {
+    const free = anchor({ seconds: 0, spent: 0n, freeS: 4, secondsLeft: 9 });
+
+    const early = countOn(free, 3_000);
+    const late = countOn(free, 6_000);
+
+    expect([early.seconds, early.spent, early.freeS]).toEqual([0, 0n, 1]);
+    expect([late.seconds, late.spent, late.freeS, late.balance]).toEqual([2, 200n, 0, 300n]);
   });
 
   it("never spends more than the balance", () => {
@@ -49,6 +63,19 @@ describe("counting on between readings", () => {
     counter.pass(5_000, false);
 
     expect(counter.show().seconds).toBe(10);
+  });
+
+  it("is not held ahead of the meter while the picture does not move", () => {
+    const counter = new Counter(100n, 0);
+    counter.read(reading());
+    counter.pass(1_000, true);
+    expect(counter.show().seconds).toBe(11);
+    counter.read(reading());
+    expect(counter.show().seconds).toBe(11);
+    counter.pass(2_000, false);
+    counter.read(reading());
+
+    expect(counter.show()).toMatchObject({ seconds: 10, spent: 1_000n });
   });
 
   it("counts a suspended tab's jump as two seconds, not as minutes", () => {
@@ -105,5 +132,27 @@ describe("after a deposit", () => {
 
     expect(counter.canGoOn(before)).toBe(true);
     expect(counter.count().secondsLeft).toBe(10);
+  });
+});
+
+describe("V10: watched, and billed here", () => {
+  it("are two numbers: what another device paid was watched here and not billed here", () => {
+    const counter = new Counter(100n, 0, 40);
+    counter.read(reading({ seconds: 1, spent: 100n, secondsLeft: 900 }));
+    for (let ms = 200; ms <= 12_000; ms += 200) counter.pass(ms, true);
+    counter.read(reading({ seconds: 1, spent: 100n, secondsLeft: 900 }));
+
+    expect(counter.playedS).toBe(52);
+    expect(counter.count().seconds).toBe(1);
+  });
+
+  it("keep what was billed when another session begins, after a take-over or a renewal", () => {
+    const counter = new Counter(100n, 0);
+    counter.read(reading({ seconds: 30, spent: 3_000n, secondsLeft: 900 }));
+    counter.renew();
+    expect(counter.count().seconds).toBe(30);
+    counter.read(reading({ seconds: 2, spent: 200n, secondsLeft: 900 }));
+
+    expect(counter.count()).toMatchObject({ seconds: 32, spent: 3_200n });
   });
 });

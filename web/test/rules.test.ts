@@ -41,7 +41,9 @@ describe("token prefix", () => {
   });
 
   it("is renewed while there is time for more attempts", () => {
-    expect(renewDelayMs(300_000, 0)).toBe(240_000);
+    expect(renewDelayMs(300_000, 0)).toBe(200_000);
+    expect(renewDelayMs(60_000, 0)).toBe(30_000);
+    expect(renewDelayMs(12_000, 0)).toBe(4_000);
     expect(renewDelayMs(0, 5_000)).toBe(1_000);
     expect(renewDelayMs(1e15, 0)).toBeLessThan(2 ** 31);
   });
@@ -49,7 +51,8 @@ describe("token prefix", () => {
 
 describe("catch-up", () => {
   const rule = { targetS: 0.9, lowS: 0.2 };
-  const at = (latencyS: number, bufferS = 1) => decide(rule, { latencyS, bufferS });
+  const at = (latencyS: number, bufferS = 1, mayRate = true) =>
+    decide(rule, { latencyS, bufferS, mayRate });
 
   it("plays faster behind the target, at most at 1.25", () => {
     expect(at(1.0)).toEqual({ rate: 1.1 });
@@ -70,6 +73,12 @@ describe("catch-up", () => {
 
   it("jumps when far behind", () => {
     expect(at(30)).toEqual({ jumpS: 29.1 });
+  });
+
+  it("R14: jumps sooner where the rate is left alone, into what has been fetched", () => {
+    expect(at(2.8, 2.7, false)).toEqual({ rate: 1 });
+    expect(at(3.4, 3.3, false)).toEqual({ jumpS: 2.5 });
+    expect(at(3.4, 2.6, false)).toEqual({ rate: 1 });
   });
 
   it("moves back after stalls, to a limit, and advances again without stalls", () => {

@@ -71,6 +71,22 @@ it("starts from a short delay again after a good connection", () => {
   socket.close();
 });
 
+it("R8: a connection was good though the viewer's clock was set back meanwhile", () => {
+  const socket = make();
+  socket.open();
+  made[0]!.onclose?.();
+  vi.advanceTimersByTime(500);
+  made[1]!.onopen?.();
+  vi.advanceTimersByTime(6_000);
+  vi.setSystemTime(Date.now() - 3_600_000);
+  made[1]!.onclose?.();
+
+  vi.advanceTimersByTime(500);
+
+  expect(made).toHaveLength(3);
+  socket.close();
+});
+
 it("closes a connection that has fallen silent", () => {
   const socket = make();
   socket.open();

@@ -8,6 +8,7 @@ from metering.book.schema import metadata
 
 context.configure(
     connection=context.config.attributes["connection"],
+    version_table=context.config.attributes["version_table"],
     target_metadata=metadata,
     render_as_batch=True,  # SQLite alters a table by copying it
 )

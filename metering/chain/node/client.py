@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import queue
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Final, Protocol, Self, TypeVar, cast
+from typing import Any, Final, Protocol, Self, TypeVar
 
 from metering.chain.node import storage
 from metering.chain.node.metadata import ChainEvent, Metadata
+from metering.chain.node.node_thread import NodeThread
 from metering.chain.node.runtime_info import RuntimeFacts
 from metering.chain.node.scale import Codec, Hash
 from metering.chain.node.substrate import INVALID_TRANSACTION, Connection, RpcError, read_metadata
@@ -83,7 +82,7 @@ class Node:
         self._timeout_s = timeout_s
         self._make = connect
         self._line: Line | None = None
-        self._thread: _Thread | None = None
+        self._thread: NodeThread | None = None
         self._lock = asyncio.Lock()
         self._runtimes: dict[tuple[str, int, int, Hash], Runtime] = {}
         self._genesis: Hash | None = None
@@ -126,46 +125,43 @@ class Node:
 
     async def best(self) -> Head:
         """Return the best head."""
-        header = await self._result("chain_getHeader", [])
-        number = int(header["number"], 16)
+        number, parent = await self._read("chain_getHeader", [], _header)
         block_hash = await self.block_hash(number)
         if block_hash is None:
             raise ChainUnavailableError(f"the node {self.url} lost its best block {number}")
-        return Head(number, block_hash, _hash(header["parentHash"]))
+        return Head(number, block_hash, parent)
 
     async def head(self, block: Hash) -> Head:
         """Return a block's number and parent."""
-        header = await self._result("chain_getHeader", [_hex(block)])
+        header = await self._read("chain_getHeader", [_hex(block)], _unless_none(_header))
         if header is None:
             raise ChainUnavailableError(f"the node {self.url} does not have block {_hex(block)}")
-        return Head(int(header["number"], 16), block, _hash(header["parentHash"]))
+        number, parent = header
+        return Head(number, block, parent)
 
     async def block_hash(self, number: int) -> Hash | None:
         """Return the hash of the best chain's block `number`, None when there is none."""
-        text = await self._result("chain_getBlockHash", [number])
-        return None if text is None else _hash(text)
+        return await self._read("chain_getBlockHash", [number], _unless_none(_hash))
 
     async def extrinsics(self, block: Hash) -> tuple[bytes, ...] | None:
         """Return the extrinsics of a block, None when the node does not have it any more."""
-        block_body = await self._result("chain_getBlock", [_hex(block)])
-        if block_body is None:
-            return None
-        return tuple(bytes.fromhex(raw[2:]) for raw in block_body["block"]["extrinsics"])
+
+        def extrinsics(body: Any) -> tuple[bytes, ...]:
+            return tuple(_bytes(raw) for raw in body["block"]["extrinsics"])
+
+        return await self._read("chain_getBlock", [_hex(block)], _unless_none(extrinsics))
 
     async def raw(self, key: bytes, at: Hash) -> bytes | None:
         """Return the bytes under a storage key at a block, None when there are none."""
-        value = await self._result("state_getStorage", [_hex(key), _hex(at)])
-        return None if value is None else bytes.fromhex(value[2:])
+        return await self._read("state_getStorage", [_hex(key), _hex(at)], _unless_none(_bytes))
 
     async def raws(self, keys: Sequence[bytes], at: Hash) -> list[bytes | None]:
         """Return the bytes under many storage keys at a block, in their order."""
-        values: dict[str, str | None] = {}
+        values: dict[str, bytes | None] = {}
         for start in range(0, len(keys), _KEYS_AT_ONCE):
             some = [_hex(key) for key in keys[start : start + _KEYS_AT_ONCE]]
-            for block in await self._result("state_queryStorageAt", [some, _hex(at)]):
-                values.update(block["changes"])
-        raw = (values.get(_hex(key)) for key in keys)
-        return [None if value is None else bytes.fromhex(value[2:]) for value in raw]
+            values |= await self._read("state_queryStorageAt", [some, _hex(at)], _changes)
+        return [values.get(_hex(key)) for key in keys]
 
     async def value(self, codec: Codec[T], key: bytes, at: Hash) -> T | None:
         """Return the value under a storage key at a block, None when there is none.
@@ -199,13 +195,14 @@ class Node:
 
     async def keys(self, prefix: bytes, at: Hash, page: int = 500) -> tuple[bytes, ...]:
         """Return all storage keys under a prefix at a block."""
-        keys: list[str] = []
+        keys: list[bytes] = []
         while True:
-            start = [keys[-1]] if keys else [_hex(prefix)]
-            some = await self._result("state_getKeysPaged", [_hex(prefix), page, *start, _hex(at)])
+            start = _hex(keys[-1] if keys else prefix)
+            asked = [_hex(prefix), page, start, _hex(at)]
+            some = await self._read("state_getKeysPaged", asked, lambda raw: [*map(_bytes, raw)])
             keys += [key for key in some if not keys or key > keys[-1]]
             if len(some) < page:
-                return tuple(bytes.fromhex(key[2:]) for key in keys)
+                return tuple(keys)
 
     async def events(self, block: Head) -> tuple[ChainEvent, ...]:
         """Return the events of a block, read with the runtime that made it.
@@ -231,13 +228,11 @@ class Node:
         Raises:
             RuntimeUnsupportedError: It cannot be settled on; says why.
         """
-        version = await self._result("state_getRuntimeVersion", [_hex(at)])
-        name = str(version["specName"])
-        spec, tx = int(version["specVersion"]), int(version["transactionVersion"])
+        name, spec, tx = await self._read("state_getRuntimeVersion", [_hex(at)], _version)
         genesis = await self.genesis()
         key = (name, spec, tx, genesis)
         if key not in self._runtimes:
-            raw = bytes.fromhex((await self._result("state_getMetadata", [_hex(at)]))[2:])
+            raw = await self._read("state_getMetadata", [_hex(at)], _bytes)
             # Half a second of work: in the thread, so that nobody else waits for it.
             async with self._lock:
                 runtime = await self._bounded(
@@ -281,15 +276,27 @@ class Node:
             return error.code
         return 0
 
-    async def _result(self, method: str, params: list[Any]) -> Any:
-        """Return a result; an error of the node means that the node failed."""
+    async def _read(self, method: str, params: list[Any], read: Callable[[Any], T]) -> T:
+        """Return what `read` makes of a result.
+
+        Raises:
+            ChainUnavailableError: The node refuses, or its answer lacks what is read of it: a proxy
+                or another node may leave anything out.
+        """
         try:
-            return await self.request(method, params)
+            result = await self.request(method, params)
         except RpcError as error:
             raise ChainUnavailableError(f"the node {self.url} refuses {method}: {error}") from error
+        try:
+            return read(result)
+        except (LookupError, TypeError, ValueError) as error:
+            raise ChainUnavailableError(
+                f"the node {self.url} answers {method} by {str(result)[:80]}, which cannot be read "
+                f"({type(error).__name__}: {error})"
+            ) from error
 
     async def _hash(self, method: str, params: list[Any]) -> Hash:
-        return _hash(await self._result(method, params))
+        return await self._read(method, params, _hash)
 
     def _ask(self, method: str, params: list[Any]) -> Any:
         """Run in the thread."""
@@ -304,7 +311,7 @@ class Node:
     async def _bounded(self, work: Callable[[], T], what: str) -> T:
         """Run `work` in the thread, for `timeout_s` at most."""
         if self._thread is None:
-            self._thread = _Thread()
+            self._thread = NodeThread()
         future = self._thread.run(work)
         try:
             async with asyncio.timeout(self._timeout_s):
@@ -336,64 +343,41 @@ class Node:
                 self._thread.run(line.close)
 
 
-class _Thread:
-    """One daemon thread that runs what it is given, one after the other."""
-
-    def __init__(self) -> None:
-        self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="node", daemon=True)
-        self._thread.start()
-
-    def run(self, work: Callable[[], T]) -> asyncio.Future[T]:
-        """Return what will hold the result of `work`."""
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[T] = loop.create_future()
-        future.add_done_callback(_retrieve)
-
-        def deliver(result: T | None, error: BaseException | None) -> None:
-            if future.done():
-                return
-            if error is not None:
-                future.set_exception(error)
-            else:
-                future.set_result(cast("T", result))
-
-        def call() -> None:
-            try:
-                result, error = work(), None
-            except BaseException as raised:  # noqa: BLE001 -- it is raised where it is awaited
-                result, error = None, raised
-            with contextlib.suppress(RuntimeError):  # the loop may be closed
-                loop.call_soon_threadsafe(deliver, result, error)
-
-        self._work.put(call)
-        return future
-
-    def end(self) -> None:
-        """Let it end after what it does now."""
-        self._work.put(None)
-
-    def _run(self) -> None:
-        while (work := self._work.get()) is not None:
-            work()
-
-
-def _retrieve(future: asyncio.Future[Any]) -> None:
-    """Take the exception of a request that nobody waits for any more."""
-    if not future.cancelled():
-        future.exception()
-
-
 def _runtime(raw: bytes, name: str, spec: int, tx: int, genesis: Hash) -> Runtime:
     metadata = read_metadata(raw)
     return Runtime(metadata.facts(name, spec, tx, genesis), metadata)
 
 
+def _unless_none(read: Callable[[Any], T]) -> Callable[[Any], T | None]:
+    return lambda result: None if result is None else read(result)
+
+
+def _bytes(text: str) -> bytes:
+    return bytes.fromhex(text[2:])
+
+
 def _hash(text: str) -> Hash:
-    value = bytes.fromhex(text[2:])
+    value = _bytes(text)
     if len(value) != 32:
-        raise ChainUnavailableError(f"{text} is not a hash")
+        raise ValueError("not a hash of 32 bytes")
     return Hash(value)
+
+
+def _header(header: Any) -> tuple[int, Hash]:
+    return int(header["number"], 16), _hash(header["parentHash"])
+
+
+def _version(version: Any) -> tuple[str, int, int]:
+    return (
+        str(version["specName"]),
+        int(version["specVersion"]),
+        int(version["transactionVersion"]),
+    )
+
+
+def _changes(blocks: Any) -> dict[str, bytes | None]:
+    changes = (change for block in blocks for change in block["changes"])
+    return {key: None if value is None else _bytes(value) for key, value in changes}
 
 
 def _hex(data: bytes) -> str:

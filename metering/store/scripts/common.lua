@@ -80,12 +80,51 @@ local function pend(P, id, join, piece, bits)
   call('HINCRBY', P .. 'p', 'b' .. id .. ':' .. join .. ':' .. piece[8] .. ':' .. piece[7], int(bits * 2 ^ shift))
 end
 
--- Keeps ticks that are watched and never billed, until the book has them: a rebuild must find them watched.
-local function keep_unbilled(P, id, piece, bits)
-  local field = id .. ':' .. piece[7]
+-- Keeps bits that are watched and never billed in a word of a hash, until the book has them: a rebuild must find
+-- them watched.
+local function keep_bits(key, name, piece, bits)
+  local field = name .. ':' .. piece[7]
   local shift = (piece[7] + 1) * 30 - piece[10] - piece[4]
-  local old = tonumber(call('HGET', P .. 'f', field) or 0)
-  call('HSET', P .. 'f', field, int(bit.bor(old, bits * 2 ^ shift)))
+  local old = tonumber(call('HGET', key, field) or 0)
+  call('HSET', key, field, int(bit.bor(old, bits * 2 ^ shift)))
+end
+
+local function keep_unbilled(P, id, piece, bits) keep_bits(P .. 'f', id, piece, bits) end
+
+-- How many ticks of a show may still be covered. Of a show that was forgotten, and of those before it, none.
+local function cover_left(N, show, preview)
+  if preview == 0 then return 0 end
+  local f = call('HMGET', N, 'f' .. show, 'o')
+  if not f[1] and f[2] and show <= tonumber(f[2]) then return 0 end
+  return math.max(0, preview - tonumber(f[1] or 0))
+end
+
+-- Takes up to `left` of the new ticks of a piece, the earliest first, out of what is billed; returns how many.
+local function cover(piece, left)
+  local bits, n = piece[5], piece[6]
+  if n > left then
+    bits, n = 0, 0
+    for i = piece[4] - 1, 0, -1 do
+      if n < left and band(piece[5], 2 ^ i) ~= 0 then bits, n = bits + 2 ^ i, n + 1 end
+    end
+  end
+  if n > 0 then piece.covered, piece[5], piece[6] = bits, piece[5] - bits, piece[6] - n end
+  return n
+end
+
+-- Counts covered ticks of a show. Of a viewer and stream only the newest shows are kept: more than can be claimed.
+local SHOWS = 16
+local function count_covered(N, show, n)
+  if call('HINCRBY', N, 'f' .. show, n) > n then return end
+  local shows = {}
+  for _, field in ipairs(call('HKEYS', N)) do
+    local known = string.match(field, '^f(%d+)$')
+    if known then shows[#shows + 1] = tonumber(known) end
+  end
+  if #shows <= SHOWS then return end
+  table.sort(shows)
+  for i = 1, #shows - SHOWS do call('HDEL', N, 'f' .. int(shows[i])) end
+  call('HSET', N, 'o', int(shows[#shows - SHOWS]))
 end
 
 -- Where the forgiven range ends for streams that had planned past its common end, by stream id.

@@ -6,6 +6,7 @@
 -- session is ended ('purse'). A tick older than the watched hours is counted late and not billed.
 -- What the chain would refuse of a join is unpaid too: beyond its rate, its spending, its price, after its end,
 -- or so late that half of the notice in which its entries are still settled is over.
+-- What a preview covers is covered as in a claim, for a session that is known.
 -- Answers like a claim, verdict 0, with the ticks billed by it.
 if call('GET', KEYS[1]) ~= ARGV[1] then return 'EPOCH' end
 local P = prefix_of(KEYS[1])
@@ -15,7 +16,7 @@ local oldest = floor(now / 1000) - watched_s
 local floors = call('HMGET', P .. 'm', 'from', 'to', 'ends')
 local from, to = tonumber(floors[1] or 0), tonumber(floors[2] or 0)
 local end_of = stream_ends(floors[3] or '')
-local T = {metered = 0, unpaid = 0, forgiven = 0, late = 0}
+local T = {metered = 0, unpaid = 0, forgiven = 0, late = 0, covered = 0}
 
 local function pay(A, j, ticks, units)
   local amount = int(ticks * units)
@@ -56,19 +57,20 @@ local function paid_bits(A, j, piece)
 end
 
 local function evidence(packed)
-  local id, session, _, _, runs, at = struct.unpack('>c48c8I4I4I2', packed)
+  local id, session, _, _, show, preview, runs, at = struct.unpack('>c48c8I4I4I4I4I2', packed)
   local account = sub(id, 1, 32)
   local S = P .. 's' .. account .. session
-  local A = P .. 'a' .. account
+  local A, N = P .. 'a' .. account, P .. 'n' .. id
   local s = call('HMGET', S, 's', 'j', 'b', 'i', 'c')
-  local a = call('HMGET', A, 'b', 'n', 'm', 'y')
+  local a = call('HMGET', A, 'b', 'n')
   local join = s[4] == sub(id, 33) and s[2]
   local j
   if join and s[5] then
-    j = join_of(P .. 'n' .. id, join)
+    j = join_of(N, join)
     if not j or now >= (j.till + j.notice / 2) * 1000 then join = false else j.room = room_of(j, now) end
   end
-  local billed, cost, is_dry = 0, 0, false
+  local billed, cost, covered, is_dry = 0, 0, 0, false
+  local left = join and cover_left(N, show, preview) or 0
   for _ = 1, runs do
     local first, count, version, units
     first, count, version, units, at = struct.unpack('>I8I4I4I8', packed, at)
@@ -84,6 +86,7 @@ local function evidence(packed)
       local n = ones(free)
       T.forgiven = T.forgiven + n
       piece[5], piece[6] = piece[5] - free, piece[6] - n
+      if covered < left then covered = covered + cover(piece, left - covered) end
       watch(piece, watched_s, -1)
       if piece[6] > 0 then
         local bits, paid = 0, 0
@@ -96,26 +99,31 @@ local function evidence(packed)
         end
       end
       if free > 0 then keep_unbilled(P, id, piece, free) end
+      if piece.covered then keep_bits(P .. 'v', id .. ':' .. show, piece, piece.covered) end
     end
+  end
+  if covered > 0 then
+    count_covered(N, show, covered)
+    T.covered = T.covered + covered
   end
   if billed > 0 then
     local amount = int(cost)
     call('HINCRBY', S, 'u', amount)
-    if a[3] and a[3] ~= '0' then call('HINCRBY', P .. 'n' .. id, 'u', amount) end
-    if a[4] and a[4] ~= '0' then call('HINCRBY', A, day_field(A, a[2], now), amount) end
+    call('HINCRBY', N, 'u', amount)
+    call('HINCRBY', A, day_field(A, a[2], now), amount)
     local v, w, since, ticks, hour = slot_of(s[3])
     call('HSET', S, 'b', pack_slot(v, w, since, ticks + billed, hour))
     if j then keep_join(j, billed) end
     T.metered = T.metered + billed
   end
   if is_dry and s[1] == 'live' then finish(S, 'purse', now, watched_s * 1000 + 3600000) end
-  return 0, billed, cost, call('HGET', A, 'b') or '0'
+  return 0, billed, cost, call('HGET', A, 'b') or '0', covered
 end
 
 local answers = {}
 for i = 4, #ARGV do
   local n = #answers
-  answers[n + 1], answers[n + 2], answers[n + 3], answers[n + 4] = evidence(ARGV[i])
+  answers[n + 1], answers[n + 2], answers[n + 3], answers[n + 4], answers[n + 5] = evidence(ARGV[i])
 end
 for field, n in pairs(T) do
   if n > 0 then call('HINCRBY', P .. 't', field, n) end

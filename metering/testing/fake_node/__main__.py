@@ -12,13 +12,14 @@ from typing import Final
 
 from metering.errors import InvalidValueError
 from metering.model.address import parse_address
+from metering.testing.committed_runtime import ARTEFACTS
 from metering.testing.fake_node.faults import RATES, parse
 from metering.testing.fake_node.node import FakeNode
 from metering.testing.fake_node.world import World
 from metering.units import AccountId
 
-METADATA: Final = Path(__file__).resolve().parents[3] / "chain" / "artefacts" / "metadata.hex"
-"""Of the committed runtime, in a checkout."""
+METADATA: Final = ARTEFACTS / "metadata.hex"
+"""Of the committed runtime."""
 DEFAULT_PORT: Final = 9944
 _EXIT_FAILED: Final = 1
 _EXIT_USAGE: Final = 2

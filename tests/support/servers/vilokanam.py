@@ -113,18 +113,29 @@ class Server:
         self.process: subprocess.Popen[bytes] | None = None
         self.environment = dict(os.environ)
         self.python = sys.executable
+        self.pass_fds: list[int] = []
+        self.root = ROOT
+
+    def command(self) -> list[str]:
+        """Return what starts it."""
+        return [self.python, "-m", "mediaserver.cli.main", "serve", "--config", str(self.config)]
+
+    def launch(self) -> None:
+        """Start it."""
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                self.command(),
+                stdout=log,
+                stderr=log,
+                cwd=self.root,
+                env=self.environment,
+                start_new_session=True,
+                pass_fds=self.pass_fds,
+            )
 
     def start(self) -> None:
         """Start it and wait until it is ready."""
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [self.python, "-m", "mediaserver.cli.main", "serve", "--config", self.config],
-                stdout=log,
-                stderr=log,
-                cwd=ROOT,
-                env=self.environment,
-                start_new_session=True,
-            )
+        self.launch()
         self.wait_ready()
 
     def wait_ready(self, timeout_s: float = 30) -> None:
@@ -221,17 +232,16 @@ class Publisher:
     def __init__(self, server: Server, slug: str, key: str, *extra: str) -> None:
         self.log = (server.directory / "publish.log").open("ab")
         self.process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "mediaserver.cli.main", "publish", "testsrc"),
-                f"{server.url}/{slug}/whip",
-                *("--key", key),
-                *extra,
-            ],
+            self._command(f"{server.url}/{slug}/whip", key, *extra),
             stdout=self.log,
             stderr=self.log,
             cwd=ROOT,
             start_new_session=True,
         )
+
+    def _command(self, url: str, key: str, *extra: str) -> list[str]:
+        publish = (sys.executable, "-m", "mediaserver.cli.main", "publish", "testsrc")
+        return [*publish, url, "--key", key, *extra]
 
     def signal(self, number: int) -> None:
         """Send a signal to it and to the process that holds its WHIP session."""
@@ -246,6 +256,17 @@ class Publisher:
                 self.process.terminate()
             self.process.wait(timeout=15)
         self.log.close()
+
+
+class SmallPublisher(Publisher):
+    """The same with a picture of 320x180: many players share a small machine with the server."""
+
+    def _command(self, url: str, key: str, *extra: str) -> list[str]:
+        code = (
+            "import threading; from mediaserver.whip_client.client import publish_test_picture;"
+            f"publish_test_picture({url!r}, {key!r}, threading.Event(), 320, 180, video_kbps=300)"
+        )
+        return [sys.executable, "-c", code, *extra]
 
 
 @contextmanager

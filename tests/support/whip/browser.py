@@ -88,18 +88,24 @@ STATISTICS = """async () => {
 
 
 @contextlib.asynccontextmanager
-async def browser_page(client: Client) -> AsyncIterator[Page]:
-    """Yield a blank page of our server's origin."""
+async def chromium_page() -> AsyncIterator[Page]:
+    """Yield an empty page of a headless Chromium."""
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
             executable_path="/usr/bin/chromium", args=ARGUMENTS
         )
         try:
-            page = await (await browser.new_context()).new_page()
-            await page.goto(str(client.make_url("/blank")))
-            yield page
+            yield await (await browser.new_context()).new_page()
         finally:
             await browser.close()
+
+
+@contextlib.asynccontextmanager
+async def browser_page(client: Client) -> AsyncIterator[Page]:
+    """Yield a blank page of our server's origin."""
+    async with chromium_page() as page:
+        await page.goto(str(client.make_url("/blank")))
+        yield page
 
 
 async def publish(page: Page, client: Client, kinds: str = "av") -> Any:

@@ -13,6 +13,7 @@ from mediaserver.accounting.store_supervisor import StoreSupervisor
 from mediaserver.clock import SystemClock
 from mediaserver.settings.records import Settings
 from metering.book.async_book import AsyncBook
+from metering.store.owned_store import Owner
 from metering.units import Planck
 from tests.support.book_fixture import OPERATOR, make_book
 
@@ -43,6 +44,7 @@ def make_money(caller) -> StoreSupervisor:
         Settings(),
         "unix:///x",
         caller,
+        owner=Owner("book", "here", "holder"),
         settlement=Settlement(Settings(), caller, OPERATOR, SystemClock(), Path("/x")),
         clock=SystemClock(),
         changed=lambda: None,
@@ -81,6 +83,7 @@ async def test_control_does_not_go_on_when_nobody_cuts_any_more() -> None:
     fixture = make_book()
     money = make_money(AsyncBook(fixture.book))
     task = asyncio.create_task(fail())
+    money._lock.is_held = True
     store: Any = SlowStore()
     cutter: Any = SimpleNamespace(counters=None)
     await asyncio.wait({task})

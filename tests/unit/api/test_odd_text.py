@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 from uuid import UUID
 
-from mediaserver.api import streams
+from mediaserver.api import stream_creators
 from mediaserver.http.problem import problem
 from mediaserver.ipc.framing import HEADER_BYTES_MAX
 from mediaserver.ipc.messages import MessageReader, Policy
@@ -25,17 +25,18 @@ def test_every_stream_that_may_be_made_fits_the_policy() -> None:
     stream = StreamPolicy(UUID(int=2**128 - 1), "s" * 63, title, (price,), is_enabled=True)
     made: list[StreamPolicy] = []
     size = 0
-    while len(made) < streams.STREAMS_MAX:
-        size += streams.policy_bytes(title, 1)
-        if size > streams.POLICY_BYTES_MAX:
+    while len(made) < stream_creators.STREAMS_MAX:
+        size += stream_creators.policy_bytes(title, 1)
+        if size > stream_creators.POLICY_BYTES_MAX:
             break
         made.append(replace(stream, stream=UUID(int=len(made))))
+    keys = tuple((each.slug, bytes(32)) for each in made)
     policy = Policy(
-        tuple(made), ((1, bytes(32)),), Asset(), "e" * 16, "r" * 40, "u" * 500, False, 1
+        tuple(made), ((1, bytes(32)),), Asset(), "e" * 16, "r" * 40, "u" * 500, False, 1, keys
     )
 
     (received,) = MessageReader().feed(wire(policy))
 
     assert received == policy
     assert len(made) > 1000
-    assert HEADER_BYTES_MAX > streams.POLICY_BYTES_MAX
+    assert HEADER_BYTES_MAX > stream_creators.POLICY_BYTES_MAX

@@ -128,7 +128,8 @@ def test_the_key_is_told_to_the_origin_only_where_a_token_was_checked() -> None:
     blocks = re.findall(
         r"^    location (?:= |~ )?(\S+) \{\n(.*?)^    \}", text, re.MULTILINE | re.DOTALL
     )
-    with_key = {name for name, body in blocks if KEY in body}
+    fills = f"X-Vilokanam-Edge '{KEY}'"
+    with_key = {name for name, body in blocks if fills in body}
     patterns = addresses.patterns()
     token = patterns["token"]
 
@@ -140,10 +141,23 @@ def test_the_key_is_told_to_the_origin_only_where_a_token_was_checked() -> None:
     for name, body in blocks:
         own_headers = re.findall(r"proxy_set_header (\S+)", body)
         assert not own_headers or "X-Vilokanam-Edge" in own_headers, name
-        if KEY in body and "internal" not in body:
+        if fills in body and "internal" not in body:
             assert "auth_request /_vilokanam/authorise;" in body
+
+
+def test_a_m5_every_request_tells_who_asks() -> None:
+    """Bounds at the origin are the viewer's own, not the edge's; a viewer's words are dropped."""
+    text = configuration(EDGE)
+    server = text[text.index("server {") : text.index("    location ")]
+    blocks = re.findall(r"^    location .*? \{\n(.*?)^    \}", text, re.MULTILINE | re.DOTALL)
+
+    for body in (server, *(body for body in blocks if "proxy_set_header" in body)):
+        assert "proxy_set_header X-Forwarded-For $remote_addr;" in body
+        assert "proxy_set_header Forwarded '';" in body
+        assert f"proxy_set_header X-Vilokanam-Via '{KEY}';" in body
 
 
 def test_no_name_of_a_place_is_left_in_the_text() -> None:
     """Every value has found its place."""
-    assert set(re.findall(r"@\w+@?", standalone(EDGE, "/run/edge"))) == {"@as_asked", "@away"}
+    names = {"@as_asked", "@away", "@no_directive"}
+    assert set(re.findall(r"@\w+@?", standalone(EDGE, "/run/edge"))) == names

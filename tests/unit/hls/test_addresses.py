@@ -87,7 +87,7 @@ def test_the_token_is_not_part_of_what_is_meant(address: a.Address) -> None:
         "/cam/1/source/07-1700x1.m4s",
         "/cam/1/source/7-01700x1.m4s",
         "/cam/1/source/7-1700x01.m4s",
-        "/cam/1/source/7-1700x0.m4s",
+        "/cam/1/source/7-1700x00.m4s",
         "/cam/1/source/7-1700.m4s",
         "/cam/1/source/7.-1700x1.m4s",
         "/cam/1/source/7.0-1700x1.M4S",
@@ -121,7 +121,9 @@ def test_the_names_in_playlists_are_the_addresses() -> None:
     assert a.parse("/cam/" + a.playlist_uri(5, "360p")).place == a.MediaPlaylist("cam", 5, "360p")
 
 
-@pytest.mark.parametrize("slug", ["w", "api", "favicon.ico", "a" * 64, "", "a_b", "Ä"])
+@pytest.mark.parametrize(
+    "slug", ["w", "me", "api", "join", "favicon.ico", "a" * 64, "", "a_b", "Ä"]
+)
 def test_a_reserved_or_ugly_name_is_no_slug(slug: str) -> None:
     """A stream cannot take the place of the server's own pages."""
     assert not a.is_slug(slug)
@@ -170,7 +172,7 @@ def test_a_cache_takes_no_other_spelling_for_an_address(address: a.Address, data
     assert kinds_of(other) == ([expected] if expected else [])
 
 
-@pytest.mark.parametrize("slug", sorted(a.RESERVED_SLUGS))
+@pytest.mark.parametrize("slug", [*sorted(a.RESERVED_SLUGS), "w", "me"])
 def test_a_cache_takes_no_page_of_the_server_for_media(slug: str) -> None:
     """What is below a reserved name is passed on."""
     assert kinds_of(f"/{slug}/index.m3u8") == []

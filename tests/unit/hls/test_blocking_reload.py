@@ -18,7 +18,6 @@ NOW = Ready(is_blocking=True)
         ("x=1&_HLS_report=3", OPEN, Ready()),
         ("_HLS_skip=YES", OPEN, Ready(is_delta=True)),
         ("_HLS_skip=v2", OPEN, Ready(is_delta=True)),
-        ("_HLS_skip=no", OPEN, Ready()),
         # L9: wait until the list holds it
         ("_HLS_msn=10&_HLS_part=1", OPEN, NOW),
         ("_HLS_msn=10&_HLS_part=2", OPEN, Wait()),
@@ -31,12 +30,15 @@ NOW = Ready(is_blocking=True)
         ("_HLS_msn=10&_HLS_part=4", CLOSED, Wait()),
         ("_HLS_msn=10&_HLS_part=3", CLOSED, NOW),
         # L13: gone is answered with what there is
-        ("_HLS_msn=0", OPEN, NOW),
+        ("_HLS_msn=0", OPEN, Ready(is_blocking=True, is_shared=False)),
         ("_HLS_msn=9&_HLS_part=77", OPEN, NOW),
+        ("_HLS_msn=9&_HLS_part=128", OPEN, Ready(is_blocking=True, is_shared=False)),
         ("_HLS_msn=9&_HLS_skip=YES", OPEN, Ready(is_delta=True, is_blocking=True)),
         # L15: after the end all is answered at once
-        ("_HLS_msn=99", OVER, Ready()),
-        ("_HLS_part=1", OVER, Ready()),
+        ("_HLS_msn=99", OVER, Ready(is_shared=False)),
+        ("_HLS_part=1", OVER, Ready(is_shared=False)),
+        ("_HLS_skip=no", OVER, Ready(is_shared=False)),
+        ("x=1", OVER, Ready()),
     ],
 )
 def test_a_directive_is_answered_by_its_rule(query: str, edge: Edge, decision: Decision) -> None:
@@ -58,6 +60,10 @@ def test_a_directive_is_answered_by_its_rule(query: str, edge: Edge, decision: D
         "_HLS_msn=1000000000000000",
         "_HLS_msn=10&_HLS_part=x",
         "_HLS_msn=10&_HLS_msn=11",
+        "_HLS_msn=010",
+        "_HLS_msn=10&_HLS_part=01",
+        "_HLS_skip=no",
+        "_HLS_skip=",
     ],
 )
 def test_an_impossible_directive_is_refused_at_once(query: str) -> None:

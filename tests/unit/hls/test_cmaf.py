@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -50,6 +51,28 @@ RUNS = st.tuples(
         ),
     ),
 ).map(lambda pair: tuple(run for run in pair if run is not None))
+
+
+def test_bytes_are_as_they_always_were():
+    """An edge that holds an init, a player between two parts: none sees our next release."""
+    golden = Path(__file__).resolve().parents[2] / "golden" / "cmaf.txt"
+    first = ChunkSample((b"\x65" + bytes(range(20)),), 3000, True)
+    second = ChunkSample((b"\x41\x9a\x01", b"\x41\x9a\x02"), 3003, False)
+    sound = tuple(ChunkSample((bytes([value]) * 5,), 1024, True) for value in range(3))
+    runs = (
+        TrackRun(VIDEO_TRACK, 1_234_567_890_123, (first, second)),
+        TrackRun(AUDIO_TRACK, 987_654_321, sound),
+    )
+
+    made = {
+        "init video audio": cmaf.make_init(VIDEO, AUDIO),
+        "init video": cmaf.make_init(VIDEO, None),
+        "init audio": cmaf.make_init(None, AUDIO),
+        "chunk": cmaf.make_chunk(7, runs),
+    }
+
+    lines = [f"{name}: {value.hex()}" for name, value in made.items()]
+    assert lines == golden.read_text().splitlines()[1:]
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ def test_a_lost_worker_is_waited_for_then_the_show_ends() -> None:
     feed.close()
     clock.seconds += 65
     store.expire()
-    assert store.state("cam") == "waiting"
+    assert store.state("cam") == "restarting"
     clock.seconds += 1
     store.expire()
 
@@ -129,7 +129,7 @@ def test_everything_a_playlist_names_can_be_had() -> None:
                 key = (slot.msn, slot.part, slot.first_tick, slot.tick_count)
                 assert PartAddress("cam", 5, name, *key) in current.media
             if entry.is_ended:
-                key3 = (entry.msn, entry.first_tick, entry.tick_count)
+                key3 = (entry.msn, entry.named_run.first, entry.named_run.count)
                 whole = current.media[Segment("cam", 5, name, *key3)]
                 assert sum(map(len, whole.chunks)) == whole.size_bytes
     assert min(place.msn for place in current.media) == current.window.first_msn
@@ -195,3 +195,21 @@ def test_the_page_knows_the_state_and_boots_with_the_best_rendition() -> None:
     health = store.health("cam")
     assert health is not None
     assert health.advice == ("OBS is gone.",)
+
+
+def test_v12_worker_that_ends_or_is_lost_is_not_told_as_an_absent_publisher() -> None:
+    """Viewers read that the creator's connection dropped while the server restarted."""
+    store = store_of(FakeClock())
+    show, feed = Show(), store.feed("worker-1")
+    for message in [*show.open(), *show.segments(3), Health("restarting", {}, ())]:
+        feed.apply(message)
+    draining = store.state("cam")
+
+    feed.close()
+    lost = store.state("cam")
+    feed = store.feed("worker-2")
+    for message in [*show.open(), Health("waiting", {}, ())]:
+        feed.apply(message)
+
+    assert (draining, lost) == ("restarting", "restarting")
+    assert store.state("cam") == "waiting"

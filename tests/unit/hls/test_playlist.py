@@ -112,7 +112,7 @@ def test_a_playlist_parsed_back_is_the_window_it_came_from(pattern: list[tuple[i
     assert [s.pdt_ms for s in segments] == [e.start_ms for e in listed]
     assert [s.is_discontinuity for s in segments] == [e.is_discontinuity for e in listed]
     assert [(s.uri, s.duration * 1000) for s in segments if s.uri] == [
-        (segment_name(e.msn, e.first_tick, e.tick_count), e.end_ms - e.start_ms)
+        (segment_name(e.msn, e.named_run.first, e.named_run.count), e.end_ms - e.start_ms)
         for e in listed
         if e.is_ended
     ]

@@ -1,10 +1,14 @@
 """The live window: what is listed, kept and hinted after what a worker said."""
 
+import dataclasses
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from mediaserver.hls import playlist
 from mediaserver.hls.rendition_window import Presence, Window
 from mediaserver.hls.window_entries import Edge
 from mediaserver.ipc.messages import (
@@ -16,6 +20,7 @@ from mediaserver.ipc.messages import (
     SlotOpened,
 )
 from mediaserver.media import Slot
+from metering.units import Run
 from tests.support.builders import AUDIO, LOW, OPENED, SOURCE, START_MS, Show, heard, live
 
 
@@ -135,6 +140,34 @@ def test_a_segment_that_never_came_is_a_gap_of_its_planned_length() -> None:
     assert [entry.end_ms - entry.start_ms for entry in listed] == [2000] * 5
 
 
+def test_r2_a_segment_with_a_part_without_picture_is_a_gap_and_never_begins_a_list() -> None:
+    """Players skip it; ExoPlayer does not get past one that begins a list."""
+    show = Show()
+    window = heard(None, show.open())
+    for number in range(24):
+        messages = list(show.segment())
+        if number == 10:
+            messages = [_without_picture(message) for message in messages]
+        window = heard(window, messages)
+
+    listed = window.listed("360p")
+    assert [entry.msn for entry in listed if entry.is_gap] == [10]
+    assert not any(entry.is_gap for entry in window.listed("source"))
+    assert "#EXT-X-GAP" in playlist.media(window, "360p")
+    window = heard(window, show.segments(2))
+    assert window.listed("source")[0].msn == 10
+    assert window.listed("360p")[0].msn == 11
+    assert "#EXT-X-MEDIA-SEQUENCE:11" in playlist.media(window, "360p")
+
+
+def _without_picture(message: object) -> Any:
+    """Return the message, with the second part of 360p as an encoder that was late made it."""
+    if isinstance(message, PartMade) and message.part.rendition == "360p":
+        part = message.part
+        return PartMade(dataclasses.replace(part, is_gap=part.slot.part == 1))
+    return message
+
+
 def test_a_worker_that_died_is_followed_by_a_discontinuity() -> None:
     """The open segment ends where its media ended and the next one begins anew."""
     show, window = live(3, parts=2)
@@ -147,8 +180,8 @@ def test_a_worker_that_died_is_followed_by_a_discontinuity() -> None:
     assert (after.msn, after.is_discontinuity) == (4, True)
 
 
-def test_an_early_end_keeps_the_ticks_of_the_plan() -> None:
-    """A segment claims what its slots touch: no byte of it is free."""
+def test_r1_a_segment_is_named_after_what_it_holds() -> None:
+    """A second that never came is not in its name, so nobody is asked for it."""
     show, window = live(0)
     slot = Slot(0, 0, START_MS + 900, START_MS + 1400)
     window = window.apply(SlotOpened(slot, is_discontinuity=False))
@@ -156,7 +189,25 @@ def test_an_early_end_keeps_the_ticks_of_the_plan() -> None:
     window = window.apply(SegmentEnded("source", 0, START_MS + 950, 50_000))
 
     entry = window.listed("source")[0]
-    assert (entry.first_tick, entry.tick_count) == (START_MS // 1000, 2)
+    assert entry.run == Run(START_MS // 1000, 1)
+    assert "0-1700000000x1.m4s" in playlist.media(window, "source")
+    assert "0.0-1700000000x2.m4s" in playlist.media(window, "source")
+
+
+def test_r1_a_rung_that_lacks_the_ends_of_a_segment_is_named_after_the_rest() -> None:
+    """Parts that an encoder never made carry no second."""
+    show = Show(parts_per_segment=6, now_ms=START_MS + 500)
+    window = heard(None, show.open())
+    slots = [show.slot(part) for part in range(6)]
+    for slot in slots:
+        window = window.apply(SlotOpened(slot, is_discontinuity=False))
+    for slot in slots[:3]:
+        window = window.apply(show.part("source", slot))
+    window = window.apply(SegmentEnded("source", 0, slots[-1].planned_end_ms, 3_000_000))
+
+    (entry,) = window.listed("source")
+    assert [part.is_gap for part in entry.parts] == [False] * 3 + [True] * 3
+    assert entry.run == Run(START_MS // 1000, 2)
 
 
 def test_the_end_of_a_show_ends_its_open_segments() -> None:

@@ -75,6 +75,20 @@ def test_parts_are_exactly_the_target_where_frames_fit(rate, part_ms):
     assert {end - slot.start_ms for slot, end in parts_of(events)} == {part_ms}
 
 
+@pytest.mark.parametrize("part_ms", [500, 1000, 2000])
+@pytest.mark.parametrize("offset", range(0, 1024, 128))
+def test_r8_sound_alone_ends_its_segments_with_whole_parts(part_ms, offset):
+    """Frames of AAC last 21.33 ms: no segment is left with a part of one or two of them."""
+    settings = replace(SETTINGS, part_target_ms=part_ms)
+    times = [(START * 48 + offset + frame * 1024) // 48 for frame in range(3000)]
+
+    events = run(Segmenter(settings, 0), [(time, True) for time in times])
+
+    lengths = [end_ms - slot.start_ms for slot, end_ms in parts_of(events)]
+    assert len(segments_of(events)) > 28
+    assert part_ms * 0.95 <= min(lengths) <= max(lengths) <= part_ms
+
+
 def test_part_is_cut_when_the_frame_that_would_cross_begins():
     """At 25 fps the cut is known 40 ms before the target, not after it."""
     segmenter = Segmenter(SETTINGS, 0)

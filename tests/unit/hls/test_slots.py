@@ -62,6 +62,15 @@ def test_segment_claims_the_union_of_its_parts(start_ms, lengths):
     assert set(range(run.first, run.end)) == union
 
 
+def test_r1_media_holds_the_seconds_that_it_touches_and_no_other():
+    """What the plan promised beyond its end is not held."""
+    assert slots.held_run(12_900, 12_960) == Run(12, 1)
+    assert slots.held_run(12_900, 13_000) == Run(12, 1)
+    assert slots.held_run(12_900, 13_001) == Run(12, 2)
+    with pytest.raises(ValueError, match="holds no second"):
+        slots.held_run(12_900, 12_900)
+
+
 def test_tick_after_is_the_first_untouched_second():
     """A new timeline that begins there shares no second with the plan."""
     assert slots.tick_after(12_001) == 13_000

@@ -10,7 +10,7 @@ from mediaserver.ingest.bind_check import unusable_addresses
 from mediaserver.ingest.ice import IceConnection
 from mediaserver.ingest.settings import IngestSettings
 from mediaserver.processes.bootstrap import StartRefusedError
-from mediaserver.processes.server import check_bind_addresses
+from mediaserver.processes.listen_check import check_bind_addresses
 
 ELSEWHERE = "203.0.113.7"
 
@@ -33,7 +33,7 @@ def test_f24_address_of_another_machine_is_named_with_the_remedy() -> None:
     assert all("ingest.advertise_addresses" in fault for fault in faults.values())
 
 
-def test_f24_config_check_and_start_say_so(tmp_path, capsys) -> None:
+def test_f24_o7_config_check_and_start_say_so(tmp_path, capsys) -> None:
     """It is found before the first publisher."""
     file = tmp_path / "a.toml"
     file.write_text(f'[ingest]\nbind_addresses = ["{ELSEWHERE}", "127.0.0.1"]\n')

@@ -178,18 +178,46 @@ def test_f01_whole_units_of_a_damaged_aggregate_are_kept(aggregate):
 
 
 def test_f01_aggregate_cut_within_a_slice_is_a_loss():
-    """Half of a picture is none."""
+    """Half of a picture is none: its whole slices do not leave without the one that was cut."""
     assembler = believing()
+    feed(assembler, 0, [SPS, PPS, IDR])
 
-    assert feed(assembler, 0, [stap_a(SPS, PPS, IDR)[:-1]]) == []
+    assert feed(assembler, 3000, [stap_a(DELTA, b"\x41\x10rest")[:-1]]) == []
     assert (assembler.broken, assembler.waits_for_idr) == (1, True)
+
+
+def test_f01_fragment_of_nothing_behind_others_ends_the_unit():
+    """A packetizer whose unit fits its packets exactly may send an empty last fragment."""
+    assembler = believing()
+    *fragments, last = fu_a(IDR)
+    without_end = bytes((last[0], last[1] & ~0x40)) + last[2:]
+    (frame,) = feed(assembler, 0, [SPS, PPS, *fragments, without_end, last[:2]])
+
+    assert frame.nals == (SPS, PPS, IDR)
+    assert assembler.broken == 0
+
+
+@pytest.mark.parametrize(
+    ("odd", "broken"),
+    [(b"\0", 0), (b"\0\0\0\0", 0), (b"\x7etag", 1), (b"\x1ftag", 1)],
+    ids=["a zero", "zeros", "type 30", "type 31"],
+)
+def test_f01_packet_that_holds_no_part_of_a_picture_costs_none(odd, broken):
+    """Padding is nothing, and what has no meaning is counted and left out."""
+    assembler = believing()
+    frames = [*feed(assembler, 0, [SPS, PPS, IDR]), *feed(assembler, 3000, [odd, DELTA])]
+
+    assert [frame.nals for frame in frames] == [(SPS, PPS, IDR), (DELTA,)]
+    assert (assembler.broken, assembler.dropped) == (broken, 0)
 
 
 SHORT, LONG = b"\0\0\1", b"\0\0\0\1"
 
 
 @pytest.mark.parametrize("start_code", [SHORT, LONG])
-@pytest.mark.parametrize("lead", [b"", SHORT, LONG], ids=["none", "short", "long"])
+@pytest.mark.parametrize(
+    "lead", [b"", SHORT, LONG, b"\0\0" + LONG], ids=["none", "short", "long", "zeros"]
+)
 @pytest.mark.parametrize("form", ["single", "fragments", "one fragment", "aggregate"])
 def test_f03_a_byte_stream_in_packets_is_split_at_its_start_codes(form, lead, start_code):
     """Senders that hand a whole access unit to the packetizer show their picture."""
@@ -260,7 +288,7 @@ def slices(number):
 
 
 @pytest.mark.parametrize("lead", [[], [SPS, PPS], [stap_a(SPS, PPS)]], ids=["none", "two", "stap"])
-@pytest.mark.parametrize("form", ["units", "fragments", "aggregates"])
+@pytest.mark.parametrize("form", ["units", "fragments", "aggregates", "behind SEI"])
 def test_f02_marker_on_each_packet_ends_no_picture(form, lead):
     """What shares a timestamp is one access unit, whatever the markers say."""
     assembler = H264Depacketizer()
@@ -274,13 +302,15 @@ def test_f02_marker_on_each_packet_ends_no_picture(form, lead):
                     "units": [unit],
                     "fragments": fu_a(unit),
                     "aggregates": [stap_a(unit)],
+                    "behind SEI": [stap_a(SEI, unit)],
                 }[form]
             )
         for packet in packets:
             frames += assembler.push(packet, 3000 * number, True, float(number))
 
     assert [frame.timestamp for frame in frames] == [3000 * number for number in range(10)]
-    assert [list(frame.nals[-2:]) for frame in frames] == [slices(n) for n in range(10)]
+    shown = [[nal for nal in frame.nals if nal[0] & 31 in (1, 5)] for frame in frames]
+    assert shown == [slices(number) for number in range(10)]
     assert (assembler.broken, assembler.dropped) == (0, 0)
 
 

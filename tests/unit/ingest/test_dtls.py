@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import re
 from typing import Any
 
 import pytest
@@ -103,16 +104,18 @@ async def test_r15_peers_of_every_stack_connect(we_are_client, kind, ciphers):
     assert await shake(peer, we_are_client=we_are_client) is None
 
 
-@pytest.mark.parametrize("we_are_client", [True, False])
-async def test_r15_failed_handshake_says_what_failed(we_are_client):
+@pytest.mark.parametrize(
+    ("we_are_client", "cause"),
+    [(True, r"we as client: \w+ alert handshake failure; "), (False, "server: no shared cipher; ")],
+)
+async def test_r15_failed_handshake_says_what_failed(we_are_client, cause):
     """No suite in common, seen from either role: the cause is in the log line, not just a type."""
     peer = peer_certificate("ecdsa", "ECDHE-ECDSA-AES256-CCM:@SECLEVEL=0")
     error = await shake(peer, we_are_client=we_are_client)
 
     assert isinstance(error, ConnectionError)
-    assert f"we as {'client' if we_are_client else 'server'}" in str(error)
+    assert re.search(cause, str(error))
     assert "alert 40" in str(error)
-    assert "cipher" in str(error)
 
 
 async def test_r15_foreign_certificate_is_named():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from mediaserver.ingest import sdp_offer
 from mediaserver.ingest.peer import Peer
 from mediaserver.ingest.session import FAULT_RUN_S, EndReason
 from mediaserver.ingest.settings import IngestSettings
+from mediaserver.listening import ListeningClock
 from tests.support.clock import FakeClock
 
 OFFER = Path(__file__).parents[2] / "golden" / "offer-obs.sdp"
@@ -89,5 +91,28 @@ async def test_a_h3_fault_of_the_timer_leaves_the_timer_running():
     clock.move(30.0)
     peer._wake()
     assert listener.reasons == [EndReason.MEDIA_TIMEOUT]
+    peer._dtls.is_closing = True
+    await peer.close(EndReason.DRAINED)
+
+
+async def test_r4_a_worker_that_stood_still_does_not_time_its_publisher_out():
+    """Its packets wait in the socket: timers that ran first must not end the session."""
+    world, listener = FakeClock(), Listener()
+    clock = ListeningClock(world)
+    beat = asyncio.create_task(clock.listen())
+    await asyncio.sleep(0)
+    peer = make_peer(clock, listener)
+    peer.life.media(clock.monotonic())
+    world.move(30.0)
+    peer._wake()
+    after_the_stall = list(listener.reasons)
+    for _ in range(50):
+        world.move(0.2)
+        clock.monotonic()
+    peer._wake()
+
+    assert after_the_stall == []
+    assert listener.reasons == [EndReason.MEDIA_TIMEOUT], "nothing came while we listened"
+    beat.cancel()
     peer._dtls.is_closing = True
     await peer.close(EndReason.DRAINED)

@@ -2,58 +2,32 @@
 
 import struct
 from base64 import b64encode
-from pathlib import Path
 
 import pytest
 from aiortc import rtp as judge
 
-from mediaserver.ingest import sdp_offer
-from mediaserver.ingest.receiver import KEYFRAME_WAIT_S, REPORT_S, SOURCE_SILENT_S, Receiver
+from mediaserver.ingest.receiver import KEYFRAME_WAIT_S, REPORT_S, SOURCE_SILENT_S
 from mediaserver.ingest.upload_health import UploadHealth
 from mediaserver.media import AccessUnit, SenderReport, Track
-
-GOLDEN = Path(__file__).parents[2] / "golden"
-IDR, DELTA = b"\x65\x88picture", b"\x41\x9adelta"
-VIDEO, AUDIO, RTX = 102, 111, 103
-
-
-SPS = bytes.fromhex("6742c028da01e0089f9610000003001000000303c0f1832a")
-HIGH_422 = bytes.fromhex("677a001fbcb402802dc8")
-PPS = bytes.fromhex("68ce3c80")
-
-
-def make_receiver(offer="chromium", give_up_s=0.4, parameters=""):
-    text = (GOLDEN / f"offer-{offer}.sdp").read_text()
-    text = text.replace(f"a=fmtp:{VIDEO} ", f"a=fmtp:{VIDEO} {parameters}")
-    receiver = Receiver(sdp_offer.parse_offer(text).tracks, give_up_s, kbps_max=8000, ssrc=1)
-    # This sender's markers are known to end pictures.
-    frames = receiver.sources[Track.VIDEO].frames
-    for timestamp in (-2, -1):
-        frames.push(DELTA, timestamp, True, 0.0)
-    frames.dropped, frames.wants_idr = 0, False
-    return receiver
-
-
-def packet(sequence, payload=DELTA, *, kind=VIDEO, timestamp=None, ssrc=7, marker=1):
-    timestamp = sequence * 3000 if timestamp is None else timestamp
-    return (
-        struct.pack(
-            "!BBHLL", 0x80, marker << 7 | kind, sequence & 0xFFFF, timestamp & 0xFFFFFFFF, ssrc
-        )
-        + payload
-    )
+from tests.support.receiver_kit import (
+    AUDIO,
+    DELTA,
+    HIGH_422,
+    IDR,
+    PPS,
+    RTX,
+    SPS,
+    keyframe,
+    make_receiver,
+    packet,
+    run,
+)
+from tests.support.sps import sps_of
 
 
 def repeat(sequence, payload=DELTA, ssrc=99):
     body = struct.pack("!H", sequence) + payload
     return packet(sequence + 500, body, kind=RTX, timestamp=sequence * 3000, ssrc=ssrc)
-
-
-def run(receiver, *packets, at=0.0, step=0.001):
-    events = []
-    for index, data in enumerate(packets):
-        events += receiver.packet(data, at + index * step)
-    return events
 
 
 def feedback(receiver, now):
@@ -266,9 +240,9 @@ def test_f10_sets_in_band_replace_those_of_the_offer():
     old = SPS[:3] + b"\x1f" + SPS[4:]
     text = ",".join(b64encode(nal).decode() for nal in (old, PPS))
     receiver = make_receiver(parameters=f"sprop-parameter-sets={text};")
-    units = run(receiver, packet(0, SPS, timestamp=0, marker=0), packet(1, IDR, timestamp=0))
+    units = run(receiver, *keyframe(SPS, IDR), packet(2, IDR))
 
-    assert [unit.payload for unit in units] == [(PPS, SPS, IDR)]
+    assert [unit.payload for unit in units] == [(PPS, SPS, IDR), (SPS, PPS, IDR)]
 
 
 @pytest.mark.parametrize(
@@ -288,12 +262,42 @@ def test_f10_media_without_parameter_sets_says_what_to_change(parameters):
 def test_f10_media_that_no_browser_shows_says_what_to_change(sps, word):
     """A show that cannot start says why."""
     receiver = make_receiver()
-    run(
-        receiver,
-        *(packet(n, nal, timestamp=0, marker=n == 2) for n, nal in enumerate((sps, PPS, IDR))),
-    )
+    run(receiver, *keyframe(sps, PPS, IDR))
 
     assert any(word in text for text in UploadHealth("x").advice(receiver))
+
+
+@pytest.mark.parametrize("payload", [SPS, b"\x06\x05\x01", b"", b"\0\0", b"\x10\x02\x9d\x01\x2a"])
+def test_f10_packets_without_a_picture_say_so(payload):
+    """Sets, SEI, padding or another codec alone: after a few seconds the creator knows."""
+    receiver, health = make_receiver(), UploadHealth("x")
+    for second in range(5):
+        run(receiver, packet(second, payload), at=second)
+        health.sample(receiver, second)
+
+    assert any("none holds a picture" in text for text in health.advice(receiver))
+
+
+def test_f10_packets_of_another_payload_type_are_told():
+    """An encoder that does not read the answer is no encoder that is switched off."""
+    receiver, health = make_receiver(), UploadHealth("x")
+    for second in range(5):
+        run(receiver, packet(second, IDR, kind=50), at=second)
+        health.sample(receiver, second)
+
+    assert any("5 packets of payload types" in text for text in health.advice(receiver))
+
+
+def test_a_m8_too_large_picture_is_told_with_what_to_choose():
+    """The show never begins: its creator reads why, and no remedy for something else."""
+    receiver = make_receiver()
+    large = sps_of(8192, 8192, 1)
+    run(receiver, *keyframe(large, PPS, IDR))
+    (advice,) = [text for text in UploadHealth("x").advice(receiver) if "pixels" in text]
+
+    assert "8192x8192 pixels and at most 4096x2304" in advice
+    assert "choose a smaller output size" in advice
+    assert "restart the encoder" not in advice
 
 
 SMALL_SPS = bytes.fromhex("6742c01eda0280bfe584000003000400000300f03c58ba80")  # 640x360
@@ -354,3 +358,18 @@ def test_f19_layer_that_comes_and_goes_is_not_followed_each_time():
         present = ssrc
 
     assert 1 <= changes <= 2
+
+
+def test_f19_first_of_two_sounds_is_heard_and_the_other_told():
+    """A microphone that comes as a source of its own is not lost without a word."""
+    receiver = make_receiver()
+    units = []
+    for number in range(50):
+        for ssrc, sound in ((8, b"music"), (9, b"a louder voice")):
+            data = packet(number, sound, kind=AUDIO, timestamp=960 * number, ssrc=ssrc)
+            units += run(receiver, data, at=number / 50)
+
+    assert {unit.payload for unit in units} == {(b"music",)}
+    (advice,) = [text for text in UploadHealth("x").advice(receiver) if "sounds" in text]
+    assert "2 sounds at once" in advice
+    assert "mix them into one track" in advice

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
+from mediaserver.hls import playlist
+from mediaserver.hls.cmaf import AUDIO_TRACK
 from mediaserver.ipc.messages import (
     Health,
     InitMade,
@@ -15,7 +19,8 @@ from mediaserver.ipc.messages import (
 )
 from mediaserver.media import Track
 from tests.support import cmaf_reader
-from tests.support.broadcast_harness import OTHER_SPS, broadcasts, check_link
+from tests.support.broadcast_harness import OTHER_SPS, broadcasts, check_link, settle
+from tests.support.builders import heard
 
 
 @pytest.fixture
@@ -186,3 +191,79 @@ async def test_time_that_leaps_is_a_discontinuity(make_broadcast):
     assert len([m for m in harness.of(SlotOpened) if m.is_discontinuity]) == 1
     assert len(harness.of(ShowOpened)) == 1
     check_link(harness.messages)
+
+
+async def test_r2_a_rung_that_falls_behind_is_marked_and_keeps_its_sound(make_broadcast):
+    """Players read which parts have no picture, go elsewhere, and come back at an IDR."""
+    harness = await make_broadcast()
+    await harness.play(3)
+    harness.pipeline.silent_rungs.add("360p")
+    await harness.play(12)
+    harness.pipeline.silent_rungs.clear()
+    await harness.play(6)
+
+    rung = [m.part for m in harness.of(PartMade, "360p")]
+    marks = [part.is_gap for part in rung]
+    assert 16 <= sum(marks) <= 32
+    assert not marks[0]
+    assert not marks[-1]
+    assert not any(m.part.is_gap for m in harness.of(PartMade, "source"))
+    back = rung[len(marks) - marks[::-1].index(True)]
+    assert back.is_independent
+    window = heard(None, harness.messages)
+    text = playlist.media(window, "360p")
+    assert text.count("#EXT-X-GAP") == sum(e.is_gap and e.is_ended for e in window.listed("360p"))
+    assert "#EXT-X-GAP" in text
+    assert "#EXT-X-INDEPENDENT-SEGMENTS" in text
+    sound = [
+        run
+        for part in rung
+        for run in cmaf_reader.read_chunk(part.payload).runs
+        if run.track == AUDIO_TRACK
+    ]
+    assert len(sound) == len(rung)
+    assert all(a.base_time + len(a.samples) * 1024 == b.base_time for a, b in pairwise(sound))
+    check_link(harness.messages)
+
+
+async def test_r2_a_still_picture_is_no_gap(make_broadcast):
+    """Sound goes on over the last picture: that is what the publisher sends."""
+    harness = await make_broadcast()
+    await harness.play(3)
+    await harness.play(5, video=False)
+
+    assert not any(m.part.is_gap for m in harness.of(PartMade))
+
+
+async def test_r1_silence_of_ours_is_not_billed(make_broadcast):
+    """Sound that stops is followed by a second of silence: that second is nobody's to pay for."""
+    harness = await make_broadcast(frozenset({Track.AUDIO}))
+    await harness.play(4.5, video=False)
+    last_ms = harness.clock.wall_ms
+    await harness.play(1.5, video=False, audio=False)
+    harness.broadcast.publisher_gone("s1", "media_timeout")
+    await settle()
+
+    window = heard(None, harness.messages)
+    parts = [part for entry in window.listed("audio") for part in entry.parts]
+    paid = [part for part in parts if part.held_until_ms > part.slot.start_ms]
+    assert parts[-1].end_ms > last_ms + 300
+    assert paid[-1].held_until_ms <= last_ms + 20
+    assert all(part.held_until_ms == part.end_ms for part in paid[:-1])
+    runs = [entry.run for entry in window.listed("audio") if entry.run]
+    assert runs[-1].end == -(-paid[-1].held_until_ms // 1000)
+
+
+async def test_r1_sound_that_comes_back_was_never_away(make_broadcast):
+    """A pause of Opus (DTX) within a part costs what the part costs."""
+    harness = await make_broadcast(frozenset({Track.AUDIO}))
+    await harness.play(3, video=False)
+    await harness.play(0.3, video=False, audio=False)
+    await harness.play(3, video=False)
+
+    ticks: set[int] = set()
+    for message in harness.of(PartMade):
+        part = message.part
+        end_ms = part.end_ms if part.held_ms is None else part.held_ms
+        ticks |= {at // 1000 for at in range(part.slot.start_ms, end_ms)}
+    assert len(ticks) == max(ticks) - min(ticks) + 1 >= 6

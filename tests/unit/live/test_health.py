@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from mediaserver.ingest.encoder import Encoder, encoder_of
 from mediaserver.live.health import ShowFacts, frame_rate_milli, report
 
 SHOW = ShowFacts(
@@ -34,7 +35,8 @@ def test_long_gop_names_the_setting_once():
     """The exact OBS setting, and ingest's sentence on the same is left out."""
     show = replace(SHOW, is_reencoding=True, gop_ms=8300)
 
-    health = report(show, {}, ("set the keyframe interval to 2 s", "1 % of your upload is lost"))
+    upload = ("Keyframes come 8.3 s apart", "1 % of your upload is lost")
+    health = report(show, {}, upload, Encoder.OBS)
 
     assert "8.3 s apart" in health.advice[0]
     assert "Keyframe interval: set 2 s." in health.advice[0]
@@ -43,9 +45,54 @@ def test_long_gop_names_the_setting_once():
 
 def test_b_frames_name_the_setting():
     """Re-encoding because of B-frames is not blamed on keyframes."""
-    (advice,) = report(replace(SHOW, is_reencoding=True, has_b_frames=True), {}, ()).advice
+    show = replace(SHOW, is_reencoding=True, has_b_frames=True)
+    (advice,) = report(show, {}, (), Encoder.OBS).advice
 
     assert "B-frames to 0" in advice
+
+
+def test_more_than_viewers_can_download_is_told():
+    """An upload of 30 Mbit/s went well, and hardly anybody could watch it."""
+    (advice,) = report(replace(SHOW, source_bps=30_000_000), {}, ()).advice
+
+    assert "30 Mbit/s" in advice
+    assert "6,000 kbit/s" in advice
+    assert report(replace(SHOW, source_bps=12_000_000), {}, ()).advice == ()
+
+
+AGENTS = {
+    "Mozilla/5.0 (OBS-Studio/32.1.2; Linux x86_64; en-US)": "OBS",
+    "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/156.0.0.0 Safari/537.36": "browser",
+    "Lavf/62.12.102": "FFmpeg",
+    "vilokanam-publish (FFmpeg)": "FFmpeg",
+    "GStreamer whip/1.22": "GStreamer",
+}
+
+
+@pytest.mark.parametrize("user_agent", AGENTS)
+def test_c13_advice_names_the_program_at_hand(user_agent):
+    """Who publishes from a browser is not told to change OBS."""
+    kind = encoder_of(user_agent)
+    late = replace(SHOW, is_reencoding=True, late_gop_ms=8300)
+    texts = [
+        *report(late, {}, (), kind).advice,
+        *report(replace(late, has_b_frames=True), {}, (), kind).advice,
+    ]
+
+    assert len(texts) == 2
+    for text in texts:
+        named = {name for name in AGENTS.values() if name in text}
+        assert named == {AGENTS[user_agent]}, text
+
+
+def test_c13_advice_never_contradicts_itself():
+    """It tells the distance that was too long, not the newest, which fits again."""
+    late = replace(SHOW, is_reencoding=True, gop_ms=1900, late_gop_ms=3400)
+    (advice,) = report(late, {}, ("Keyframes come 5.0 s apart; a setting",), Encoder.BROWSER).advice
+
+    assert "3.4 s apart" in advice
+    assert "1.9" not in advice
+    assert "set 2 s" not in advice
 
 
 def test_ignored_video_says_how_to_show_it():

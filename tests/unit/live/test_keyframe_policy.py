@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from mediaserver.hls.segmenter import Segmenter
 from mediaserver.hls.settings import HlsSettings
 from mediaserver.live.keyframe_policy import KeyframePolicy
@@ -63,3 +65,36 @@ def test_b_frames_are_never_passed_through():
 
     assert breaks == []
     assert policy.is_reencoding
+
+
+@pytest.mark.parametrize("answer_frames", [1, 4, 12])
+def test_c13_a_browser_is_asked_in_time_and_never_encoded_again(answer_frames):
+    """It sends keyframes when it is asked alone; request, frame and way take time."""
+    policy, segmenter = KeyframePolicy(), Segmenter(HlsSettings(), 0)
+    policy.meet(is_obeyed=True)
+    due, lengths, last_ms = 0, [], 0
+    for number in range(25 * 60):
+        at_ms = number * 40
+        is_idr = number == due
+        decision = policy.decide(at_ms, is_idr, segmenter, must_encode=False)
+        segmenter.frame(at_ms, decision.is_idr, decision.is_break)
+        if is_idr and number:
+            lengths.append(at_ms - last_ms)
+            last_ms = at_ms
+        if decision.is_asking and due <= number:
+            due = number + answer_frames
+        assert not decision.is_break
+
+    assert not policy.is_reencoding
+    assert all(1700 <= length <= 2300 for length in lengths)
+
+
+def test_c13_the_distance_that_was_too_long_is_kept_for_the_advice():
+    """The newest distance fits soon after; the advice is about the one that did not."""
+    policy, segmenter = KeyframePolicy(), Segmenter(HlsSettings(), 0)
+    play(policy, segmenter, 0, 4, gop=1000)
+    play(policy, segmenter, 4000, 6, gop=50)
+
+    assert policy.is_reencoding
+    assert policy.gop_ms == 2000
+    assert 3000 < policy.late_gop_ms < 3500

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from uuid import UUID
 
 import pytest
 
-from mediaserver.live.show_state import ShowFile, ShowState
+from mediaserver.live.show_state import ShowFile, ShowState, resumable
 
 STATE = ShowState(
     show=1_800_000_000,
@@ -74,3 +75,20 @@ async def test_disk_that_refuses_is_said(tmp_path):
 
     with pytest.raises(OSError, match="shows"):
         await ShowFile(tmp_path / "shows" / "s.json").save(STATE)
+
+
+async def test_r5_shows_that_may_go_on_are_known_after_a_restart(tmp_path):
+    """Not those that ended, that waited too long, or that nobody can read."""
+    kept = {
+        1: STATE,
+        2: replace(STATE, ended=True),
+        3: replace(STATE, planned_end_ms=STATE.planned_end_ms - 60_000),
+    }
+    for number, state in kept.items():
+        await ShowFile(tmp_path / f"{UUID(int=number)}.json").save(state)
+    (tmp_path / f"{UUID(int=4)}.json").write_text("{")
+    await ShowFile(tmp_path / "else.json").save(STATE)
+
+    found = list(resumable(tmp_path, STATE.planned_end_ms + 15_000, wait_s=60))
+
+    assert found == [(UUID(int=1), STATE.show, 45.0)]

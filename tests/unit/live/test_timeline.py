@@ -4,7 +4,7 @@ import random
 from itertools import pairwise
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mediaserver.live.timeline import (
@@ -16,6 +16,7 @@ from mediaserver.live.timeline import (
     Timeline,
 )
 from mediaserver.media import AccessUnit, SenderReport, Track
+from tests.support.examples import examples
 
 NOW = 1_800_000_000_123
 ANYWHERE = 4_000_000_000
@@ -36,10 +37,10 @@ def test_the_first_picture_is_at_the_servers_clock() -> None:
 
 def test_a_timeline_begins_no_earlier_than_its_floor() -> None:
     """No second that was sold before is sold again after the clock went back."""
-    timeline = Timeline(NOW + 5000)
+    timeline = Timeline(NOW + 1500)
 
-    assert timeline.video(video(ANYWHERE), NOW).time == NOW + 5000
-    assert timeline.audio(audio(7), NOW).time == (NOW + 5000) * 48
+    assert timeline.video(video(ANYWHERE), NOW).time == NOW + 1500
+    assert timeline.audio(audio(7), NOW).time == (NOW + 1500) * 48
 
 
 @pytest.mark.parametrize(("rate", "frames", "ms"), [(30, 15, 500), (60, 30, 500), (25, 50, 2000)])
@@ -53,7 +54,7 @@ def test_frames_add_up_to_exact_parts(rate: int, frames: int, ms: int) -> None:
     assert all(b - a == ms for a, b in zip(times[::frames], times[frames::frames], strict=False))
 
 
-@settings(max_examples=3, deadline=None)
+@examples(3)
 @example(drift_ppm=-200, jitter_ms=60, seed=1)
 @example(drift_ppm=200, jitter_ms=60, seed=2)
 @given(drift_ppm=st.integers(-200, 200), jitter_ms=st.integers(0, 60), seed=st.integers(0, 9999))
@@ -78,7 +79,7 @@ def test_hours_of_drift_are_slewed_never_stepped(drift_ppm: int, jitter_ms: int,
             assert abs(error) <= VIDEO_DEAD_BAND_US / 1000 + jitter_ms + 5
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(
     st.lists(
         st.tuples(

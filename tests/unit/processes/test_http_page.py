@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
+from mediaserver.hls.addresses import Address, WatchPage
 from mediaserver.playback_token import Grant, mint
 from mediaserver.processes.bootstrap import Start
 from mediaserver.processes.http import HttpProcess
@@ -28,9 +29,11 @@ async def test_v1_page_sends_a_viewer_to_a_top_up_in_their_name(tmp_path):
     process = HttpProcess(start, 0)
     policy: Any = SimpleNamespace(token_keys=KEYS, is_top_up_open=False)
     process._policy = policy
+    process._watch_page._find = {"cam": STREAM}.get
     token = mint(Grant(ACCOUNT, STREAM.stream, SessionId(1), int(time.time()) + 60), KEYS)
 
-    known = process._boot(token, STREAM)["top_up"]["url"]
-    unknown = process._boot("", STREAM)["top_up"]["url"]
+    page = process._watch_page
+    known = page.boot(page._visit(Address(WatchPage("cam"), token)))["top_up"]["url"]
+    unknown = page.boot(page._visit(Address(WatchPage("cam"))))["top_up"]["url"]
     assert known == f"https://pay.example.org/?account=0x{ACCOUNT.hex()}"
     assert unknown == ""

@@ -125,7 +125,7 @@ def test_every_fault_is_told_at_once_with_its_key_its_value_and_a_remedy(tmp_pat
         "VILOKANAM_HLS__WINDOW_MS: long is not a whole number; write digits without quotes",
         (
             "VILOKANAM_ZZ__X: zz is not a setting; tables are server, log, ingest, transcode, "
-            "hls, auth, metering, price, chain, edge"
+            "hls, auth, people, payments, watch, metering, price, chain, edge"
         ),
         (
             "VILOKANAM_HLS__TTL: ttl is not a setting; keys are part_target_ms, "
@@ -227,3 +227,20 @@ def test_settings_are_frozen() -> None:
     """Nothing rewrites a setting after the start."""
     with pytest.raises(dataclasses.FrozenInstanceError):
         load(None, {}).hls.window_ms = 1  # type: ignore[misc]  # what is tried here
+
+
+def test_one_underscore_for_two_is_told() -> None:
+    """A variable that nobody reads is a setting that silently does not hold."""
+    environ = {
+        "VILOKANAM_SERVER_PORT": "9000",
+        "VILOKANAM_METERING_REDIS_URL_FILE": "/run/redis",
+        "VILOKANAM_STREAM_KEY": "not a setting, so nobody's business",
+    }
+
+    port, redis = sorted(faults_of(None, environ), reverse=True)
+
+    assert port == (
+        "VILOKANAM_SERVER_PORT: is not read; write two underscores after the table: "
+        "VILOKANAM_SERVER__PORT"
+    )
+    assert redis.endswith("VILOKANAM_METERING__REDIS_URL_FILE")

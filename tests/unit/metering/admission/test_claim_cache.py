@@ -38,16 +38,16 @@ def test_two_unsent_seconds_must_be_told_first():
     """A player that takes media faster is seen by the store."""
     memory = Memory(10, 60_000)
     memory.committed(claim(100), 10.0, 1000)
-    memory.delivered(WHO, STREAM, SESSION, Medium.VIDEO, 1500)
+    memory.delivered(WHO, STREAM, Medium.VIDEO, 1500)
     assert may(memory, 100)
-    memory.delivered(WHO, STREAM, SESSION, Medium.AUDIO, 500)
+    memory.delivered(WHO, STREAM, Medium.AUDIO, 500)
     assert not may(memory, 100)
 
-    assert memory.take(WHO, STREAM, SESSION) == (1500, 500)
-    assert memory.take(WHO, STREAM, SESSION) == (0, 0)
+    assert memory.take(WHO, STREAM) == (1500, 500)
+    assert memory.take(WHO, STREAM) == (0, 0)
     assert may(memory, 100)
-    memory.give_back(WHO, STREAM, SESSION, 1500, 500)
-    assert memory.take(WHO, STREAM, SESSION) == (1500, 500)
+    memory.give_back(WHO, STREAM, 1500, 500)
+    assert memory.take(WHO, STREAM) == (1500, 500)
 
 
 def test_committed_since_tells_every_tick_committed_from_then_on():
@@ -87,6 +87,21 @@ def test_memory_is_bounded_and_says_what_it_forgot():
 def test_a_refused_session_is_not_confirmed_by_what_it_was_given_back():
     """Unsent media alone lets nobody be served from memory."""
     memory = Memory(10, 60_000)
-    memory.give_back(WHO, STREAM, SESSION, 100, 0)
+    memory.give_back(WHO, STREAM, 100, 0)
 
     assert not memory.may_serve(WHO, STREAM, SESSION, (), 0.0)
+
+
+def test_a_m2_what_is_unsent_outlives_the_session_that_got_it():
+    """Minting again forgives nothing: the next claim of the account carries it."""
+    memory = Memory(10, 60_000)
+    memory.committed(claim(100), 10.0, 1000)
+    memory.delivered(WHO, STREAM, Medium.VIDEO, 1500)
+    for number in range(2, 12):  # more sessions than are remembered
+        memory.committed(claim(100, 1, SessionId(number)), 10.0, 1000)
+
+    memory.delivered(WHO, STREAM, Medium.AUDIO, 500)
+
+    assert not memory.may_serve(WHO, STREAM, SessionId(11), priced(100), 10.5)
+    assert memory.take(WHO, STREAM) == (1500, 500)
+    assert memory.take(WHO, bytes(15) + b"x") == (0, 0)

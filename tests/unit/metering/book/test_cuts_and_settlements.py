@@ -1,7 +1,7 @@
 """Cuts are booked once; batches, receipts and postings follow from them."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from metering.errors import (
@@ -20,6 +20,7 @@ from metering.units import (
     shard_of,
 )
 from tests.support.book_fixture import OPERATOR, PRICE, make_book
+from tests.support.examples import examples
 
 
 def cut(fixture, number, *runs, cumulative, viewer=0, version=1):
@@ -189,7 +190,7 @@ def test_other_content_under_our_number_is_never_booked():
     assert fixture.book.settlements.get(1).state is BatchState.SEALED
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(
     st.lists(st.tuples(st.integers(0, 2), st.integers(1, 500)), min_size=1, max_size=12),
     st.integers(0, 10**6),

@@ -2,7 +2,6 @@
 
 import pytest
 
-from metering.book.book import Book
 from metering.errors import (
     IdempotencyConflictError,
     InvalidValueError,
@@ -16,8 +15,9 @@ from metering.units import (
     PriceVersion,
     SessionId,
     account_text,
+    parse_account,
 )
-from tests.support.book_fixture import PRICE, make_book
+from tests.support.book_fixture import PRICE, make_book, open_book
 
 
 def test_a_slug_once_used_never_names_another_stream():
@@ -29,11 +29,34 @@ def test_a_slug_once_used_never_names_another_stream():
         fixture.book.streams.create("talks", "Other", PRICE, 2, 0)
 
 
-@pytest.mark.parametrize("slug", ["", "-a", "A", "a b", "w", "api", "a" * 64, "favicon.ico", "é"])
+@pytest.mark.parametrize(
+    "slug", ["", "-abc", "ABC", "a b", "w", "me", "api", "join", "a" * 64, "favicon.ico", "été"]
+)
 def test_a_slug_that_cannot_be_an_address_is_refused(slug):
     """With what would be one."""
     with pytest.raises(InvalidValueError, match="slug"):
         make_book().book.streams.create(slug, "T", PRICE, 1, 0)
+
+
+def test_a_stream_gets_another_address_and_keeps_all_else():
+    """Its old one is free; a stream named before an address was ours is found by its old one."""
+    fixture = make_book()
+    book = fixture.book
+
+    made = book.streams.rename("talks", "evening")
+
+    assert (made.id, made.prices, made.key_sha256) == (
+        fixture.stream.id,
+        fixture.stream.prices,
+        fixture.stream.key_sha256,
+    )
+    with pytest.raises(UnknownNameError):
+        book.streams.get("talks")
+    book.streams.create("talks", "T", PRICE, 1, 0)
+    with pytest.raises(InvalidValueError, match="another stream's"):
+        book.streams.rename("talks", "evening")
+    with pytest.raises(InvalidValueError, match="3 to 63"):
+        book.streams.rename("talks", "me")
 
 
 def test_a_stream_key_opens_its_stream_and_no_other_until_rotated():
@@ -83,7 +106,7 @@ def test_f16_price_can_be_withdrawn_until_its_seconds_may_be_in_use():
 
 def test_a_price_that_redis_could_not_count_is_refused():
     """Not whole units, or too many of them."""
-    book = Book.open("sqlite://", Asset("T", 12, 100))
+    book = open_book("sqlite://", Asset("T", 12, 100))
 
     for planck in (150, -100, 100 * 2**50):
         with pytest.raises(InvalidValueError, match="quantum"):
@@ -102,6 +125,20 @@ def test_a_viewer_without_a_wallet_gets_an_account():
     assert book.viewers.by_key("nonsense") is None
     with pytest.raises(UnknownNameError):
         book.viewers.get("0xzz")
+
+
+@pytest.mark.parametrize("name", ["", " ", "ann ", " ann", "0xab", "a" * 201])
+def test_o24_what_cannot_be_a_viewers_name_is_refused(name):
+    """A blank one was taken, and "ann " was another viewer than "ann"."""
+    with pytest.raises(InvalidValueError, match="neither begins nor ends with a space"):
+        make_book().book.viewers.create(name, None, 3)
+
+
+@pytest.mark.parametrize("text", ["0x1", "0x", "ab" * 32, "0x" + " ab" * 32, "0x" + "g" * 64])
+def test_o24_half_an_account_is_told_as_what_it_is(text):
+    """And not as what Python's `fromhex` finds wrong with it."""
+    with pytest.raises(ValueError, match="is not 0x and 64 hexadecimal digits"):
+        parse_account(text)
 
 
 def test_a_viewer_is_made_once():
@@ -163,7 +200,7 @@ def test_deposits_that_cannot_be_are_refused():
 
 def test_planck_beyond_64_bits_are_kept_exactly():
     """An asset with 18 decimals and a large supply."""
-    book = Book.open("sqlite://", Asset("BIG", 18, 10**21))
+    book = open_book("sqlite://", Asset("BIG", 18, 10**21))
     viewer, _ = book.viewers.create("ann", None, 1)
 
     book.deposits.add(viewer.account, Planck(123456789 * 10**21), "k", "", 1)
@@ -177,15 +214,17 @@ def test_a_session_lives_until_it_ends_or_expires():
     fixture = make_book()
     account, stream = fixture.accounts[0], fixture.stream.id
     for number in (1, 2, 2**64 - 1):
-        fixture.book.sessions.add(SessionId(number), account, stream, 1, 10, 100)
+        fixture.book.sessions.add(SessionId(number), account, stream, 1, 10, 100, 500)
 
     fixture.book.sessions.end(SessionId(1), "limit", 20)
     fixture.book.sessions.end(SessionId(1), "other", 21)
-    fixture.book.sessions.add(SessionId(2), account, stream, 1, 30, 500)
+    fixture.book.sessions.add(SessionId(2), account, stream, 1, 30, 900)
 
     assert [live.session for live in fixture.book.sessions.live(50)] == [2, 2**64 - 1]
     assert [live.session for live in fixture.book.sessions.live(100)] == [2]
     assert fixture.book.sessions.get(SessionId(1)).reason == "limit"
+    # No token of it outlives the end that it was first given.
+    assert fixture.book.sessions.get(SessionId(2)).expires_ms == 500
     with pytest.raises(IdempotencyConflictError):
         fixture.book.sessions.add(SessionId(1), account, stream, 1, 40, 600)
     with pytest.raises(IdempotencyConflictError):

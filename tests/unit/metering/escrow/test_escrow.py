@@ -7,7 +7,7 @@ from collections import defaultdict
 from uuid import UUID
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from metering.errors import InvalidValueError
@@ -37,6 +37,7 @@ from tests.support.block_tree import (
     requested,
     withdrawn,
 )
+from tests.support.examples import examples
 
 ANN, BEA = AccountId(b"\x01" * 32), AccountId(b"\x02" * 32)
 VIEWERS = (ANN, BEA, AccountId(b"\x03" * 32))
@@ -204,7 +205,7 @@ def test_a_branch_that_is_not_known_down_to_the_finalized_block_is_refused():
         )
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(
     seed=st.integers(0, 2**32),
     moves=st.lists(st.sampled_from("ppmmmrf"), min_size=5, max_size=60),

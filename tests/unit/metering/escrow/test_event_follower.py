@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from metering.book.records import Funds
@@ -24,6 +24,7 @@ from metering.testing.fake_node.tables import Call
 from metering.units import Planck
 from tests.support.book_fixture import OPERATOR, BookFixture, InlineBook, make_book
 from tests.support.chain_scenario import NOW_MS, join_call
+from tests.support.examples import examples
 from tests.support.inline_chain import InlineChain, InlineNode, make_chain
 from tests.support.wallet import account, of_stream
 
@@ -286,7 +287,7 @@ async def test_closing_a_stream_announces_everybody_who_had_joined(fixture, chai
     assert made.changes[-1].joins == {(ours, ann)}
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(
     seed=st.integers(0, 2**32),
     moves=st.lists(st.sampled_from("ppmmmmrft"), min_size=10, max_size=60),

@@ -33,6 +33,24 @@ def test_each_tick_costs_what_was_in_force_at_it(prices, run):
             assert costs[tick] == (version.number, version.planck_per_tick)
 
 
+@given(versions, st.integers(0, 60))
+def test_v2_the_next_change_is_the_first_second_that_costs_something_else(prices, tick):
+    """What is told of a price to come is what will be charged, and from when on."""
+
+    def cost(at):
+        version = price.in_force(prices, at)
+        return version.planck_per_tick if version else 0
+
+    last = max((version.from_tick for version in prices), default=0)
+    changed = [at for at in range(tick + 1, last + 1) if cost(at) != cost(tick)]
+
+    coming = price.next_change(prices, tick)
+
+    assert (coming and (coming.from_tick, coming.planck_per_tick)) == (
+        (changed[0], cost(changed[0])) if changed else None
+    )
+
+
 def test_before_the_first_version_a_tick_is_free():
     prices = (PriceVersion(1, 100, Planck(5)),)
 

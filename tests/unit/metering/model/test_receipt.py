@@ -12,6 +12,7 @@ from metering.errors import InvalidValueError, ReceiptInvalidError
 from metering.model import receipt
 from metering.model.receipt import FIRST_PREVIOUS, ReceiptLine, SignedReceipt
 from metering.units import AccountId, Asset, Planck, Run
+from tests.support.examples import examples
 
 OPERATOR = signing.from_seed(b"o" * 32)
 VIEWER = signing.from_seed(b"v" * 32).account
@@ -52,7 +53,7 @@ def test_a_file_verifies_without_a_server():
     assert (checked.stream, checked.account) == (STREAM, VIEWER)
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(st.integers(0, len(FILE) * 8 - 1))
 def test_any_flipped_bit_is_found(bit):
     """Wherever it is: in a number, a signature, or the spelling."""

@@ -1,0 +1,72 @@
+"""Which streams are not for everybody, and whose sessions are over, as control told it last. Pure.
+
+Of a stream that is not public nothing is given without a token: no playlist, init or picture
+either. One by invitation is answered, without a token of its own, as a stream that is not there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from uuid import UUID
+
+from mediaserver.errors import AccessDeniedError
+from mediaserver.ipc.messages import Policy
+from mediaserver.playback_token import Grant
+
+
+class HiddenError(Exception):
+    """To who asks, there is no such stream."""
+
+
+@dataclass(frozen=True, slots=True)
+class Restrictions:
+    """What limits who may see.
+
+    Attributes:
+        unlisted: For those who have the address, and say who they are.
+        invited: For guests alone.
+        ended: Sessions of these that are over, while a token of theirs is not.
+    """
+
+    unlisted: frozenset[UUID] = frozenset()
+    invited: frozenset[UUID] = frozenset()
+    ended: frozenset[int] = frozenset()
+
+    def is_public(self, stream: UUID) -> bool:
+        """Return whether a stream is everybody's."""
+        return stream not in self.unlisted and stream not in self.invited
+
+    def check(self, stream: UUID, granted: Callable[[], Grant]) -> None:
+        """Hold that who asks may see a stream.
+
+        Args:
+            granted: Returns what their token grants, or raises AccessDeniedError.
+
+        Raises:
+            HiddenError: It is by invitation, and they show none.
+            AccessDeniedError: 401 or 403, of an unlisted one; 403 ``session`` when it is over.
+        """
+        if self.is_public(stream):
+            return
+        fault = AccessDeniedError(403, "stream")
+        try:
+            grant = granted()
+        except AccessDeniedError as denied:
+            fault = denied
+        else:
+            if grant.session in self.ended and grant.stream == stream:
+                raise AccessDeniedError(403, "session")
+            if grant.stream == stream:
+                return
+        raise HiddenError if stream in self.invited else fault
+
+
+EVERYBODYS = Restrictions()
+
+
+def of_policy(policy: Policy) -> Restrictions:
+    """Return what a policy says."""
+    return Restrictions(
+        frozenset(policy.unlisted), frozenset(policy.invited), frozenset(policy.ended_sessions)
+    )

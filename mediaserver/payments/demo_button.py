@@ -1,0 +1,51 @@
+"""The demo's button: a provider that takes no money and says at once that it was paid."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from mediaserver.payments.provider import WrongSignatureError
+from mediaserver.payments.records import Notice, Order, PaymentStatus
+
+NAME: Final = "demo"
+
+
+class DemoButton:
+    """For demonstrations.
+
+    Attributes:
+        name: In addresses and rows.
+        is_live: What it gives counts.
+    """
+
+    name = NAME
+    is_live = True
+
+    async def checkout(self, order: Order, back_url: str) -> str:  # noqa: ARG002 -- the port's
+        """Return nothing: there is no page to pay at."""
+        return ""
+
+    async def close(self) -> None:
+        """Do nothing: there is no connection."""
+
+    def read(self, body: bytes, headers: Mapping[str, str]) -> Notice:  # noqa: ARG002 -- the port's
+        """Refuse: it sends no webhooks.
+
+        Raises:
+            WrongSignatureError: Always.
+        """
+        raise WrongSignatureError("the demo's button sends no webhooks")
+
+
+def paid(order: Order) -> Notice:
+    """Return what the button says of an order: it is paid, by a payment of the same id."""
+    return Notice(
+        order.id,
+        "button",
+        PaymentStatus.PAID,
+        order.id,
+        order.id,
+        order.amount,
+        order.currency,
+    )

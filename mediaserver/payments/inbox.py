@@ -1,0 +1,207 @@
+"""The inbox: each notice of a provider is kept once, and what follows from it in one transaction.
+
+A deposit is keyed by the provider's payment, never by the notice that told of it: several notices
+speak of one payment, in any order, and each may come again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row, insert, select
+
+from mediaserver.payments import orders
+from mediaserver.payments.judging import judge
+from mediaserver.payments.records import KeptNotice, Notice, Order, Outcome, PaymentStatus
+from mediaserver.payments.schema import notices
+from metering.book.book import Book
+from metering.errors import IdempotencyConflictError, InvalidValueError, UnknownNameError
+from metering.units import AccountId
+
+PAGE_MAX: Final = 200
+OF_ORDER_MAX: Final = 200
+KEY_PREFIX: Final = "payment:"
+"""Of the idempotency key of a payment's deposit; nobody else's begins so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What became of a notice; `account` is whose deposit is in the book, None when none is."""
+
+    outcome: Outcome
+    detail: str
+    account: AccountId | None
+
+
+def deposit_key(provider: str, payment: str) -> str:
+    """Return the idempotency key of a payment's deposit."""
+    return f"{KEY_PREFIX}{provider}:{payment}"
+
+
+def take(  # noqa: PLR0917 -- book and row
+    book: Book,
+    connection: Connection,
+    provider: str,
+    notice: Notice,
+    body: bytes,
+    now_ms: int,
+    *,
+    is_live: bool,
+) -> Taken:
+    """Keep a notice and book what it pays; the same notice again changes nothing.
+
+    Args:
+        connection: Of `book.together`: all of this is one transaction.
+        body: As it came.
+        is_live: Whether this server takes real money from that provider, or its test money.
+
+    Raises:
+        IdempotencyConflictError: The event's id was used for another notice.
+        BookError: The database does not answer; nothing was kept.
+    """
+    known = connection.execute(
+        select(notices).where(notices.c.provider == provider, notices.c.event == notice.event)
+    ).one_or_none()
+    order = orders.find(connection, notice.order)
+    if known is not None:
+        return _again(_kept(known), notice, order)
+
+    paid_for = orders.paid_by(connection, provider, notice.payment)
+    booked_for = None if paid_for is None else paid_for.id
+    outcome, detail = judge(notice, order, booked_for, provider=provider, is_live=is_live)
+    if outcome is Outcome.BOOKED:
+        assert order is not None
+        try:
+            book.deposits.add(
+                order.account,
+                order.planck,
+                deposit_key(provider, notice.payment),
+                f"order {order.id}",
+                now_ms,
+            )
+        except (InvalidValueError, IdempotencyConflictError, UnknownNameError) as error:
+            outcome, detail = Outcome.REFUSED, f"the book did not take it: {error}"
+        else:
+            orders.pay(connection, order.id, notice.payment, now_ms)
+    keep(connection, provider, notice, body, now_ms, outcome, detail)
+    return Taken(outcome, detail, _booked_of(outcome, order))
+
+
+def keep(  # noqa: PLR0917 -- one row
+    connection: Connection,
+    provider: str,
+    notice: Notice,
+    body: bytes,
+    now_ms: int,
+    outcome: Outcome,
+    detail: str,
+) -> None:
+    """Write a notice down."""
+    connection.execute(
+        insert(notices).values(
+            provider=provider,
+            event=notice.event,
+            received_ms=now_ms,
+            kind=notice.kind,
+            status=notice.status.value,
+            order=notice.order,
+            payment=notice.payment,
+            amount=notice.amount,
+            currency=notice.currency,
+            is_live=notice.is_live,
+            outcome=outcome.value,
+            detail=detail,
+            body=body,
+        )
+    )
+
+
+def keep_unreadable(
+    connection: Connection, provider: str, body: bytes, now_ms: int, detail: str
+) -> None:
+    """Write down, once, what is signed and not in the form that is described.
+
+    Its id is of its content, not its sender's: corrected and sent again, that is still new.
+    """
+    event = f"sha256:{hashlib.sha256(body).hexdigest()}"
+    query = select(notices.c.number).where(notices.c.provider == provider, notices.c.event == event)
+    if connection.execute(query).first() is None:
+        notice = Notice(event, "", PaymentStatus.OTHER, is_live=False)
+        keep(connection, provider, notice, body, now_ms, Outcome.UNREADABLE, detail)
+
+
+def page(
+    connection: Connection,
+    *,
+    limit: int,
+    before: int | None = None,
+    outcome: Outcome | None = None,
+) -> list[KeptNotice]:
+    """Return notices, the newest first.
+
+    Args:
+        before: Number of the notice behind which the page begins.
+        outcome: Only those.
+    """
+    query = select(notices).order_by(notices.c.number.desc()).limit(limit)
+    if before is not None:
+        query = query.where(notices.c.number < before)
+    if outcome is not None:
+        query = query.where(notices.c.outcome == outcome.value)
+    return [_kept(row) for row in connection.execute(query)]
+
+
+def of_order(connection: Connection, order: str) -> list[KeptNotice]:
+    """Return the notices that name an order, in the order in which they came."""
+    query = select(notices).where(notices.c.order == order).order_by(notices.c.number)
+    return [_kept(row) for row in connection.execute(query.limit(OF_ORDER_MAX))]
+
+
+def body_of(connection: Connection, number: int) -> bytes:
+    """Return the body of a notice as it came.
+
+    Raises:
+        UnknownNameError: There is none of this number.
+    """
+    query = select(notices.c.body).where(notices.c.number == number)
+    body = connection.execute(query).scalar_one_or_none()
+    if body is None:
+        raise UnknownNameError(f"there is no notice {number}")
+    return bytes(body)
+
+
+def _again(kept: KeptNotice, notice: Notice, order: Order | None) -> Taken:
+    """Return what became of a notice when it came first.
+
+    Raises:
+        IdempotencyConflictError: It says something else than then.
+    """
+    if kept.notice != replace(notice, kind=kept.notice.kind):
+        raise IdempotencyConflictError(
+            f"event {notice.event!r} came before, and said something else of a payment; give each "
+            "notice an id of its own"
+        )
+    return Taken(kept.outcome, kept.detail, _booked_of(kept.outcome, order))
+
+
+def _booked_of(outcome: Outcome, order: Order | None) -> AccountId | None:
+    is_booked = outcome in (Outcome.BOOKED, Outcome.REPEATED)
+    return order.account if is_booked and order is not None else None
+
+
+def _kept(row: Row[Any]) -> KeptNotice:
+    notice = Notice(
+        row.event,
+        row.kind,
+        PaymentStatus(row.status),
+        row.order,
+        row.payment,
+        None if row.amount is None else int(row.amount),
+        row.currency,
+        row.is_live,
+    )
+    return KeptNotice(
+        row.number, row.provider, row.received_ms, notice, Outcome(row.outcome), row.detail
+    )

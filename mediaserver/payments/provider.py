@@ -1,0 +1,63 @@
+"""The port that every provider of payments is behind, and its errors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from mediaserver.http.problem import ApiError
+from mediaserver.payments.records import Notice, Order
+
+
+class WrongSignatureError(Exception):
+    """A webhook is not the provider's, or too old; says why."""
+
+
+class UnreadableNoticeError(Exception):
+    """A webhook is the provider's, and not in the form that we know.
+
+    Attributes:
+        answer: What is answered, with every fault.
+    """
+
+    def __init__(self, answer: ApiError) -> None:
+        """Describe it."""
+        super().__init__(answer.detail)
+        self.answer = answer
+
+
+class ProviderAwayError(Exception):
+    """A provider does not answer, or refuses what we ask; says what."""
+
+
+class Provider(Protocol):
+    """Somebody who takes people's money and tells us of it."""
+
+    @property
+    def name(self) -> str:
+        """Return its name in addresses and rows."""
+
+    @property
+    def is_live(self) -> bool:
+        """Return whether its real money is taken; else its test money."""
+
+    async def checkout(self, order: Order, back_url: str) -> str:
+        """Return where an order is paid; empty where it needs no page. The same order again is one.
+
+        Args:
+            back_url: Where the payer comes back to.
+
+        Raises:
+            ProviderAwayError: It does not answer.
+        """
+
+    async def close(self) -> None:
+        """Close the connections to it."""
+
+    def read(self, body: bytes, headers: Mapping[str, str]) -> Notice:
+        """Return what a webhook says, its signature and age checked.
+
+        Raises:
+            WrongSignatureError: It is not the provider's.
+            UnreadableNoticeError: It is, and not in the form that we know.
+        """

@@ -1,0 +1,176 @@
+"""The tables of people, in the book's database. A change here needs a revision in migrations.
+
+Times are Unix milliseconds. What opens something (a session's token, a key, an invitation) is kept
+as its SHA-256 alone: each has 192 random bits or more, so that a plain hash is enough.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+from metering.book.schema import StreamBytes
+
+metadata: Final = MetaData()
+
+people = Table(
+    "people",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("name", String(200), nullable=False),
+    Column("account", LargeBinary(32), nullable=True, unique=True),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("closed_ms", BigInteger, nullable=True),
+)
+
+credentials = Table(
+    "people_credentials",
+    metadata,
+    Column("id", String(16), primary_key=True),
+    Column("person", String(32), ForeignKey("people.id"), nullable=False, index=True),
+    Column("kind", String(16), nullable=False),
+    Column("subject", String(2048), nullable=False),
+    Column("label", String(200), nullable=False),
+    Column("public_key", LargeBinary, nullable=False),
+    Column("sign_count", BigInteger, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("used_ms", BigInteger, nullable=True),
+    UniqueConstraint("kind", "subject"),
+)
+
+recovery_codes = Table(
+    "people_recovery_codes",
+    metadata,
+    Column("sha256", LargeBinary(32), primary_key=True),
+    Column("person", String(32), ForeignKey("people.id"), nullable=False, index=True),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("used_ms", BigInteger, nullable=True),
+)
+
+browser_sessions = Table(
+    "people_sessions",
+    metadata,
+    Column("sha256", LargeBinary(32), primary_key=True),
+    Column("id", String(16), nullable=False, unique=True),
+    Column("person", String(32), ForeignKey("people.id"), nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("seen_ms", BigInteger, nullable=False),
+    Column("expires_ms", BigInteger, nullable=False),
+    Column("ends_ms", BigInteger, nullable=False),
+    Column("shown_ms", BigInteger, nullable=False),
+    Column("address", String(64), nullable=False),
+    Column("agent", String(200), nullable=False),
+    Index("people_sessions_by_person", "person", "expires_ms"),
+)
+
+roles = Table(
+    "people_roles",
+    metadata,
+    Column("person", String(32), ForeignKey("people.id"), nullable=False),
+    Column("role", String(16), nullable=False),
+    PrimaryKeyConstraint("person", "role"),
+)
+
+stream_roles = Table(
+    "people_stream_roles",
+    metadata,
+    Column("person", String(32), ForeignKey("people.id"), nullable=False),
+    Column("stream", StreamBytes, nullable=False, index=True),
+    Column("role", String(16), nullable=False),
+    PrimaryKeyConstraint("person", "stream", "role"),
+)
+
+invitations = Table(
+    "people_invitations",
+    metadata,
+    Column("sha256", LargeBinary(32), primary_key=True),
+    Column("id", String(16), nullable=False, unique=True),
+    Column("kind", String(16), nullable=False),
+    Column("target", String(80), nullable=False),
+    Column("role", String(16), nullable=True),
+    Column("made_by", String(80), nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("expires_ms", BigInteger, nullable=False),
+    Column("used_by", String(32), ForeignKey("people.id"), nullable=True),
+    Column("used_ms", BigInteger, nullable=True),
+    Column("ended_ms", BigInteger, nullable=True),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("prefix", String(16), primary_key=True),
+    Column("sha256", LargeBinary(32), nullable=False),
+    Column("name", String(200), nullable=False),
+    Column("scopes", Text, nullable=False),
+    Column("made_by", String(80), nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("expires_ms", BigInteger, nullable=True),
+    Column("used_ms", BigInteger, nullable=True),
+    Column("ended_ms", BigInteger, nullable=True),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("actor", String(80), nullable=False),
+    Column("action", String(64), nullable=False),
+    Column("target", String(200), nullable=False),
+    Column("before", Text, nullable=False),
+    Column("after", Text, nullable=False),
+    Column("address", String(64), nullable=False),
+    Column("salt", LargeBinary(16), nullable=False),
+    Column("address_sha256", LargeBinary(32), nullable=False),
+    Column("hash", LargeBinary(32), nullable=False),
+    Index("audit_by_target", "target", "number"),
+    Index("audit_by_actor", "actor", "number"),
+)
+
+stream_visibility = Table(
+    "stream_visibility",
+    metadata,
+    # A stream without a row is public.
+    Column("stream", StreamBytes, primary_key=True),
+    Column("visibility", String(16), nullable=False),
+    Column("password", String(200), nullable=False),
+)
+
+guest_links = Table(
+    "stream_guest_links",
+    metadata,
+    Column("sha256", LargeBinary(32), primary_key=True),
+    Column("id", String(16), nullable=False, unique=True),
+    Column("stream", StreamBytes, nullable=False, index=True),
+    Column("uses_max", BigInteger, nullable=False),
+    Column("uses", BigInteger, nullable=False),
+    Column("made_by", String(80), nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("expires_ms", BigInteger, nullable=False),
+    Column("ended_ms", BigInteger, nullable=True),
+)
+
+guests = Table(
+    "stream_guests",
+    metadata,
+    Column("stream", StreamBytes, nullable=False),
+    Column("guest", String(80), nullable=False),
+    Column("way", String(16), nullable=False),
+    Column("link", String(16), nullable=False),
+    Column("since_ms", BigInteger, nullable=False),
+    PrimaryKeyConstraint("stream", "guest"),
+)

@@ -1,0 +1,54 @@
+"""The book's file: where it is, its schema brought up, what it has from before."""
+
+from __future__ import annotations
+
+import os
+
+from mediaserver import log
+from mediaserver.payments import migrate as payments_migrate
+from mediaserver.people import migrate as people_migrate
+from mediaserver.processes.bootstrap import EXIT_OK, Start
+from mediaserver.processes.fork_server import unsafe
+from metering.book.book import Book
+from metering.book.engine import is_current
+from metering.book.streams import slug_fault
+
+_log = log.get("control")
+
+
+def migrate_apart(start: Start) -> None:
+    """Bring the book's schema up in a fork that ends: what it imports and leaves is not kept.
+
+    Its failure is left to the next to open the book, which reports it.
+    """
+    url = book_url(start)
+    asset = start.settings.asset
+    if unsafe():
+        return
+    if is_current(url):
+        with Book.open(url, asset) as book, book.viewing() as connection:
+            if all(room.is_current(connection) for room in (people_migrate, payments_migrate)):
+                return
+    pid = os.fork()
+    if pid:
+        os.waitpid(pid, 0)
+        return
+    try:
+        with Book.open(url, asset) as book:
+            people_migrate.bring_up(book)
+            payments_migrate.bring_up(book)
+    finally:
+        os._exit(EXIT_OK)
+
+
+def book_url(start: Start) -> str:
+    """Return the database URL of a server's book."""
+    return f"sqlite:///{start.data_dir / 'book.sqlite3'}"
+
+
+def tell_refused_names(book: Book) -> None:
+    """Tell the operator of streams whose address is ours since this version."""
+    for stream in book.streams.all():
+        if fault := slug_fault(stream.slug):
+            remedy = f"vilokanam streams rename {stream.slug} NEW"
+            _log.warning("control.slug.refused", slug=stream.slug, reason=fault, remedy=remedy)

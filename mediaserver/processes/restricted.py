@@ -1,0 +1,43 @@
+"""What control tells HTTP processes of streams that are not for everybody."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from mediaserver.people import guests
+from mediaserver.people.service import People
+from mediaserver.people.visibility import Visibility
+from metering.book.async_book import AsyncBook
+from metering.units import SessionId
+
+ENDED_MAX: Final = 10_000
+"""Sessions in one policy message, 210 KB. Of more that end within a token's life, the store still
+refuses the oldest where they cost something."""
+
+
+@dataclass(frozen=True, slots=True)
+class Restricted:
+    """Fields of a policy; see `mediaserver.ipc.messages.Policy`."""
+
+    unlisted: tuple[UUID, ...]
+    invited: tuple[UUID, ...]
+    ended: tuple[SessionId, ...]
+
+
+async def restricted(book: AsyncBook, people: People, now_ms: int) -> Restricted:
+    """Return which streams are not public, and which sessions of theirs are over.
+
+    Raises:
+        BookError: The book does not answer.
+    """
+    streams = await people.read(guests.not_public)
+    ended: list[SessionId] = []
+    if streams:
+        ended = await book.run(lambda book: book.sessions.over(streams, now_ms, ENDED_MAX))
+
+    def those(wanted: Visibility) -> tuple[UUID, ...]:
+        return tuple(stream for stream, seen_by in streams.items() if seen_by is wanted)
+
+    return Restricted(those(Visibility.UNLISTED), those(Visibility.INVITED), tuple(ended))

@@ -1,0 +1,61 @@
+"""What workers report to control each second: of themselves, and of parts that were cut short."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from aiohttp import web
+
+from mediaserver.http.problem import ApiError
+from mediaserver.processes.placement import Workers, worker_of
+from metering.book.async_book import AsyncBook
+from metering.book.records import TrueRun
+from metering.errors import BookError
+from metering.units import Run
+
+CUT_SHORT_MAX: Final = 1024
+"""In one report: a worker keeps a quarter of this."""
+
+
+class WorkerReports:
+    """``POST /internal/workers`` on control."""
+
+    def __init__(self, workers: Workers, book: AsyncBook, oldest_tick: Callable[[], int]) -> None:
+        """Take collaborators; what ended before `oldest_tick` need not be kept any more."""
+        self._workers = workers
+        self._book = book
+        self._oldest_tick = oldest_tick
+
+    async def handle(self, request: web.Request) -> web.Response:
+        """Take one report; 204 says that the book has what was cut short."""
+        body = _object(await request.read())
+        worker = worker_of(body)
+        await self._workers.report(worker)
+        if body.get("cut_short") and worker.stream is not None:
+            runs = [_true_run(worker.stream, part) for part in body["cut_short"][:CUT_SHORT_MAX]]
+            oldest = self._oldest_tick()
+            try:
+                await self._book.run(lambda book: book.true_runs.keep(runs, oldest))
+            except BookError as error:
+                raise ApiError(503, "The book does not answer", str(error)) from error
+        return web.Response(status=204)
+
+
+def _object(raw: bytes) -> Mapping[str, Any]:
+    try:
+        body = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise ApiError(400, "Not JSON", "the body is not a JSON object") from error
+    if not isinstance(body, dict):
+        raise ApiError(400, "Not JSON", "the body is not a JSON object")
+    return body
+
+
+def _true_run(stream: Any, part: Any) -> TrueRun:
+    try:
+        show, msn, index, first, planned, held = map(int, part)
+        return TrueRun(stream, show, msn, index, Run(first, planned), held)
+    except (ValueError, TypeError) as error:
+        raise ApiError(422, "Not a worker's report", f"cut_short: {error!r}") from error

@@ -1,0 +1,125 @@
+"""Control's side of the store for one account at a time: sessions, deposits, limits, joins.
+
+What the scripts decide is written in them. `Store` is this, cuts and recovery.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from metering.errors import InvalidValueError
+from metering.model.join_caps import JoinCaps
+from metering.model.price import UNITS_MAX
+from metering.store import keys
+from metering.store.owned_store import OwnedStore
+from metering.store.rebuild import ShardWriter, caps_fields
+from metering.store.records import SessionGrant
+from metering.store.store_connection import errors_as_unavailable
+from metering.units import AccountId, SessionId, Units, shard_of
+
+
+class AccountStore(OwnedStore):
+    """Sessions and balances in Redis."""
+
+    def __init__(self, url: str, fsync: str, scripts: Sequence[str], writer: ShardWriter) -> None:
+        super().__init__(url, fsync, scripts)
+        self._writer = writer
+
+    async def open_session(
+        self, grant: SessionGrant, max_sessions: int, follows: SessionId | None = None
+    ) -> SessionId | None:
+        """Let a player claim. Repeating it is harmless; an ended id stays ended.
+
+        Args:
+            follows: An ended session of the same player: what it spent counts on, and so does what
+                was spent by those that replaced it.
+
+        Returns:
+            The session that had to end for it: the one whose last claim was oldest.
+        """
+        number = grant.session.to_bytes(8, "big")
+        ended: bytes = await self._run(
+            "open_session",
+            keys.sessions(grant.account, grant.stream),
+            keys.prefix(shard_of(grant.account)),
+            grant.account + grant.stream,
+            number,
+            grant.join,
+            grant.limit_units,
+            grant.expires_ms,
+            max_sessions,
+            self._writer.keep_ms,
+            self._writer.pace_cap,
+            int(grant.is_capped),
+            b"" if follows is None else follows.to_bytes(8, "big"),
+        )
+        return SessionId(int.from_bytes(ended, "big")) if ended else None
+
+    async def session_state(self, account: AccountId, session: SessionId) -> str:
+        """Return ``live``, the reason why a session ended, or ``gone`` when there is none."""
+        async with errors_as_unavailable():
+            state: bytes | None = await self._redis.hget(keys.session(account, session), "s")  # type: ignore[assignment]  # redis-py types it as if it decoded
+        return "gone" if state is None else state.decode()
+
+    async def end_session(self, account: AccountId, session: SessionId, reason: str) -> bool:
+        """End a session; True when it was live. `reason` is one word, shown by the live meter."""
+        return bool(
+            await self._run(
+                "end_session", keys.session(account, session), reason, self._writer.keep_ms
+            )
+        )
+
+    async def limit_session(
+        self, account: AccountId, session: SessionId, limit_units: Units
+    ) -> bool:
+        """Set what a session may spend in all, 0 for no limit; False when there is none such."""
+        key = keys.session(account, session)
+        return bool(await self._run("limit_session", key, int(limit_units)))
+
+    async def set_deposits(self, account: AccountId, total_units: Units) -> Units:
+        """Set the sum of all deposits of an account; return the balance. Idempotent.
+
+        The last call counts, so a caller reads the sum and sets it in one go.
+        """
+        if not 0 <= total_units <= UNITS_MAX:
+            raise InvalidValueError(f"deposits of {total_units} units are not in 0..{UNITS_MAX}")
+        return Units(int(await self._run("deposits", keys.balance(account), total_units)))
+
+    async def set_balance(
+        self, account: AccountId, total: Units, provisional: Units, frozen: Units
+    ) -> Units:
+        """Set all that the chain gives to and takes from a balance at once; return the balance.
+
+        Idempotent, like `set_deposits`: each is set as it is now, never as what was added.
+
+        Args:
+            total: Deposits less withdrawals, by final events.
+            provisional: Credit for deposits that are not final.
+            frozen: Asked back: not to be spent. The balance may be below 0 by it.
+        """
+        for amount in (total, provisional, frozen):
+            if not 0 <= amount <= UNITS_MAX:
+                raise InvalidValueError(f"a balance of {amount} units is not in 0..{UNITS_MAX}")
+        key = keys.balance(account)
+        return Units(int(await self._run("deposits", key, total, provisional, frozen)))
+
+    async def set_joins(self, joins: Sequence[JoinCaps]) -> None:
+        """Set what joins may have; what they have had stays. Idempotent."""
+        for caps in joins:
+            await self._put(keys.counts(caps.account, caps.stream), caps_fields(caps))
+
+    async def set_limits(
+        self, account: AccountId, stream_limit_units: Units, day_limit_units: Units
+    ) -> None:
+        """Set what one stream, and one UTC day, may take of a balance; 0 for no limit.
+
+        What was spent before counts too.
+        """
+        for limit in (stream_limit_units, day_limit_units):
+            if not 0 <= limit <= UNITS_MAX:
+                raise InvalidValueError(f"a limit of {limit} units is not in 0..{UNITS_MAX}")
+        limits = {"m": int(stream_limit_units), "y": int(day_limit_units)}
+        await self._put(keys.balance(account), limits)
+
+    async def _put(self, key: bytes, fields: Mapping[str, bytes | int]) -> None:
+        await self._run("put", key, *(word for field in fields.items() for word in field))

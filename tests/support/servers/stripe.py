@@ -1,0 +1,184 @@
+"""A fake Stripe: what we use of its API, as its documents say, and webhooks signed as its are.
+
+It takes the requests that `tests/contract/test_stripe_requests.py` holds against Stripe's own
+schema; a session is paid by the test, as by a person at its page.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import time
+from collections.abc import Iterator
+from typing import Any, Self
+
+import stripe
+from aiohttp import web
+
+KEY = "sk_test_51fake"
+SECRET = "whsec_stripefake"
+_NAMES = re.compile(r"[^\[\]]+")
+
+
+class FakeStripe:
+    """Its API on a port of this machine.
+
+    Attributes:
+        sessions: Checkout sessions that were made, by id.
+        requests: How often one was asked for.
+        is_away: It answers 500 to everything.
+    """
+
+    def __init__(self) -> None:
+        self.sessions: dict[str, dict[str, Any]] = {}
+        self.requests = 0
+        self.is_away = False
+        self.url = ""
+        self._keys: dict[str, tuple[dict[str, Any], str]] = {}
+        self._numbers = itertools.count(1)
+
+    async def __aenter__(self) -> Self:
+        app = web.Application()
+        app.router.add_post("/v1/checkout/sessions", self._create)
+        self._runner = web.AppRunner(app, access_log=None)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        await site.start()
+        host, port = self._runner.addresses[0][:2]
+        self.url = f"http://{host}:{port}"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._runner.cleanup()
+
+    async def _create(self, request: web.Request) -> web.Response:
+        self.requests += 1
+        if self.is_away:
+            return _error(500, "api_error", "away")
+        if request.headers.get("Authorization") != f"Bearer {KEY}":
+            return _error(401, "invalid_request_error", "Invalid API Key provided")
+        form = _nested(await request.text())
+        key = request.headers.get("Idempotency-Key", "")
+        if key in self._keys:
+            wanted, session_id = self._keys[key]
+            if wanted != form:
+                return _error(400, "idempotency_error", "Keys are for the same parameters")
+            return web.json_response(self.sessions[session_id])
+        if fault := _fault(form):
+            return _error(400, "invalid_request_error", fault)
+        session = self._session(form)
+        self.sessions[session["id"]] = session
+        if key:
+            self._keys[key] = (form, session["id"])
+        return web.json_response(session)
+
+    def _session(self, form: dict[str, Any]) -> dict[str, Any]:
+        item = form["line_items"]["0"]
+        amount = int(item["quantity"]) * int(item["price_data"]["unit_amount"])
+        session_id = f"cs_test_{next(self._numbers)}"
+        return {
+            "id": session_id,
+            "object": "checkout.session",
+            "amount_total": amount,
+            "client_reference_id": form.get("client_reference_id"),
+            "currency": item["price_data"]["currency"],
+            "livemode": False,
+            "metadata": form.get("metadata", {}),
+            "mode": form["mode"],
+            "payment_intent": None,
+            "payment_status": "unpaid",
+            "status": "open",
+            "success_url": form["success_url"],
+            "url": f"{self.url}/pay/{session_id}",
+            "intent_metadata": form.get("payment_intent_data", {}).get("metadata", {}),
+        }
+
+    def events_of_payment(
+        self, session_id: str, intent: str = "pi_1", *, is_slow: bool = False
+    ) -> list[dict[str, Any]]:
+        """Return the events that follow when somebody pays at a session's page.
+
+        Args:
+            is_slow: By a bank's debit: it is completed first, and paid days later.
+        """
+        session = {**self.sessions[session_id], "payment_intent": intent, "status": "complete"}
+        metadata = session.pop("intent_metadata")
+        money = {"currency": session["currency"], "metadata": metadata, "livemode": False}
+        paid_intent = {
+            "id": intent,
+            "object": "payment_intent",
+            "amount": session["amount_total"],
+            "amount_received": session["amount_total"],
+            "status": "succeeded",
+            **money,
+        }
+        session["payment_status"] = "unpaid" if is_slow else "paid"
+        events = [event("checkout.session.completed", session)]
+        events.append(event("payment_intent.succeeded", paid_intent))
+        if is_slow:
+            late = {**session, "payment_status": "paid"}
+            events.append(event("checkout.session.async_payment_succeeded", late))
+        return events
+
+
+_EVENTS: Iterator[int] = itertools.count(1)
+
+
+def event(kind: str, told: dict[str, Any], **changed: Any) -> dict[str, Any]:
+    """Return an event of Stripe's about an object."""
+    return {
+        "id": f"evt_{next(_EVENTS)}",
+        "object": "event",
+        "api_version": "2026-09-30.example",
+        "created": int(time.time()),
+        "data": {"object": told},
+        "livemode": False,
+        "pending_webhooks": 1,
+        "request": {"id": None, "idempotency_key": None},
+        "type": kind,
+        **changed,
+    }
+
+
+def signed(body: dict[str, Any] | bytes, secret: str = SECRET, age_s: int = 0) -> Any:
+    """Return the bytes and headers of a webhook as Stripe sends it."""
+    raw = body if isinstance(body, bytes) else json.dumps(body, indent=2).encode()
+    header = stripe.WebhookSignature.generate_signature_header(
+        raw.decode("utf-8", "replace"), secret, int(time.time()) - age_s
+    )
+    return raw, {"Stripe-Signature": header, "Content-Type": "application/json; charset=utf-8"}
+
+
+def _nested(text: str) -> dict[str, Any]:
+    """Return a form whose names are ``a[b][0]`` as nested tables."""
+    from urllib.parse import parse_qsl
+
+    tree: dict[str, Any] = {}
+    for name, value in parse_qsl(text, keep_blank_values=True):
+        *path, last = _NAMES.findall(name)
+        at = tree
+        for part in path:
+            at = at.setdefault(part, {})
+        at[last] = value
+    return tree
+
+
+def _fault(form: dict[str, Any]) -> str:
+    if form.get("mode") != "payment":
+        return "You must provide a mode"
+    if not form.get("success_url", "").startswith(("http://", "https://")):
+        return "Not a valid URL"
+    item = form.get("line_items", {}).get("0", {})
+    price = item.get("price_data", {})
+    if not re.fullmatch(r"[a-z]{3}", price.get("currency", "")):
+        return "Invalid currency"
+    if not re.fullmatch(r"[1-9][0-9]{1,7}", price.get("unit_amount", "")):
+        return "Invalid positive integer"
+    if not price.get("product_data", {}).get("name") or not item.get("quantity"):
+        return "Missing required param"
+    return ""
+
+
+def _error(status: int, kind: str, message: str) -> web.Response:
+    return web.json_response({"error": {"type": kind, "message": message}}, status=status)

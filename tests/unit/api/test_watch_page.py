@@ -1,0 +1,249 @@
+"""What people and programs are answered at the address of a stream."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from uuid import UUID
+
+import pytest
+from aiohttp.test_utils import make_mocked_request
+
+from mediaserver.api.notice_page import BAD_LINKS
+from mediaserver.api.pages import Pages
+from mediaserver.api.watch_page import WatchPage
+from mediaserver.errors import AddressError
+from mediaserver.hls import addresses
+from mediaserver.hls.live_store import LiveStore
+from mediaserver.playback_token import Grant, mint
+from mediaserver.settings.records import Settings
+from metering.units import AccountId, Planck, PriceVersion, SessionId, StreamPolicy
+from tests.support.clock import FakeClock
+
+ROOT = Path(__file__).resolve().parents[3]
+NOW_S = 1_800_000_000
+KEYS = ((1, b"k" * 32),)
+PRICED = StreamPolicy(UUID(int=1), "cam", 'Cam <"1">', (PriceVersion(1, 0, Planck(250_000_000)),))
+FREE = StreamPolicy(UUID(int=2), "free", "Free", ())
+CLOSED = StreamPolicy(UUID(int=3), "shut", "Shut", (), is_enabled=False)
+STREAMS = {policy.slug: policy for policy in (PRICED, FREE, CLOSED)}
+ENTRY = "https://op.example.org/join?stream={stream}"
+PERSON = "text/html,application/xhtml+xml,*/*;q=0.8"
+
+
+def settings(entry_url: str = ENTRY, top_up_url: str = "") -> Settings:
+    tree = Settings()
+    price = replace(tree.price, entry_url=entry_url, top_up_url=top_up_url)
+    server = replace(tree.server, public_url="https://live.example.org")
+    return replace(tree, price=price, server=server)
+
+
+def watch_page(tmp_path, *, tree: Settings | None = None, is_known: bool = True) -> WatchPage:
+    clock = FakeClock(NOW_S * 1000)
+    (tmp_path / "index.html").write_text("<head><title>Vilokanam</title><!--BOOT--></head>")
+    control: Any = SimpleNamespace(token_keys=KEYS, is_top_up_open=False)
+    return WatchPage(
+        tree or settings(),
+        pages=Pages(tmp_path),
+        store=LiveStore(clock, 60, 100),
+        clock=clock,
+        find=STREAMS.get if is_known else (lambda _slug: None),
+        control=lambda: control if is_known else None,
+    )
+
+
+def token(policy: StreamPolicy, expires_s: int = NOW_S + 60) -> str:
+    return mint(Grant(AccountId(b"\x07" * 32), policy.stream, SessionId(5), expires_s), KEYS)
+
+
+def ask(page: WatchPage, path: str, accept: str) -> Any:
+    request = make_mocked_request("GET", path, headers={"Accept": accept})
+    try:
+        return page.answer(request, addresses.parse(path))
+    except AddressError:
+        return page.nothing(request)
+
+
+def test_v3_priced_address_says_what_it_is_what_it_costs_and_how_to_get_in(tmp_path):
+    """A newcomer read that the link does not work, beside a full balance bar and a top-up."""
+    answer = ask(watch_page(tmp_path), "/cam/", PERSON)
+
+    assert answer.status == 200
+    assert answer.content_type == "text/html"
+    assert answer.headers["Cache-Control"] == "no-store"
+    for words in (
+        "Cam &lt;&quot;1&quot;&gt;",
+        "Not live",
+        "0.00025 UNIT a second: 0.015 UNIT a minute, 0.9 UNIT an hour",
+        'href="https://op.example.org/join?stream=cam"',
+    ):
+        assert words in answer.text
+    assert "does not work" not in answer.text
+    assert "Top up" not in answer.text
+
+
+def test_v3_program_reads_the_same_as_a_problem(tmp_path):
+    """Status 401, with price and entry as members."""
+    answer = ask(watch_page(tmp_path), "/cam/", "application/json")
+    problem = json.loads(answer.body)
+
+    assert (answer.status, answer.content_type) == (401, "application/problem+json")
+    assert problem["reason"] == "token"
+    assert problem["price"] == {"planck_per_s": "250000000", "symbol": "UNIT", "decimals": 12}
+    assert problem["entry_url"] == "https://op.example.org/join?stream=cam"
+    assert problem["join_url"] == "/api/v1/streams/cam/join"
+    assert "0.00025 UNIT a second" in problem["detail"]
+    assert answer.headers["Access-Control-Allow-Origin"] == "*"
+
+
+@pytest.mark.parametrize(
+    ("top_up_url", "way"),
+    [
+        ("", None),
+        ("https://pay.example.org/", "https://pay.example.org/"),
+        # An address that wants an account names nobody without one.
+        ("https://pay.example.org/?account={account}", None),
+    ],
+)
+def test_v3_without_an_entry_the_page_says_whom_to_ask(tmp_path, top_up_url, way):
+    """There is no button to a payment for nobody."""
+    page = watch_page(tmp_path, tree=settings(entry_url="", top_up_url=top_up_url))
+    text = ask(page, "/cam/", PERSON).text
+
+    assert ("Ask for one where you found this address" in text) is (way is None)
+    assert ("<a " in text) is (way is not None)
+    assert "{account}" not in text
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "reason", "words"),
+    [
+        ("/camm/", 404, "not_found", "No such stream"),
+        ("/shut/", 404, "closed", "Shut is closed"),
+        (f"/w/{token(CLOSED)}/shut/", 404, "closed", "The operator of this server has closed it"),
+        (f"/w/{token(PRICED, NOW_S)}/cam/", 403, "expired", "This link has expired"),
+        (f"/w/{token(FREE)}/cam/", 403, "stream", "This link is for another stream"),
+        (f"/w/{token(PRICED)[:-1]}/cam/", 403, "malformed", "This link is damaged"),
+        (f"/w/{token(PRICED)[:-4]}AAAA/cam/", 403, "signature", "This link is not from here"),
+        (f"/w/{token(PRICED)}%20/cam/", 404, "malformed", "This link is damaged"),
+        ("/nothing/here", 404, "not_found", "Nothing is here"),
+        (f"/w/{token(PRICED)}/cam/x.m4s", 404, "not_found", "There is nothing at /cam/x.m4s"),
+        (f"/w/{token(PRICED)}/", 404, "not_found", "No stream is named"),
+        (f"/w/{token(PRICED)}", 404, "not_found", "No stream is named"),
+        (f"/w/{token(PRICED, NOW_S)}/", 404, "expired", "This link has expired"),
+        (f"/w/{token(PRICED)[:-1]}/", 404, "malformed", "This link is damaged"),
+        ("/w/", 404, "malformed", "This link is damaged"),
+    ],
+)
+def test_v4_what_cannot_be_watched_is_told_in_true_words(tmp_path, path, status, reason, words):
+    """People were shown JSON on white, and "this link does not work" for everything."""
+    page = watch_page(tmp_path)
+
+    person = ask(page, path, PERSON)
+    program = ask(page, path, "*/*")
+
+    assert (person.status, person.content_type) == (status, "text/html")
+    assert words in person.text
+    assert (program.status, program.content_type) == (status, "application/problem+json")
+    assert json.loads(program.body)["reason"] == reason
+    for answer in (person, program):
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert answer.headers["Vary"] == "Accept"
+    assert "balance" not in person.text
+    assert "Top up" not in person.text
+    assert token(PRICED) not in person.text
+
+
+@pytest.mark.parametrize(
+    "path", ["/cam/", "/anything/", f"/w/{token(PRICED)}/cam/", f"/w/{token(PRICED)}/"]
+)
+def test_v4_v12_starting_server_says_so_and_the_page_comes_back(tmp_path, path):
+    """503 with Retry-After; never that there is no such stream while that is not known."""
+    page = watch_page(tmp_path, is_known=False)
+
+    person = ask(page, path, PERSON)
+    program = ask(page, path, "application/json")
+
+    assert person.status == program.status == 503
+    assert "The server is starting" in person.text
+    assert '<meta http-equiv="refresh"' in person.text
+    assert person.headers["Retry-After"] == program.headers["Retry-After"]
+    assert person.headers["Cache-Control"] == program.headers["Cache-Control"] == "no-store"
+    assert json.loads(program.body)["reason"] == "starting"
+
+
+def test_v4_a_link_that_expires_while_watching_is_told_in_the_words_of_a_reload():
+    """The player's page said "does not work" where its reload said "has expired"."""
+    words = (ROOT / "web/app/link_words.ts").read_text(encoding="utf-8")
+
+    for title, text in BAD_LINKS.values():
+        assert f'"{title}"' in words
+        assert f'"{text}"' in words
+
+
+def test_v4_texts_of_others_run_nothing(tmp_path):
+    """Titles and paths are text, and the page's policy allows its own script and style only."""
+    page = watch_page(tmp_path)
+    hostile = "/<script>alert(1)</script>/"
+    answer: Any = page.nothing(make_mocked_request("GET", hostile, headers={"Accept": PERSON}))
+
+    assert "<script>alert" not in answer.text
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+    assert "unsafe" not in answer.headers["Content-Security-Policy"]
+
+
+def test_v14_link_of_another_stream_counts_for_nothing_on_a_free_one(tmp_path):
+    """The page plays without a session, so it opens no meter, and can say why."""
+    answer = ask(watch_page(tmp_path), f"/w/{token(PRICED)}/free/", "application/json")
+    boot = json.loads(answer.body)
+
+    assert answer.status == 200
+    assert (boot["session"], boot["link"]) == (None, "stream")
+
+
+def test_v9_shared_address_is_previewed_with_title_and_price(tmp_path):
+    """A link in a chat said "Vilokanam"; what is previewed never holds a token."""
+    page = watch_page(tmp_path)
+    secret = token(PRICED)
+
+    entry = ask(page, "/cam/", PERSON).text
+    watched = ask(page, f"/w/{secret}/cam/", PERSON).text
+
+    for text in (entry, watched):
+        assert "<title>Cam &lt;&quot;1&quot;&gt;</title>" in text
+        assert 'property="og:title" content="Cam &lt;&quot;1&quot;&gt;"' in text
+        assert "0.00025 UNIT a second" in text
+        assert 'property="og:url" content="https://live.example.org/cam/"' in text
+        assert secret not in text
+    assert "<title>Vilokanam" not in watched
+
+
+def test_d1_program_asks_for_what_the_page_starts_with(tmp_path):
+    """The SDK in a page of one's own reads price and session here, from any origin."""
+    answer = ask(watch_page(tmp_path), f"/w/{token(PRICED)}/cam/", "application/json")
+    boot = json.loads(answer.body)
+
+    assert answer.headers["Access-Control-Allow-Origin"] == "*"
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert boot["price"]["planck_per_s"] == "250000000"
+    assert boot["session"] == f"{5:016x}"
+    assert boot["expires_ms"] == (NOW_S + 60) * 1000
+
+
+def test_a_newcomer_is_given_the_script_that_lets_them_in(tmp_path):
+    """It may run and ask the API; what is not built is not named."""
+    (tmp_path / "assets").mkdir()
+    (tmp_path / "assets" / "join-abc.js").write_text("1")
+    page = watch_page(tmp_path)
+    answer = page.answer(
+        make_mocked_request("GET", "/cam/", {"Accept": PERSON}), addresses.parse("/cam/")
+    )
+    assert answer.text is not None
+    assert '<script type="module" src="/assets/join-abc.js"></script>' in answer.text
+    assert '<div id="join" data-stream="cam" data-price="250000000"' in answer.text
+    policy = answer.headers["Content-Security-Policy"]
+    assert "'self'; connect-src 'self'" in policy
+    assert "unsafe" not in policy

@@ -1,0 +1,88 @@
+"""What reconciling says of orders, notices and deposits."""
+
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import text
+
+from mediaserver.payments import comparison, inbox
+from mediaserver.payments.records import PaymentStatus
+from metering.units import Planck
+from tests.support.payments_fixture import PLANCK, make_order, make_payments, paid, take
+
+
+@pytest.fixture
+def fixture():
+    return make_payments()
+
+
+def compare(fixture) -> comparison.Comparison:
+    with fixture.book.together() as connection:
+        return comparison.compare(fixture.book, connection)
+
+
+def change(fixture, statement: str) -> None:
+    with fixture.book.together() as connection:
+        connection.execute(text("PRAGMA defer_foreign_keys=ON"))
+        connection.execute(text(statement))
+
+
+def test_what_agrees_has_no_difference(fixture) -> None:
+    """Neither what is open, nor test money, nor other people's sales through the same provider."""
+    order = make_order(fixture)
+    take(fixture, paid(order))
+    take(fixture, paid(order, event="e2"))
+    take(fixture, replace(paid(make_order(fixture), "e3", "p3"), is_live=False))
+    take(fixture, replace(paid(order, "e4", "p4"), order=""))
+    take(fixture, replace(paid(order, "e5", "p5"), status=PaymentStatus.FAILED))
+
+    assert compare(fixture) == comparison.Comparison(1, Planck(1000 * PLANCK), ())
+
+
+def test_a_payment_that_the_book_has_not_is_named_until_it_is_given_back(fixture) -> None:
+    order = make_order(fixture)
+    take(fixture, paid(order))
+    take(fixture, paid(order, "e2", "p2"))
+    take(fixture, paid(order, "e3", "p2"))
+
+    assert compare(fixture).differences == (
+        "webhook was paid 1000 EUR by payment p2, and the book has not: paid-twice, notice 3",
+    )
+    take(fixture, replace(paid(order, "e4", "p2"), status=PaymentStatus.REFUNDED, amount=999))
+    assert len(compare(fixture).differences) == 1
+    take(fixture, replace(paid(order, "e5", "p2"), status=PaymentStatus.REFUNDED))
+    assert compare(fixture).differences == ()
+
+
+def test_a_wrong_notice_that_a_right_one_follows_is_no_difference(fixture) -> None:
+    order = make_order(fixture)
+    take(fixture, replace(paid(order, "e1"), amount=1))
+    assert len(compare(fixture).differences) == 1
+
+    take(fixture, paid(order, "e2"))
+
+    assert compare(fixture).differences == ()
+
+
+def test_a_paid_order_without_its_deposit_is_named(fixture) -> None:
+    order = make_order(fixture)
+    take(fixture, paid(order))
+
+    change(fixture, "UPDATE deposits SET planck = '7' WHERE idempotency_key = 'payment:webhook:p1'")
+    assert [
+        line.startswith(f"order {order.id} is 10000000 planck")
+        for line in (compare(fixture).differences)
+    ] == [True]
+    change(fixture, "DELETE FROM deposits WHERE idempotency_key = 'payment:webhook:p1'")
+    assert compare(fixture).differences == (
+        f"order {order.id} is paid, and the book has no deposit payment:webhook:p1",
+    )
+
+
+def test_a_deposit_without_its_order_is_named(fixture) -> None:
+    account = fixture.accounts[0]
+    fixture.book.deposits.add(account, Planck(5), inbox.deposit_key("stripe", "pi_9"), "", 1)
+
+    assert compare(fixture).differences == (
+        "the book has a deposit payment:stripe:pi_9, and no order is paid by it",
+    )

@@ -1,0 +1,80 @@
+/** The API as the account page uses it: JSON, this origin's cookie, and problems as errors. */
+
+export interface Credential {
+  id: string;
+  kind: "passkey" | "wallet" | "oidc" | "mail";
+  label: string;
+  subject: string | null;
+  created_ms: number;
+  used_ms: number | null;
+}
+
+export interface Me {
+  person: string;
+  name: string;
+  account: string | null;
+  roles: string[];
+  credentials: Credential[];
+  recovery_codes: number;
+  streams: { id: string; slug: string; roles: string[] }[];
+  balance: string | null;
+  advice: string[];
+}
+
+export interface Session {
+  id: string;
+  is_this: boolean;
+  seen_ms: number;
+  address: string;
+  agent: string;
+}
+
+export interface Invitation {
+  kind: "viewer" | "stream" | "role";
+  role: string | null;
+  name: string;
+}
+
+export interface Ways {
+  passkey: boolean;
+  sign_up: boolean;
+  mail: boolean;
+  oidc: string[];
+  is_signed_in: boolean;
+  origin: string;
+}
+
+/** What the server refused, in its own words. */
+export class Problem extends Error {
+  constructor(
+    readonly status: number,
+    readonly reason: string,
+    detail: string,
+  ) {
+    super(detail);
+  }
+}
+
+interface ProblemBody {
+  detail?: string;
+  reason?: string;
+}
+
+/** Ask the API; the answer's shape is the caller's to know. Throws a `Problem`. */
+export async function ask<T>(
+  method: string,
+  path: string,
+  body?: unknown,
+  headers: Record<string, string> = {},
+): Promise<T> {
+  const answer = await fetch(`/api/v1/${path}`, {
+    method,
+    credentials: "same-origin",
+    headers: { Accept: "application/json", "Content-Type": "application/json", ...headers },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  });
+  const answered: unknown = await answer.json().catch(() => ({}));
+  if (answer.ok) return answered as T;
+  const { detail = `The server answered ${answer.status}.`, reason = "" } = answered as ProblemBody;
+  throw new Problem(answer.status, reason, detail);
+}

@@ -1,0 +1,194 @@
+/** The account page: sign in or up, then everybody's own: ways in, browsers, invitations. */
+
+import "./me.css";
+import { ask, Problem, type Invitation, type Me, type Session, type Ways } from "./api";
+import { el } from "./dom";
+import * as passkey from "./passkey";
+import { account, invitationText, visitor, type Acts } from "./views";
+import { accounts, type Account } from "./wallet";
+
+type Json = Record<string, unknown>;
+
+function element(id: string): HTMLElement {
+  const found = document.getElementById(id);
+  if (found === null) throw new Error(`the page has no ${id}`);
+  return found;
+}
+
+const view = element("view");
+const errorLine = element("error");
+
+/** What is behind the #, so that no server's log has it. */
+function behindHash(name: string): string {
+  return new URLSearchParams(location.hash.slice(1)).get(name) ?? "";
+}
+
+const invitationCode = (): string => behindHash("invitation");
+
+function showError(text: string): void {
+  errorLine.textContent = text;
+  errorLine.hidden = text === "";
+}
+
+async function signIn(): Promise<void> {
+  const options = await ask<Json>("POST", "sign-in/passkey/options", {});
+  await ask("POST", "sign-in/passkey", { credential: await passkey.get(options) });
+}
+
+/** Ask; where a way in has to be shown again, have it shown, and ask once more. */
+async function askFresh<T>(method: string, path: string, body?: unknown): Promise<T> {
+  try {
+    return await ask<T>(method, path, body);
+  } catch (error) {
+    if (!(error instanceof Problem) || error.reason !== "show_again") throw error;
+    await signIn();
+    return await ask<T>(method, path, body);
+  }
+}
+
+async function signWith(chosen: Account, path: string): Promise<void> {
+  const { text } = await askFresh<{ text: string }>("POST", `${path}/challenge`, {
+    address: chosen.address,
+  });
+  await ask("POST", path, { signature: await chosen.sign(text), label: chosen.name });
+}
+
+async function firstAccount(): Promise<Account> {
+  const [first] = await accounts();
+  if (first === undefined) throw new Error("The wallet showed this page no account.");
+  return first;
+}
+
+function forgetHash(): void {
+  history.replaceState(null, "", location.pathname);
+}
+
+let codes: string[] = [];
+let notice = "";
+
+const acts: Acts = {
+  signIn: () => run(signIn),
+  signUp: (name) =>
+    run(async () => {
+      const options = await ask<Json>("POST", "sign-up/passkey/options", { name });
+      const credential = await passkey.create(options);
+      await ask("POST", "sign-up/passkey", { credential, label: deviceName() });
+    }),
+  recover: (code) => run(() => ask("POST", "sign-in/recovery", { code })),
+  signInWallet: () => run(async () => signWith(await firstAccount(), "sign-in/wallet")),
+  mailLink: (address) =>
+    run(async () => {
+      await ask("POST", "sign-in/mail", { address });
+      notice = "A letter is on its way, if this address may sign in: open the link in it.";
+    }),
+  addMail: (address) =>
+    run(async () => {
+      await askFresh("POST", "me/credentials/mail", { address });
+      notice = "A letter is on its way: open the link in it, here.";
+    }),
+  takeMail: () =>
+    run(async () => {
+      const [adds, secret] = [behindHash("add-mail"), behindHash("mail")];
+      forgetHash();
+      if (adds !== "") await askFresh("POST", "me/credentials/mail/confirm", { secret: adds });
+      else await ask("POST", "sign-in/mail/confirm", { secret });
+    }),
+  away: (issuer, isSignedIn) =>
+    run(async () => {
+      const path = isSignedIn ? "me/credentials/oidc" : "sign-in/oidc";
+      const { url } = await askFresh<{ url: string }>("POST", `${path}/${issuer}`, {});
+      location.assign(url);
+    }),
+  signOut: () => run(() => ask("DELETE", "me/session")),
+  rename: (name) => run(() => ask("PATCH", "me", { name })),
+  addPasskey: () =>
+    run(async () => {
+      const options = await askFresh<Json>("POST", "me/credentials/passkey/options", {});
+      const credential = await passkey.create(options);
+      await ask("POST", "me/credentials/passkey", { credential, label: deviceName() });
+    }),
+  addWallet: () => run(async () => signWith(await firstAccount(), "me/credentials/wallet")),
+  remove: (id) => run(() => askFresh("DELETE", `me/credentials/${id}`)),
+  makeCodes: () =>
+    run(async () => {
+      codes = (await askFresh<{ codes: string[] }>("POST", "me/recovery-codes", {})).codes;
+    }),
+  end: (id) => run(() => ask("DELETE", `me/sessions/${id}`)),
+  endOthers: () => run(() => ask("DELETE", "me/sessions")),
+  accept: () =>
+    run(async () => {
+      await askFresh("POST", "me/invitations", { code: invitationCode() });
+      forgetHash();
+    }),
+};
+
+/** What the device is, as its owner knows it, for the list of ways in. */
+function deviceName(): string {
+  const agent = navigator.userAgent;
+  const known = ["iPhone", "iPad", "Android", "Windows", "Macintosh", "Linux"];
+  return known.find((name) => agent.includes(name))?.replace("Macintosh", "Mac") ?? "Passkey";
+}
+
+function run(work: () => Promise<unknown>): void {
+  showError("");
+  view.setAttribute("aria-busy", "true");
+  work()
+    .catch((error: unknown) => showError(passkey.refusalText(error)))
+    .then(show)
+    .catch((error: unknown) => showError(passkey.refusalText(error)));
+}
+
+async function invitation(): Promise<string> {
+  const code = invitationCode();
+  if (code === "") return "";
+  try {
+    return invitationText(await ask<Invitation>("POST", "invitations/look", { code }));
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    forgetHash();
+    showError(error.message);
+    return "";
+  }
+}
+
+/** Whether the page was opened by the link of a letter, which a press takes. */
+function hasLetter(): boolean {
+  return behindHash("mail") !== "" || behindHash("add-mail") !== "";
+}
+
+/** Show what a press did, once. */
+function tell(): void {
+  if (notice !== "") view.prepend(el("p", { className: "advice" }, notice));
+  notice = "";
+}
+
+async function show(): Promise<void> {
+  const refused = behindHash("refused");
+  if (refused !== "") {
+    forgetHash();
+    showError(
+      refused === "late"
+        ? "That took more than five minutes: begin again, and sign in once more when you are asked."
+        : "They did not vouch for you: begin again, or use another way in.",
+    );
+  }
+  const invited = await invitation();
+  const ways = await ask<Ways>("GET", "sign-in");
+  if (!ways.is_signed_in) {
+    view.replaceChildren(visitor(ways, invited, hasLetter(), acts));
+    tell();
+    view.removeAttribute("aria-busy");
+    return;
+  }
+  const me = await ask<Me>("GET", "me");
+  const { sessions } = await ask<{ sessions: Session[] }>("GET", "me/sessions");
+  view.replaceChildren(
+    account(me, ways, sessions, { codes, invited, hasLetter: hasLetter() }, acts),
+  );
+  tell();
+  codes = [];
+  view.removeAttribute("aria-busy");
+}
+
+addEventListener("hashchange", () => run(() => Promise.resolve()));
+run(() => Promise.resolve());
