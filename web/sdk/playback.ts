@@ -293,7 +293,8 @@ export class Playback {
     clearTimeout(this.#retry);
     this.#attempt = 0;
     this.#lastPlaylist = null;
-    this.#store.set({ state: "live", reason: null, retryAtMs: null });
+    const latencyS = this.#player.latencyS(this.#options.nowMs());
+    this.#store.set({ state: "live", reason: null, retryAtMs: null, latencyS });
   }
 
   #onEnded(): void {
