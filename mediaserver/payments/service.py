@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 from sqlalchemy import Connection
 
 from mediaserver import log
-from mediaserver.payments import demo_button, inbox, migrate, orders
+from mediaserver.payments import demo_button, inbox, orders
 from mediaserver.payments.demo_button import DemoButton
 from mediaserver.payments.inbox import Taken
 from mediaserver.payments.provider import Provider, UnreadableNoticeError
@@ -17,6 +17,7 @@ from mediaserver.payments.records import NOT_BOOKED, Order, OrderState
 from mediaserver.payments.settings import PaymentsSettings
 from mediaserver.payments.signed_webhook import SignedWebhook
 from mediaserver.payments.stripe_checkout import StripeCheckout
+from mediaserver.payments.tables import TABLES
 from metering.book.async_book import AsyncBook
 from metering.book.book import Book
 from metering.errors import InvalidValueError, UnknownNameError
@@ -91,7 +92,7 @@ class Payments:
         Raises:
             BookError: They were written by a newer program, or the database does not answer.
         """
-        await self._book.run(migrate.bring_up)
+        await self._book.run(TABLES.bring_up)
 
     async def close(self) -> None:
         """Close the connections to the providers."""

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from sqlalchemy import Connection
 
-from mediaserver.people import audit, migrate
+from mediaserver.people import audit
 from mediaserver.people.challenges import Challenges
 from mediaserver.people.per_hour import (
     LETTERS_PER_ADDRESS_MAX,
@@ -20,6 +20,7 @@ from mediaserver.people.per_hour import (
     EntriesPerHour,
     PerHour,
 )
+from mediaserver.people.tables import TABLES
 from metering.book.async_book import AsyncBook
 from metering.book.book import Book
 
@@ -56,7 +57,7 @@ class People:
         Raises:
             BookError: They were written by a newer program, or the database does not answer.
         """
-        await self._book.run(migrate.bring_up)
+        await self._book.run(TABLES.bring_up)
 
     async def load(self, *libraries: str) -> None:
         """Import what a way in needs, when it is first used: some take half a second.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 
 from mediaserver import log
-from mediaserver.payments import migrate as payments_migrate
-from mediaserver.people import migrate as people_migrate
+from mediaserver.payments.tables import TABLES as PAYMENTS
+from mediaserver.people.tables import TABLES as PEOPLE
 from mediaserver.processes.bootstrap import EXIT_OK, Start
 from mediaserver.processes.fork_server import unsafe
 from metering.book.book import Book
@@ -27,7 +27,7 @@ def migrate_apart(start: Start) -> None:
         return
     if is_current(url):
         with Book.open(url, asset) as book, book.viewing() as connection:
-            if all(room.is_current(connection) for room in (people_migrate, payments_migrate)):
+            if all(room.is_current(connection) for room in (PEOPLE, PAYMENTS)):
                 return
     pid = os.fork()
     if pid:
@@ -35,8 +35,8 @@ def migrate_apart(start: Start) -> None:
         return
     try:
         with Book.open(url, asset) as book:
-            people_migrate.bring_up(book)
-            payments_migrate.bring_up(book)
+            PEOPLE.bring_up(book)
+            PAYMENTS.bring_up(book)
     finally:
         os._exit(EXIT_OK)
 

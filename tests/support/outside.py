@@ -22,8 +22,8 @@ from mediaserver.api import admin
 from mediaserver.cli import main
 from mediaserver.errors import AddressError
 from mediaserver.hls import addresses, cache_policy
-from mediaserver.payments import migrate as payments_migrate
-from mediaserver.people import migrate
+from mediaserver.payments.tables import TABLES as PAYMENTS
+from mediaserver.people.tables import TABLES as PEOPLE
 from mediaserver.settings.records import Settings
 from mediaserver.settings.schema import schema
 from metering import signing
@@ -78,8 +78,8 @@ def sql_schema() -> Iterator[str]:
     """Yield the statements that make a new book, as SQLite keeps them."""
     with tempfile.TemporaryDirectory() as folder:
         with Book.open(f"sqlite:///{folder}/book.db", ASSET) as book:
-            migrate.bring_up(book)
-            payments_migrate.bring_up(book)
+            PEOPLE.bring_up(book)
+            PAYMENTS.bring_up(book)
         connection = sqlite3.connect(f"{folder}/book.db")
         try:
             for (statement,) in connection.execute("select sql from sqlite_master where sql != ''"):

@@ -1,4 +1,4 @@
-"""Alembic's entry: runs revisions on the connection that migrate.py hands over."""
+"""Alembic's entry: runs revisions on the connection that it is handed."""
 
 from __future__ import annotations
 

@@ -6,19 +6,20 @@ import pytest
 from alembic.script import ScriptDirectory
 from sqlalchemy import MetaData, inspect, text
 
-from mediaserver.payments import migrate, migrations, schema
+from mediaserver.payments import migrations, schema
+from mediaserver.payments.tables import TABLES
 from metering.errors import BookError
 from tests.support.book_fixture import make_book
 
 
 def test_the_newest_revision_is_the_one_that_is_expected() -> None:
     folder = str(Path(migrations.__file__).parent)
-    assert ScriptDirectory(folder).get_current_head() == migrate.HEAD
+    assert ScriptDirectory(folder).get_current_head() == TABLES.head
 
 
 def test_migrations_make_the_tables_of_the_schema() -> None:
     book = make_book().book
-    migrate.bring_up(book)
+    TABLES.bring_up(book)
     with book.viewing() as connection:
         made = MetaData()
         made.reflect(connection, only=list(schema.metadata.tables))
@@ -33,8 +34,8 @@ def test_migrations_make_the_tables_of_the_schema() -> None:
 
 def test_tables_of_a_newer_program_are_refused() -> None:
     book = make_book().book
-    migrate.bring_up(book)
+    TABLES.bring_up(book)
     with book.together() as connection:
         connection.execute(text("UPDATE payments_version SET version_num = 'm9999'"))
     with pytest.raises(BookError, match="newer vilokanam"):
-        migrate.bring_up(book)
+        TABLES.bring_up(book)

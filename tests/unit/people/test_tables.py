@@ -11,9 +11,10 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import MetaData, inspect, text
 from sqlalchemy.exc import IntegrityError
 
-from mediaserver.people import audit, migrate, migrations, schema
+from mediaserver.people import audit, migrations, schema
 from mediaserver.people.records import AuditEntry
 from mediaserver.people.service import People
+from mediaserver.people.tables import TABLES
 from metering.book.async_book import AsyncBook
 from metering.errors import BookError
 from metering.units import Asset
@@ -41,7 +42,7 @@ def test_the_newest_revision_is_the_one_that_is_expected() -> None:
     from pathlib import Path
 
     folder = str(Path(migrations.__file__).parent)
-    assert ScriptDirectory(folder).get_current_head() == migrate.HEAD
+    assert ScriptDirectory(folder).get_current_head() == TABLES.head
 
 
 def test_migrations_make_the_tables_of_the_schema(book) -> None:
@@ -61,7 +62,7 @@ def test_tables_of_a_newer_program_are_refused(book) -> None:
     with book.together() as connection:
         connection.execute(text("UPDATE people_version SET version_num = 'p9999'"))
     with pytest.raises(BookError, match="newer vilokanam"):
-        migrate.bring_up(book)
+        TABLES.bring_up(book)
 
 
 def test_the_log_is_a_chain_from_its_first_entry_on(book) -> None:
