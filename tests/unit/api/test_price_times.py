@@ -1,10 +1,10 @@
-"""Rules of the API of streams that need no server."""
+"""When a price may begin and be taken back."""
 
 from __future__ import annotations
 
 import pytest
 
-from mediaserver.api.streams import (
+from mediaserver.api.price_times import (
     PRICE_AHEAD_MAX_S,
     from_tick_fault,
     withdraw_fault,
