@@ -1,6 +1,7 @@
 """Claims per second and CPU per claim, beside a bare pipelined SETBIT + HINCRBY in the same run.
 
-"preview" is a claim of a stream whose free preview is used up: what it adds to every later claim.
+"preview" is a claim of a stream whose free preview is used up, "cap" one of a stream whose shows
+have a cap that is not reached: what each adds to every later claim.
 
 Run: python bench/claims.py [--viewers 20000] [--rounds 5] [--fsync everysec]
 Ratios are worth more than rates: both halves share the machine.
@@ -136,7 +137,9 @@ async def measure(viewers: int, rounds: int, fsync: str) -> dict[str, Any]:
             store = await Store.connect(embedded.url, fsync)
             await fill(store, accounts)
             first = int(time.time())
-            watches: dict[str, list[Stopwatch]] = {"claims": [], "preview": [], "bare": []}
+            watches: dict[str, list[Stopwatch]] = {
+                name: [] for name in ("claims", "preview", "cap", "bare")
+            }
             async with RawClaims(embedded.url, timeout_ms=30_000) as claims:
                 claims.set_expected("bench", store.run_id)
                 await claims.wait_ready()
@@ -152,13 +155,17 @@ async def measure(viewers: int, rounds: int, fsync: str) -> dict[str, Any]:
                         for who in accounts
                     )
                 )
-                for tick in range(first + 1, first + 1 + 2 * rounds, 2):
+                capped = Cover(first, 0, Units(10**9))
+                for tick in range(first + 1, first + 1 + 3 * rounds, 3):
                     with Stopwatch(embedded.pid, viewers) as watch:
                         await claims_round(claims, accounts, tick)
                     watches["claims"].append(watch)
                     with Stopwatch(embedded.pid, viewers) as watch:
                         await claims_round(claims, accounts, tick + 1, used)
                     watches["preview"].append(watch)
+                    with Stopwatch(embedded.pid, viewers) as watch:
+                        await claims_round(claims, accounts, tick + 2, capped)
+                    watches["cap"].append(watch)
                     with Stopwatch(embedded.pid, viewers) as watch:
                         await bare_round(socket, accounts, tick)
                     watches["bare"].append(watch)
@@ -187,6 +194,7 @@ def _summary(
         **facts,
         "redis_cpu_ratio": round(cost["claims"][0] / cost["bare"][0], 2),
         "preview_to_claims": round(cost["preview"][0] / cost["claims"][0], 2),
+        "cap_to_claims": round(cost["cap"][0] / cost["claims"][0], 2),
         "cpu_ratio": round(cost["claims"][1] / cost["bare"][1], 2),
     }
 
@@ -201,9 +209,12 @@ def main() -> None:
     print("CPU of one claim, group commit, beside a bare SETBIT + HINCRBY")
     table(
         ("", "per s", "Redis us", "own us"),
-        [(name, *facts[name].values()) for name in ("claims", "preview", "bare")],
+        [(name, *facts[name].values()) for name in ("claims", "preview", "cap", "bare")],
     )
-    print(f"Redis CPU of a claim after a preview, to one without: {facts['preview_to_claims']}")
+    print(
+        f"Redis CPU of a claim after a preview, to one without: {facts['preview_to_claims']}; "
+        f"below a cap: {facts['cap_to_claims']}"
+    )
     print(f"Redis CPU to bare: {facts['redis_cpu_ratio']}; both CPU to bare: {facts['cpu_ratio']}")
     write("claims", facts)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import binascii
 import re
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, StrEnum
 from typing import Final, NewType
 from uuid import UUID
 
@@ -119,6 +119,19 @@ class Asset:
 
 
 @dataclass(frozen=True, slots=True)
+class ShowCap:
+    """The most that one show of a stream costs an account, for shows from a given one on.
+
+    Attributes:
+        from_show: Number of the first show that it may hold for; later ones take over at theirs.
+        planck: 0 is no cap.
+    """
+
+    from_show: int
+    planck: Planck
+
+
+@dataclass(frozen=True, slots=True)
 class StreamPolicy:
     """What an HTTP process must know of a stream to decide alone.
 
@@ -129,6 +142,7 @@ class StreamPolicy:
         prices: Versions in force and to come, by `from_tick`; empty means free.
         is_enabled: False stops new fetches with 404.
         preview_s: Priced seconds of each show that every account has for nothing.
+        caps: What a show costs at most, by `from_show`; empty: nothing is counted by show.
     """
 
     stream: UUID
@@ -137,6 +151,7 @@ class StreamPolicy:
     prices: tuple[PriceVersion, ...]
     is_enabled: bool = True
     preview_s: int = 0
+    caps: tuple[ShowCap, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +177,13 @@ class Fetch:
     show: int = 0
 
 
+class Cause(StrEnum):
+    """Why a second is covered: watched, counted, and billed to nobody."""
+
+    PREVIEW = "preview"
+    CAP = "cap"
+
+
 @dataclass(frozen=True, slots=True)
 class Cover:
     """What of a claim's ticks may be covered: watched, counted, and never billed.
@@ -169,10 +191,13 @@ class Cover:
     Attributes:
         show: Number of the show that they are of; 0 when it is not known.
         preview_ticks: So many ticks of a show are covered for each account; 0 is none.
+        cap_units: What a show costs each account at most: a tick that would pass it is covered.
+            The same in every claim of a show. None: what a show costs is not counted.
     """
 
     show: int = 0
     preview_ticks: int = 0
+    cap_units: Units | None = None
 
 
 NO_COVER: Final = Cover()

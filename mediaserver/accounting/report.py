@@ -48,8 +48,13 @@ def as_json(report: Reconciliation, *, is_store_read: bool) -> dict[str, Any]:
             for row in report.rows
         ],
         "covered": [
-            {"stream": str(stream), "account": account_text(account), "ticks": str(ticks)}
-            for (stream, account), ticks in report.covered.items()
+            {
+                "stream": str(stream),
+                "account": account_text(account),
+                "ticks": str(sum(causes.values())),
+                "causes": {cause: str(ticks) for cause, ticks in causes.items()},
+            }
+            for (stream, account), causes in report.covered.items()
         ],
         "differences": [str(difference) for difference in report.differences],
         "restores": [

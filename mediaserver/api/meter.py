@@ -20,6 +20,7 @@ from aiohttp import WSMsgType, web
 from mediaserver import log
 from metering.book.records import RETURNING
 from metering.errors import StoreUnavailableError
+from metering.model.show_caps import cap_of
 from metering.units import AccountId, Asset, SessionId, StreamPolicy, top_up_address
 
 PERIOD_S: Final = 1.0
@@ -61,7 +62,11 @@ class Reading(Protocol):
 
     @property
     def covered_ticks(self) -> int:
-        """Ticks of the show that the account had for nothing."""
+        """Ticks of the show that its preview covered."""
+
+    @property
+    def left_units(self) -> int | None:
+        """What the show may still cost the account; None where nothing of it was counted yet."""
 
 
 class MeterSource(Protocol):
@@ -72,7 +77,7 @@ class MeterSource(Protocol):
     ) -> Sequence[Reading | None]:
         """Return one reading per viewer, None where the store knows no such session.
 
-        `shows` names the show of each stream (16 bytes) whose covered ticks are asked for.
+        `shows` names the show of each stream (16 bytes) of which it is asked what accounts had.
         """
 
 
@@ -217,7 +222,7 @@ class Meter:
         shows = {
             stream: self._show(policy.slug)
             for stream, policy in policies.items()
-            if policy.preview_s
+            if policy.preview_s or policy.caps
         }
         try:
             readings = await self._source.meters(asked, shows)
@@ -264,8 +269,14 @@ class Meter:
         coming, now_ms = self._next_price(policy), self._now_ms()
         free_s = max(0, policy.preview_s - reading.covered_ticks) if price_planck else 0
         left_s = seconds_left(balance, price_planck, coming, now_ms)
+        cap = cap_of(policy.caps, self._show(policy.slug)) if policy.caps else None
+        show_left = None
+        if cap is not None and cap.planck:
+            show_left = cap.planck if reading.left_units is None else reading.left_units * quantum
         if left_s is not None:
-            left_s += free_s
+            # A balance that lasts until the show costs nothing more lasts to its end.
+            is_enough = show_left is not None and left_s >= show_left // price_planck
+            left_s = None if is_enough else left_s + free_s
         messages: list[dict[str, Any]] = [
             {
                 "type": "meter",
@@ -280,6 +291,8 @@ class Meter:
         ]
         if free_s:
             messages[0]["free_s"] = free_s
+        if cap is not None and show_left is not None:
+            messages[0] |= {"show_cap": str(cap.planck), "show_left": str(show_left)}
         if coming:
             messages[0]["next_price"] = coming
         stopped = why_stopped(reading.state, left_s)

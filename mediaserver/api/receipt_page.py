@@ -13,10 +13,11 @@ from typing import Final
 from metering.model import ticks
 from metering.model.amounts import amount_text
 from metering.model.receipt import SignedReceipt
-from metering.units import AccountId, Asset, account_text
+from metering.units import AccountId, Asset, Cause, account_text
 
 FILE_QUERY: Final = "file"
 """``receipts?file`` is the signed file, for browsers too."""
+_WHY: Final = {Cause.PREVIEW: ", free preview", Cause.CAP: ", above the most that a show costs"}
 ROWS_MAX: Final = 500
 """The newest lines that are shown; the file holds all."""
 
@@ -70,7 +71,7 @@ def _rows(signed: SignedReceipt, asset: Asset) -> list[str]:
             f"{datetime.fromtimestamp(first, UTC):%Y-%m-%d %H:%M:%S}",
             f"{datetime.fromtimestamp(last, UTC):%H:%M:%S}",
             span_text(count),
-            amount_text(line.planck_per_tick, asset),
+            amount_text(line.planck_per_tick, asset) + (_WHY[line.cause] if line.cause else ""),
             amount_text(count * line.planck_per_tick, asset),
         )
         rows.append(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>")

@@ -35,8 +35,10 @@ from metering.book.book import Book
 from metering.book.records import StreamRecord
 from metering.errors import InvalidValueError
 from metering.model.price import in_force
-from metering.units import Planck, PriceVersion, account_text, parse_account
+from metering.model.show_caps import cap_of
+from metering.units import Planck, PriceVersion, ShowCap, account_text, parse_account
 
+_NO_CAP: Final = Planck(0)
 _NUMBER: Final = re.compile(r"[0-9]{1,9}", re.ASCII)
 
 
@@ -50,6 +52,7 @@ class NewStream:
     platform_fee_ppm: int | None = None
     creator: str | None = None
     visibility: str = Visibility.PUBLIC
+    show_cap_planck: Planck = _NO_CAP
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,7 @@ class StreamChange:
     slug: str | None = None
     visibility: str | None = None
     preview_s: int | None = None
+    show_cap_planck: Planck | None = None
 
 
 def routes() -> list[web.RouteDef]:
@@ -113,6 +117,9 @@ async def _create(request: web.Request) -> web.Response:
         made = book.streams.create(wanted.slug, title, planck, now_ms, fee_ppm, creator)
         if seen_by is not Visibility.PUBLIC:
             guests.set_visibility(connection, made[0].id, seen_by)
+        if wanted.show_cap_planck:
+            book.show_caps.put(made[0].id, wanted.show_cap_planck, 0)
+            made = (book.streams.get(wanted.slug), made[1])
         if who.person is not None:
             persons.give_stream_role(connection, who.person, made[0].id, Role.CREATOR)
         return made
@@ -126,6 +133,7 @@ async def _create(request: web.Request) -> web.Response:
             "planck_per_s": str(planck),
             "platform_fee_ppm": fee_ppm,
             "visibility": seen_by,
+            "show_cap_planck": str(wanted.show_cap_planck),
         },
     )
     shared.changed()
@@ -158,6 +166,9 @@ async def _change(request: web.Request) -> web.Response:
         )
 
     seen_by = None if wanted.visibility is None else visibility(wanted.visibility)
+    # Of a show from here on no second can be claimed before every process knows.
+    newest_tick = await shared.newest_tick(record.id)
+    earliest = newest_tick + shared.settings.metering.policy_lost_s + 1
 
     def work(book: Book, connection: Connection) -> tuple[StreamRecord, Visibility]:
         made = book.streams.get(slug)
@@ -167,6 +178,9 @@ async def _change(request: web.Request) -> web.Response:
             made = book.streams.enable(slug, is_enabled=wanted.is_enabled)
         if wanted.preview_s is not None:
             made = book.streams.set_preview(slug, wanted.preview_s)
+        if wanted.show_cap_planck is not None:
+            book.show_caps.put(made.id, wanted.show_cap_planck, earliest)
+            made = book.streams.get(slug)
         if wanted.slug not in (None, slug):
             made = book.streams.rename(slug, str(wanted.slug))
         return made, guests.visibility_of(connection, made.id)
@@ -270,8 +284,23 @@ def _audit_json(record: StreamRecord, seen_by: Visibility) -> dict[str, Any]:
         "slug": record.slug,
         "is_enabled": record.is_enabled,
         "preview_s": record.preview_s,
+        "show_cap": None if not record.caps else _cap_json(record.caps[-1]),
         "visibility": seen_by,
     }
+
+
+def _caps_json(record: StreamRecord, show: int) -> dict[str, Any]:
+    """Return what caps a show, the one on air or one that would begin now, and later ones."""
+    cap = cap_of(record.caps, show)
+    later = [cap for cap in record.caps if cap.from_show > show]
+    return {
+        "show_cap": _cap_json(cap) if cap is not None and cap.planck else None,
+        "show_cap_to_come": _cap_json(later[-1]) if later else None,
+    }
+
+
+def _cap_json(cap: ShowCap) -> dict[str, Any]:
+    return {"from_show": cap.from_show, "planck": str(cap.planck)}
 
 
 def account(text: str, field: str) -> Any:
@@ -313,6 +342,7 @@ def _shown(
     stream: UUID = record.id
     tick = shared.clock.now_ms() // 1000
     price = in_force(record.prices, tick)
+    health = shared.health(stream)
     return {
         "id": str(stream),
         "slug": record.slug,
@@ -327,9 +357,10 @@ def _shown(
             price_json(version) for version in record.prices if version.from_tick > tick
         ],
         "preview_s": record.preview_of(shared.settings.price.preview_s),
+        **_caps_json(record, health["show"] or tick),
         "created_ms": record.created_ms,
         "whip_url": f"{shared.settings.publish_url}/{record.slug}/whip",
         "watch_url": f"{shared.settings.public_url}/{record.slug}/",
-        "health": shared.health(stream),
+        "health": health,
         "chain": None if shared.chain is None else shared.chain.stream_status(record),
     }

@@ -27,7 +27,8 @@ from mediaserver.playback_token import Grant, verify
 from mediaserver.settings.records import Settings
 from metering.model.amounts import amount_text
 from metering.model.price import in_force, next_change
-from metering.units import StreamPolicy, session_text, top_up_address
+from metering.model.show_caps import cap_of
+from metering.units import Planck, StreamPolicy, session_text, top_up_address
 
 _AGAIN_S: Final = 3
 """A server starts in about five seconds."""
@@ -296,6 +297,7 @@ class WatchPage:
             "decimals": price.asset_decimals,
             **({"next": coming} if coming else {}),
             **({"preview_s": policy.preview_s} if policy.preview_s else {}),
+            **({"show_cap": str(cap)} if (cap := self._show_cap(policy)) else {}),
         }
 
     def _price_text(self, policy: StreamPolicy) -> str:
@@ -304,8 +306,16 @@ class WatchPage:
             amount_text(planck * seconds, self.settings.asset) for seconds in (1, 60, 3600)
         )
         cost = f"{second} a second: {minute} a minute, {hour} an hour"
+        if cap := self._show_cap(policy):
+            cost += f", and never more than {amount_text(cap, self.settings.asset)} for a show"
         free_s = policy.preview_s
         return f"Free for the first {free_s} seconds, then {cost}" if free_s else cost
+
+    def _show_cap(self, policy: StreamPolicy) -> Planck:
+        """Return what a show costs at most, the one on air or one that begins now; 0: no cap."""
+        show = self._store.show_number(policy.slug) or self._clock.now_ms() // 1000
+        cap = cap_of(policy.caps, show) if policy.caps else None
+        return Planck(0) if cap is None else cap.planck
 
     def _card(self, policy: StreamPolicy) -> str:
         """Return what a shared address of the stream is previewed by."""

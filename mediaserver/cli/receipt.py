@@ -12,9 +12,10 @@ from mediaserver.cli.errors import CliError
 from metering.errors import NoReceiptsError
 from metering.model import receipt
 from metering.model.amounts import both_texts
-from metering.units import account_text, parse_account
+from metering.units import Cause, account_text, parse_account
 
 FILE_BYTES_MAX: Final = 256 << 20
+_WHY: Final = {Cause.PREVIEW: "a free preview", Cause.CAP: "the cap of a show"}
 
 
 def add(groups: Any) -> None:
@@ -88,11 +89,13 @@ def _verify(arguments: argparse.Namespace) -> int:
         "receipts": len(proof.receipts),
         "seconds": proof.ticks - proof.covered_ticks,
         "covered_seconds": proof.covered_ticks,
+        "covered_by": {str(cause): count for cause, count in proof.covered_by_cause.items()},
         "planck": str(proof.amount),
     }
     worth = both_texts(proof.amount, proof.asset)
     if proof.covered_ticks:
-        worth += f", and {proof.covered_ticks} seconds that were covered"
+        why = ", ".join(f"{n} by {_WHY[cause]}" for cause, n in proof.covered_by_cause.items())
+        worth += f", and {proof.covered_ticks} seconds that were covered, {why}"
     show(
         arguments,
         answer,

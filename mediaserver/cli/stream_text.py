@@ -39,6 +39,14 @@ def price_lines(stream: dict[str, Any], asset: Asset, now_s: float) -> Iterator[
         yield f"price to come: {version_text(version, asset, now_s)}"
 
 
+def cap_lines(stream: dict[str, Any], asset: Asset, now_s: float) -> Iterator[str]:
+    """Yield what a show costs at most, and what one costs that begins later."""
+    yield f"a show costs: {_cap_text(stream['show_cap'], asset)}"
+    if later := stream["show_cap_to_come"]:
+        begin = clock_text(later["from_show"], now_s)
+        yield f"a show that begins from {begin} on costs: {_cap_text(later, asset)}"
+
+
 def version_text(version: dict[str, Any], asset: Asset, now_s: float) -> str:
     """Return a price with the time at which it begins."""
     begin_s = version["from_tick"]
@@ -94,6 +102,8 @@ def show_lines(stream: dict[str, Any], asset: Asset, now_s: float) -> Iterator[s
     yield f"visibility: {visibility_text(stream)}"
     yield f"whip: {stream['whip_url']}"
     yield from price_lines(stream, asset, now_s)
+    if stream["show_cap"] or stream["show_cap_to_come"]:
+        yield from cap_lines(stream, asset, now_s)
     yield from chain_lines(stream["chain"])
 
 
@@ -144,6 +154,11 @@ def _media_lines(facts: dict[str, float]) -> Iterator[str]:
         f"viewers choose from: {facts.get('renditions', 0):.0f} renditions, the source {how}"
         + (late if facts.get("frames_not_made") else "")
     )
+
+
+def _cap_text(cap: dict[str, Any] | None, asset: Asset) -> str:
+    planck = int(cap["planck"]) if cap else 0
+    return f"never more than {amount_text(planck, asset)}" if planck else "as long as it is watched"
 
 
 def _short(planck: int, asset: Asset) -> str:

@@ -10,6 +10,7 @@ from mediaserver.cli.amounts import AMOUNT_HELP, add_amount, asset_of, planck_of
 from mediaserver.cli.client import add_server_options, api_of, show, table
 from mediaserver.cli.errors import EXIT_FAILED
 from mediaserver.cli.stream_text import (
+    cap_lines,
     chain_lines,
     price_cell,
     price_lines,
@@ -64,6 +65,9 @@ def add(groups: Any) -> None:
     preview = _verb(verbs, "preview", _preview, "let everyone watch a show's first seconds free")
     preview.add_argument("slug")
     preview.add_argument("seconds", type=int, help="of each show, for each account; 0: none")
+    cap = _verb(verbs, "cap", _cap, "say what a show costs at most, for shows that begin later")
+    cap.add_argument("slug")
+    cap.add_argument("amount", metavar="AMOUNT|none", help=f"of each show; {AMOUNT_HELP}")
     for name, is_enabled in (("open", True), ("close", False)):
         change = _verb(verbs, name, _change, f"{name} a stream to viewers")
         change.add_argument("slug")
@@ -193,6 +197,17 @@ def _preview(arguments: argparse.Namespace) -> int:
     free_s = changed["preview_s"]
     text = f"the first {free_s} s of a show are free" if free_s else "no free preview"
     show(arguments, changed, f"{changed['slug']}: {text}")
+    return 0
+
+
+def _cap(arguments: argparse.Namespace) -> int:
+    api = api_of(arguments)
+    asset = asset_of(api)
+    is_none = arguments.amount == "none"
+    planck = "0" if is_none else planck_of(arguments.amount, None, asset)
+    changed = api.patch("streams", arguments.slug, body={"show_cap_planck": planck})
+    lines = cap_lines(changed, asset, time.time())
+    show(arguments, changed, "\n".join((f"stream: {changed['slug']}", *lines)))
     return 0
 
 

@@ -306,6 +306,7 @@ class Control:
                     _in_force(stream.prices, oldest),
                     stream.is_enabled,
                     stream.preview_of(price.preview_s),
+                    stream.caps,
                 )
                 for stream in streams
             ),

@@ -18,7 +18,7 @@ import structlog
 
 from metering.admission.claim_cache import Memory
 from metering.errors import InvalidValueError, StoreUnavailableError
-from metering.model import price
+from metering.model import price, show_caps
 from metering.ports import Claim, ClaimAnswer, Claims
 from metering.settings import MeteringSettings
 from metering.units import (
@@ -213,7 +213,7 @@ class LocalGate:
             runs or (),
             video_ms + (fetch.duration_ms if is_video else 0),
             audio_ms + (0 if is_video else fetch.duration_ms),
-            Cover(fetch.show, policy.preview_s) if fetch.show and policy.preview_s else NO_COVER,
+            self._cover(policy, fetch.show),
         )
 
     def settle(self, fetch: Fetch, claim: Claim, answer: ClaimAnswer, asked_s: float) -> Admission:
@@ -235,6 +235,13 @@ class LocalGate:
     def _unanswered(self) -> Admission:
         self.unanswered_total += 1
         return Admission(Verdict.STORE)
+
+    def _cover(self, policy: StreamPolicy, show: int) -> Cover:
+        """Return what may be covered of a show; nothing, at no cost, for most streams."""
+        if not show or not (policy.preview_s or policy.caps):
+            return NO_COVER
+        cap = show_caps.cap_units(policy.caps, show, self._asset.quantum)
+        return Cover(show, policy.preview_s, cap)
 
     def _untake(self, fetch: Fetch, claim: Claim) -> None:
         """What was delivered before is unsent again; this object was not delivered."""

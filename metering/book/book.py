@@ -33,6 +33,7 @@ from metering.book.recoveries import RecoveryRepository
 from metering.book.rows import database_errors, together
 from metering.book.sessions import SessionRepository
 from metering.book.settlements import SettlementRepository
+from metering.book.show_caps import ShowCapRepository
 from metering.book.streams import StreamRepository
 from metering.book.true_runs import TrueRunRepository
 from metering.book.unbilled import UnbilledRepository
@@ -62,6 +63,7 @@ class Book:
         self.cuts = CutRepository(engine, asset)
         self.unbilled = UnbilledRepository(engine, asset)
         self.covered = CoveredRepository(engine, asset)
+        self.show_caps = ShowCapRepository(engine, asset)
         self.true_runs = TrueRunRepository(engine, asset)
         self.recoveries = RecoveryRepository(engine, asset)
         self.outbox = OutboxRepository(engine, asset)

@@ -1,4 +1,4 @@
-"""What is covered: seconds watched that a preview pays for, kept by show."""
+"""What is covered: seconds that were watched and billed to nobody, kept by show and cause."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from metering.book.engine import upsert
 from metering.book.records import CoveredTicks
 from metering.book.rows import Repository, chunks
 from metering.model import tick_runs, ticks
-from metering.units import HOUR_TICKS, AccountId, Run, shard_of
+from metering.units import HOUR_TICKS, AccountId, Cause, Run, shard_of
 
 
 class CoveredRepository(Repository):
@@ -22,25 +22,25 @@ class CoveredRepository(Repository):
     def add(self, covered: Iterable[CoveredTicks]) -> None:
         """Keep these ticks, beside those that it already has: added twice, kept once."""
         # A row is an hour of one viewer and show.
-        hours: dict[tuple[AccountId, UUID, int, int], list[Run]] = {}
+        hours: dict[tuple[AccountId, UUID, int, int, Cause], list[Run]] = {}
         for entry in covered:
             for run in entry.runs:
                 for hour, bit, bits in ticks.by_hour(run):
-                    added = hours.setdefault((entry.account, entry.stream, entry.show, hour), [])
-                    added.append(Run(hour * HOUR_TICKS + bit, bits))
+                    at = (entry.account, entry.stream, entry.show, hour, entry.cause)
+                    hours.setdefault(at, []).append(Run(hour * HOUR_TICKS + bit, bits))
         if not hours:
             return
 
         # Join what the rows have already: a union.
         table = _covered.c
-        newest = min(hour for *_, hour in hours), max(hour for *_, hour in hours)
+        newest = min(hour for *_, hour, _ in hours), max(hour for *_, hour, _ in hours)
         with self._writing() as connection:
             for accounts in chunks(sorted({account for account, *_ in hours})):
                 query = select(_covered).where(
                     table.account.in_(accounts), table.hour.between(*newest)
                 )
                 for row in connection.execute(query):
-                    at = (row.account, row.stream, row.show, row.hour)
+                    at = (row.account, row.stream, row.show, row.hour, Cause(row.cause))
                     if at in hours:
                         hours[at].extend(tick_runs.from_text(row.runs))
             upsert(
@@ -52,10 +52,11 @@ class CoveredRepository(Repository):
                         "stream": stream,
                         "show": show,
                         "hour": hour,
+                        "cause": cause,
                         "shard": shard_of(account),
                         "runs": tick_runs.to_text(ticks.normal(kept)),
                     }
-                    for (account, stream, show, hour), kept in hours.items()
+                    for (account, stream, show, hour, cause), kept in hours.items()
                 ],
                 ("runs",),
             )
@@ -85,19 +86,22 @@ class CoveredRepository(Repository):
             return [_ticks(row) for row in connection.execute(query)]
 
 
-def take_unreceipted(connection: Connection, account: AccountId, stream: UUID) -> tuple[Run, ...]:
-    """Return what is covered and in no receipt yet; from now on it is in one."""
+def take_unreceipted(
+    connection: Connection, account: AccountId, stream: UUID
+) -> dict[Cause, ticks.Runs]:
+    """Return what is covered and in no receipt yet, by why; from now on it is in one."""
     table = _covered.c
     is_viewers = (table.account == account) & (table.stream == stream)
     query = select(_covered).where(is_viewers, table.runs != table.receipted)
-    fresh: list[Run] = []
+    fresh: dict[Cause, list[Run]] = {}
     for row in connection.execute(query).all():
         runs, named = tick_runs.from_text(row.runs), tick_runs.from_text(row.receipted)
-        fresh.extend(ticks.difference(runs, named))
+        fresh.setdefault(Cause(row.cause), []).extend(ticks.difference(runs, named))
     if fresh:
         connection.execute(update(_covered).where(is_viewers).values(receipted=table.runs))
-    return ticks.normal(fresh)
+    return {cause: ticks.normal(runs) for cause, runs in fresh.items()}
 
 
 def _ticks(row: Row[Any]) -> CoveredTicks:
-    return CoveredTicks(row.account, row.stream, row.show, tick_runs.from_text(row.runs))
+    runs = tick_runs.from_text(row.runs)
+    return CoveredTicks(row.account, row.stream, row.show, runs, Cause(row.cause))

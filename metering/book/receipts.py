@@ -82,7 +82,7 @@ class ReceiptRepository(Repository):
                 body = receipt.make(
                     stream,
                     payer,
-                    _lines(rows, prices) + ([receipt.covered_line(free)] if free else []),
+                    [*_lines(rows, prices), *map(receipt.covered_line, free, free.values())],
                     number=number + 1,
                     made_ms=now_ms,
                     previous=previous,

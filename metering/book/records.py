@@ -8,7 +8,7 @@ from uuid import UUID
 
 from metering.model.batch_state import BatchState
 from metering.model.join_caps import Join
-from metering.units import AccountId, EntryKey, Planck, PriceVersion, Run, SessionId
+from metering.units import AccountId, Cause, EntryKey, Planck, PriceVersion, Run, SessionId, ShowCap
 
 _NOTHING: Final = Planck(0)
 
@@ -28,6 +28,7 @@ class StreamRecord:
         created_ms: When.
         key_sha256: Hash of the key that its publisher shows.
         preview_s: Seconds of each show that an account has for nothing; None: as the operator sets.
+        caps: What a show costs an account at most, every version, oldest first.
     """
 
     id: UUID
@@ -40,6 +41,7 @@ class StreamRecord:
     created_ms: int
     key_sha256: bytes = field(repr=False)
     preview_s: int | None = None
+    caps: tuple[ShowCap, ...] = ()
 
     def preview_of(self, default_s: int) -> int:
         """Return the seconds of a show that are free, `default_s` where the stream has no own."""
@@ -305,6 +307,7 @@ class CoveredTicks:
     stream: UUID
     show: int
     runs: tuple[Run, ...]
+    cause: Cause = Cause.PREVIEW
 
 
 @dataclass(frozen=True, slots=True)
@@ -381,7 +384,7 @@ class Counters:
         unpaid_ticks: Delivered and reported, but the balance was empty; never collected.
         forgiven_ticks: Served unbilled after the book itself was restored.
         late_ticks: Reported too late to know whether they were billed.
-        covered_ticks: Watched for nothing, as a preview allows.
+        covered_ticks: Watched and billed to nobody, as a preview or a cap allows.
     """
 
     unpaid_ticks: int

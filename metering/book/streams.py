@@ -17,6 +17,7 @@ from metering import signing
 from metering.book import schema
 from metering.book.records import StreamRecord
 from metering.book.rows import Repository
+from metering.book.show_caps import caps_of
 from metering.errors import InvalidValueError, UnknownNameError
 from metering.model.ledger import PPM
 from metering.model.price import PREVIEW_MAX_S, UNITS_PER_TICK_MAX
@@ -315,6 +316,7 @@ def _records(connection: Connection, rows: Iterable[Row[Any]]) -> list[StreamRec
         versions.setdefault(row.stream, []).append(
             PriceVersion(row.number, row.from_tick, row.planck_per_tick)
         )
+    caps = caps_of(connection, rows[0].id if len(rows) == 1 else None)
     return [
         StreamRecord(
             row.id,
@@ -327,6 +329,7 @@ def _records(connection: Connection, rows: Iterable[Row[Any]]) -> list[StreamRec
             row.created_ms,
             row.key_sha256,
             row.preview_s,
+            caps.get(row.id, ()),
         )
         for row in rows
     ]

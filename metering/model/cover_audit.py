@@ -1,4 +1,4 @@
-"""Whether what is covered is billed to nobody. Pure.
+"""Whether what is covered is billed to nobody, and no show costs more than its cap. Pure.
 
 Source: docs/metering.md, "Covered seconds".
 """
@@ -6,12 +6,12 @@ Source: docs/metering.md, "Covered seconds".
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
-from metering.model import ticks
+from metering.model import show_caps, ticks
 from metering.model.audit import Difference, Records
-from metering.units import AccountId, Run, account_text
+from metering.units import AccountId, Cause, Planck, Run, ShowCap, account_text
 
 Viewer = tuple[UUID, AccountId]
 
@@ -22,6 +22,44 @@ def covered_of(covered: Iterable[tuple[Viewer, tuple[Run, ...]]]) -> dict[Viewer
     for viewer, runs in covered:
         runs_of[viewer].extend(runs)
     return {viewer: ticks.normal(runs) for viewer, runs in runs_of.items()}
+
+
+def causes_of(
+    covered: Iterable[tuple[Viewer, Cause, tuple[Run, ...]]],
+) -> dict[Viewer, dict[Cause, int]]:
+    """Return how many ticks are covered of each stream for each account, by why."""
+    counts: dict[Viewer, dict[Cause, int]] = defaultdict(dict)
+    for viewer, cause, runs in covered:
+        counts[viewer][cause] = counts[viewer].get(cause, 0) + ticks.count(runs)
+    return dict(counts)
+
+
+def over_cap(
+    records: Records,
+    shows: Mapping[UUID, Sequence[int]],
+    caps: Mapping[UUID, Sequence[ShowCap]],
+    prices: Mapping[tuple[UUID, int], Planck],
+) -> tuple[Difference, ...]:
+    """Name each account that was billed more for a show than its cap.
+
+    Args:
+        shows: Of each stream, the shows of which is counted what they cost, ascending.
+        caps: Of each stream.
+        prices: By stream and version.
+    """
+    billed: dict[Viewer, list[tuple[ticks.Runs, Planck]]] = defaultdict(list)
+    for key, runs in [*records.booked, *((line.key, line.runs) for line in records.pending)]:
+        if key.stream in shows:
+            billed[key.stream, key.account].append((runs, prices[key.stream, key.version]))
+    differences = []
+    for (stream, account), lines in billed.items():
+        for show, cost in show_caps.cost_by_show(lines, shows[stream]).items():
+            cap = show_caps.cap_of(caps.get(stream, ()), show)
+            if cap is not None and cap.planck and cost > cap.planck:
+                subject = f"stream {stream} account {account_text(account)}"
+                what = f"planck of show {show}, at most"
+                differences.append(Difference(subject, what, cap.planck, cost))
+    return tuple(differences)
 
 
 def billed_too(records: Records, covered: dict[Viewer, ticks.Runs]) -> tuple[Difference, ...]:

@@ -29,21 +29,32 @@ from metering import signing
 from metering.errors import InvalidValueError, NoReceiptsError, ReceiptInvalidError
 from metering.model import tick_runs as runs
 from metering.model import ticks
-from metering.units import AccountId, Asset, Planck, Run, account_text, parse_account
+from metering.units import AccountId, Asset, Cause, Planck, Run, account_text, parse_account
 
 FORMAT: Final = "vilokanam-receipts-1"
 FIRST_PREVIOUS: Final = bytes(32)
 _U128: Final = 16
+_CAUSES: Final = (Cause.PREVIEW, Cause.CAP)
+"""Why a line is covered, by its version. Receipts are kept by others: the order stays."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReceiptLine:
-    """The ticks of one price version in a receipt; join and version are 0 for what was covered."""
+    """The ticks of one price version in a receipt.
+
+    What was covered has join 0 and price 0; its version says why, by `_CAUSES`.
+    """
 
     join: int
     version: int
     planck_per_tick: Planck
     runs: tuple[Run, ...]
+
+    @property
+    def cause(self) -> Cause | None:
+        """Return why it is covered; None for what was billed, and for causes of a later version."""
+        is_known = self.join == 0 and self.version < len(_CAUSES)
+        return _CAUSES[self.version] if is_known else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +87,7 @@ class Receipt:
     @property
     def covered_ticks(self) -> int:
         """Return how many of them were covered."""
-        return sum(ticks.count(line.runs) for line in self.lines if not line.version)
+        return sum(ticks.count(line.runs) for line in self.lines if not line.join)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +122,20 @@ class ReceiptFile:
         """Return how many of them cost nothing: they were covered."""
         return sum(signed.receipt.covered_ticks for signed in self.receipts)
 
+    @property
+    def covered_by_cause(self) -> dict[Cause, int]:
+        """Return how many cost nothing, by why; causes that none has are left out."""
+        lines = [line for signed in self.receipts for line in signed.receipt.lines]
+        counts = {
+            cause: sum(ticks.count(line.runs) for line in lines if line.cause is cause)
+            for cause in _CAUSES
+        }
+        return {cause: count for cause, count in counts.items() if count}
 
-def covered_line(covered: tuple[Run, ...]) -> ReceiptLine:
+
+def covered_line(cause: Cause, covered: tuple[Run, ...]) -> ReceiptLine:
     """Return the line of seconds that were watched and cost nothing: covered."""
-    return ReceiptLine(0, 0, Planck(0), covered)
+    return ReceiptLine(0, _CAUSES.index(cause), Planck(0), covered)
 
 
 def make(

@@ -11,12 +11,12 @@ from typing import Final
 from uuid import UUID
 
 from metering.book.records import BookedTicks, CoveredTicks, EntryRecord, Funds
-from metering.model import ticks
+from metering.model import show_caps, ticks
 from metering.model.join_caps import Join, JoinLimits, caps_of
 from metering.model.price import UNITS_MAX, to_units
 from metering.model.spending_limits import SpendingLimits, limit_units
-from metering.store.records import BalanceState, CoveredCount, JoinState, ShardMark, WatchedState
-from metering.units import AccountId, CutLine, EntryKey, Planck, Run, Units
+from metering.store.records import BalanceState, JoinState, ShardMark, ShowCount, WatchedState
+from metering.units import AccountId, Cause, CutLine, EntryKey, Planck, Run, ShowCap, Units
 
 NO_LIMITS: Final = SpendingLimits()
 ENDLESS_TICKS: Final = 1 << 40
@@ -59,14 +59,39 @@ def watched_states(
     )
 
 
-def covered_counts(covered: Iterable[CoveredTicks]) -> tuple[CoveredCount, ...]:
-    """Return how much of each show was covered for each account."""
+def show_counts(
+    covered: Iterable[CoveredTicks],
+    billed: Mapping[tuple[AccountId, UUID], Sequence[BookedTicks]],
+    shows: Mapping[UUID, Sequence[int]],
+    *,
+    caps: Mapping[UUID, Sequence[ShowCap]],
+    prices: Mapping[tuple[UUID, int], Planck],
+    quantum: int,
+) -> tuple[ShowCount, ...]:
+    """Return what each account had of each show: covered by the preview, and left below the cap.
+
+    Args:
+        covered: Of shows that may still be claimed.
+        billed: All billed ticks of those shows at least.
+        shows: The counted shows of each stream, as `show_caps.cost_by_show` takes them.
+        caps: Of each stream.
+        prices: By stream and version.
+    """
     counts: dict[tuple[AccountId, UUID, int], int] = defaultdict(int)
     for line in covered:
-        counts[line.account, line.stream, line.show] += ticks.count(line.runs)
+        if line.cause is Cause.PREVIEW:
+            counts[line.account, line.stream, line.show] += ticks.count(line.runs)
+    left: dict[tuple[AccountId, UUID, int], Units] = {}
+    for (account, stream), entries in billed.items():
+        priced = [(entry.runs, prices[stream, entry.key.version]) for entry in entries]
+        for show, cost in show_caps.cost_by_show(priced, shows.get(stream, ())).items():
+            cap = show_caps.cap_units(caps.get(stream, ()), show, quantum)
+            if cap is not None:
+                left[account, stream, show] = Units(cap - to_units(cost, quantum))
     return tuple(
-        CoveredCount(account, stream.bytes, show, count)
-        for (account, stream, show), count in counts.items()
+        ShowCount(account, stream.bytes, show, counts[account, stream, show], left.get(at))
+        for at in sorted(counts.keys() | left.keys())
+        for account, stream, show in [at]
     )
 
 

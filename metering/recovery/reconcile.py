@@ -16,16 +16,15 @@ from metering.book.book import Book
 from metering.book.records import Counters, Cursor, Restore
 from metering.errors import ChainError
 from metering.escrow.chain_audit import ChainReads, read_chain_state
-from metering.model import ticks
 from metering.model.audit import Difference, Earner, EntryCounts, Records, Row, audit
 from metering.model.batch_state import BatchState
-from metering.model.cover_audit import billed_too, covered_of
+from metering.model.cover_audit import billed_too, causes_of, covered_of, over_cap
 from metering.model.entries import decode
 from metering.model.ledger import NOBODY
 from metering.recovery.derive import less_booked
 from metering.settlement import journal
 from metering.store.records import StoreTotals
-from metering.units import SHARDS, AccountId, CutLine, EntryKey
+from metering.units import SHARDS, AccountId, Cause, CutLine, EntryKey
 
 _ALIGN_TIMES: Final = 25
 _ALIGN_S: Final = 0.2
@@ -53,7 +52,7 @@ class Reconciliation:
         counters: Ticks beside the bill, as of the last round of cuts.
         restores: Each time at which the book was found to be an older one.
         is_chain_read: The chain's own storage was compared too.
-        covered: Ticks that were watched and covered, by stream and account; in no row.
+        covered: Ticks that were watched and covered, by stream and account, and why; in no row.
     """
 
     rows: tuple[Row, ...]
@@ -61,7 +60,7 @@ class Reconciliation:
     counters: Counters
     restores: tuple[Restore, ...]
     is_chain_read: bool = False
-    covered: Mapping[tuple[UUID, AccountId], int] = field(default_factory=dict)
+    covered: Mapping[tuple[UUID, AccountId], Mapping[Cause, int]] = field(default_factory=dict)
 
     @property
     def is_balanced(self) -> bool:
@@ -106,9 +105,16 @@ async def reconcile(
         after = await store.totals()
         records = replace(records, store_metered=(before.metered_ticks, after.metered_ticks))
     rows, differences = audit(records)
-    lines = await book.run(lambda book: book.covered.all())
+    lines, shows, caps, prices = await book.run(
+        lambda book: (
+            book.covered.all(),
+            book.show_caps.shows(),
+            book.show_caps.all(),
+            book.streams.prices(),
+        )
+    )
     covered = covered_of(((line.stream, line.account), line.runs) for line in lines)
-    differences += billed_too(records, covered)
+    differences += billed_too(records, covered) + over_cap(records, shows, caps, prices)
     restores = tuple(await book.run(lambda book: book.unbilled.restores()))
     return Reconciliation(
         rows,
@@ -116,7 +122,7 @@ async def reconcile(
         counters,
         restores,
         records.chain is not None,
-        {viewer: ticks.count(runs) for viewer, runs in covered.items()},
+        causes_of(((line.stream, line.account), line.cause, line.runs) for line in lines),
     )
 
 

@@ -22,11 +22,11 @@ from metering.recovery.derive import (
     balance_states,
     billed_by_stream,
     cost_since,
-    covered_counts,
     forgiven_ends,
     forgiven_range,
     join_states,
     less_booked,
+    show_counts,
     watched_states,
 )
 from metering.store.records import EndedSession, JoinState, SessionGrant, ShardMark, ShardState
@@ -111,8 +111,11 @@ def shard_state(
     live, ended = work.live.get(shard, ()), work.ended.get(shard, ())
 
     # What Redis has and the book has not. Only what the book can price and charge stays pending.
+    # Of a show that is counted all is needed, however long ago it began.
+    shows = book.show_caps.shows(work.oldest)
     oldest = min(
         [work.oldest]
+        + [first for first, *_ in shows.values()]
         + [run.first for line in unbooked for run in line.runs]
         + [_first_tick(item, work) for item in (*live, *ended)]
     )
@@ -174,7 +177,14 @@ def shard_state(
         forgiven_ends=forgiven_ends(forgiven, book.unbilled.stream_floors(work.oldest), mark),
         newly_forgiven=total(dropped),
         joins=_joins(book, work, shard, entries, pending),
-        covered=covered_counts(covered),
+        shows=show_counts(
+            covered,
+            billed,
+            shows,
+            caps=book.show_caps.all(),
+            prices=work.prices,
+            quantum=book.asset.quantum,
+        ),
     )
 
 

@@ -79,7 +79,7 @@ class Cutter:
         self._now_ms = now_ms
         self._period_s = period_s
         self.counters: Counters | None = None
-        self._counted: Counters | None = None
+        self._counted: tuple[Counters, int] | None = None
 
     async def run(self) -> None:
         """Make rounds until cancelled. A failure is logged and the round repeated later."""
@@ -138,13 +138,17 @@ class Cutter:
         return len(final)
 
     async def _keep_counters(self) -> None:
-        """Keep what the store counts beside the bill, and those ticks, when it changed."""
-        counted = counters_of(await self._store.totals())
-        if counted != self._counted:
+        """Keep what the store counts beside the bill, and those ticks, when it changed.
+
+        Before the cuts are booked: the book knows of a show before it has a second of it.
+        """
+        totals = await self._store.totals()
+        counted = counters_of(totals)
+        if (counted, totals.shows) != self._counted:
             await keep_unbilled(self._store, self._book)
             await self._book.run(lambda book: book.unbilled.put_counters(counted))
             self.counters = await self._book.run(lambda book: book.unbilled.counters())
-            self._counted = counted
+            self._counted = counted, totals.shows
 
     async def _require_recovered(self) -> None:
         """Raise unless Redis is the one that the book last recovered."""

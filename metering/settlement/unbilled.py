@@ -1,7 +1,8 @@
 """Brings ticks that are watched and never billed, and their counts, from the store into the book.
 
 They are watched in the store only, and a rebuild derives what is watched from the book: without
-this, evidence that comes again after a rebuild would bill them.
+this, evidence that comes again after a rebuild would bill them. With them come the shows of which
+is counted what they cost.
 
 Source: docs/metering.md, "Claims".
 """
@@ -53,12 +54,15 @@ async def keep_unbilled(store: UnbilledStore, book: AsyncBook) -> None:
         for tick in shard.ticks
     ]
     covered = [
-        CoveredTicks(tick.account, UUID(bytes=tick.stream), tick.show, tick.runs)
+        CoveredTicks(tick.account, UUID(bytes=tick.stream), tick.show, tick.runs, tick.cause)
         for shard in unbilled
         for tick in shard.covered
     ]
 
+    shows = [(UUID(bytes=stream), show) for shard in unbilled for stream, show in shard.shows]
+
     def add(book: Book) -> None:
+        book.show_caps.add_shows(shows)
         book.unbilled.add(rows)
         book.covered.add(covered)
 

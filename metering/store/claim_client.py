@@ -184,7 +184,7 @@ class RawClaims:
 
         Args:
             viewers: Account, stream (16 bytes) and session of each.
-            shows: Of streams whose covered ticks are asked for: which show.
+            shows: Of streams where it is asked what an account had of a show: which show.
 
         Raises:
             StoreUnavailableError: Redis does not answer, or has not been recovered: what it has of
@@ -202,15 +202,15 @@ class RawClaims:
                 commands.append(resp.command(b"HGET", keys.balance(account), b"b"))
                 if show := shows.get(stream):
                     counts = keys.counts(account, stream)
-                    commands.append(resp.command(b"HGET", counts, b"f%d" % show))
+                    commands.append(resp.command(b"HMGET", counts, b"f%d" % show, b"r%d" % show))
             replies = await self._ask(commands)
             if failed := [reply for reply in replies if isinstance(reply, Exception)]:
                 raise self._failure(failed[0])
             answers = iter(replies)
             for _, stream, _ in some:
                 fields, balance = next(answers), next(answers)
-                covered = next(answers) if shows.get(stream) else None
-                readings.append(_reading(fields, balance, covered, stream))
+                show_fields = next(answers) if shows.get(stream) else (None, None)
+                readings.append(_reading(fields, balance, show_fields, stream))
         return readings
 
     async def redis_ms(self) -> int:
@@ -383,13 +383,13 @@ def _ignore(_reply: Any) -> None:
 
 
 def _reading(
-    fields: Sequence[bytes | None], balance: bytes | None, covered: bytes | None, stream: bytes
+    fields: Sequence[Any], balance: bytes | None, show_fields: Sequence[Any], stream: bytes
 ) -> MeterReading:
-    state, packed, units, of_stream, taken_over = fields
+    (state, packed, units, of_stream, taken_over), (covered, left) = fields, show_fields
     if state is None or packed is None or of_stream != stream:
         return MeterReading(Units(int(balance or 0)), 0, Units(0), "gone")
     ticks = keys.SLOT.unpack(packed)[3]
     own_units = Units(int(units or 0) - int(taken_over or 0))
-    return MeterReading(
-        Units(int(balance or 0)), ticks, own_units, state.decode(), int(covered or 0)
-    )
+    left_units = None if left is None else Units(int(left))
+    shown = Units(int(balance or 0)), ticks, own_units, state.decode()
+    return MeterReading(*shown, int(covered or 0), left_units)

@@ -17,6 +17,7 @@ from metering.model import ticks
 from metering.store import keys
 from metering.store.account_store import AccountStore
 from metering.store.pending_words import (
+    counted_shows,
     covered_ticks,
     cut_lines,
     pending_words,
@@ -172,6 +173,7 @@ class Store(AccountStore):
                 tuple(word for pair in free.items() for word in pair),
                 covered_ticks(covered.items()),
                 tuple(word for pair in covered.items() for word in pair),
+                counted_shows(covered),
             )
             for shard, (free, covered) in enumerate(zip(replies[::2], replies[1::2], strict=True))
             if free or covered
@@ -281,6 +283,7 @@ class Store(AccountStore):
             total(b"pending"),
             total(b"late"),
             total(b"covered"),
+            total(b"shows"),
         )
         self._totals = Remembered(state, totals)
         return totals

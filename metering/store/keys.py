@@ -10,14 +10,16 @@ big-endian. The scripts build the same names (scripts/common.lua).
         hash: cut, booked, gone (cut numbers); from, to, ends (forgiven ticks); epoch, as
         above, but it stays while {k}:e is void. Always, 256.
     {k}:t
-        hash of ticks: metered, pending, unpaid, forgiven, late, covered. Always, 256.
+        hash of ticks: metered, pending, unpaid, forgiven, late, covered; shows, of which the book
+        was to be told. Always, 256.
     {k}:a<account>
         hash of units: b balance, d deposits applied, m limit per stream, y limit per day,
         u<day> spent that day; n day number; on a chain v provisional
         credit and z frozen, both in b. As long as the account.
     {k}:n<id>
         hash: <join>:<version> ticks cut so far; u units spent on the stream;
-        f<show> ticks covered of each of the newest shows, o the newest show that was forgotten.
+        of each of the newest shows f<show> ticks that its preview covered, and r<show> units that
+        it may still cost, where it is counted; o the newest show that was forgotten.
         On a chain, of each join: c<join> caps (`model.join_caps.CAPS`), l<join> units it may cost,
         a<join> units and t<join> ticks it has, v<join> its price versions, u32 each. As long as the
         account: as many as the book has.
@@ -38,8 +40,9 @@ big-endian. The scripts build the same names (scripts/common.lua).
         hash, free: <id>:<word> = bits of 30 ticks that are watched and never billed (unpaid or
         forgiven). Until the book has them.
     {k}:v
-        hash: <id>:<show>:<word> = bits of 30 ticks that are watched and covered. Until the book has
-        them.
+        hash: <id>:<show>:<word> = bits of 30 ticks that are watched and covered by a preview,
+        <id>:<show>c:<word> by a cap; <stream>:<show> = 1, a show of which is counted what it costs.
+        Until the book has them.
     {k}:g
         string: fencing token that control's writes must carry. Always, 256.
     {0}:o
@@ -68,7 +71,7 @@ SLOT: Final = struct.Struct(">IIQII")
 """Video and audio bucket (fifths of a ms), their time (ms: the last claim), ticks billed, and the
 last hour whose watched bitmap is known to have its lifetime."""
 SHOWS_KEPT: Final = 16
-"""Shows of a stream of which a viewer's covered ticks are kept (SHOWS in scripts/common.lua)."""
+"""Shows of a stream of which is kept what they cost a viewer (SHOWS in scripts/common.lua)."""
 WORD_TICKS: Final = 30
 """Ticks in a pending word: they divide the hour, and stay below the sign of 32 bits."""
 DERIVED_KINDS: Final = b"ainsw"

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Final
 from uuid import UUID
 
 from metering.model import ticks
 from metering.store import keys
 from metering.store.records import CoveredState, WatchedState
-from metering.units import AccountId, CutLine, EntryKey, Run
+from metering.units import AccountId, Cause, CutLine, EntryKey, Run
+
+_CAP: Final = b"c"
+"""Follows the show's number in words that its cap covered."""
+_STREAM_BYTES: Final = 16
 
 
 def cut_lines(
@@ -49,19 +54,33 @@ def unbilled_ticks(words: Iterable[tuple[bytes, bytes]]) -> tuple[WatchedState, 
 
 
 def covered_ticks(words: Iterable[tuple[bytes, bytes]]) -> tuple[CoveredState, ...]:
-    """Return the ticks of words ``<account><stream>:<show>:<word>``, merged by show."""
+    """Return the ticks of words ``<account><stream>:<show>:<word>``, merged by show and cause.
+
+    A letter after the show is the cause; fields that name a show alone are passed over.
+    """
     runs_of: dict[bytes, list[Run]] = {}
     for field, value in words:
-        name, _, word = field.rpartition(b":")
-        runs_of.setdefault(name, []).extend(_ticks_of(word, value))
+        if len(field) > keys.ID_BYTES:
+            name, _, word = field.rpartition(b":")
+            runs_of.setdefault(name, []).extend(_ticks_of(word, value))
     return tuple(
         CoveredState(
             AccountId(name[:32]),
             name[32 : keys.ID_BYTES],
-            int(name[keys.ID_BYTES + 1 :]),
+            int(name[keys.ID_BYTES + 1 :].rstrip(_CAP)),
             ticks.normal(runs),
+            Cause.CAP if name.endswith(_CAP) else Cause.PREVIEW,
         )
         for name, runs in runs_of.items()
+    )
+
+
+def counted_shows(words: Iterable[bytes]) -> tuple[tuple[bytes, int], ...]:
+    """Return stream and show of fields ``<stream>:<show>``; words of ticks are passed over."""
+    return tuple(
+        (field[:_STREAM_BYTES], int(field[_STREAM_BYTES + 1 :]))
+        for field in words
+        if len(field) < keys.ID_BYTES
     )
 
 

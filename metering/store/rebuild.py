@@ -11,7 +11,7 @@ from typing import Any, Final
 from metering.model import rate_limit, ticks
 from metering.model.join_caps import JoinCaps
 from metering.store import keys
-from metering.store.records import CoveredCount, SessionGrant, ShardState
+from metering.store.records import SessionGrant, ShardState, ShowCount
 from metering.units import HOUR_TICKS, AccountId
 
 KEEP_EXTRA_S: Final = 3600
@@ -43,7 +43,7 @@ class ShardWriter:
         now_s = now_ms // 1000
         self._write_balances(pipe, state, now_s // 86400)
         self._write_watched(pipe, state, now_s)
-        self._write_covered(pipe, state)
+        self._write_shows(pipe, state)
         self._write_sessions(pipe, state, now_ms)
 
     def _write_balances(self, pipe: Any, state: ShardState, day: int) -> None:
@@ -88,14 +88,18 @@ class ShardWriter:
                 if expires_s > now_s:
                     pipe.set(keys.watched(account, stream, hour), bitmap, exat=expires_s)
 
-    def _write_covered(self, pipe: Any, state: ShardState) -> None:
-        shows: dict[bytes, list[CoveredCount]] = {}
-        for count in state.covered:
+    def _write_shows(self, pipe: Any, state: ShardState) -> None:
+        shows: dict[bytes, list[ShowCount]] = {}
+        for count in state.shows:
             shows.setdefault(keys.counts(count.account, count.stream), []).append(count)
         for key, counts in shows.items():
             counts.sort(key=lambda count: count.show)
             forgotten, kept = counts[: -keys.SHOWS_KEPT], counts[-keys.SHOWS_KEPT :]
-            pipe.hset(key, mapping={f"f{count.show}": count.ticks for count in kept})
+            for count in kept:
+                if count.covered_ticks:
+                    pipe.hset(key, f"f{count.show}", count.covered_ticks)
+                if count.left_units is not None:
+                    pipe.hset(key, f"r{count.show}", int(count.left_units))
             if forgotten:
                 pipe.hset(key, "o", forgotten[-1].show)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from metering.model.join_caps import JoinCaps
-from metering.units import AccountId, CutLine, EntryKey, Run, SessionId, Units
+from metering.units import AccountId, Cause, CutLine, EntryKey, Run, SessionId, Units
 
 _NONE: Final = Units(0)
 
@@ -95,22 +95,32 @@ class WatchedState:
 
 @dataclass(frozen=True, slots=True)
 class CoveredState:
-    """Ticks of one show of a stream (16 bytes) that were covered for an account."""
+    """Ticks of one show of a stream (16 bytes) that were covered for an account, and why."""
 
     account: AccountId
     stream: bytes
     show: int
     runs: tuple[Run, ...]
+    cause: Cause = Cause.PREVIEW
 
 
 @dataclass(frozen=True, slots=True)
-class CoveredCount:
-    """How many ticks of a show of a stream (16 bytes) were covered for an account."""
+class ShowCount:
+    """What an account had of a show.
+
+    Attributes:
+        account: Who.
+        stream: 16 bytes.
+        show: Its number.
+        covered_ticks: So many its preview covered.
+        left_units: What it may still cost; None where nothing of it was counted yet.
+    """
 
     account: AccountId
     stream: bytes
     show: int
-    ticks: int
+    covered_ticks: int = 0
+    left_units: Units | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +166,8 @@ class Unbilled:
         ticks: By account and stream.
         words: The same as the store has them, for `Store.forget_unbilled`.
         covered: Ticks that were covered, by show.
-        covered_words: The same as the store has them.
+        covered_words: The same as the store has them, and `shows`.
+        shows: Stream (16 bytes) and number of shows of which is counted what they cost.
     """
 
     shard: int
@@ -164,6 +175,7 @@ class Unbilled:
     words: tuple[bytes, ...]
     covered: tuple[CoveredState, ...] = ()
     covered_words: tuple[bytes, ...] = ()
+    shows: tuple[tuple[bytes, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +197,7 @@ class ShardState:
             for them, exclusive.
         newly_forgiven: Ticks that were metered here and that the restored book cannot hold.
         joins: Joins of the chain that may still get ticks, or evidence.
-        covered: How much is covered of each show that may still be claimed.
+        shows: What accounts had of each show that may still be claimed.
     """
 
     balances: tuple[BalanceState, ...] = ()
@@ -199,7 +211,7 @@ class ShardState:
     forgiven_ends: tuple[tuple[bytes, int], ...] = ()
     newly_forgiven: int = 0
     joins: tuple[JoinState, ...] = ()
-    covered: tuple[CoveredCount, ...] = ()
+    shows: tuple[ShowCount, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +225,8 @@ class StoreTotals:
         pending_ticks: Metered and not cut yet.
         late_ticks: In evidence older than the watched hours: not billed, as it cannot be known
             whether they were before.
-        covered_ticks: Watched for nothing, as a preview allows.
+        covered_ticks: Watched and billed to nobody, as a preview or a cap allows.
+        shows: Shows of which the book was to be told, by each shard.
     """
 
     metered_ticks: int
@@ -222,6 +235,7 @@ class StoreTotals:
     pending_ticks: int
     late_ticks: int = 0
     covered_ticks: int = 0
+    shows: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +247,8 @@ class MeterReading:
         session_ticks: Billed under this session.
         session_units: What those cost.
         state: ``live``, ``gone`` when the store has no such session, else why it ended.
-        covered_ticks: Of the show that was asked of, over all sessions of the account.
+        covered_ticks: By the preview of the show that was asked of, over all sessions.
+        left_units: What that show may still cost; None where nothing of it was counted yet.
     """
 
     balance_units: Units
@@ -241,3 +256,4 @@ class MeterReading:
     session_units: Units
     state: str
     covered_ticks: int = 0
+    left_units: Units | None = None

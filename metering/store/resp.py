@@ -15,7 +15,7 @@ from typing import Any, Final
 import hiredis
 
 from metering.errors import InvalidValueError
-from metering.model.price import TICKS_PER_CLAIM_MAX, UNITS_PER_TICK_MAX
+from metering.model.price import TICKS_PER_CLAIM_MAX, UNITS_MAX, UNITS_PER_TICK_MAX
 from metering.ports import Claim, ClaimAnswer
 from metering.store import keys
 from metering.units import Units, Verdict
@@ -24,7 +24,8 @@ REPLY_ERROR: Final = hiredis.ReplyError
 """What the reader returns (not raises) for an error reply."""
 EPOCH_DIFFERS: Final = b"EPOCH"
 """What a script answers when the shard is not of the epoch in the command."""
-_HEAD: Final = struct.Struct(">32s16sQIIIIH")
+_HEAD: Final = struct.Struct(">32s16sQIIII")
+_COUNT: Final = struct.Struct(">H")
 _RUN: Final = struct.Struct(">QIIQ")
 _U32_MAX: Final = 2**32 - 1
 _VERDICTS: Final = (
@@ -71,8 +72,8 @@ def pack_claim(claim: Claim) -> bytes:
     """Return a claim as the scripts unpack it, big-endian without padding.
 
     One head (account 32 B, stream 16 B, session u64, video ms u32, audio ms u32, show u32, preview
-    ticks u32, runs u16), then per run (first tick u64, count u32, price version u32, units per tick
-    u64).
+    ticks u32, cap units as decimal digits after their count u8 (0: none), runs u16), then per run
+    (first tick u64, count u32, price version u32, units per tick u64).
 
     Raises:
         InvalidValueError: If the runs overlap, or a number is out of its range.
@@ -92,16 +93,23 @@ def pack_claim(claim: Claim) -> bytes:
     numbers = (claim.video_ms, claim.audio_ms, claim.cover.show, claim.cover.preview_ticks)
     if not all(0 <= number <= _U32_MAX for number in numbers):
         raise InvalidValueError(f"durations, show or preview {numbers} are out of range")
-    head = _HEAD.pack(
-        claim.account,
-        claim.stream,
-        claim.session,
-        *numbers,
-        len(claim.runs),
+    head = _HEAD.pack(claim.account, claim.stream, claim.session, *numbers)
+    return b"".join(
+        [
+            head,
+            b"\0" if claim.cover.cap_units is None else _digits(claim.cover.cap_units),
+            _COUNT.pack(len(claim.runs)),
+            *[_RUN.pack(p.run.first, p.run.count, p.version, p.units_per_tick) for p in claim.runs],
+        ]
     )
-    return head + b"".join(
-        [_RUN.pack(p.run.first, p.run.count, p.version, p.units_per_tick) for p in claim.runs]
-    )
+
+
+def _digits(units: Units) -> bytes:
+    """Return an amount as the scripts hand it on to Redis: a Lua number could not hold it."""
+    if not 0 < units <= UNITS_MAX:
+        raise InvalidValueError(f"a cap of {units} units is not in 1..{UNITS_MAX}")
+    digits = b"%d" % units
+    return bytes([len(digits)]) + digits
 
 
 def claims_command(

@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from dataclasses import replace
 
 import pytest
 
 from metering.errors import InvalidValueError, StoreUnavailableError
 from metering.store import clock_check, keys
-from metering.store.records import CoveredState
-from metering.units import Cover, Run, SessionId, Units, Verdict, shard_of
+from metering.units import SessionId, Units, Verdict
 from tests.support.metering_kit import (
     EPOCH,
     NOW,
@@ -73,82 +71,6 @@ async def test_ticks_over_an_hour_and_of_two_prices_are_each_counted_once(redis_
 
         assert (answer.new_ticks, answer.cost_units) == (70, 40 * 3 + 30 * 5)
         assert (again.new_ticks, again.cost_units) == (20, 20 * 7)
-
-
-async def test_an_empty_balance_watches_the_preview_and_no_more(redis_any):
-    """Each show's first seconds are free once, over retries, tabs and qualities."""
-    async with opened(redis_any.url) as (store, claims):
-        await open_sessions(store, WHO, 1, 2, deposit=0)
-        cover = Cover(show=NOW - 100, preview_ticks=3)
-
-        two = await claims.claim(claim(WHO, 1, NOW - 100, 2, cover=cover))
-        again = await claims.claim(claim(WHO, 2, NOW - 100, 2, cover=cover))
-        beyond = await claims.claim(claim(WHO, 2, NOW - 98, 2, cover=cover))
-        third = await claims.claim(claim(WHO, 1, NOW - 98, cover=cover))
-        fourth = await claims.claim(claim(WHO, 1, NOW - 97, cover=cover))
-        later = await claims.claim(claim(WHO, 1, NOW, 2, cover=Cover(NOW, 3)))
-
-        assert (two.covered_ticks, two.new_ticks, two.cost_units) == (2, 0, 0)
-        assert (again.verdict, again.covered_ticks) == (Verdict.GRANTED, 0)
-        assert (beyond.verdict, beyond.covered_ticks) == (Verdict.PURSE, 0)
-        assert (third.verdict, third.covered_ticks) == (Verdict.GRANTED, 1)
-        assert fourth.verdict is Verdict.PURSE
-        assert later.covered_ticks == 2
-        totals = await store.totals()
-        assert (totals.metered_ticks, totals.pending_ticks, totals.covered_ticks) == (0, 0, 5)
-
-
-async def test_of_an_object_that_outlasts_the_preview_the_first_seconds_are_free(redis_any):
-    """The rest is paid at the price of each second; limits see what is paid alone."""
-    async with opened(redis_any.url) as (store, claims):
-        await store.set_deposits(WHO, Units(100))
-        await store.open_session(grant(WHO, 1, limit_units=Units(40)), 2)
-        one = claim(WHO, 1, NOW - 5, 4, cover=Cover(NOW - 5, 3))
-        two = claim(WHO, 1, NOW - 1, 2, units=15, version=2)
-
-        answer = await claims.claim(replace(one, runs=(*one.runs, *two.runs)))
-
-        assert (answer.verdict, answer.covered_ticks) == (Verdict.GRANTED, 3)
-        assert (answer.new_ticks, answer.cost_units, answer.balance_units) == (3, 40, 60)
-        (shard,) = await store.unbilled()
-        assert shard.covered == (CoveredState(WHO, STREAM.bytes, NOW - 5, (Run(NOW - 5, 3),)),)
-        lines = await store.unbooked(shard_of(WHO))
-        assert [line.runs for line in lines] == [(Run(NOW - 2, 1),), (Run(NOW - 1, 2),)]
-
-
-async def test_evidence_is_covered_as_a_claim_is(redis_any):
-    """What was delivered before Redis lost its tail uses the preview up, and no more of it."""
-    async with opened(redis_any.url) as (store, claims):
-        await open_sessions(store, WHO, 1, deposit=10)
-        cover = Cover(NOW - 100, 3)
-
-        for _ in range(2):
-            await claims.offer([claim(WHO, 1, NOW - 100, 2, cover=cover)])
-            await claims.offer([claim(WHO, 1, NOW - 98, 3, cover=cover)])
-        unknown = await claims.claim(claim(account(9), 1, NOW, cover=cover))
-
-        totals = await store.totals()
-        assert (totals.covered_ticks, totals.metered_ticks, totals.unpaid_ticks) == (3, 1, 1)
-        assert unknown.verdict is Verdict.SESSION
-
-
-async def test_a_show_that_was_forgotten_is_covered_no_more(redis_any):
-    """Nothing grows without end, and nobody watches a preview twice for it."""
-    async with opened(redis_any.url) as (store, claims):
-        await open_sessions(store, WHO, 1, deposit=0)
-        shows = [NOW - 1000 + 10 * number for number in range(keys.SHOWS_KEPT + 1)]
-        for show in shows:
-            answer = await claims.claim(claim(WHO, 1, show, cover=Cover(show, 1)))
-            assert answer.covered_ticks == 1
-
-        oldest = await claims.claim(claim(WHO, 1, shows[0] + 1, cover=Cover(shows[0], 2)))
-        newest = await claims.claim(claim(WHO, 1, shows[-1] + 1, cover=Cover(shows[-1], 2)))
-
-        assert (oldest.verdict, newest.verdict) == (Verdict.PURSE, Verdict.GRANTED)
-        (reading,) = await claims.meters(
-            [(WHO, STREAM.bytes, SessionId(1))], {STREAM.bytes: shows[-1]}
-        )
-        assert reading.covered_ticks == 2
 
 
 @pytest.mark.parametrize("limited", ["session", "stream", "day"])

@@ -77,19 +77,6 @@ async def test_a_price_never_changes_a_second_that_may_be_planned(server) -> Non
     assert made["from_tick"] >= now + 60
 
 
-async def test_a_creator_sets_for_how_long_each_show_is_free(server) -> None:
-    """Every HTTP process hears of it with the next policy; what is no such time is refused."""
-    assert (await server.stream())["preview_s"] == 0
-
-    shown = await server.api("PATCH", "streams/cam", {"preview_s": 30}, 200)
-    refused = await server.api("PATCH", "streams/cam", {"preview_s": 90_000}, 422)
-
-    assert shown["preview_s"] == 30
-    assert "preview_s: 90000 is not in 0 to 86400" in refused["detail"]
-    assert (await server.api("GET", "ledger", None, 200))["covered_ticks"] == "0"
-    assert (await server.api("GET", "reconcile", None, 200))["covered"] == []
-
-
 async def test_f16_a_price_by_mistake_is_refused_or_withdrawn(server) -> None:
     """Milliseconds are refused in words; a wrong price can go until it is about to begin."""
     await server.stream()

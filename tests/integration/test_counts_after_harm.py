@@ -11,7 +11,7 @@ from metering.errors import StoreUnavailableError
 from metering.ports import Claim
 from metering.recovery.reconcile import reconcile
 from metering.store.client import Store
-from metering.units import Cover, shard_of
+from metering.units import NO_COVER, Cause, Cover, Planck, Units, shard_of
 from tests.support.book_fixture import PRICE, InlineBook
 from tests.support.metering_kit import claim
 from tests.support.restored_world import BEGIN, World, restored_world
@@ -63,7 +63,47 @@ async def test_a_preview_is_no_longer_after_redis_was_killed(world, is_emptied, 
     found = await reconcile(InlineBook(world.fixture.book), world.store)
     assert found.is_balanced
     assert found.counters.covered_ticks == 10
-    assert found.covered == {(world.fixture.stream.id, account): 10}
+    assert found.covered == {(world.fixture.stream.id, account): {Cause.PREVIEW: 10}}
+
+
+@pytest.mark.parametrize("is_emptied", [False, True])
+@pytest.mark.parametrize("is_booked", [False, True])
+async def test_a_show_costs_no_more_than_its_cap_after_redis_was_killed(
+    world, is_emptied, is_booked
+):
+    """What was spent in it is derived again, from all of its seconds and from none before it."""
+    account, book = world.fixture.accounts[0], world.fixture.book
+    stream = world.fixture.stream.id
+    cap = Planck(5 * PRICE + 1)
+    book.show_caps.put(stream, cap, BEGIN)
+    cover = Cover(BEGIN, 0, Units(cap))
+
+    def seconds(first: int, count: int, cover: Cover = cover) -> Claim:
+        asked = {"stream": stream.bytes, "units": PRICE, "cover": cover}
+        return claim(account, 1, first, count, **asked)
+
+    await world.claims.claim(seconds(BEGIN - 9, 3, NO_COVER))  # of the show before
+    await world.cutter.round()
+    await world.claims.claim(seconds(BEGIN, 2))
+    if is_booked:
+        await world.cutter.round()
+    await world.claims.claim(seconds(BEGIN + 2, 2))
+    if is_emptied:
+        await world.cutter.round()
+        world.redis.call("FLUSHALL")
+    world.redis.stop()
+    world.redis.start()
+    await world.again()
+
+    again = await world.claims.claim(seconds(BEGIN, 4))
+    rest = await world.claims.claim(seconds(BEGIN + 4, 3))
+
+    assert (again.covered_ticks, again.new_ticks) == (0, 0)
+    assert (rest.covered_ticks, rest.new_ticks, rest.cost_units) == (2, 1, PRICE)
+    await world.cutter.round()
+    found = await reconcile(InlineBook(book), world.store)
+    assert found.is_balanced
+    assert found.covered == {(stream, account): {Cause.CAP: 2}}
 
 
 @pytest.mark.parametrize("harm", ["restarted", "emptied", "went back", "emptied, older book"])

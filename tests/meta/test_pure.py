@@ -12,7 +12,16 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 ALLOWED = {
-    *("__future__", "base64", "binascii", "collections", "contextlib", "dataclasses", "datetime"),
+    *(
+        "__future__",
+        "base64",
+        "binascii",
+        "bisect",
+        "collections",
+        "contextlib",
+        "dataclasses",
+        "datetime",
+    ),
     *("difflib", "enum", "fractions", "functools", "hashlib", "heapq", "hmac", "html", "itertools"),
     *("json", "math", "re", "struct", "typing", "unicodedata", "uuid"),
     *("cdn", "mediaserver", "metering", "msgspec", "xxhash"),

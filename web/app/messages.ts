@@ -287,7 +287,15 @@ export function priceLines(shown: Snapshot): [string, string] {
   const price = BigInt(shown.pricePlanck);
   const per = (seconds: bigint): string =>
     `${formatShort(price * seconds, decimals)}\u00a0${symbol}`;
-  const more = `${per(60n)} a minute, ${per(3600n)} an hour`;
+  if (shown.isShowPaid) {
+    return ["You pay no more for this show", "You have paid the most that it costs."];
+  }
+  const cap = shown.price.show_cap;
+  const most =
+    cap === undefined
+      ? ""
+      : `, never more than ${formatShort(BigInt(cap), decimals)}\u00a0${symbol} for a show`;
+  const more = `${per(60n)} a minute, ${per(3600n)} an hour${most}`;
   const free = freeSeconds(shown);
   return free > 0
     ? [`Free for ${formatSpan(free)} more`, `then ${per(1n)} a second: ${more}`]

@@ -25,6 +25,7 @@ export class Counter {
         price: pricePlanck,
         secondsLeft: null,
         freeS: null,
+        showLeft: null,
       },
       playedMs: this.#playedMs,
     };
@@ -60,9 +61,9 @@ export class Counter {
   /** Take the balance after a deposit. */
   deposited(balance: bigint): void {
     const { price } = this.#anchor.reading;
-    const { seconds, spent, freeS } = this.count();
+    const { seconds, spent, freeS, showLeft } = this.count();
     const secondsLeft = price > 0n ? Number(balance / price) + (freeS ?? 0) : null;
-    const reading = { seconds, spent, price, balance, secondsLeft, freeS };
+    const reading = { seconds, spent, price, balance, secondsLeft, freeS, showLeft };
     this.#anchor = { reading, playedMs: this.#playedMs };
     this.#shown = null;
   }
@@ -82,6 +83,12 @@ export class Counter {
   show(): Count {
     this.#shown = correct(this.#shown, this.count());
     return this.#shown;
+  }
+
+  /** True when the most that the show costs is paid: no second of it is billed any more. */
+  get isShowPaid(): boolean {
+    const { showLeft } = this.count();
+    return showLeft !== null && showLeft < this.#anchor.reading.price;
   }
 
   /** True when the balance pays for a second and is larger than `before`. */

@@ -11,6 +11,8 @@ export interface Count {
   secondsLeft: number | null;
   /** Seconds of the show that are still free; null until the first reading. */
   freeS: number | null;
+  /** What this show may still cost; null: no bound, or not known yet. */
+  showLeft: bigint | null;
 }
 
 /** A reading, and how long the picture had played when it came. */
@@ -18,6 +20,7 @@ export interface Anchor {
   reading: Pick<MeterReading, "seconds" | "spent" | "price" | "secondsLeft"> & {
     balance: bigint | null;
     freeS: number | null;
+    showLeft: bigint | null;
   };
   playedMs: number;
 }
@@ -36,7 +39,11 @@ export function countOn(anchor: Anchor, playedMs: number): Count {
   // The balance cannot be overdrawn: what it cannot pay for is not served.
   if (reading.secondsLeft !== null) ticks = Math.min(ticks, reading.secondsLeft);
   // What is still free is watched first, and not billed.
-  const billed = Math.max(0, ticks - (reading.freeS ?? 0));
+  let billed = Math.max(0, ticks - (reading.freeS ?? 0));
+  // What would pass the most that the show costs is not billed either.
+  if (reading.showLeft !== null && reading.price > 0n) {
+    billed = Math.min(billed, Number(reading.showLeft / reading.price));
+  }
   const cost = reading.price * BigInt(billed);
   return {
     seconds: reading.seconds + billed,
@@ -44,6 +51,7 @@ export function countOn(anchor: Anchor, playedMs: number): Count {
     balance: reading.balance === null ? null : reading.balance - cost,
     secondsLeft: reading.secondsLeft === null ? null : reading.secondsLeft - ticks,
     freeS: reading.freeS === null ? null : Math.max(0, reading.freeS - ticks),
+    showLeft: reading.showLeft === null ? null : reading.showLeft - cost,
   };
 }
 

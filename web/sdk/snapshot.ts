@@ -80,6 +80,8 @@ export interface Snapshot {
   secondsLeft: number | null;
   /** Seconds of the show that are still free, before its price counts; null: not known yet. */
   freeS: number | null;
+  /** True when the most that the show costs is paid: it costs no more. */
+  isShowPaid: boolean;
   warning: Warning | null;
   isMeterOpen: boolean;
   isMuted: boolean;
@@ -142,6 +144,7 @@ export function firstSnapshot(boot: Boot, path: string, isPriceKnown = true): Sn
     balancePlanck: null,
     secondsLeft: null,
     freeS: null,
+    isShowPaid: false,
     warning: null,
     isMeterOpen: false,
     isMuted: true,

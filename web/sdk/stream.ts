@@ -378,7 +378,7 @@ export class TickStream {
       secondsPlayed: this.#counter.playedS,
       spentPlanck: spent.toString(),
       balancePlanck: balance?.toString() ?? null,
-      ...{ secondsLeft, freeS },
+      ...{ secondsLeft, freeS, isShowPaid: this.#counter.isShowPaid },
       warning: this.#store.value.isPriced ? warningFor(secondsLeft) : null,
       latencyS: this.#playback.latencyS,
     });

@@ -34,6 +34,8 @@ export interface Price {
   next?: { planck_per_s: string; from_ms: number };
   /** Seconds of each show that are free to everyone; absent: none. */
   preview_s?: number;
+  /** The most that a show costs, in planck; absent: no bound. */
+  show_cap?: string;
 }
 
 /** One reading of the live meter. */
@@ -46,10 +48,12 @@ export interface MeterReading {
   next: NextPrice | null;
   /** The server's clock, Unix ms; null from a server that does not tell it. */
   nowMs: number | null;
-  /** Null when the balance has no end (a free stream). */
+  /** Null when the balance has no end (a free stream, or a show that costs no more before it). */
   secondsLeft: number | null;
   /** Seconds of this show that are still free; they are among `secondsLeft`. */
   freeS: number;
+  /** What this show may still cost; below the price of a second it costs no more. Null: no bound. */
+  showLeft: bigint | null;
   state: "live" | "waiting" | "restarting" | "ended";
 }
 
@@ -110,6 +114,7 @@ export function parseMeterMessage(text: string): MeterMessage | null {
         nowMs: isCount(data["now_ms"]) ? data["now_ms"] : null,
         secondsLeft: isCount(left) ? left : null,
         freeS: isCount(data["free_s"]) ? data["free_s"] : 0,
+        showLeft: parsePlanck(data["show_left"]),
         state: state as MeterReading["state"],
       };
     }

@@ -75,6 +75,13 @@ describe("money as text", () => {
     ]);
   });
 
+  it("says the most that a show costs, and when it is paid", () => {
+    const price = { ...shown().price, show_cap: "500000000000" };
+
+    expect(priceLines(shown({ price }))[1]).toContain("never more than 0.5\u00a0TICK for a show");
+    expect(priceLines(shown({ price, isShowPaid: true }))[0]).toBe("You pay no more for this show");
+  });
+
   it("says what was billed, which is not what was watched", () => {
     expect(visitLine(shown()).replaceAll("\u00a0", " ")).toBe(
       "You were billed 0.125 TICK for 2 min 5 s.",
@@ -146,6 +153,7 @@ describe("messages", () => {
       nowMs: null,
       secondsLeft: 6,
       freeS: 0,
+      showLeft: null,
       state: "live",
     });
   });

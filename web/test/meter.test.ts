@@ -14,6 +14,7 @@ const reading = (change: Partial<MeterReading> = {}): MeterReading => ({
   nowMs: null,
   secondsLeft: 5,
   freeS: 0,
+  showLeft: null,
   state: "live",
   ...change,
 });
@@ -30,6 +31,7 @@ describe("counting on between readings", () => {
       balance: 300n,
       secondsLeft: 3,
       freeS: 0,
+      showLeft: null,
     });
   });
 
@@ -41,6 +43,12 @@ describe("counting on between readings", () => {
 
     expect([early.seconds, early.spent, early.freeS]).toEqual([0, 0n, 1]);
     expect([late.seconds, late.spent, late.freeS, late.balance]).toEqual([2, 200n, 0, 300n]);
+  });
+
+  it("bills no second that would pass the most that the show costs", () => {
+    const count = countOn(anchor({ secondsLeft: null, showLeft: 250n }), 9_000);
+
+    expect([count.seconds, count.spent, count.showLeft]).toEqual([12, 1_200n, 50n]);
   });
 
   it("never spends more than the balance", () => {

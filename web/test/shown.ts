@@ -20,6 +20,7 @@ export const shown = (change: Partial<Snapshot> = {}): Snapshot => ({
   balancePlanck: "875000000000",
   secondsLeft: 875,
   freeS: 0,
+  isShowPaid: false,
   warning: null,
   isMeterOpen: true,
   isMuted: true,

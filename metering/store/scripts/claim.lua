@@ -2,8 +2,8 @@
 -- KEYS  {k}:e epoch marker (routes the call; all other keys share its tag)
 -- reads {k}:m {k}:s<account><session> {k}:a<account> {k}:w<id>:<hour>
 -- writes {k}:s b, u {k}:a b, u<day> {k}:n<id> u {k}:w {k}:p {k}:f {k}:t; all is counted, so that a limit set later holds
--- where something may be covered also reads and writes {k}:n<id> f<show> o, and writes {k}:v: no balance, limit or join
--- is asked for those ticks
+-- where something may be covered also reads and writes {k}:n<id> f<show> r<show> o, and writes {k}:v: no balance, limit
+-- or join is asked for those ticks
 -- on a chain also reads {k}:n<id> c l t v<join>, and writes a t v<join>: what the chain would refuse is refused here
 -- ARGV  epoch, watched seconds, bucket cap (1/5 ms), then one packed claim each (metering/store/resp.py)
 -- Answers per claim: verdict (0 granted 1 purse 2 limit 3 session 4 pace 5 too old 6 future), new ticks billed, cost, balance,
@@ -34,7 +34,7 @@ local function spend(undo, key, field, cost, limit)
 end
 
 local function claim(packed)
-  local id, session, video, audio, show, preview, runs, at = struct.unpack('>c48c8I4I4I4I4I2', packed)
+  local id, session, video, audio, show, preview, most, runs, at = struct.unpack('>c48c8I4I4I4I4Bc0I2', packed)
   local account = sub(id, 1, 32)
   local S = P .. 's' .. account .. session
   local A, N = P .. 'a' .. account, P .. 'n' .. id
@@ -77,15 +77,19 @@ local function claim(packed)
     new = new - forgiven
   end
 
-  local covered = 0
-  if preview > 0 and new > 0 then
-    local left = cover_left(N, show, preview)
+  local covered, capped, known = 0, 0, nil
+  if (preview > 0 or most ~= '') and new > 0 then
+    local free, below
+    free, below, known = show_left(N, show, preview, most)
     for _, piece in ipairs(pieces) do
-      if covered == left then break end
-      local n = cover(piece, left - covered)
+      local n = cover(piece, free - covered)
       covered, cost = covered + n, cost - n * piece[9]
+      if most ~= '' and piece[6] > 0 then
+        n, below = cap_piece(piece, below)
+        capped, cost = capped + n, cost - n * piece[9]
+      end
     end
-    new = new - covered
+    new = new - covered - capped
   end
 
   if new > 0 and join then
@@ -122,13 +126,14 @@ local function claim(packed)
     hour = watch(piece, watched_s, hour)
     if piece[6] > 0 then pend(P, id, s[4], piece, piece[5]) end
     if piece.forgiven then keep_unbilled(P, id, piece, piece.forgiven) end
-    if piece.covered then keep_bits(P .. 'v', id .. ':' .. show, piece, piece.covered) end
+    keep_covered(P, id, show, piece)
   end
   if new > 0 and join then keep_join(join, new) end
+  if new > 0 and most ~= '' then spend_below_cap(P, id, N, show, most, known, int(cost)) end
   if covered > 0 then count_covered(N, show, covered) end
-  sum_new, sum_forgiven, sum_covered = sum_new + new, sum_forgiven + forgiven, sum_covered + covered
+  sum_new, sum_forgiven, sum_covered = sum_new + new, sum_forgiven + forgiven, sum_covered + covered + capped
   call('HSET', S, 'b', pack_slot(v, w, now, ticks + new, hour))
-  return 0, new, cost, balance, covered
+  return 0, new, cost, balance, covered + capped
 end
 
 local answers = {}

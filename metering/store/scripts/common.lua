@@ -91,40 +91,83 @@ end
 
 local function keep_unbilled(P, id, piece, bits) keep_bits(P .. 'f', id, piece, bits) end
 
--- How many ticks of a show may still be covered. Of a show that was forgotten, and of those before it, none.
-local function cover_left(N, show, preview)
-  if preview == 0 then return 0 end
-  local f = call('HMGET', N, 'f' .. show, 'o')
-  if not f[1] and f[2] and show <= tonumber(f[2]) then return 0 end
-  return math.max(0, preview - tonumber(f[1] or 0))
+-- What of a show may still be covered by its preview (ticks), and still be billed below its cap (units, exact where
+-- it is below one claim's cost); the same as Redis has it, nil before the first. Of a show that was forgotten, and of
+-- those before it, nothing.
+local function show_left(N, show, preview, cap)
+  if preview == 0 and cap == '' then return 0, 0 end
+  local f = call('HMGET', N, 'f' .. show, 'r' .. show, 'o')
+  if not f[1] and not f[2] and f[3] and show <= tonumber(f[3]) then return 0, 0 end
+  return math.max(0, preview - tonumber(f[1] or 0)), tonumber(f[2] or cap) or 0, f[2]
+end
+
+-- The earliest `n` of the new ticks of a piece, as bits.
+local function earliest(piece, n)
+  local bits = 0
+  for i = piece[4] - 1, 0, -1 do
+    if n == 0 then break end
+    if band(piece[5], 2 ^ i) ~= 0 then bits, n = bits + 2 ^ i, n - 1 end
+  end
+  return bits
 end
 
 -- Takes up to `left` of the new ticks of a piece, the earliest first, out of what is billed; returns how many.
 local function cover(piece, left)
-  local bits, n = piece[5], piece[6]
-  if n > left then
-    bits, n = 0, 0
-    for i = piece[4] - 1, 0, -1 do
-      if n < left and band(piece[5], 2 ^ i) ~= 0 then bits, n = bits + 2 ^ i, n + 1 end
-    end
+  local n = math.min(piece[6], left)
+  if n > 0 then
+    local bits = n == piece[6] and piece[5] or earliest(piece, n)
+    piece.covered, piece[5], piece[6] = bits, piece[5] - bits, piece[6] - n
   end
-  if n > 0 then piece.covered, piece[5], piece[6] = bits, piece[5] - bits, piece[6] - n end
   return n
 end
 
--- Counts covered ticks of a show. Of a viewer and stream only the newest shows are kept: more than can be claimed.
+-- Takes the new ticks of a piece that would pass the show's cap out of what is billed; returns how many, and what is
+-- left below the cap once the others are billed.
+local function cap_piece(piece, left)
+  local fits = (left - left % piece[9]) / piece[9]
+  if fits >= piece[6] then return 0, left - piece[6] * piece[9] end
+  local bits, n = earliest(piece, fits), piece[6] - fits
+  piece.capped, piece[5], piece[6] = piece[5] - bits, bits, fits
+  return n, left - fits * piece[9]
+end
+
+-- Of a viewer and stream only the newest shows are kept: more than can be claimed.
 local SHOWS = 16
-local function count_covered(N, show, n)
-  if call('HINCRBY', N, 'f' .. show, n) > n then return end
-  local shows = {}
+local function forget_shows(N)
+  local shows, is_known = {}, {}
   for _, field in ipairs(call('HKEYS', N)) do
-    local known = string.match(field, '^f(%d+)$')
-    if known then shows[#shows + 1] = tonumber(known) end
+    local known = string.match(field, '^[fr](%d+)$')
+    if known and not is_known[known] then
+      is_known[known] = true
+      shows[#shows + 1] = tonumber(known)
+    end
   end
   if #shows <= SHOWS then return end
   table.sort(shows)
-  for i = 1, #shows - SHOWS do call('HDEL', N, 'f' .. int(shows[i])) end
+  for i = 1, #shows - SHOWS do call('HDEL', N, 'f' .. int(shows[i]), 'r' .. int(shows[i])) end
   call('HSET', N, 'o', int(shows[#shows - SHOWS]))
+end
+
+-- Counts ticks of a show that its preview covered.
+local function count_covered(N, show, n)
+  if call('HINCRBY', N, 'f' .. show, n) == n then forget_shows(N) end
+end
+
+-- Takes what was billed of a show from what its cap leaves. The first time the book is told of the show too: what was
+-- spent in it is derived from its seconds.
+local function spend_below_cap(P, id, N, show, cap, known, amount)
+  if not known then
+    call('HSET', N, 'r' .. show, cap)
+    if call('HSETNX', P .. 'v', sub(id, 33) .. ':' .. show, 1) == 1 then call('HINCRBY', P .. 't', 'shows', 1) end
+    forget_shows(N)
+  end
+  call('HINCRBY', N, 'r' .. show, '-' .. amount)
+end
+
+-- Keeps what is covered of a piece until the book has it, by show and cause.
+local function keep_covered(P, id, show, piece)
+  if piece.covered then keep_bits(P .. 'v', id .. ':' .. show, piece, piece.covered) end
+  if piece.capped then keep_bits(P .. 'v', id .. ':' .. show .. 'c', piece, piece.capped) end
 end
 
 -- Where the forgiven range ends for streams that had planned past its common end, by stream id.

@@ -6,7 +6,7 @@
 -- session is ended ('purse'). A tick older than the watched hours is counted late and not billed.
 -- What the chain would refuse of a join is unpaid too: beyond its rate, its spending, its price, after its end,
 -- or so late that half of the notice in which its entries are still settled is over.
--- What a preview covers is covered as in a claim, for a session that is known.
+-- What a preview or a cap covers is covered as in a claim, for a session that is known.
 -- Answers like a claim, verdict 0, with the ticks billed by it.
 if call('GET', KEYS[1]) ~= ARGV[1] then return 'EPOCH' end
 local P = prefix_of(KEYS[1])
@@ -57,7 +57,7 @@ local function paid_bits(A, j, piece)
 end
 
 local function evidence(packed)
-  local id, session, _, _, show, preview, runs, at = struct.unpack('>c48c8I4I4I4I4I2', packed)
+  local id, session, _, _, show, preview, most, runs, at = struct.unpack('>c48c8I4I4I4I4Bc0I2', packed)
   local account = sub(id, 1, 32)
   local S = P .. 's' .. account .. session
   local A, N = P .. 'a' .. account, P .. 'n' .. id
@@ -69,8 +69,9 @@ local function evidence(packed)
     j = join_of(N, join)
     if not j or now >= (j.till + j.notice / 2) * 1000 then join = false else j.room = room_of(j, now) end
   end
-  local billed, cost, covered, is_dry = 0, 0, 0, false
-  local left = join and cover_left(N, show, preview) or 0
+  local billed, cost, covered, capped, is_dry = 0, 0, 0, 0, false
+  local left, below, known = 0, 0, nil
+  if join then left, below, known = show_left(N, show, preview, most) end
   for _ = 1, runs do
     local first, count, version, units
     first, count, version, units, at = struct.unpack('>I8I4I4I8', packed, at)
@@ -87,25 +88,24 @@ local function evidence(packed)
       T.forgiven = T.forgiven + n
       piece[5], piece[6] = piece[5] - free, piece[6] - n
       if covered < left then covered = covered + cover(piece, left - covered) end
+      if join and most ~= '' and piece[6] > 0 then capped = capped + cap_piece(piece, below) end
       watch(piece, watched_s, -1)
       if piece[6] > 0 then
         local bits, paid = 0, 0
         if join and a[1] then bits, paid = paid_bits(A, j, piece) end
         if paid > 0 then pend(P, id, join, piece, bits) end
-        billed, cost = billed + paid, cost + paid * units
+        billed, cost, below = billed + paid, cost + paid * units, below - paid * units
         if paid < piece[6] then
           T.unpaid, is_dry = T.unpaid + piece[6] - paid, true
           free = free + piece[5] - bits
         end
       end
       if free > 0 then keep_unbilled(P, id, piece, free) end
-      if piece.covered then keep_bits(P .. 'v', id .. ':' .. show, piece, piece.covered) end
+      keep_covered(P, id, show, piece)
     end
   end
-  if covered > 0 then
-    count_covered(N, show, covered)
-    T.covered = T.covered + covered
-  end
+  if covered > 0 then count_covered(N, show, covered) end
+  T.covered = T.covered + covered + capped
   if billed > 0 then
     local amount = int(cost)
     call('HINCRBY', S, 'u', amount)
@@ -113,11 +113,12 @@ local function evidence(packed)
     call('HINCRBY', A, day_field(A, a[2], now), amount)
     local v, w, since, ticks, hour = slot_of(s[3])
     call('HSET', S, 'b', pack_slot(v, w, since, ticks + billed, hour))
+    if most ~= '' then spend_below_cap(P, id, N, show, most, known, amount) end
     if j then keep_join(j, billed) end
     T.metered = T.metered + billed
   end
   if is_dry and s[1] == 'live' then finish(S, 'purse', now, watched_s * 1000 + 3600000) end
-  return 0, billed, cost, call('HGET', A, 'b') or '0', covered
+  return 0, billed, cost, call('HGET', A, 'b') or '0', covered + capped
 end
 
 local answers = {}

@@ -18,11 +18,12 @@ from mediaserver.api.meter import (
     Viewer,
     seconds_left,
 )
-from metering.units import AccountId, Asset, SessionId, StreamPolicy
+from metering.units import AccountId, Asset, Planck, SessionId, ShowCap, StreamPolicy
 
 ACCOUNT = AccountId(b"\x07" * 32)
 POLICY = StreamPolicy(UUID(int=1), "cam", "Cam", ())
 PREVIEWED = StreamPolicy(UUID(int=1), "cam", "Cam", (), preview_s=30)
+CAPPED = StreamPolicy(UUID(int=1), "cam", "Cam", (), caps=(ShowCap(0, Planck(950)),))
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Empty:
     session_units: int = 900
     state: str = "live"
     covered_ticks: int = 0
+    left_units: int | None = None
 
 
 class Source:
@@ -97,6 +99,28 @@ async def test_a_preview_that_is_used_up_stops_an_empty_balance():
 
     assert "free_s" not in messages[0]
     assert (messages[1]["type"], messages[1]["reason"]) == ("stopped", "purse")
+
+
+async def test_an_empty_balance_goes_on_in_a_show_that_is_paid():
+    """The page is told that the show costs no more, and is not told to stop."""
+    paid = Empty(left_units=99)
+    async with serving(paid, CAPPED) as (meter, client), client.ws_connect("/1") as socket:
+        first = await socket.receive_json(timeout=5)
+        await meter._feed(list(meter._sockets))
+        again = await socket.receive_json(timeout=5)
+
+    assert (first["show_cap"], first["show_left"], first["seconds_left"]) == ("950", "99", None)
+    assert again["type"] == "meter"
+
+
+@pytest.mark.parametrize(("balance", "left", "left_s"), [(899, None, 8), (900, None, None)])
+async def test_a_balance_that_pays_the_whole_show_has_no_end(balance, left, left_s):
+    """Below that it lasts as long as without a cap."""
+    reading = Empty(balance_units=balance, left_units=left)
+    async with serving(reading, CAPPED) as (_, client), client.ws_connect("/1") as socket:
+        first = await socket.receive_json(timeout=5)
+
+    assert (first["show_left"], first["seconds_left"]) == ("950", left_s)
 
 
 async def test_v2_v19_meter_tells_the_price_to_come_and_the_servers_clock():

@@ -20,7 +20,7 @@ from mediaserver.hls import addresses
 from mediaserver.hls.live_store import LiveStore
 from mediaserver.playback_token import Grant, mint
 from mediaserver.settings.records import Settings
-from metering.units import AccountId, Planck, PriceVersion, SessionId, StreamPolicy
+from metering.units import AccountId, Planck, PriceVersion, SessionId, ShowCap, StreamPolicy
 from tests.support.clock import FakeClock
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -29,7 +29,8 @@ KEYS = ((1, b"k" * 32),)
 PRICED = StreamPolicy(UUID(int=1), "cam", 'Cam <"1">', (PriceVersion(1, 0, Planck(250_000_000)),))
 FREE = StreamPolicy(UUID(int=2), "free", "Free", ())
 CLOSED = StreamPolicy(UUID(int=3), "shut", "Shut", (), is_enabled=False)
-STREAMS = {policy.slug: policy for policy in (PRICED, FREE, CLOSED)}
+CAPPED = replace(PRICED, slug="talk", caps=(ShowCap(NOW_S - 9, Planck(5 * 10**11)),))
+STREAMS = {policy.slug: policy for policy in (PRICED, FREE, CLOSED, CAPPED)}
 ENTRY = "https://op.example.org/join?stream={stream}"
 PERSON = "text/html,application/xhtml+xml,*/*;q=0.8"
 
@@ -219,6 +220,17 @@ def test_v9_shared_address_is_previewed_with_title_and_price(tmp_path):
         assert 'property="og:url" content="https://live.example.org/cam/"' in text
         assert secret not in text
     assert "<title>Vilokanam" not in watched
+
+
+def test_a_newcomer_reads_what_a_show_costs_at_most(tmp_path):
+    """Beside the price, and in the data that the page starts with."""
+    page = watch_page(tmp_path)
+
+    entry = ask(page, "/talk/", PERSON).text
+    boot = json.loads(ask(page, f"/w/{token(CAPPED)}/talk/", "application/json").body)
+
+    assert "0.9 UNIT an hour, and never more than 0.5 UNIT for a show" in entry
+    assert boot["price"]["show_cap"] == "500000000000"
 
 
 def test_d1_program_asks_for_what_the_page_starts_with(tmp_path):

@@ -13,6 +13,8 @@ STREAM = {
     "visibility": "public",
     "price": {"number": 1, "from_tick": 0, "planck_per_s": "250000000"},
     "prices_to_come": [],
+    "show_cap": None,
+    "show_cap_to_come": None,
     "watch_url": "https://live.example.org/cam/",
     "whip_url": "https://live.example.org/cam/whip",
     "chain": None,
@@ -69,6 +71,20 @@ def test_c9_a_stream_that_nobody_publishes_shows_no_numbers():
 
     assert lines[1] == "state: offline, nobody publishes"
     assert not any(line.startswith(("picture", "sound", "upload")) for line in lines)
+
+
+def test_what_a_show_costs_at_most_is_told_with_its_time():
+    """One that is to come holds for shows that begin from then on; without any nothing is said."""
+    cap = {"from_show": 0, "planck": "500000000000"}
+    later = {"from_show": NOW + 36, "planck": "0"}
+
+    lines = list(show_lines({**STREAM, "show_cap": cap, "show_cap_to_come": later}, UNIT, NOW))
+
+    assert lines[-2:] == [
+        "a show costs: never more than 0.5 UNIT",
+        f"a show that begins from {clock_text(NOW + 36, NOW)} on costs: as long as it is watched",
+    ]
+    assert not any("a show costs" in line for line in show_lines(STREAM, UNIT, NOW))
 
 
 def test_times_are_told_as_people_say_them():

@@ -97,6 +97,38 @@ def test_migrations_make_the_tables_that_the_code_uses(tmp_path):
         assert compare_metadata(MigrationContext.configure(c), metadata) == []
 
 
+def test_what_a_book_had_covered_was_by_a_preview(tmp_path):
+    """Revision 11 asks why a second is covered; until then there was one reason."""
+    import sqlite3
+
+    from metering.book.records import CoveredTicks
+    from metering.units import Cause, Run
+
+    path = tmp_path / "book.sqlite3"
+    fixture = make_book(f"sqlite:///{path}", viewers=1)
+    who, stream = fixture.accounts[0], fixture.stream.id
+    fixture.book.close()
+    with closing(sqlite3.connect(path)) as raw, raw:
+        for later in ("covered", "show_caps", "counted_shows"):
+            raw.execute(f"DROP TABLE {later}")
+        raw.execute(
+            "CREATE TABLE covered (account BLOB NOT NULL, stream BLOB NOT NULL, show BIGINT NOT "
+            "NULL, hour BIGINT NOT NULL, shard INTEGER NOT NULL, runs TEXT NOT NULL, receipted "
+            "TEXT DEFAULT '' NOT NULL, PRIMARY KEY (account, stream, show, hour))"
+        )
+        raw.execute("CREATE INDEX covered_by_shard ON covered (shard, show)")
+        raw.execute("CREATE INDEX covered_by_show ON covered (stream, show)")
+        raw.execute(
+            "INSERT INTO covered VALUES (?, ?, 7200, 2, 3, '7200+5', '')", (who, stream.bytes)
+        )
+        raw.execute("UPDATE alembic_version SET version_num = '0010'")
+
+    with Book.open(f"sqlite:///{path}", Asset()) as book:
+        assert book.covered.all() == [
+            CoveredTicks(who, stream, 7200, (Run(7200, 5),), Cause.PREVIEW)
+        ]
+
+
 def test_a_book_of_the_old_split_is_brought_to_the_new_one(tmp_path):
     """What was rounded up for the platform goes to the creator, once; the books balance."""
     import sqlite3
@@ -133,7 +165,8 @@ def test_a_book_of_the_old_split_is_brought_to_the_new_one(tmp_path):
         raw.execute("DROP INDEX entries_unsettled")
         raw.execute("DROP TABLE stream_floors")
         raw.execute("DROP TABLE true_runs")
-        raw.execute("DROP TABLE covered")
+        for later in ("covered", "show_caps", "counted_shows"):
+            raw.execute(f"DROP TABLE {later}")
         raw.execute("ALTER TABLE streams DROP COLUMN preview_s")
         raw.execute("DROP INDEX sessions_by_account")
         raw.execute("DROP INDEX sessions_by_stream")

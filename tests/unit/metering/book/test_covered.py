@@ -3,7 +3,7 @@
 from metering import signing
 from metering.book.records import CoveredTicks
 from metering.model import receipt
-from metering.units import Asset, Cut, CutLine, Run, shard_of
+from metering.units import Asset, Cause, Cut, CutLine, Run, shard_of
 from tests.support.book_fixture import OPERATOR, PRICE, make_book
 
 SHOW = 1_700_000_000
@@ -35,6 +35,24 @@ def test_shows_that_ended_before_the_watched_hours_are_left_out_of_a_rebuild():
     assert found(SHOW + 4_999) == list(shows)
     assert found(SHOW + 5_000) == [SHOW + 5_000, SHOW + 200_000]
     assert found(SHOW + 200_001) == [SHOW + 200_000]
+
+
+def test_a_second_is_kept_by_why_it_is_covered():
+    """A receipt says it too, and who verifies it is told."""
+    fixture = make_book()
+    (who,), stream, book = fixture.accounts, fixture.stream.id, fixture.book
+    book.covered.add([CoveredTicks(who, stream, SHOW, (Run(SHOW, 30),))])
+    book.covered.add([CoveredTicks(who, stream, SHOW, (Run(SHOW + 40, 12),), Cause.CAP)])
+    runs = (Run(SHOW + 30, 10),)
+    book.cuts.book([Cut(shard_of(who), 1, (CutLine(fixture.key(), runs, 10),))], 1)
+    book.receipts.make(OPERATOR, 1)
+
+    chain = book.receipts.of(who, stream)
+    proof = receipt.verify(receipt.file_bytes(Asset(), OPERATOR.account, chain), OPERATOR.account)
+
+    assert {line.cause for line in book.covered.all()} == {Cause.PREVIEW, Cause.CAP}
+    assert proof.covered_by_cause == {Cause.PREVIEW: 30, Cause.CAP: 12}
+    assert (proof.covered_ticks, proof.amount) == (42, 10 * PRICE)
 
 
 def test_a_receipt_names_what_was_covered_once_at_no_cost():

@@ -3,8 +3,8 @@
 from uuid import UUID
 
 from metering.model.audit import Records
-from metering.model.cover_audit import billed_too, covered_of
-from metering.units import AccountId, CutLine, EntryKey, Run
+from metering.model.cover_audit import billed_too, covered_of, over_cap
+from metering.units import AccountId, CutLine, EntryKey, Planck, Run, ShowCap
 
 STREAM = UUID(int=7)
 WHO, OTHER = AccountId(b"\x01" * 32), AccountId(b"\x02" * 32)
@@ -30,3 +30,14 @@ def test_what_is_covered_for_one_may_be_billed_to_another():
     covered = covered_of([((STREAM, OTHER), (Run(100, 5),))])
 
     assert billed_too(_records(Run(100, 5), Run(110, 1)), covered) == ()
+
+
+def test_a_show_that_cost_more_than_its_cap_is_named():
+    """Booked and pending together; a show whose cap was lifted may cost anything."""
+    caps = {STREAM: (ShowCap(100, Planck(50)), ShowCap(200, Planck(0)))}
+    shows, prices = {STREAM: (100, 200)}, {(STREAM, 1): Planck(10)}
+
+    (difference,) = over_cap(_records(Run(104, 3), Run(150, 3), Run(204, 30)), shows, caps, prices)
+
+    assert "planck of show 100, at most: expected 50, found 60" in str(difference)
+    assert over_cap(_records(Run(104, 3), Run(150, 2)), shows, caps, prices) == ()
