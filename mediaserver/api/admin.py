@@ -20,6 +20,7 @@ from mediaserver.api import (
     payments,
     people,
     redeem,
+    refunds,
     sessions,
     sign_in,
     streams,
@@ -44,7 +45,7 @@ INTERNAL_PREFIX: Final = "/internal/"
 ROOMS: Final = (
     *(streams, viewers, sessions, tokens, ledger, chain, viewer_self_service),
     *(sign_in, wallet_sign_in, mail_sign_in, oidc_sign_in, me, people, keys),
-    *(join_stream, limits, top_ups, payments, token_join),
+    *(join_stream, limits, top_ups, refunds, payments, token_join),
     *(guests, redeem),
 )
 """Whose routes they are."""

@@ -29,6 +29,7 @@ from mediaserver.people.stream_access import Access, Visitor, may_join
 from metering.book.records import SessionRecord, StreamRecord
 from metering.errors import UnknownNameError
 from metering.model import price
+from metering.model.ledger import balance_and_debt
 from metering.units import (
     AccountId,
     Planck,
@@ -136,7 +137,8 @@ async def _balance(shared: Context, account: AccountId) -> Planck:
     viewer, spent = await shared.book.run(
         lambda book: (book.viewers.get(account), book.cuts.spent(account))
     )
-    return Planck(viewer.deposited - viewer.withdrawn - spent)
+    balance, _ = balance_and_debt(Planck(viewer.deposited - viewer.withdrawn), spent)
+    return balance
 
 
 async def _known(

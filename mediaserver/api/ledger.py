@@ -112,7 +112,11 @@ async def _reconcile(request: web.Request) -> web.Response:
             **report,
             "is_balanced": not differences,
             "differences": differences,
-            "payments": {"paid": paid.paid, "planck": str(paid.planck)},
+            "payments": {
+                "paid": paid.paid,
+                "planck": str(paid.planck),
+                "back": str(paid.back),
+            },
         }
     )
 

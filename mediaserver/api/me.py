@@ -28,7 +28,8 @@ from mediaserver.people.records import (
 from mediaserver.people.service import Connection
 from metering.book.book import Book
 from metering.errors import UnknownNameError
-from metering.units import AccountId, account_text
+from metering.model.ledger import balance_and_debt
+from metering.units import AccountId, Planck, account_text
 
 _ADD_PASSKEY: Final = f"{ways_in.ADD}passkey"
 
@@ -89,8 +90,8 @@ async def _show(request: web.Request) -> web.Response:
 
     shown = await shared.people.read(read)
     streams = await _streams(shared, principal(request).streams or {})
-    balance, advice = await _money(shared, shown)
-    return web.json_response({**shown, "streams": streams, "balance": balance, "advice": advice})
+    money = await _money(shared, shown)
+    return web.json_response({**shown, "streams": streams, **money})
 
 
 async def _streams(shared: Context, held: Any) -> list[dict[str, Any]]:
@@ -102,22 +103,22 @@ async def _streams(shared: Context, held: Any) -> list[dict[str, Any]]:
     ]
 
 
-async def _money(shared: Context, shown: dict[str, Any]) -> tuple[str | None, list[str]]:
-    """Return somebody's balance, and what they should do about their ways in."""
+async def _money(shared: Context, shown: dict[str, Any]) -> dict[str, Any]:
+    """Return somebody's balance and debt, and what they should do about their ways in."""
     if shown["account"] is None:
-        return None, []
+        return {"balance": None, "debt": None, "advice": []}
     account = AccountId(bytes.fromhex(shown["account"][2:]))
     viewer, spent = await shared.book.run(
         lambda book: (book.viewers.get(account), book.cuts.spent(account))
     )
-    balance = viewer.deposited - viewer.withdrawn - spent
+    balance, debt = balance_and_debt(Planck(viewer.deposited - viewer.withdrawn), spent)
     has_one = len(shown["credentials"]) == 1 and not shown["recovery_codes"]
     advice = (
         ["There is money here, and one way to sign in: add another, or make recovery codes."]
         if balance > 0 and has_one
         else []
     )
-    return str(balance), advice
+    return {"balance": str(balance), "debt": str(debt), "advice": advice}
 
 
 async def _change(request: web.Request) -> web.Response:

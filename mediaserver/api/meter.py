@@ -20,8 +20,9 @@ from aiohttp import WSMsgType, web
 from mediaserver import log
 from metering.book.records import RETURNING
 from metering.errors import StoreUnavailableError
+from metering.model.ledger import balance_and_debt
 from metering.model.show_caps import cap_of
-from metering.units import AccountId, Asset, SessionId, StreamPolicy, top_up_address
+from metering.units import AccountId, Asset, Planck, SessionId, StreamPolicy, top_up_address
 
 PERIOD_S: Final = 1.0
 SOCKETS_PER_PERIOD: Final = 2000
@@ -265,7 +266,7 @@ class Meter:
         policy = self._policy_of(socket)
         price_planck = self._price(policy)
         quantum = self._asset().quantum
-        balance = reading.balance_units * quantum
+        balance, debt = balance_and_debt(Planck(reading.balance_units * quantum), Planck(0))
         coming, now_ms = self._next_price(policy), self._now_ms()
         free_s = max(0, policy.preview_s - reading.covered_ticks) if price_planck else 0
         left_s = seconds_left(balance, price_planck, coming, now_ms)
@@ -289,6 +290,8 @@ class Meter:
                 "now_ms": now_ms,
             }
         ]
+        if debt:
+            messages[0]["debt"] = str(debt)
         if free_s:
             messages[0]["free_s"] = free_s
         if cap is not None and show_left is not None:

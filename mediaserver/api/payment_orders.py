@@ -9,7 +9,7 @@ from mediaserver.api.context import Context
 from mediaserver.api.viewers import tell_store
 from mediaserver.http.problem import ApiError
 from mediaserver.payments.provider import ProviderAwayError
-from mediaserver.payments.records import Order
+from mediaserver.payments.records import Order, Refund
 from metering.units import account_text
 
 _log = log.get("payments")
@@ -54,4 +54,22 @@ def order_json(order: Order) -> dict[str, Any]:
         "pay_url": order.pay_url or None,
         "created_ms": order.created_ms,
         "paid_ms": order.paid_ms,
+    }
+
+
+def refund_json(refund: Refund) -> dict[str, Any]:
+    """Return a refund as staff sees it."""
+    return {
+        "refund": refund.id,
+        "order": refund.order,
+        "account": account_text(refund.account),
+        "amount": str(refund.amount),
+        "planck": str(refund.planck),
+        "why": refund.why,
+        "state": refund.state.value,
+        "reference": refund.reference,
+        "detail": refund.detail,
+        "made_by": refund.made_by,
+        "created_ms": refund.created_ms,
+        "done_ms": refund.done_ms,
     }

@@ -9,13 +9,14 @@ from aiohttp import web
 
 from mediaserver.api import context, who
 from mediaserver.api.auth import HOOKS_PREFIX
-from mediaserver.api.payment_orders import order_json
+from mediaserver.api.payment_orders import order_json, refund_json
 from mediaserver.api.queries import page_limit, whole
 from mediaserver.api.viewers import tell_store
 from mediaserver.http.problem import ApiError
-from mediaserver.payments import inbox, orders
+from mediaserver.payments import inbox, orders, refunds, taken_back
 from mediaserver.payments.provider import UnreadableNoticeError, WrongSignatureError
 from mediaserver.payments.records import KeptNotice, Order, OrderState, Outcome
+from mediaserver.payments.reversals import Reversal
 from mediaserver.payments.service import Connection
 
 NUMBER_MAX: Final = (1 << 53) - 1
@@ -36,7 +37,7 @@ def routes() -> list[web.RouteDef]:
 
 async def _list(request: web.Request) -> web.Response:
     shared = context.of(request)
-    state, before = _choice(request, "state", OrderState), request.query.get("before")
+    state, before = choice(request, "state", OrderState), request.query.get("before")
     limit = page_limit(request, orders.PAGE_MAX)
     found = await shared.payments.read(
         lambda connection: orders.page(connection, limit=limit + 1, before=before, state=state)
@@ -51,7 +52,7 @@ async def _list(request: web.Request) -> web.Response:
 
 async def _inbox(request: web.Request) -> web.Response:
     shared = context.of(request)
-    outcome = _choice(request, "outcome", Outcome)
+    outcome = choice(request, "outcome", Outcome)
     limit = page_limit(request, inbox.PAGE_MAX)
     given = request.query.get("before")
     before = None if given is None else whole(given, "before", NUMBER_MAX)
@@ -82,13 +83,23 @@ async def _notice(request: web.Request) -> web.Response:
 async def _show(request: web.Request) -> web.Response:
     order = request.match_info["order"]
 
-    def read(connection: Connection) -> tuple[Order, list[KeptNotice]]:
-        return orders.get(connection, order), inbox.of_order(connection, order)
+    def read(connection: Connection) -> dict[str, Any]:
+        found = orders.get(connection, order)
+        known: list[Reversal] = []
+        if found.payment is not None:
+            known = taken_back.of_payment(connection, found.provider, found.payment)
+        kept = inbox.of_order(connection, order)
+        asked = refunds.of_order(connection, order)
+        return {
+            **_order_json(found),
+            "given_back": str(taken_back.amount_back(found, known)),
+            "given_back_planck": str(taken_back.planck_back(found, known)),
+            "reversals": [_reversal_json(item) for item in known],
+            "refunds": [refund_json(item) for item in asked],
+            "notices": [_notice_json(notice) for notice in kept],
+        }
 
-    found, kept = await context.of(request).payments.read(read)
-    return web.json_response(
-        {**_order_json(found), "notices": [_notice_json(notice) for notice in kept]}
-    )
+    return web.json_response(await context.of(request).payments.read(read))
 
 
 async def _hear(request: web.Request) -> web.Response:
@@ -112,6 +123,17 @@ def _order_json(order: Order) -> dict[str, Any]:
     return {**shown, "person": order.person}
 
 
+def _reversal_json(known: Reversal) -> dict[str, Any]:
+    return {
+        "kind": known.kind.value,
+        "id": known.id,
+        "amount": str(known.amount),
+        "currency": known.currency,
+        "is_total": known.is_total,
+        "is_undone": known.is_undone,
+    }
+
+
 def _notice_json(kept: KeptNotice) -> dict[str, Any]:
     notice = kept.notice
     return {
@@ -123,6 +145,7 @@ def _notice_json(kept: KeptNotice) -> dict[str, Any]:
         "status": notice.status.value,
         "order": notice.order or None,
         "payment": notice.payment or None,
+        "reversal": notice.reversal or None,
         "amount": None if notice.amount is None else str(notice.amount),
         "currency": notice.currency or None,
         "is_live": notice.is_live,
@@ -131,7 +154,12 @@ def _notice_json(kept: KeptNotice) -> dict[str, Any]:
     }
 
 
-def _choice(request: web.Request, name: str, kind: type[E]) -> E | None:
+def choice(request: web.Request, name: str, kind: type[E]) -> E | None:
+    """Return the word of a query that is one of an enum's, None when it is not there.
+
+    Raises:
+        ApiError: 422, it is none of them.
+    """
     given = request.query.get(name)
     if given is None:
         return None

@@ -34,6 +34,7 @@ from mediaserver.people import guests
 from mediaserver.playback_token import Grant
 from metering.book.records import SessionRecord, StreamRecord
 from metering.errors import UnknownNameError
+from metering.model.ledger import balance_and_debt
 from metering.units import AccountId, Planck, top_up_address
 
 REQUESTS_PER_MINUTE: Final = 20
@@ -137,7 +138,8 @@ async def _top_up(request: web.Request) -> web.Response:
     viewer, spent = await shared.book.run(
         lambda book: (book.viewers.get(known.account), book.cuts.spent(known.account))
     )
-    return web.json_response({"balance": str(viewer.deposited - viewer.withdrawn - spent)})
+    balance, debt = balance_and_debt(Planck(viewer.deposited - viewer.withdrawn), spent)
+    return web.json_response({"balance": str(balance), "debt": str(debt)})
 
 
 async def _receipts(request: web.Request) -> web.Response:

@@ -18,6 +18,7 @@ from mediaserver.payments import inbox
 from metering.book.book import Book
 from metering.book.records import Deposit, ViewerRecord
 from metering.errors import StoreUnavailableError
+from metering.model.ledger import balance_and_debt
 from metering.units import AccountId, Planck, account_text
 
 BOOKED_MS: Final = 5000
@@ -61,11 +62,11 @@ async def _list(request: web.Request) -> web.Response:
         return [(item, book.cuts.spent(item.account)) for item in viewers[: PAGE_VIEWERS + 1]]
 
     viewers = await shared.book.run(page)
-    shown = [_shown(viewer, spent) for viewer, spent in viewers[:PAGE_VIEWERS]]
+    page_of = [shown(viewer, spent) for viewer, spent in viewers[:PAGE_VIEWERS]]
     return web.json_response(
         {
-            "viewers": shown,
-            "next_after": shown[-1]["name"] if len(viewers) > PAGE_VIEWERS else None,
+            "viewers": page_of,
+            "next_after": page_of[-1]["name"] if len(viewers) > PAGE_VIEWERS else None,
         }
     )
 
@@ -82,7 +83,7 @@ async def _create(request: web.Request) -> web.Response:
         lambda book, _: book.viewers.create(wanted.name, account, now_ms),
     )
     return web.json_response(
-        {**_shown(record, Planck(0)), "viewer_key": key}, status=HTTPStatus.CREATED
+        {**shown(record, Planck(0)), "viewer_key": key}, status=HTTPStatus.CREATED
     )
 
 
@@ -93,7 +94,7 @@ async def _show(request: web.Request) -> web.Response:
     record, spent = await shared.book.run(
         lambda book: (book.viewers.get(name), book.cuts.spent(book.viewers.get(name).account))
     )
-    return web.json_response(_shown(record, spent))
+    return web.json_response(shown(record, spent))
 
 
 async def _credit(request: web.Request) -> web.Response:
@@ -213,7 +214,10 @@ async def _deposit_on_chain(
     return Deposit(is_new=is_new, total_planck=total), total > before or not is_new
 
 
-def _shown(record: ViewerRecord, spent: Planck) -> dict[str, Any]:
+def shown(record: ViewerRecord, spent: Planck) -> dict[str, Any]:
+    """Return a viewer as staff sees them."""
+    stayed = Planck(record.deposited - record.withdrawn)
+    balance, debt = balance_and_debt(stayed, spent)
     return {
         "account": account_text(record.account),
         "name": record.name,
@@ -222,5 +226,6 @@ def _shown(record: ViewerRecord, spent: Planck) -> dict[str, Any]:
         "deposited": str(record.deposited),
         "withdrawn": str(record.withdrawn),
         "spent": str(spent),
-        "balance": str(record.deposited - record.withdrawn - spent),
+        "balance": str(balance),
+        "debt": str(debt),
     }

@@ -9,6 +9,7 @@ from mediaserver.cli.amounts import asset_of
 from mediaserver.cli.client import add_server_options, api_of, show, table
 from mediaserver.cli.clock_text import utc
 from metering.model.amounts import amount_text
+from metering.units import Asset
 
 
 def add(groups: Any) -> None:
@@ -22,6 +23,22 @@ def add(groups: Any) -> None:
     notices = _verb(verbs, "notices", _notices, "what providers told, the newest first")
     notices.add_argument("--outcome", help="such as wrong-amount, unknown-order or paid-twice")
     notices.add_argument("--before", help="the number behind which the list begins")
+    refund = _verb(verbs, "refund", _refund, "give back a part of what an order brought")
+    refund.add_argument("order")
+    refund.add_argument("amount", type=int, help="in the minor unit of its currency, such as cents")
+    refund.add_argument("--why", required=True, help="kept with it")
+    refund.add_argument(
+        "--key", required=True, help="your own name of this refund: repeated, it changes nothing"
+    )
+    refund.add_argument(
+        "--reference", help="it was given back by hand already: the provider's id of that"
+    )
+    refunds = _verb(verbs, "refunds", _refunds, "what is to be given back, the newest first")
+    refunds.add_argument("--state", help="asked, done or refused")
+    refunds.add_argument("--before", help="the refund behind which the list begins")
+    done = _verb(verbs, "refund-done", _refund_done, "note that a refund was made by hand")
+    done.add_argument("refund")
+    done.add_argument("--reference", required=True, help="the provider's id of it")
 
 
 def _verb(verbs: Any, name: str, run: Any, help_text: str) -> argparse.ArgumentParser:
@@ -64,6 +81,10 @@ def _show(arguments: argparse.Namespace) -> int:
     ]
     if item["paid_ms"] is not None:
         lines.append(f"paid: {utc(item['paid_ms'])}, by payment {item['payment']}")
+    if int(item["given_back"]):
+        lines.append(f"given back: {item['given_back']} minor units of {item['currency']}")
+    if item["refunds"]:
+        lines.append(_refund_table(item["refunds"], asset))
     lines.append(_notice_table(item["notices"]))
     show(arguments, item, "\n".join(lines))
     return 0
@@ -74,6 +95,51 @@ def _notices(arguments: argparse.Namespace) -> int:
     answer = api_of(arguments).get("payments", "notices", **query)
     show(arguments, answer, "\n".join([_notice_table(answer["notices"]), *_next(answer)]))
     return 0
+
+
+def _refund(arguments: argparse.Namespace) -> int:
+    api = api_of(arguments)
+    body = {"amount": arguments.amount, "why": arguments.why}
+    if arguments.reference is not None:
+        body["reference"] = arguments.reference
+    headers = {"Idempotency-Key": arguments.key}
+    made = api.post("payments", arguments.order, "refunds", body=body, headers=headers)
+    show(arguments, made, _refund_table([made], asset_of(api)))
+    return 0
+
+
+def _refunds(arguments: argparse.Namespace) -> int:
+    api = api_of(arguments)
+    answer = api.get("payments", "refunds", **_query(arguments, "state", "before"))
+    text = "\n".join([_refund_table(answer["refunds"], asset_of(api)), *_next(answer)])
+    show(arguments, answer, text)
+    return 0
+
+
+def _refund_done(arguments: argparse.Namespace) -> int:
+    api = api_of(arguments)
+    body = {"reference": arguments.reference}
+    made = api.post("payments", "refunds", arguments.refund, "done", body=body)
+    show(arguments, made, _refund_table([made], asset_of(api)))
+    return 0
+
+
+def _refund_table(refunds: list[dict[str, Any]], asset: Asset) -> str:
+    rows = [
+        (
+            item["refund"],
+            item["state"],
+            item["order"],
+            item["amount"],
+            amount_text(int(item["planck"]), asset),
+            utc(item["created_ms"]),
+            item["reference"] or "-",
+            item["detail"] or item["why"],
+        )
+        for item in refunds
+    ]
+    heads = ("REFUND", "STATE", "ORDER", "MINOR UNITS", "TAKES", "ASKED", "REFERENCE", "WHY")
+    return table(heads, rows)
 
 
 def _query(arguments: argparse.Namespace, *names: str) -> dict[str, str]:

@@ -27,6 +27,14 @@ def add(groups: Any) -> None:
         "--key", required=True, help="your own name of this payment: repeated, it changes nothing"
     )
     credit.add_argument("--memo", default="", help="kept with it")
+    refund = _verb(verbs, "refund", _refund, "take back a credit, once for each key")
+    refund.add_argument("viewer", help="name or account")
+    add_amount(refund)
+    refund.add_argument("--deposit", required=True, help="the --key of the credit")
+    refund.add_argument(
+        "--key", required=True, help="your own name of this refund: repeated, it changes nothing"
+    )
+    refund.add_argument("--why", required=True, help="kept with it")
     sessions = _verb(verbs, "sessions", _sessions, "list a viewer's players and links")
     sessions.add_argument("viewer", help="name or account")
     end = _verb(verbs, "end-sessions", _end, "end a viewer's players and links, for good")
@@ -63,13 +71,15 @@ def _list(arguments: argparse.Namespace) -> int:
     asset, viewers = asset_of(api), answer["viewers"]
     columns = [
         aligned([int(viewer[key]) for viewer in viewers], asset)
-        for key in ("deposited", "spent", "balance")
+        for key in ("deposited", "spent", "balance", "debt")
     ]
     rows = [
         (viewer["name"], *amounts, viewer["account"])
         for viewer, *amounts in zip(viewers, *columns, strict=True)
     ]
-    show(arguments, answer, table(("NAME", "DEPOSITED", "SPENT", "BALANCE", "ACCOUNT"), rows))
+    show(
+        arguments, answer, table(("NAME", "DEPOSITED", "SPENT", "BALANCE", "DEBT", "ACCOUNT"), rows)
+    )
     return 0
 
 
@@ -90,6 +100,28 @@ def _credit(arguments: argparse.Namespace) -> int:
         made,
         f"{made['name']}: {outcome} {both_texts(int(planck), asset)}; "
         f"{both_texts(int(made['deposited']), asset)} paid in altogether",
+    )
+    return 0
+
+
+def _refund(arguments: argparse.Namespace) -> int:
+    api = api_of(arguments)
+    asset = asset_of(api)
+    planck = planck_of(arguments.amount, arguments.planck, asset)
+    made = api.post(
+        "viewers",
+        arguments.viewer,
+        "refunds",
+        body={"deposit": arguments.deposit, "planck": planck, "why": arguments.why},
+        headers={"Idempotency-Key": arguments.key},
+    )
+    outcome = "taken back" if made["is_new"] else "was taken back before:"
+    owes = f"; owes {both_texts(int(made['debt']), asset)}" if int(made["debt"]) else ""
+    show(
+        arguments,
+        made,
+        f"{made['name']}: {outcome} {both_texts(int(planck), asset)}; balance "
+        f"{both_texts(int(made['balance']), asset)}{owes}",
     )
     return 0
 

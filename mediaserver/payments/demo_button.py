@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from mediaserver.payments.provider import WrongSignatureError
-from mediaserver.payments.records import Notice, Order, PaymentStatus
+from mediaserver.payments.records import Notice, Order, PaymentStatus, Refund
 
 NAME: Final = "demo"
 
@@ -25,6 +25,10 @@ class DemoButton:
     async def checkout(self, order: Order, back_url: str) -> str:  # noqa: ARG002 -- the port's
         """Return nothing: there is no page to pay at."""
         return ""
+
+    async def give_back(self, order: Order, refund: Refund) -> str | None:  # noqa: ARG002 -- the port's
+        """Return an id: what it gave was no money, so none goes back to anybody."""
+        return f"demo-{refund.id}"
 
     async def close(self) -> None:
         """Do nothing: there is no connection."""

@@ -1,7 +1,8 @@
 """The inbox: each notice of a provider is kept once, and what follows from it in one transaction.
 
-A deposit is keyed by the provider's payment, never by the notice that told of it: several notices
-speak of one payment, in any order, and each may come again.
+A deposit is keyed by the provider's payment, what goes back of it by the provider's refund or
+dispute, never by the notice that told of it: several notices speak of one, in any order, and each
+may come again.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, insert, select
 
-from mediaserver.payments import orders
-from mediaserver.payments.judging import judge
+from mediaserver.payments import orders, refunds, taken_back
+from mediaserver.payments.judging import judge, judge_reversal
 from mediaserver.payments.records import KeptNotice, Notice, Order, Outcome, PaymentStatus
+from mediaserver.payments.reversals import OtherAmountError, Reversal, of_notice
 from mediaserver.payments.schema import notices
+from mediaserver.payments.taken_back import OtherPaymentError
 from metering.book.book import Book
 from metering.errors import IdempotencyConflictError, InvalidValueError, UnknownNameError
 from metering.units import AccountId
@@ -28,7 +31,7 @@ KEY_PREFIX: Final = "payment:"
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What became of a notice; `account` is whose deposit is in the book, None when none is."""
+    """What became of a notice; `account` is whose money is in the book by it, None: nobody's."""
 
     outcome: Outcome
     detail: str
@@ -65,26 +68,31 @@ def take(  # noqa: PLR0917 -- book and row
         select(notices).where(notices.c.provider == provider, notices.c.event == notice.event)
     ).one_or_none()
     order = orders.find(connection, notice.order)
-    if known is not None:
-        return _again(_kept(known), notice, order)
-
     paid_for = orders.paid_by(connection, provider, notice.payment)
+    if known is not None:
+        return _again(_kept(known), notice, paid_for or order)
+
+    reversal = of_notice(notice)
+    if reversal is not None:
+        outcome, detail = _take_back(
+            book, connection, provider, notice, reversal, paid_for, now_ms, is_live=is_live
+        )
+        keep(connection, provider, notice, body, now_ms, outcome, detail)
+        return Taken(outcome, detail, _booked_of(outcome, paid_for))
+
     booked_for = None if paid_for is None else paid_for.id
     outcome, detail = judge(notice, order, booked_for, provider=provider, is_live=is_live)
     if outcome is Outcome.BOOKED:
         assert order is not None
+        key = deposit_key(provider, notice.payment)
         try:
-            book.deposits.add(
-                order.account,
-                order.planck,
-                deposit_key(provider, notice.payment),
-                f"order {order.id}",
-                now_ms,
-            )
+            book.deposits.add(order.account, order.planck, key, f"order {order.id}", now_ms)
         except (InvalidValueError, IdempotencyConflictError, UnknownNameError) as error:
             outcome, detail = Outcome.REFUSED, f"the book did not take it: {error}"
         else:
             orders.pay(connection, order.id, notice.payment, now_ms)
+            now_paid = replace(order, payment=notice.payment)
+            taken_back.apply_early(book, connection, now_paid, key, now_ms)
     keep(connection, provider, notice, body, now_ms, outcome, detail)
     return Taken(outcome, detail, _booked_of(outcome, order))
 
@@ -111,6 +119,7 @@ def keep(  # noqa: PLR0917 -- one row
             amount=notice.amount,
             currency=notice.currency,
             is_live=notice.is_live,
+            reversal=notice.reversal,
             outcome=outcome.value,
             detail=detail,
             body=body,
@@ -172,6 +181,39 @@ def body_of(connection: Connection, number: int) -> bytes:
     return bytes(body)
 
 
+def _take_back(  # noqa: PLR0917 -- book and row
+    book: Book,
+    connection: Connection,
+    provider: str,
+    notice: Notice,
+    reversal: Reversal,
+    order: Order | None,
+    now_ms: int,
+    *,
+    is_live: bool,
+) -> tuple[Outcome, str]:
+    """Write down what a provider says of a refund or dispute, and book what follows."""
+    judged, detail = judge_reversal(notice, order, is_live=is_live)
+    if judged is Outcome.TEST_MODE:
+        return judged, detail
+    try:
+        taken_back.record(connection, provider, notice.payment, reversal, now_ms)
+    except OtherAmountError as error:
+        return Outcome.WRONG_AMOUNT, str(error)
+    except OtherPaymentError as error:
+        return Outcome.OTHER_ORDER, str(error)
+    refunds.heard(connection, notice.reversal, now_ms, is_undone=reversal.is_undone)
+    if judged is not None:
+        return judged, detail
+    assert order is not None
+    key, why = deposit_key(provider, notice.payment), f"{provider}: {notice.kind}, {notice.event}"
+    try:
+        is_new = taken_back.apply(book, connection, order, key, reversal, why, now_ms)
+    except (InvalidValueError, IdempotencyConflictError, UnknownNameError) as error:
+        return Outcome.REFUSED, f"the book did not take it: {error}"
+    return Outcome.BOOKED if is_new else Outcome.REPEATED, ""
+
+
 def _again(kept: KeptNotice, notice: Notice, order: Order | None) -> Taken:
     """Return what became of a notice when it came first.
 
@@ -201,6 +243,7 @@ def _kept(row: Row[Any]) -> KeptNotice:
         None if row.amount is None else int(row.amount),
         row.currency,
         row.is_live,
+        row.reversal,
     )
     return KeptNotice(
         row.number, row.provider, row.received_ms, notice, Outcome(row.outcome), row.detail

@@ -23,11 +23,7 @@ def judge(
     if notice.status is not PaymentStatus.PAID:
         return Outcome.KEPT, ""
     if notice.is_live != is_live:
-        mode = ("test money", "real money")
-        return (
-            Outcome.TEST_MODE,
-            f"it is {mode[notice.is_live]}, and this server takes {mode[is_live]}",
-        )
+        return Outcome.TEST_MODE, other_mode(notice, is_live=is_live)
     if not notice.order:
         return Outcome.NOT_OURS, ""
     if order is None:
@@ -54,3 +50,28 @@ def judge(
         remedy = f"give payment {notice.payment} back"
         return Outcome.PAID_TWICE, f"the order was paid by {order.payment} already: {remedy}"
     return Outcome.BOOKED, ""
+
+
+def judge_reversal(
+    notice: Notice, order: Order | None, *, is_live: bool
+) -> tuple[Outcome | None, str]:
+    """Return what becomes of a notice of a refund or dispute, None when it is to be booked.
+
+    Args:
+        order: The one that its payment was booked for, None when it was not.
+        is_live: Whether this server takes real money from that provider, or its test money.
+    """
+    if notice.is_live != is_live:
+        return Outcome.TEST_MODE, other_mode(notice, is_live=is_live)
+    if order is None:
+        return Outcome.KEPT, "its payment is not booked; it counts if that ever is"
+    if notice.currency != order.currency:
+        back = notice.currency or "no currency"
+        return Outcome.WRONG_CURRENCY, f"{back} went back, and it was an order in {order.currency}"
+    return None, ""
+
+
+def other_mode(notice: Notice, *, is_live: bool) -> str:
+    """Return the words for test money where real money is taken, or the reverse."""
+    mode = ("test money", "real money")
+    return f"it is {mode[notice.is_live]}, and this server takes {mode[is_live]}"

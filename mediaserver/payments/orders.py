@@ -35,7 +35,7 @@ def make(connection: Connection, wanted: Order) -> Order:
             )
         ).one_or_none()
     if known is not None:
-        order = _order(known)
+        order = order_of(known)
         if (order.provider, order.amount) != (wanted.provider, wanted.amount):
             raise IdempotencyConflictError(
                 f"idempotency key {wanted.idempotency_key!r} was used for another top-up; use a "
@@ -82,7 +82,7 @@ def new_id() -> str:
 def find(connection: Connection, order: str) -> Order | None:
     """Return an order by its id, None when there is none."""
     row = connection.execute(select(orders).where(orders.c.id == order)).one_or_none()
-    return None if row is None else _order(row)
+    return None if row is None else order_of(row)
 
 
 def get(connection: Connection, order: str) -> Order:
@@ -102,7 +102,7 @@ def paid_by(connection: Connection, provider: str, payment: str) -> Order | None
     row = connection.execute(
         select(orders).where(orders.c.provider == provider, orders.c.payment == payment)
     ).one_or_none()
-    return None if row is None else _order(row)
+    return None if row is None else order_of(row)
 
 
 def pay(connection: Connection, order: str, payment: str, now_ms: int) -> None:
@@ -142,10 +142,11 @@ def page(
         query = query.where(orders.c.state == state.value)
     if person is not None:
         query = query.where(orders.c.person == person)
-    return [_order(row) for row in connection.execute(query)]
+    return [order_of(row) for row in connection.execute(query)]
 
 
-def _order(row: Row[Any]) -> Order:
+def order_of(row: Row[Any]) -> Order:
+    """Return the order in a row."""
     return Order(
         row.id,
         AccountId(bytes(row.account)),

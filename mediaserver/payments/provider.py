@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from mediaserver.http.problem import ApiError
-from mediaserver.payments.records import Notice, Order
+from mediaserver.payments.records import Notice, Order, Refund
 
 
 class WrongSignatureError(Exception):
@@ -30,6 +30,19 @@ class ProviderAwayError(Exception):
     """A provider does not answer, or refuses what we ask; says what."""
 
 
+class RefundRefusedError(Exception):
+    """A provider does not give back what we ask, and will not; says why.
+
+    Attributes:
+        is_made: It has made the refund, which failed: its notices name it.
+    """
+
+    def __init__(self, words: str, *, is_made: bool = False) -> None:
+        """Describe it."""
+        super().__init__(words)
+        self.is_made = is_made
+
+
 class Provider(Protocol):
     """Somebody who takes people's money and tells us of it."""
 
@@ -49,6 +62,17 @@ class Provider(Protocol):
 
         Raises:
             ProviderAwayError: It does not answer.
+        """
+
+    async def give_back(self, order: Order, refund: Refund) -> str | None:
+        """Give back a part of an order's payment; the same refund again is one.
+
+        Returns:
+            The provider's id of it; None where somebody does it by hand and says so later.
+
+        Raises:
+            ProviderAwayError: It does not answer: ask again.
+            RefundRefusedError: It does not do it.
         """
 
     async def close(self) -> None:

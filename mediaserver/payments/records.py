@@ -1,4 +1,4 @@
-"""Orders, and what providers say of their payments, as the rest of the server sees them. Pure."""
+"""Orders, refunds and what providers say of payments, as the rest of the server sees it. Pure."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ class PaymentStatus(StrEnum):
     PAID = "paid"
     FAILED = "failed"
     REFUNDED = "refunded"
+    REFUND_FAILED = "refund-failed"
+    """It did not reach the payer."""
     DISPUTED = "disputed"
     WON = "won"
     """The dispute ended for us: the money stays."""
@@ -36,9 +38,9 @@ class Outcome(StrEnum):
 
     BOOKED = "booked"
     REPEATED = "repeated"
-    """Its payment is in the book already."""
+    """What it says is in the book already."""
     KEPT = "kept"
-    """It says of no payment that it is paid."""
+    """It moves no money, or speaks of a payment that is not booked: it counts once that is."""
     NOT_OURS = "not-ours"
     """It names no order: something else that is sold through the same provider."""
     UNKNOWN_ORDER = "unknown-order"
@@ -101,9 +103,11 @@ class Notice:
         kind: The provider's own word for it.
         order: Ours; empty where it names none.
         payment: The provider's id of the payment; empty where it names none.
-        amount: Of the payment, or what was given back of it so far; None where it names none.
+        amount: Of the payment, refund or dispute; of a refund without an id what was given back of
+            the payment so far. None where it names none.
         currency: Upper case; empty where it names none.
         is_live: It is of real money.
+        reversal: Id of the refund or dispute; empty where it names none.
     """
 
     event: str
@@ -114,6 +118,7 @@ class Notice:
     amount: int | None = None
     currency: str = ""
     is_live: bool = True
+    reversal: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,3 +136,42 @@ class KeptNotice:
     notice: Notice
     outcome: Outcome
     detail: str
+
+
+class RefundState(StrEnum):
+    """How far a refund that we ask for is."""
+
+    ASKED = "asked"
+    """It is in the book; its provider has not said yet that it is done."""
+    DONE = "done"
+    REFUSED = "refused"
+    """The provider does not do it: the money is in the account again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refund:
+    """What we ask a provider to give back of an order's payment.
+
+    Attributes:
+        id: 32 hexadecimal digits; opens nothing. The provider is told it.
+        amount: In minor units.
+        planck: What left the balance for it.
+        reference: The provider's id of it, once it is known.
+        detail: Why it was refused; empty.
+        made_by: Who asked: their word in the audit log.
+        idempotency_key: Of the request; unique below `made_by`.
+    """
+
+    id: str
+    order: str
+    account: AccountId
+    amount: int
+    planck: Planck
+    why: str
+    state: RefundState
+    reference: str | None
+    detail: str
+    made_by: str
+    idempotency_key: str
+    created_ms: int
+    done_ms: int | None

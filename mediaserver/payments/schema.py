@@ -20,6 +20,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 from metering.book.schema import AccountBytes, PlanckText
@@ -60,6 +61,8 @@ notices = Table(
     Column("status", String(16), nullable=False),
     Column("order", String(200), nullable=False),
     Column("payment", String(200), nullable=False),
+    # Of the refund or dispute; empty where it names none.
+    Column("reversal", String(200), nullable=False, server_default=text("''")),
     Column("amount", PlanckText, nullable=True),
     Column("currency", String(12), nullable=False),
     Column("is_live", Boolean, nullable=False),
@@ -70,4 +73,46 @@ notices = Table(
     Index("payment_notices_by_payment", "provider", "payment"),
     Index("payment_notices_by_order", "order"),
     Index("payment_notices_by_outcome", "outcome", "number"),
+)
+
+reversals = Table(
+    "payment_reversals",
+    metadata,
+    # Refunds and disputes of payments, also of those that are not booked.
+    Column("number", Integer, primary_key=True),
+    Column("provider", String(16), nullable=False),
+    Column("payment", String(200), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("id", String(200), nullable=False),
+    Column("amount", PlanckText, nullable=False),
+    Column("currency", String(12), nullable=False),
+    Column("is_total", Boolean, nullable=False),
+    Column("is_undone", Boolean, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    UniqueConstraint("provider", "kind", "id", "currency", "is_total"),
+    Index("payment_reversals_by_payment", "provider", "payment"),
+)
+
+refunds = Table(
+    "payment_refunds",
+    metadata,
+    # What we ask a provider to give back.
+    Column("number", Integer, primary_key=True),
+    Column("id", String(32), nullable=False, unique=True),
+    Column("order", String(32), nullable=False),
+    Column("account", AccountBytes, nullable=False),
+    Column("amount", PlanckText, nullable=False),
+    Column("planck", PlanckText, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("reference", String(200), nullable=True),
+    Column("detail", Text, nullable=False),
+    Column("made_by", String(80), nullable=False),
+    Column("idempotency_key", String(200), nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("done_ms", BigInteger, nullable=True),
+    UniqueConstraint("made_by", "idempotency_key"),
+    Index("payment_refunds_by_order", "order"),
+    Index("payment_refunds_by_state", "state", "number"),
+    Index("payment_refunds_by_account", "account", "number"),
 )

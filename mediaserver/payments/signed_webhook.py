@@ -15,7 +15,7 @@ from mediaserver import text
 from mediaserver.http import request_records
 from mediaserver.http.problem import ApiError
 from mediaserver.payments.provider import UnreadableNoticeError, WrongSignatureError
-from mediaserver.payments.records import Notice, Order, PaymentStatus
+from mediaserver.payments.records import Notice, Order, PaymentStatus, Refund
 from metering.errors import InvalidValueError
 from metering.units import account_text
 
@@ -28,7 +28,7 @@ SECRETS_MAX: Final = 4
 """Of which one is being replaced by the next."""
 SECRET_BYTES_MIN: Final = 24
 """Standard Webhooks, "Symmetric": between 24 and 64 bytes."""
-STATUSES: Final = ("paid", "failed", "refunded", "disputed", "won", "lost")
+STATUSES: Final = ("paid", "failed", "refunded", "refund-failed", "disputed", "won", "lost")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,7 @@ class PaymentBody:
     amount: int
     currency: str
     is_test: bool = False
+    reversal: str = ""
 
 
 class SignedWebhook:
@@ -88,6 +89,10 @@ class SignedWebhook:
             url = url.replace(f"{{{name}}}", quote(value, safe=""))
         return url
 
+    async def give_back(self, order: Order, refund: Refund) -> str | None:  # noqa: ARG002 -- the port's
+        """Return nothing: the payment system is told by `payments refunds`, and says when done."""
+        return None
+
     async def close(self) -> None:
         """Do nothing: there is no connection."""
 
@@ -126,6 +131,7 @@ class SignedWebhook:
             content.amount,
             content.currency,
             not content.is_test,
+            content.reversal,
         )
 
     @staticmethod
@@ -150,6 +156,10 @@ def _faults(content: PaymentBody) -> list[str]:
             )
     if content.status not in STATUSES:
         faults.append(f"status: {content.status[:40]} is not known; use {' or '.join(STATUSES)}")
+    if len(content.reversal) > PAYMENT_CHARACTERS_MAX or text.fault(content.reversal):
+        faults.append(f"reversal: has at most {PAYMENT_CHARACTERS_MAX} printable characters")
+    if content.status == PaymentStatus.REFUND_FAILED and not content.reversal:
+        faults.append("reversal: is missing; a refund that failed is named by its id")
     currency = content.currency
     if not (len(currency) == 3 and currency.isascii() and currency.isupper()):
         faults.append(f"currency: {currency[:40]} is not three capital letters, such as EUR")

@@ -13,10 +13,11 @@ from typing import Any, Final
 from mediaserver.http.problem import ApiError
 from mediaserver.payments.provider import (
     ProviderAwayError,
+    RefundRefusedError,
     UnreadableNoticeError,
     WrongSignatureError,
 )
-from mediaserver.payments.records import Notice, Order, PaymentStatus
+from mediaserver.payments.records import Notice, Order, PaymentStatus, Refund
 from mediaserver.payments.settings import PaymentsSettings
 from metering.errors import InvalidValueError
 
@@ -28,8 +29,17 @@ TIMEOUT_S: Final = 10.0
 RETRIES: Final = 1
 ORDER: Final = "vilokanam_order"
 """Of the metadata of a session and its payment: which of our orders it is for."""
+REFUND: Final = "vilokanam_refund"
+"""Of a refund's metadata: which of ours it is."""
 SECRETS_MAX: Final = 4
 ID_CHARACTERS_MAX: Final = 150
+_REFUND_FAILED: Final = ("failed", "canceled")
+_DISPUTES: Final = {
+    "needs_response": PaymentStatus.DISPUTED,
+    "under_review": PaymentStatus.DISPUTED,
+    "won": PaymentStatus.WON,
+    "lost": PaymentStatus.LOST,
+}
 _LIVE: Final = ("sk_live_", "rk_live_")
 _TEST: Final = ("sk_test_", "rk_test_")
 
@@ -115,6 +125,33 @@ class StripeCheckout:
             raise ProviderAwayError("its session has no page to pay at")
         return str(made.url)
 
+    async def give_back(self, order: Order, refund: Refund) -> str | None:
+        """Return Stripe's id of a refund of a payment: for the same refund the same.
+
+        Raises:
+            ProviderAwayError: Stripe does not answer, or not now.
+            RefundRefusedError: It says that this cannot be given back.
+        """
+        import stripe  # noqa: PLC0415
+
+        assert order.payment is not None
+        try:
+            made = await self._client.v1.refunds.create_async(
+                {
+                    "payment_intent": order.payment,
+                    "amount": refund.amount,
+                    "metadata": {REFUND: refund.id},
+                },
+                {"idempotency_key": f"vilokanam-{refund.id}"},
+            )
+        except stripe.InvalidRequestError as error:
+            raise RefundRefusedError(f"{type(error).__name__}: {error}") from error
+        except stripe.StripeError as error:
+            raise ProviderAwayError(f"{type(error).__name__}: {error}") from error
+        if made.status in _REFUND_FAILED:
+            raise RefundRefusedError(f"its refund {made.id} is {made.status}", is_made=True)
+        return str(made.id)
+
     async def close(self) -> None:
         """Close the connections to Stripe."""
         await self._http.close_async()  # type: ignore[no-untyped-call]  # the vendor names no type
@@ -169,8 +206,9 @@ def _notice(event: dict[str, Any]) -> Notice:
         amount=amount,
         currency=currency.upper(),
         is_live=event["livemode"],
+        reversal=_reversal(item),
     )
-    for value in (notice.event, notice.order, notice.payment):
+    for value in (notice.event, notice.order, notice.payment, notice.reversal):
         if not isinstance(value, str) or len(value) > ID_CHARACTERS_MAX:
             raise ValueError(f"{str(value)[:40]!r} is no id")
     if type(notice.is_live) is not bool or not (amount is None or type(amount) is int):
@@ -199,13 +237,20 @@ def _of_payment(kind: str, item: dict[str, Any]) -> tuple[PaymentStatus, Any, An
             return PaymentStatus.FAILED, item["id"], item["amount"]
         case "charge.refunded":
             return PaymentStatus.REFUNDED, item["payment_intent"], item["amount_refunded"]
-        case "charge.dispute.created":
-            # A bank's question alone takes no money yet.
-            if not item["status"].startswith("warning"):
-                status = PaymentStatus.DISPUTED
+        case _ if item.get("object") == "refund":
+            failed = item["status"] in _REFUND_FAILED
+            status = PaymentStatus.REFUND_FAILED if failed else PaymentStatus.REFUNDED
             return status, item["payment_intent"], item["amount"]
-        case "charge.dispute.closed":
-            ends = {"won": PaymentStatus.WON, "lost": PaymentStatus.LOST}
-            return ends.get(item["status"], status), item["payment_intent"], item["amount"]
+        case _ if item.get("object") == "dispute":
+            # A bank's question alone, with a warning's status, takes no money yet.
+            status = _DISPUTES.get(item["status"], status)
+            return status, item["payment_intent"], item["amount"]
         case _:
             return status, None, None
+
+
+def _reversal(item: dict[str, Any]) -> Any:
+    """Return the id of the refund or dispute that an event is about; ours where we asked for it."""
+    if item.get("object") not in ("refund", "dispute"):
+        return ""
+    return (item.get("metadata") or {}).get(REFUND) or item["id"]

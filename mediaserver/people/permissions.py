@@ -142,6 +142,16 @@ TABLE: Final = (
     _row("GET payments/notices", *_READERS, scope="money:read"),
     _row("GET payments/notices/{notice}", *_MONEY_READERS, scope="money:read"),
     _row("GET payments/{order}", *_READERS, scope="money:read"),
+    _row("GET payments/refunds", *_READERS, scope="money:read"),
+    _row("POST payments/{order}/refunds", _R.OWNER, _R.FINANCE, scope="money:write", is_fresh=True),
+    _row(
+        "POST payments/refunds/{refund}/done",
+        _R.OWNER,
+        _R.FINANCE,
+        scope="money:write",
+        is_fresh=True,
+    ),
+    _row("POST viewers/{viewer}/refunds", _R.OWNER, _R.FINANCE, scope="money:write", is_fresh=True),
     # The machine and the chain.
     _row("GET operator", open_to=OpenTo.ANYONE),
     _row("GET workers", *_READERS, scope="streams:read"),

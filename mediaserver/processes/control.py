@@ -35,6 +35,7 @@ from mediaserver.http.problem import ApiError
 from mediaserver.ipc.client import LinkClients
 from mediaserver.ipc.messages import Hello, Message, Policy
 from mediaserver.listening import ListeningClock
+from mediaserver.payments.refunding import keep_asking
 from mediaserver.payments.service import Payments, providers_of
 from mediaserver.people import api_keys
 from mediaserver.people.records import ApiKey
@@ -212,7 +213,8 @@ class Control:
             keeping = asyncio.create_task(supervisor.run())
             pushing = asyncio.create_task(self._push_policies(shared, supervisor, links))
             self._book_health = BookHealth(shared.book, self._start.data_dir, self._push.set)
-            others = (self._listening.listen(), self._book_health.run())
+            asking = keep_asking(shared.payments, self._clock.now_ms, supervisor.apply_later)
+            others = (self._listening.listen(), self._book_health.run(), asking)
             tasks = [keeping, pushing, *map(asyncio.create_task, others)]
             if on_chain is not None:
                 tasks.append(asyncio.create_task(on_chain.registrar.run()))

@@ -30,6 +30,7 @@ from metering.book.outbox import OutboxRepository
 from metering.book.postings import LedgerRepository
 from metering.book.receipts import ReceiptRepository
 from metering.book.recoveries import RecoveryRepository
+from metering.book.returns import ReturnRepository
 from metering.book.rows import database_errors, together
 from metering.book.sessions import SessionRepository
 from metering.book.settlements import SettlementRepository
@@ -55,6 +56,7 @@ class Book:
         self.streams = StreamRepository(engine, asset)
         self.viewers = ViewerRepository(engine, asset)
         self.deposits = DepositRepository(engine, asset)
+        self.returns = ReturnRepository(engine, asset)
         self.limits = LimitRepository(engine, asset)
         self.sessions = SessionRepository(engine, asset)
         self.escrow = EscrowRepository(engine, asset)

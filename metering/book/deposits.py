@@ -1,4 +1,7 @@
-"""What viewers paid in, where no chain holds escrows: each top-up is written once."""
+"""What viewers paid in, where no chain holds escrows: each top-up is written once.
+
+What went back of them: metering/book/returns.py.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from sqlalchemy import Connection, func, insert, select
 from metering.book import schema
 from metering.book.postings import post
 from metering.book.records import Deposit
+from metering.book.returns import returned
 from metering.book.rows import Repository
 from metering.errors import IdempotencyConflictError, InvalidValueError, UnknownNameError
 from metering.model.ledger import deposit_postings
@@ -74,9 +78,10 @@ class DepositRepository(Repository):
         return Deposit(is_new=True, total_planck=total)
 
     def total(self, account: AccountId) -> Planck:
-        """Return all that an account ever paid in; 0 for one that is not known."""
+        """Return what an account paid in and did not get back; 0 for one that is not known."""
         with self._reading() as connection:
-            return deposited(connection, [account]).get(account, Planck(0))
+            paid = deposited(connection, [account]).get(account, Planck(0))
+            return Planck(paid - returned(connection, [account]).get(account, Planck(0)))
 
     def with_keys(self, prefix: str) -> dict[str, tuple[AccountId, Planck]]:
         """Return account and planck of each deposit whose idempotency key begins with `prefix`."""

@@ -19,6 +19,7 @@ from metering.book.engine import upsert
 from metering.book.joins import take_joins
 from metering.book.postings import post
 from metering.book.records import Cursor, Funds, Taken
+from metering.book.returns import returned
 from metering.book.rows import Repository, chunks
 from metering.errors import OtherChainError
 from metering.model.escrow_events import (
@@ -174,6 +175,8 @@ def funds_of(connection: Connection, accounts: Sequence[AccountId]) -> dict[Acco
             .where(columns.account.in_(accounts))
         ):
             sums[row.account][index] += row.planck
+    for account, planck in returned(connection, accounts).items():
+        sums[account][1] += planck
     frozen = _frozen(connection, accounts)
     adopted = _adopted(connection, accounts)
     return {

@@ -57,7 +57,7 @@ class ViewerRecord:
         name: Unique; shown to the operator.
         created_ms: When.
         deposited: All they ever paid in.
-        withdrawn: All they ever took out of their escrow again.
+        withdrawn: All that went out again: taken from an escrow, refunded, charged back.
         has_wallet: False when the server made the key and keeps its seed in the book.
     """
 

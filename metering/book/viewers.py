@@ -21,6 +21,7 @@ from metering import signing
 from metering.book import escrow_schema, schema
 from metering.book.escrow import adopt
 from metering.book.records import ViewerRecord
+from metering.book.returns import returned
 from metering.book.rows import Repository
 from metering.book.streams import new_key, sha256
 from metering.errors import InvalidValueError, UnknownNameError
@@ -171,6 +172,7 @@ def _records(connection: Connection, rows: Iterable[Row[Any]]) -> list[ViewerRec
     paid, out = (
         _sums(connection, table, rows) for table in (schema.deposits, escrow_schema.withdrawals)
     )
+    back = returned(connection, [rows[0].account] if len(rows) == 1 else None)
     return [
         ViewerRecord(
             row.account,
@@ -178,7 +180,7 @@ def _records(connection: Connection, rows: Iterable[Row[Any]]) -> list[ViewerRec
             row.created_ms,
             Planck(paid.get(row.account, 0)),
             row.seed is None,
-            Planck(out.get(row.account, 0)),
+            Planck(out.get(row.account, 0) + back.get(row.account, 0)),
         )
         for row in rows
     ]

@@ -112,13 +112,24 @@ def deposit_postings(account: AccountId, planck: Planck) -> tuple[Posting, ...]:
 
 
 def withdrawal_postings(account: AccountId, planck: Planck) -> tuple[Posting, ...]:
-    """Return the postings of money that left a viewer's escrow."""
+    """Return the postings of money that went out again to a viewer; below 0 it came in again."""
     return balanced(
         (
             Posting(Holder(Role.VIEWER, account), Planck(-planck)),
             Posting(Holder(Role.OUTSIDE), planck),
         )
     )
+
+
+def balance_and_debt(stayed: Planck, spent: Planck) -> tuple[Planck, Planck]:
+    """Return what an account may spend, and what it owes: one of them is 0.
+
+    Args:
+        stayed: Paid in, less what went out again.
+        spent: All that was watched; it may be more, when money went back that was spent already.
+    """
+    left = stayed - spent
+    return Planck(max(left, 0)), Planck(max(-left, 0))
 
 
 def settlement_postings(settled: Iterable[Settled]) -> tuple[Posting, ...]:

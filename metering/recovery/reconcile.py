@@ -24,7 +24,7 @@ from metering.model.ledger import NOBODY
 from metering.recovery.derive import less_booked
 from metering.settlement import journal
 from metering.store.records import StoreTotals
-from metering.units import SHARDS, AccountId, Cause, CutLine, EntryKey
+from metering.units import SHARDS, AccountId, Cause, CutLine, EntryKey, Planck
 
 _ALIGN_TIMES: Final = 25
 _ALIGN_S: Final = 0.2
@@ -210,9 +210,17 @@ def read(book: Book, unbooked: list[CutLine], *, has_journal: bool) -> tuple[Rec
         book.ledger.balances(),
         tuple(book.ledger.unbalanced()),
         settled_by_journal(book) if has_journal else None,
-        withdrawals=book.escrow.withdrawals(),
+        withdrawals=_went_out(book),
     )
     return records, book.unbilled.counters()
+
+
+def _went_out(book: Book) -> dict[AccountId, Planck]:
+    """Return what left each viewer's escrow, or went back of their deposits."""
+    sums = dict(book.escrow.withdrawals())
+    for account, planck in book.returns.by_account().items():
+        sums[account] = Planck(sums.get(account, 0) + planck)
+    return sums
 
 
 def settled_by_journal(book: Book) -> dict[EntryKey, int]:

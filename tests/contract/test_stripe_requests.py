@@ -20,7 +20,7 @@ from mediaserver.payments.provider import ProviderAwayError
 from mediaserver.payments.settings import PaymentsSettings
 from mediaserver.payments.stripe_checkout import StripeCheckout
 from metering.units import AccountId
-from tests.support.payments_fixture import an_order
+from tests.support.payments_fixture import a_refund, an_order
 from tests.support.servers.stripe import KEY, SECRET, FakeStripe
 
 PROGRAM = Path(__file__).resolve().parents[1] / "publishers/stripe-mock"
@@ -58,6 +58,9 @@ async def test_the_schema_takes_our_request(schema) -> None:
     order = replace(an_order(AccountId(b"\x01" * 32)), provider="stripe")
 
     assert (await made.checkout(order, BACK)).startswith("https://")
+    refund = await made.give_back(replace(order, payment="pi_1"), a_refund())
+    assert refund is not None
+    assert refund.startswith("re_")
     with pytest.raises(ProviderAwayError, match="InvalidRequestError"):
         await made.checkout(replace(order, amount=cast(Any, "ten")), BACK)
     await made.close()

@@ -11,7 +11,14 @@ from standardwebhooks import Webhook
 
 from mediaserver.payments import inbox, orders, schema
 from mediaserver.payments.inbox import Taken
-from mediaserver.payments.records import Notice, Order, OrderState, PaymentStatus
+from mediaserver.payments.records import (
+    Notice,
+    Order,
+    OrderState,
+    PaymentStatus,
+    Refund,
+    RefundState,
+)
 from metering.units import AccountId, Planck
 from tests.support.book_fixture import BookFixture, make_book
 
@@ -48,6 +55,26 @@ def an_order(account: AccountId, amount: int = 1000, **changed: Any) -> Order:
     return replace(order, **changed)
 
 
+def a_refund(order: str = "", amount: int = 300, **changed: Any) -> Refund:
+    """Return a refund that is asked for, not yet made."""
+    refund = Refund(
+        id=orders.new_id(),
+        order=order,
+        account=AccountId(b"a" * 32),
+        amount=amount,
+        planck=Planck(amount * PLANCK),
+        why="asked",
+        state=RefundState.ASKED,
+        reference=None,
+        detail="",
+        made_by="admin",
+        idempotency_key="k",
+        created_ms=6,
+        done_ms=None,
+    )
+    return replace(refund, **changed)
+
+
 def make_order(fixture: BookFixture, amount: int = 1000, **changed: Any) -> Order:
     """Return an order of the first viewer, made."""
     wanted = an_order(fixture.accounts[0], amount, **changed)
@@ -61,6 +88,14 @@ def paid(order: Order, event: str = "e1", payment: str = "p1", **changed: Any) -
         event, "paid", PaymentStatus.PAID, order.id, payment, order.amount, order.currency
     )
     return replace(notice, **changed)
+
+
+def back(
+    payment: str, status: PaymentStatus, amount: int, reversal: str = "", event: str = "", **c: Any
+) -> Notice:
+    """Return what a provider says of a refund or dispute; it names no order."""
+    name = event or f"{payment} {status} {reversal} {amount}"
+    return Notice(name, "x", status, "", payment, amount, "EUR", reversal=reversal, **c)
 
 
 def take(fixture: BookFixture, notice: Notice, provider: str = "webhook") -> Taken:

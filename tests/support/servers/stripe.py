@@ -26,13 +26,19 @@ class FakeStripe:
 
     Attributes:
         sessions: Checkout sessions that were made, by id.
+        refunds: What was given back, by id.
         requests: How often one was asked for.
         is_away: It answers 500 to everything.
+        refuses: Its words when it gives nothing back; empty: it does.
+        refund_status: Of the refunds that it makes.
     """
 
     def __init__(self) -> None:
         self.sessions: dict[str, dict[str, Any]] = {}
+        self.refunds: dict[str, dict[str, Any]] = {}
         self.requests = 0
+        self.refuses = ""
+        self.refund_status = "succeeded"
         self.is_away = False
         self.url = ""
         self._keys: dict[str, tuple[dict[str, Any], str]] = {}
@@ -41,6 +47,7 @@ class FakeStripe:
     async def __aenter__(self) -> Self:
         app = web.Application()
         app.router.add_post("/v1/checkout/sessions", self._create)
+        app.router.add_post("/v1/refunds", self._give_back)
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
@@ -72,6 +79,30 @@ class FakeStripe:
         if key:
             self._keys[key] = (form, session["id"])
         return web.json_response(session)
+
+    async def _give_back(self, request: web.Request) -> web.Response:
+        if self.is_away:
+            return _error(500, "api_error", "away")
+        form, key = _nested(await request.text()), request.headers.get("Idempotency-Key", "")
+        if key in self._keys:
+            wanted, refund_id = self._keys[key]
+            if wanted != form:
+                return _error(400, "idempotency_error", "Keys are for the same parameters")
+            return web.json_response(self.refunds[refund_id])
+        if self.refuses or not form.get("payment_intent"):
+            return _error(400, "invalid_request_error", self.refuses or "Missing required param")
+        refund = {
+            "id": f"re_test_{next(self._numbers)}",
+            "object": "refund",
+            "amount": int(form["amount"]),
+            "currency": "eur",
+            "metadata": form.get("metadata", {}),
+            "payment_intent": form["payment_intent"],
+            "status": self.refund_status,
+        }
+        self.refunds[refund["id"]] = refund
+        self._keys[key] = (form, refund["id"])
+        return web.json_response(refund)
 
     def _session(self, form: dict[str, Any]) -> dict[str, Any]:
         item = form["line_items"]["0"]

@@ -8,7 +8,7 @@ from sqlalchemy import text
 from mediaserver.payments import comparison, inbox
 from mediaserver.payments.records import PaymentStatus
 from metering.units import Planck
-from tests.support.payments_fixture import PLANCK, make_order, make_payments, paid, take
+from tests.support.payments_fixture import PLANCK, back, make_order, make_payments, paid, take
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def test_what_agrees_has_no_difference(fixture) -> None:
     take(fixture, replace(paid(order, "e4", "p4"), order=""))
     take(fixture, replace(paid(order, "e5", "p5"), status=PaymentStatus.FAILED))
 
-    assert compare(fixture) == comparison.Comparison(1, Planck(1000 * PLANCK), ())
+    assert compare(fixture) == comparison.Comparison(1, Planck(1000 * PLANCK), Planck(0), ())
 
 
 def test_a_payment_that_the_book_has_not_is_named_until_it_is_given_back(fixture) -> None:
@@ -86,3 +86,35 @@ def test_a_deposit_without_its_order_is_named(fixture) -> None:
     assert compare(fixture).differences == (
         "the book has a deposit payment:stripe:pi_9, and no order is paid by it",
     )
+
+
+def test_what_went_back_is_compared_with_the_book(fixture) -> None:
+    """A posting that somebody changed, or that is missing, is named."""
+    order = make_order(fixture)
+    take(fixture, paid(order))
+    take(fixture, back("p1", PaymentStatus.REFUNDED, 300, "re_1"))
+    take(fixture, back("p1", PaymentStatus.DISPUTED, 200, "dp_1"))
+    assert compare(fixture) == comparison.Comparison(
+        1, Planck(1000 * PLANCK), Planck(500 * PLANCK), ()
+    )
+
+    change(fixture, "DELETE FROM deposit_returns WHERE reference = 'webhook:dp_1'")
+    assert compare(fixture).differences == (
+        f"of order {order.id}, payment p1, 5000000 planck went back, and the book has 3000000",
+    )
+
+
+def test_what_went_back_and_could_not_be_taken_is_named_until_it_is_set_right(fixture) -> None:
+    order = make_order(fixture)
+    take(fixture, paid(order))
+    wrong = back("p1", PaymentStatus.DISPUTED, 300, "dp_1")
+    take(fixture, replace(wrong, currency="USD", event="e7"))
+    (difference,) = compare(fixture).differences
+    assert difference == (
+        "webhook told that 300 USD of payment p1 is disputed, and the book has not: "
+        "wrong-currency, notice 2"
+    )
+
+    take(fixture, wrong)
+
+    assert compare(fixture).differences == ()

@@ -11,15 +11,16 @@ import stripe
 
 from mediaserver.payments.provider import (
     ProviderAwayError,
+    RefundRefusedError,
     UnreadableNoticeError,
     WrongSignatureError,
 )
 from mediaserver.payments.records import Notice, PaymentStatus
 from mediaserver.payments.settings import PaymentsSettings
-from mediaserver.payments.stripe_checkout import ORDER, StripeCheckout
+from mediaserver.payments.stripe_checkout import ORDER, REFUND, StripeCheckout
 from metering.errors import InvalidValueError
 from metering.units import AccountId
-from tests.support.payments_fixture import an_order
+from tests.support.payments_fixture import a_refund, an_order
 from tests.support.servers.stripe import KEY, SECRET, FakeStripe, event, signed
 
 BACK = "https://live.example.org/cam/"
@@ -104,21 +105,69 @@ async def test_nobody_there_is_told() -> None:
 
 
 @pytest.mark.parametrize(
+    ("kind", "word", "status"),
+    [
+        ("refund.created", "pending", PaymentStatus.REFUNDED),
+        ("refund.created", "requires_action", PaymentStatus.REFUNDED),
+        ("refund.updated", "succeeded", PaymentStatus.REFUNDED),
+        ("charge.refund.updated", "canceled", PaymentStatus.REFUND_FAILED),
+        ("refund.failed", "failed", PaymentStatus.REFUND_FAILED),
+        ("charge.dispute.created", "needs_response", PaymentStatus.DISPUTED),
+        ("charge.dispute.updated", "under_review", PaymentStatus.DISPUTED),
+        ("charge.dispute.created", "warning_needs_response", PaymentStatus.OTHER),
+        ("charge.dispute.closed", "warning_closed", PaymentStatus.OTHER),
+        ("charge.dispute.closed", "won", PaymentStatus.WON),
+        ("charge.dispute.closed", "lost", PaymentStatus.LOST),
+    ],
+)
+def test_a_refund_or_dispute_is_read_by_its_own_name_and_state(reader, kind, word, status) -> None:
+    """Of another event of it that says the same nothing more is booked."""
+    is_dispute = "dispute" in kind
+    item = {
+        **CHARGE,
+        "object": "dispute" if is_dispute else "refund",
+        "id": "dp_1" if is_dispute else "re_1",
+        "amount": 300,
+        "status": word,
+        "metadata": {},
+    }
+    notice = reader.read(*signed(event(kind, item)))
+
+    assert (notice.status, notice.payment, notice.amount) == (status, "pi_1", 300)
+    assert (notice.reversal, notice.currency, notice.order) == (item["id"], "EUR", "")
+    if not is_dispute:
+        ours = {**item, "metadata": {REFUND: "ab12"}}
+        assert reader.read(*signed(event(kind, ours))).reversal == "ab12"
+
+
+async def test_a_refund_is_asked_once_and_known_by_our_name(fake, provider) -> None:
+    paid, wanted = replace(order(), payment="pi_1"), a_refund()
+    first = await provider.give_back(paid, wanted)
+
+    assert first == await provider.give_back(paid, wanted) == "re_test_1"
+    assert [(item["amount"], item["metadata"]) for item in fake.refunds.values()] == [
+        (300, {REFUND: wanted.id})
+    ]
+
+
+async def test_what_stripe_refuses_is_told_from_what_it_does_not_answer(fake, provider) -> None:
+    fake.is_away = True
+    with pytest.raises(ProviderAwayError):
+        await provider.give_back(replace(order(), payment="pi_1"), a_refund())
+    fake.is_away, fake.refuses = False, "Charge has already been refunded."
+    with pytest.raises(RefundRefusedError, match="already been refunded") as caught:
+        await provider.give_back(replace(order(), payment="pi_1"), a_refund())
+    assert not caught.value.is_made
+    fake.refuses, fake.refund_status = "", "failed"
+    with pytest.raises(RefundRefusedError, match="is failed") as caught:
+        await provider.give_back(replace(order(), payment="pi_1"), a_refund())
+    assert caught.value.is_made
+
+
+@pytest.mark.parametrize(
     ("kind", "changed", "status", "amount"),
     [
         ("charge.refunded", {"amount_refunded": 300}, PaymentStatus.REFUNDED, 300),
-        (
-            "charge.dispute.created",
-            {"amount": 1000, "status": "needs_response"},
-            *(PaymentStatus.DISPUTED, 1000),
-        ),
-        (
-            "charge.dispute.created",
-            {"amount": 1000, "status": "warning_needs_response"},
-            *(PaymentStatus.OTHER, 1000),
-        ),
-        ("charge.dispute.closed", {"amount": 1000, "status": "won"}, PaymentStatus.WON, 1000),
-        ("charge.dispute.closed", {"amount": 1000, "status": "lost"}, PaymentStatus.LOST, 1000),
         (
             "checkout.session.async_payment_failed",
             {"amount_total": 1000},

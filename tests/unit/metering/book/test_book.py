@@ -109,7 +109,7 @@ def test_what_a_book_had_covered_was_by_a_preview(tmp_path):
     who, stream = fixture.accounts[0], fixture.stream.id
     fixture.book.close()
     with closing(sqlite3.connect(path)) as raw, raw:
-        for later in ("covered", "show_caps", "counted_shows"):
+        for later in ("covered", "show_caps", "counted_shows", "deposit_returns"):
             raw.execute(f"DROP TABLE {later}")
         raw.execute(
             "CREATE TABLE covered (account BLOB NOT NULL, stream BLOB NOT NULL, show BIGINT NOT "
@@ -173,6 +173,7 @@ def test_a_book_of_the_old_split_is_brought_to_the_new_one(tmp_path):
         for column in ("ends_ms", "own_limit", "began_ms"):
             raw.execute(f"ALTER TABLE sessions DROP COLUMN {column}")
         raw.execute("DROP TABLE viewer_limits")
+        raw.execute("DROP TABLE deposit_returns")
         for later in ("chain_cursor", "escrow_events", "frozen", "withdrawals", "joins"):
             raw.execute(f"DROP TABLE {later}")
         raw.execute("DROP TABLE held_calls")
