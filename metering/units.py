@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import binascii
 import re
-from dataclasses import dataclass
+from bisect import bisect_left
+from dataclasses import dataclass, replace
 from enum import Enum, StrEnum
 from typing import Final, NewType
 from uuid import UUID
@@ -118,6 +119,23 @@ class Asset:
     quantum: int = 1
 
 
+FREE_LIST: Final = 0
+"""Price version of seconds that a named viewer has for nothing: claimed, and covered."""
+
+
+@dataclass(frozen=True, slots=True)
+class ViewerPrices:
+    """What a stream costs one named viewer.
+
+    Attributes:
+        account: Whose.
+        prices: Versions in force and to come, instead of the stream's; `FREE_LIST` among them.
+    """
+
+    account: AccountId
+    prices: tuple[PriceVersion, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class ShowCap:
     """The most that one show of a stream costs an account, for shows from a given one on.
@@ -143,6 +161,7 @@ class StreamPolicy:
         is_enabled: False stops new fetches with 404.
         preview_s: Priced seconds of each show that every account has for nothing.
         caps: What a show costs at most, by `from_show`; empty: nothing is counted by show.
+        named: Viewers with a price of their own, by account.
     """
 
     stream: UUID
@@ -152,6 +171,16 @@ class StreamPolicy:
     is_enabled: bool = True
     preview_s: int = 0
     caps: tuple[ShowCap, ...] = ()
+    named: tuple[ViewerPrices, ...] = ()
+
+    def seen_by(self, account: AccountId) -> StreamPolicy:
+        """Return the policy with the prices that an account pays; itself for most."""
+        if not self.named:
+            return self
+        at = bisect_left(self.named, account, key=lambda viewer: viewer.account)
+        if at == len(self.named) or self.named[at].account != account:
+            return self
+        return replace(self, prices=self.named[at].prices, named=())
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +211,7 @@ class Cause(StrEnum):
 
     PREVIEW = "preview"
     CAP = "cap"
+    FREE_LIST = "free_list"
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from mediaserver.api import (
     limits,
     mail_sign_in,
     me,
+    named_prices,
     oidc_sign_in,
     payments,
     people,
@@ -46,7 +47,7 @@ ROOMS: Final = (
     *(streams, viewers, sessions, tokens, ledger, chain, viewer_self_service),
     *(sign_in, wallet_sign_in, mail_sign_in, oidc_sign_in, me, people, keys),
     *(join_stream, limits, top_ups, refunds, payments, token_join),
-    *(guests, redeem),
+    *(guests, redeem, named_prices),
 )
 """Whose routes they are."""
 

@@ -30,6 +30,7 @@ from metering.book.records import SessionRecord, StreamRecord
 from metering.errors import UnknownNameError
 from metering.model import price
 from metering.model.ledger import balance_and_debt
+from metering.model.named_prices import prices_of
 from metering.units import (
     AccountId,
     Planck,
@@ -107,7 +108,9 @@ async def hold_access(shared: Context, account: AccountId, stream: StreamRecord)
     Raises:
         ApiError: 402 or 409, with the remedy.
     """
-    in_force = price.in_force(stream.prices, shared.clock.now_ms() // 1000)
+    named = await shared.book.run(lambda book: book.named_prices.of(stream.id))
+    prices = prices_of(stream.prices, named.get(account, ()))
+    in_force = price.in_force(prices, shared.clock.now_ms() // 1000)
     planck = Planck(0) if in_force is None else in_force.planck_per_tick
     balance = None if shared.escrow is not None else await _balance(shared, account)
     preview_s = stream.preview_of(shared.settings.price.preview_s)

@@ -259,7 +259,7 @@ class Meter:
 
     def _policy_of(self, socket: _Socket) -> StreamPolicy:
         policy = socket.viewer.policy
-        return self._policy(policy.slug) or policy
+        return (self._policy(policy.slug) or policy).seen_by(socket.viewer.account)
 
     def _messages(self, socket: _Socket, reading: Reading) -> list[str]:
         viewer = socket.viewer

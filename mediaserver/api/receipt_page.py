@@ -17,7 +17,11 @@ from metering.units import AccountId, Asset, Cause, account_text
 
 FILE_QUERY: Final = "file"
 """``receipts?file`` is the signed file, for browsers too."""
-_WHY: Final = {Cause.PREVIEW: ", free preview", Cause.CAP: ", above the most that a show costs"}
+_WHY: Final = {
+    Cause.PREVIEW: ", free preview",
+    Cause.CAP: ", above the most that a show costs",
+    Cause.FREE_LIST: ", free for you",
+}
 ROWS_MAX: Final = 500
 """The newest lines that are shown; the file holds all."""
 

@@ -26,6 +26,8 @@ MADE: Final = "stream.create"
 _STREAM_BYTES: Final = 330
 """Its policy without title and prices, the hash of its key, and whom it is for."""
 _PRICE_BYTES: Final = 104
+_NAMED_BYTES: Final = 64 + 3 * _PRICE_BYTES
+"""A viewer with a price of their own: what they paid before, pay now, and will."""
 
 
 def check_creator(request: web.Request, *, is_all_theirs: bool) -> None:
@@ -76,14 +78,19 @@ def check_count(request: web.Request, connection: Connection) -> None:
         )
 
 
-def check_room(records: Sequence[StreamRecord], title: str) -> None:
+def check_room(records: Sequence[StreamRecord], title: str, named: int = 0) -> None:
     """Hold that one more stream fits the policy of the HTTP processes.
+
+    Args:
+        named: Viewers with a price of their own, over all streams.
 
     Raises:
         ApiError: 409 when it does not.
     """
-    size = policy_bytes(title, 1)
-    size += sum(policy_bytes(record.title, len(record.prices)) for record in records)
+    size = policy_bytes(title, 1) + named * _NAMED_BYTES
+    size += sum(
+        policy_bytes(record.title, len(record.prices) + len(record.caps)) for record in records
+    )
     if len(records) >= STREAMS_MAX or size > POLICY_BYTES_MAX:
         raise ApiError(
             409,

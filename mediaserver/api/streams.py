@@ -103,13 +103,15 @@ async def _create(request: web.Request) -> web.Response:
     planck, seen_by = wanted.planck_per_s, visibility(wanted.visibility)
     if planck is None:
         planck = Planck(int(price.default_planck_per_s))
-    _check_price(shared, planck)
+    check_price(shared, planck)
     creator = None if wanted.creator is None else account(wanted.creator, "creator")
     fee_ppm = price.platform_fee_ppm if wanted.platform_fee_ppm is None else wanted.platform_fee_ppm
     now_ms = shared.clock.now_ms()
     title = wanted.title or wanted.slug
-    records = await shared.book.run(lambda book: book.streams.all())
-    check_room(records, title)
+    records, named = await shared.book.run(
+        lambda book: (book.streams.all(), book.named_prices.all())
+    )
+    check_room(records, title, sum(map(len, named.values())))
     who = principal(request)
 
     def create(book: Book, connection: Connection) -> tuple[StreamRecord, str]:
@@ -203,7 +205,7 @@ async def _price(request: web.Request) -> web.Response:
     shared = context.of(request)
     slug = request.match_info["slug"]
     wanted = await request_records.read(request, NewPrice)
-    _check_price(shared, wanted.planck_per_s)
+    check_price(shared, wanted.planck_per_s)
     record = await shared.book.run(lambda book: book.streams.get(slug))
     notice_s = shared.settings.price.change_notice_s
     earliest = await shared.newest_tick(record.id) + notice_s
@@ -325,7 +327,12 @@ def price_json(version: PriceVersion) -> dict[str, Any]:
     }
 
 
-def _check_price(shared: Context, planck: int) -> None:
+def check_price(shared: Context, planck: int) -> None:
+    """Hold that a price can be counted.
+
+    Raises:
+        ApiError: 422.
+    """
     fault = price_fault(shared.settings, planck)
     if fault:
         fault = f"planck_per_s: {planck} {fault}"

@@ -217,7 +217,8 @@ class WatchPage:
         grant, fault = self._known(address.token, policy)
         if grant is None and self.price_now(policy):
             raise self._entry(policy) if fault == "token" else self._bad_link(policy, fault)
-        return _Visit(policy, grant, "" if fault == "token" else fault)
+        seen = policy if grant is None else policy.seen_by(grant.account)
+        return _Visit(seen, grant, "" if fault == "token" else fault)
 
     def _not_public(self, policy: StreamPolicy, fault: str) -> _RefusedError:
         """Return what is told of an unlisted stream to who has no token that counts."""

@@ -15,7 +15,11 @@ from metering.model.amounts import both_texts
 from metering.units import Cause, account_text, parse_account
 
 FILE_BYTES_MAX: Final = 256 << 20
-_WHY: Final = {Cause.PREVIEW: "a free preview", Cause.CAP: "the cap of a show"}
+_WHY: Final = {
+    Cause.PREVIEW: "a free preview",
+    Cause.CAP: "the cap of a show",
+    Cause.FREE_LIST: "the creator's free list",
+}
 
 
 def add(groups: Any) -> None:

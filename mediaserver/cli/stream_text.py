@@ -156,6 +156,14 @@ def _media_lines(facts: dict[str, float]) -> Iterator[str]:
     )
 
 
+def own_price_text(made: dict[str, Any], asset: Asset) -> str:
+    """Return what a named viewer pays from then on."""
+    if made["planck_per_s"] is None:
+        return "what everybody pays"
+    planck = int(made["planck_per_s"])
+    return price_text(planck, asset) if planck else "nothing"
+
+
 def _cap_text(cap: dict[str, Any] | None, asset: Asset) -> str:
     planck = int(cap["planck"]) if cap else 0
     return f"never more than {amount_text(planck, asset)}" if planck else "as long as it is watched"

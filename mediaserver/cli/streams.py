@@ -8,10 +8,12 @@ from typing import Any
 
 from mediaserver.cli.amounts import AMOUNT_HELP, add_amount, asset_of, planck_of
 from mediaserver.cli.client import add_server_options, api_of, show, table
-from mediaserver.cli.errors import EXIT_FAILED
+from mediaserver.cli.clock_text import clock_text
+from mediaserver.cli.errors import EXIT_FAILED, EXIT_USAGE, CliError
 from mediaserver.cli.stream_text import (
     cap_lines,
     chain_lines,
+    own_price_text,
     price_cell,
     price_lines,
     price_text,
@@ -47,6 +49,16 @@ def add(groups: Any) -> None:
     change.add_argument("slug")
     add_amount(change, "per second")
     change.add_argument("--from-tick", type=int, help="first second of the new price (Unix)")
+    own = _verb(verbs, "price-for", _price_for, "give one viewer an own price, or list those")
+    own.add_argument("slug")
+    own.add_argument("viewer", nargs="?", help="name or account; left out: list those who have one")
+    own.add_argument(
+        "amount",
+        nargs="?",
+        metavar="AMOUNT|free|none",
+        help=f"per second, {AMOUNT_HELP}; none: what everybody pays",
+    )
+    own.add_argument("--from-tick", type=int, help="first second of it (Unix)")
     withdraw = _verb(verbs, "withdraw-price", _withdraw, "take back a price that is still to come")
     withdraw.add_argument("slug")
     withdraw.add_argument("number", type=int, help="of the newest price, as `price` printed it")
@@ -155,6 +167,35 @@ def _price(arguments: argparse.Namespace) -> int:
         withdraw_line(arguments.slug, made, now_s),
     ]
     show(arguments, made, "\n".join(lines))
+    return 0
+
+
+def _price_for(arguments: argparse.Namespace) -> int:
+    api = api_of(arguments)
+    asset, now_s = asset_of(api), time.time()
+    path = ("streams", arguments.slug, "viewer-prices")
+    if arguments.viewer is None:
+        answer = api.get(*path)
+        rows = [
+            (made["name"], clock_text(made["from_tick"], now_s), own_price_text(made, asset))
+            for made in answer["viewer_prices"]
+        ]
+        show(arguments, answer, table(("VIEWER", "FROM", "PAYS"), rows))
+        return 0
+    if arguments.amount is None:
+        raise CliError('give a price with its unit, "free", or "none"', EXIT_USAGE)
+    if arguments.amount == "none":
+        made = api.delete(*path, arguments.viewer)
+    else:
+        is_free = arguments.amount == "free"
+        wanted: dict[str, Any] = {
+            "planck_per_s": "0" if is_free else planck_of(arguments.amount, None, asset)
+        }
+        if arguments.from_tick is not None:
+            wanted["from_tick"] = arguments.from_tick
+        made = api.put(*path, arguments.viewer, body=wanted)
+    begin = clock_text(made["from_tick"], now_s)
+    show(arguments, made, f"{made['name']} pays from {begin} on: {own_price_text(made, asset)}")
     return 0
 
 

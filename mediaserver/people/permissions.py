@@ -79,6 +79,13 @@ TABLE: Final = (
     _row("PATCH streams/{slug}", _R.OWNER, _R.SUPPORT, _R.CREATOR, scope="streams:write"),
     _row("POST streams/{slug}/prices", _R.OWNER, _R.CREATOR, scope="streams:write"),
     _row("DELETE streams/{slug}/prices/{number}", _R.OWNER, _R.CREATOR, scope="streams:write"),
+    _row("GET streams/{slug}/viewer-prices", *_READERS, _R.CREATOR, scope="streams:read"),
+    _row("PUT streams/{slug}/viewer-prices/{viewer}", _R.OWNER, _R.CREATOR, scope="streams:write"),
+    _row(
+        "DELETE streams/{slug}/viewer-prices/{viewer}",
+        *(_R.OWNER, _R.CREATOR),
+        scope="streams:write",
+    ),
     _row("POST streams/{slug}/key", _R.OWNER, _R.CREATOR, scope="streams:write", is_fresh=True),
     _row("GET streams/{slug}/people", *_READERS, _R.CREATOR, scope="people:read"),
     _row(

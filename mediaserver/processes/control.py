@@ -12,7 +12,7 @@ import contextlib
 import hashlib
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, Final
 from uuid import UUID
@@ -48,14 +48,15 @@ from mediaserver.processes.placement import StreamKey, WhipForward, Worker, Work
 from mediaserver.processes.planned_ticks import PlannedTicks
 from mediaserver.processes.restricted import Restricted, restricted
 from mediaserver.processes.server_clock import open_clock
+from mediaserver.processes.stream_policies import stream_policies
 from mediaserver.processes.worker_reports import WorkerReports
 from metering import key_file
 from metering.book.async_book import AsyncBook
+from metering.book.named_prices import Named
 from metering.book.records import StreamRecord
 from metering.errors import BookError, InvalidValueError
 from metering.log_throttle import LogThrottle
 from metering.store.owned_store import Owner
-from metering.units import PriceVersion, StreamPolicy
 
 PUSH_PERIOD_S: Final = 5.0
 """rules 5: an HTTP process that control has not reached for 30 s refuses priced media."""
@@ -275,7 +276,9 @@ class Control:
             self._push.clear()
             living = partial(api_keys.living, now_ms=self._clock.now_ms())
             try:
-                streams = await shared.book.run(lambda book: book.streams.all())
+                streams, named = await shared.book.run(
+                    lambda book: (book.streams.all(), book.named_prices.all())
+                )
                 keys = await shared.people.read(living)
                 limits = await restricted(shared.book, shared.people, self._clock.now_ms())
             except BookError as error:
@@ -284,7 +287,7 @@ class Control:
                     _log.error("control.policy.failed", reason=str(error), times=count)
             else:
                 throttle.succeeded()
-                self._policy = self._make_policy(streams, keys, limits, supervisor)
+                self._policy = self._make_policy(streams, named, keys, limits, supervisor)
                 links.send(self._policy)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(PUSH_PERIOD_S):
@@ -293,25 +296,14 @@ class Control:
     def _make_policy(
         self,
         streams: list[StreamRecord],
+        named: Mapping[UUID, Named],
         keys: list[ApiKey],
         limits: Restricted,
         supervisor: StoreSupervisor,
     ) -> Policy:
         recovery, price = supervisor.recovery, self._settings.price
-        oldest = self._oldest_tick()
         return Policy(
-            streams=tuple(
-                StreamPolicy(
-                    stream.id,
-                    stream.slug,
-                    stream.title,
-                    _in_force(stream.prices, oldest),
-                    stream.is_enabled,
-                    stream.preview_of(price.preview_s),
-                    stream.caps,
-                )
-                for stream in streams
-            ),
+            streams=stream_policies(streams, named, price.preview_s, self._oldest_tick()),
             token_keys=self._token_keys,
             asset=self._settings.asset,
             store_epoch=supervisor.epoch,
@@ -354,12 +346,6 @@ async def _check_key(shared: Context, slug: str, key: str) -> StreamKey:
     if await shared.book.run(lambda book: book.streams.by_key(slug, key)) is None:
         raise ApiError(401, "Not authorised", NOT_STREAM_KEY, CHALLENGE)
     return StreamKey(record.id, record.slug, record.key_sha256)
-
-
-def _in_force(prices: tuple[PriceVersion, ...], oldest: int) -> tuple[PriceVersion, ...]:
-    """Return the versions that a tick from `oldest` on may have."""
-    first = max((i for i, price in enumerate(prices) if price.from_tick <= oldest), default=0)
-    return prices[first:]
 
 
 def _worker_json(worker: Worker) -> dict[str, Any]:

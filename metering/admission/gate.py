@@ -23,6 +23,7 @@ from metering.ports import Claim, ClaimAnswer, Claims
 from metering.settings import MeteringSettings
 from metering.units import (
     NO_COVER,
+    AccountId,
     Admission,
     Asset,
     Cover,
@@ -160,7 +161,7 @@ class LocalGate:
         policy = self._by_stream.get(fetch.stream)
         if policy is None:
             return self._unanswered()
-        runs = self._priced(policy, fetch.run)
+        runs = self._priced(policy, fetch.run, fetch.account)
         if runs is None:
             return self._unanswered()
         if not runs:
@@ -203,7 +204,7 @@ class LocalGate:
         if not self._is_replayed:
             return self._unanswered()
         policy = self._by_stream[fetch.stream]
-        runs = self._priced(policy, fetch.run)
+        runs = self._priced(policy, fetch.run, fetch.account)
         video_ms, audio_ms = self._memory.take(fetch.account, fetch.stream.bytes)
         is_video = fetch.medium is Medium.VIDEO
         return Claim(
@@ -256,14 +257,21 @@ class LocalGate:
     def _is_policy_lost(self) -> bool:
         return self._clock.monotonic() - self._heard_s >= self._policy_lost_s
 
-    def _priced(self, policy: StreamPolicy, run: Run) -> tuple[PricedRun, ...] | None:
-        """Return the runs that cost something, None when a price cannot be counted."""
+    def _priced(
+        self, policy: StreamPolicy, run: Run, account: AccountId | None = None
+    ) -> tuple[PricedRun, ...] | None:
+        """Return the runs that cost something, None when a price cannot be counted.
+
+        Args:
+            account: Of whom; None: of everybody.
+        """
         key = (policy.stream, run)
-        known = self._splits.get(key)
+        seen = policy if account is None else policy.seen_by(account)
+        known = self._splits.get(key) if seen is policy else None
         if known is not None:
             return known
         try:
-            runs = price.priced_runs(policy.prices, run, self._asset.quantum)
+            runs = price.priced_runs(seen.prices, run, self._asset.quantum)
         except InvalidValueError as error:
             _log.error(
                 "metering.price.uncountable",
@@ -274,13 +282,16 @@ class LocalGate:
             return None
         if len(self._splits) >= _SPLITS_MAX:
             self._splits.clear()
-        self._splits[key] = runs
+        if seen is policy:
+            self._splits[key] = runs
         return runs
 
     def _seconds_left(self, fetch: Fetch, balance: Units) -> int | None:
         policy = self._by_stream.get(fetch.stream)
-        runs = self._priced(policy, Run(fetch.run.end - 1, 1)) if policy else None
-        return max(0, balance) // runs[0].units_per_tick if runs else None
+        last = Run(fetch.run.end - 1, 1)
+        runs = self._priced(policy, last, fetch.account) if policy else None
+        units = runs[0].units_per_tick if runs else 0
+        return max(0, balance) // units if units else None
 
     def _stop_replay(self) -> None:
         if self._replay is not None:

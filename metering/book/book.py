@@ -26,6 +26,7 @@ from metering.book.held_calls import HeldCallRepository
 from metering.book.joins import JoinRepository
 from metering.book.journal_rows import JournalRepository
 from metering.book.limits import LimitRepository
+from metering.book.named_prices import NamedPriceRepository
 from metering.book.outbox import OutboxRepository
 from metering.book.postings import LedgerRepository
 from metering.book.receipts import ReceiptRepository
@@ -65,6 +66,7 @@ class Book:
         self.cuts = CutRepository(engine, asset)
         self.unbilled = UnbilledRepository(engine, asset)
         self.covered = CoveredRepository(engine, asset)
+        self.named_prices = NamedPriceRepository(engine, asset)
         self.show_caps = ShowCapRepository(engine, asset)
         self.true_runs = TrueRunRepository(engine, asset)
         self.recoveries = RecoveryRepository(engine, asset)

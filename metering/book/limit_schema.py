@@ -1,10 +1,10 @@
-"""The table of viewers' own limits. A change here needs a revision in migrations/versions."""
+"""The tables of viewers' own limits and prices. A change here needs a revision in migrations."""
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Table
+from sqlalchemy import BigInteger, Column, ForeignKey, PrimaryKeyConstraint, Table
 
-from metering.book.schema import AccountBytes, PlanckText, metadata
+from metering.book.schema import AccountBytes, PlanckText, StreamBytes, metadata
 
 viewer_limits = Table(
     "viewer_limits",
@@ -15,4 +15,16 @@ viewer_limits = Table(
     Column("stream_planck", PlanckText, nullable=False),
     Column("day_planck", PlanckText, nullable=False),
     Column("changed_ms", BigInteger, nullable=False),
+)
+
+named_prices = Table(
+    "named_prices",
+    metadata,
+    # What a stream costs one viewer from a second on: a version in `prices` that is theirs alone, 0
+    # for nothing, NULL for what it costs everybody.
+    Column("stream", StreamBytes, ForeignKey("streams.id"), nullable=False),
+    Column("account", AccountBytes, ForeignKey("viewers.account"), nullable=False),
+    Column("from_tick", BigInteger, nullable=False),
+    Column("version", BigInteger),
+    PrimaryKeyConstraint("stream", "account", "from_tick"),
 )

@@ -30,6 +30,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    false,
     text,
 )
 
@@ -121,6 +122,7 @@ prices = Table(
     Column("number", BigInteger, nullable=False),
     Column("from_tick", BigInteger, nullable=False),
     Column("planck_per_tick", PlanckText, nullable=False),
+    Column("is_named", Boolean, nullable=False, server_default=false()),  # of one viewer alone
     PrimaryKeyConstraint("stream", "number"),
 )
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 from uuid import UUID, uuid4
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from metering import signing
@@ -193,7 +193,9 @@ class StreamRepository(Repository):
                     f"price from tick {from_tick}: version {last.number} begins at "
                     f"{last.from_tick}; choose a later tick"
                 )
-            version = PriceVersion(last.number + 1, from_tick, planck_per_tick)
+            numbers = select(func.max(schema.prices.c.number))
+            newest = connection.execute(numbers.where(schema.prices.c.stream == record.id))
+            version = PriceVersion(newest.scalar_one() + 1, from_tick, planck_per_tick)
             connection.execute(
                 insert(schema.prices).values(
                     stream=record.id,
@@ -308,7 +310,7 @@ def no_stream(slug: str) -> UnknownNameError:
 def _records(connection: Connection, rows: Iterable[Row[Any]]) -> list[StreamRecord]:
     rows = list(rows)
     prices = schema.prices.c
-    query = select(schema.prices).order_by(prices.stream, prices.number)
+    query = select(schema.prices).where(~prices.is_named).order_by(prices.stream, prices.number)
     if len(rows) == 1:
         query = query.where(prices.stream == rows[0].id)
     versions: dict[UUID, list[PriceVersion]] = {}

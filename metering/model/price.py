@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from metering.errors import InvalidValueError
-from metering.units import Planck, PricedRun, PriceVersion, Run, Units
+from metering.units import FREE_LIST, Planck, PricedRun, PriceVersion, Run, Units
 
 TICKS_PER_CLAIM_MAX: Final = 1024
 """Seventeen minutes in one media object: far above any segment."""
@@ -64,7 +64,8 @@ def priced_runs(prices: Sequence[PriceVersion], run: Run, quantum: int) -> tuple
     """Split a run by price version and leave out what is free.
 
     Returns:
-        Runs in order, each with its version and price; empty when the whole run is free.
+        Runs in order, each with its version and price; empty when the whole run is free. What a
+        named viewer has for nothing is among them, as it is claimed and covered.
 
     Raises:
         InvalidValueError: If a price cannot be counted exactly.
@@ -87,7 +88,12 @@ def priced_runs(prices: Sequence[PriceVersion], run: Run, quantum: int) -> tuple
 def _append(
     priced: list[PricedRun], version: PriceVersion | None, first: int, end: int, quantum: int
 ) -> None:
-    if version is None or version.planck_per_tick == 0 or end == first:
+    if version is None or end == first:
+        return
+    if version.number == FREE_LIST:
+        priced.append(PricedRun(Run(first, end - first), FREE_LIST, Units(0)))
+        return
+    if version.planck_per_tick == 0:
         return
     units = to_units(version.planck_per_tick, quantum)
     if not 0 < units <= UNITS_PER_TICK_MAX:

@@ -34,7 +34,7 @@ from metering.units import AccountId, Asset, Cause, Planck, Run, account_text, p
 FORMAT: Final = "vilokanam-receipts-1"
 FIRST_PREVIOUS: Final = bytes(32)
 _U128: Final = 16
-_CAUSES: Final = (Cause.PREVIEW, Cause.CAP)
+_CAUSES: Final = (Cause.PREVIEW, Cause.CAP, Cause.FREE_LIST)
 """Why a line is covered, by its version. Receipts are kept by others: the order stays."""
 
 

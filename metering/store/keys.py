@@ -41,8 +41,8 @@ big-endian. The scripts build the same names (scripts/common.lua).
         forgiven). Until the book has them.
     {k}:v
         hash: <id>:<show>:<word> = bits of 30 ticks that are watched and covered by a preview,
-        <id>:<show>c:<word> by a cap; <stream>:<show> = 1, a show of which is counted what it costs.
-        Until the book has them.
+        <id>:<show>c:<word> by a cap, <id>:<show>l:<word> by a free list; <stream>:<show> = 1, a
+        show of which is counted what it costs. Until the book has them.
     {k}:g
         string: fencing token that control's writes must carry. Always, 256.
     {0}:o

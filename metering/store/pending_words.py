@@ -11,8 +11,9 @@ from metering.store import keys
 from metering.store.records import CoveredState, WatchedState
 from metering.units import AccountId, Cause, CutLine, EntryKey, Run
 
-_CAP: Final = b"c"
-"""Follows the show's number in words that its cap covered."""
+_CAUSES: Final = {b"c": Cause.CAP, b"l": Cause.FREE_LIST}
+"""By the letter that follows the show's number; none does where a preview covered a word."""
+_LETTERS: Final = b"".join(_CAUSES)
 _STREAM_BYTES: Final = 16
 
 
@@ -67,9 +68,9 @@ def covered_ticks(words: Iterable[tuple[bytes, bytes]]) -> tuple[CoveredState, .
         CoveredState(
             AccountId(name[:32]),
             name[32 : keys.ID_BYTES],
-            int(name[keys.ID_BYTES + 1 :].rstrip(_CAP)),
+            int(name[keys.ID_BYTES + 1 :].rstrip(_LETTERS)),
             ticks.normal(runs),
-            Cause.CAP if name.endswith(_CAP) else Cause.PREVIEW,
+            _CAUSES.get(name[-1:], Cause.PREVIEW),
         )
         for name, runs in runs_of.items()
     )

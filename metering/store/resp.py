@@ -18,7 +18,7 @@ from metering.errors import InvalidValueError
 from metering.model.price import TICKS_PER_CLAIM_MAX, UNITS_MAX, UNITS_PER_TICK_MAX
 from metering.ports import Claim, ClaimAnswer
 from metering.store import keys
-from metering.units import Units, Verdict
+from metering.units import FREE_LIST, Units, Verdict
 
 REPLY_ERROR: Final = hiredis.ReplyError
 """What the reader returns (not raises) for an error reply."""
@@ -84,7 +84,8 @@ def pack_claim(claim: Claim) -> bytes:
         run = priced.run
         if run.count < 1 or run.first < end:
             raise InvalidValueError(f"runs {claim.runs} are not sorted and disjoint")
-        if not 0 < priced.units_per_tick <= UNITS_PER_TICK_MAX:
+        is_listed = priced.version == FREE_LIST and priced.units_per_tick == 0
+        if not is_listed and not 0 < priced.units_per_tick <= UNITS_PER_TICK_MAX:
             raise InvalidValueError(f"{priced.units_per_tick} units per tick cannot be counted")
         ticks += run.count
         end = run.first + run.count

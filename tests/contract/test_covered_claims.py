@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from metering.store import keys
 from metering.store.records import CoveredState
-from metering.units import Cause, Cover, Run, SessionId, Units, Verdict, shard_of
+from metering.units import FREE_LIST, Cause, Cover, Run, SessionId, Units, Verdict, shard_of
 from tests.support.metering_kit import (
     NOW,
     STREAM,
@@ -166,3 +166,30 @@ async def test_a_cap_beyond_a_double_is_exact(redis_any):
 
         (reading,) = await claims.meters([(WHO, STREAM.bytes, SessionId(1))], {STREAM.bytes: NOW})
         assert reading.left_units == cap - 10
+
+
+async def test_a_viewer_on_the_free_list_watches_without_a_balance(redis_any):
+    """What they have for nothing is marked and counted, and takes nothing from preview or cap."""
+    async with opened(redis_any.url) as (store, claims):
+        await open_sessions(store, WHO, 1, deposit=0)
+        cover = Cover(NOW - 9, 1, Units(5))
+        free = claim(WHO, 1, NOW - 9, 3, units=0, version=FREE_LIST, cover=cover)
+        then = claim(WHO, 1, NOW - 6, 1, cover=cover)
+
+        both = await claims.claim(replace(free, runs=(*free.runs, *then.runs)))
+        again = await claims.claim(free)
+        later = claim(WHO, 1, NOW - 5, 2, units=0, version=FREE_LIST, cover=cover)
+        await claims.offer([later, replace(later, session=SessionId(9))])
+        unknown = await claims.claim(replace(free, account=account(9)))
+
+        assert (both.verdict, both.covered_ticks, both.new_ticks) == (Verdict.GRANTED, 4, 0)
+        assert (again.covered_ticks, unknown.verdict) == (0, Verdict.SESSION)
+        (shard,) = await store.unbilled()
+        assert set(shard.covered) == {
+            CoveredState(
+                *(WHO, STREAM.bytes, NOW - 9), (Run(NOW - 9, 3), Run(NOW - 5, 2)), Cause.FREE_LIST
+            ),
+            CoveredState(WHO, STREAM.bytes, NOW - 9, (Run(NOW - 6, 1),)),
+        }
+        totals = await store.totals()
+        assert (totals.metered_ticks, totals.covered_ticks, totals.unpaid_ticks) == (0, 6, 0)

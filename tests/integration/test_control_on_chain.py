@@ -373,3 +373,18 @@ async def _deposited(server, name, planck):
 async def _minted(server, wanted):
     answer = await server.http.post("http://c/api/v1/tokens", json=wanted)
     return answer.status == 201 and await answer.json()
+
+
+async def test_a_chain_has_one_price_for_all_viewers_and_any_cap(server):
+    """What the pallet cannot hold is refused in words; covered seconds are in no entry of it."""
+    await server.stream()
+    await server.api("POST", "viewers", {"name": "ann"}, 201)
+
+    for planck in ("7", "0"):
+        refused = await server.api(
+            "PUT", "streams/cam/viewer-prices/ann", {"planck_per_s": planck}, 409
+        )
+        assert "its pallet keeps one price of a second for all" in refused["detail"]
+    capped = await server.api("PATCH", "streams/cam", {"show_cap_planck": "500"}, 200)
+
+    assert capped["show_cap_to_come"]["planck"] == "500"

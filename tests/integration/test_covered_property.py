@@ -19,6 +19,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import insert
 
+from mediaserver.processes.stream_policies import stream_policies
 from metering.admission.gate import LocalGate
 from metering.book import schema
 from metering.book.async_book import AsyncBook
@@ -68,25 +69,33 @@ ENDLESS = 10**12
 class Reference:
     """What is covered and what is owed.
 
-    Of each show the first seconds seen are free, and so is each that would pass its cap.
+    Of each show the first seconds seen are free, and so is each that would pass its cap. Who is
+    named pays a price of their own from a second on; nothing, if that is 0.
     """
 
     preview: int
     caps: dict[int, int]
     balance: int
     prices: list[tuple[int, int]]
+    own: tuple[int, int] | None = None
+    listed: set[int] = field(default_factory=set)
     covered: dict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
     capped: dict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
     billed: dict[int, int] = field(default_factory=dict)
 
     def fetch(self, run: Run, show: int) -> Verdict:
-        seen = self.billed.keys() | self.covered[show] | self.capped[show]
+        seen = self.billed.keys() | self.listed | self.covered[show] | self.capped[show]
         new = {
             tick: [cost for first, cost in self.prices if first <= tick][-1]
             for tick in range(run.first, run.end)
             if tick not in seen
         }
         priced = {tick: cost for tick, cost in new.items() if cost}
+        if self.own is not None:
+            first, cost = self.own
+            priced |= dict.fromkeys((tick for tick in priced if tick >= first), cost)
+        listed = {tick for tick, cost in priced.items() if not cost}
+        priced = {tick: cost for tick, cost in priced.items() if cost}
         free = sorted(priced)[: self.preview - len(self.covered[show])]
         billed: dict[int, int] = {}
         for tick in sorted(priced.keys() - set(free)):
@@ -95,6 +104,7 @@ class Reference:
         if sum(billed.values()) > self.balance:
             return Verdict.PURSE
         self.balance -= sum(billed.values())
+        self.listed |= listed
         self.covered[show].update(free)
         self.capped[show].update(priced.keys() - set(free) - billed.keys())
         self.billed |= billed
@@ -152,6 +162,11 @@ class World:
                 for tab in (0, 1)
             ]
             connection.execute(insert(schema.sessions), sessions)
+            for account, life in zip(self.fixture.accounts, self.lives, strict=True):
+                if rng.random() < 0.2:
+                    life.own = (SHOWS[0] + rng.randrange(20), rng.choice((0, 3, 30)))
+                    first, cost = life.own
+                    book.named_prices.add(stream, account, Planck(cost), first)
         self.last: list[Fetch | None] = [None] * SIDE_BY_SIDE
 
     async def rebuild(self) -> None:
@@ -171,15 +186,9 @@ class World:
                 await gate._replay
 
     def _policy(self) -> StreamPolicy:
-        stream = self.fixture.book.streams.get(self.fixture.stream.slug)
-        return StreamPolicy(
-            stream.id,
-            stream.slug,
-            stream.title,
-            stream.prices,
-            preview_s=self.preview,
-            caps=stream.caps,
-        )
+        book = self.fixture.book
+        (policy,) = stream_policies(book.streams.all(), book.named_prices.all(), self.preview, 0)
+        return policy
 
     def change_price(self) -> None:
         """Announce a price, past the newest tick."""
@@ -247,12 +256,15 @@ class World:
         book, stream = self.fixture.book, self.fixture.stream.id
         shown: dict[bytes, dict[int, set[int]]] = defaultdict(lambda: defaultdict(set))
         above: dict[bytes, dict[int, set[int]]] = defaultdict(lambda: defaultdict(set))
+        free: dict[bytes, dict[int, set[int]]] = defaultdict(lambda: defaultdict(set))
+        of = {Cause.PREVIEW: shown, Cause.CAP: above, Cause.FREE_LIST: free}
         for line in book.covered.all():
-            of_cause = shown if line.cause is Cause.PREVIEW else above
-            of_cause[line.account][line.show] |= _ticks(line.runs)
+            of[line.cause][line.account][line.show] |= _ticks(line.runs)
         for account, life in zip(self.fixture.accounts, self.lives, strict=True):
             covered, capped = shown[account], above[account]
             billed = _ticks(book.cuts.watched(account, stream))
+            assert set().union(*free[account].values()) == life.listed, f"seed {SEED}"
+            assert not life.listed & billed, f"seed {SEED}"
             for show in SHOWS:
                 both = covered[show] | capped[show]
                 watched = (
@@ -273,7 +285,10 @@ class World:
         found = await reconcile(self.book, self.store)
         assert [str(difference) for difference in found.differences] == []
         total = sum(
-            len(ticks) for of in (shown, above) for shows in of.values() for ticks in shows.values()
+            len(ticks)
+            for viewers in of.values()
+            for shows in viewers.values()
+            for ticks in shows.values()
         )
         assert found.counters.covered_ticks == total
 

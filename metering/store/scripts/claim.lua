@@ -50,7 +50,7 @@ local function claim(packed)
   w = refilled(w, since, now, cap) - PER_MS * audio
   if v < 0 or w < 0 then return 4, 0, 0, balance, 0 end
 
-  local pieces, new, cost = {}, 0, 0
+  local pieces, new, cost, is_listed = {}, 0, 0, false
   for _ = 1, runs do
     local first, count, version, units
     first, count, version, units, at = struct.unpack('>I8I4I4I8', packed, at)
@@ -59,6 +59,7 @@ local function claim(packed)
     local fresh = unwatched(pieces, P, id, first, count, version, units)
     new = new + fresh
     cost = cost + fresh * units
+    is_listed = is_listed or version == 0
   end
 
   local forgiven = 0
@@ -75,6 +76,14 @@ local function claim(packed)
       end
     end
     new = new - forgiven
+  end
+
+  local listed = 0
+  if is_listed and new > 0 then
+    for _, piece in ipairs(pieces) do
+      if piece[8] == 0 then listed = listed + list_piece(piece) end
+    end
+    new = new - listed
   end
 
   local covered, capped, known = 0, 0, nil
@@ -131,9 +140,10 @@ local function claim(packed)
   if new > 0 and join then keep_join(join, new) end
   if new > 0 and most ~= '' then spend_below_cap(P, id, N, show, most, known, int(cost)) end
   if covered > 0 then count_covered(N, show, covered) end
-  sum_new, sum_forgiven, sum_covered = sum_new + new, sum_forgiven + forgiven, sum_covered + covered + capped
+  covered = covered + capped + listed
+  sum_new, sum_forgiven, sum_covered = sum_new + new, sum_forgiven + forgiven, sum_covered + covered
   call('HSET', S, 'b', pack_slot(v, w, now, ticks + new, hour))
-  return 0, new, cost, balance, covered + capped
+  return 0, new, cost, balance, covered
 end
 
 local answers = {}

@@ -131,6 +131,14 @@ local function cap_piece(piece, left)
   return n, left - fits * piece[9]
 end
 
+-- Takes all new ticks of a piece out of what is billed, where its viewer has them for nothing: its version is 0.
+-- Returns how many.
+local function list_piece(piece)
+  local n = piece[6]
+  if n > 0 then piece.listed, piece[5], piece[6] = piece[5], 0, 0 end
+  return n
+end
+
 -- Of a viewer and stream only the newest shows are kept: more than can be claimed.
 local SHOWS = 16
 local function forget_shows(N)
@@ -168,6 +176,7 @@ end
 local function keep_covered(P, id, show, piece)
   if piece.covered then keep_bits(P .. 'v', id .. ':' .. show, piece, piece.covered) end
   if piece.capped then keep_bits(P .. 'v', id .. ':' .. show .. 'c', piece, piece.capped) end
+  if piece.listed then keep_bits(P .. 'v', id .. ':' .. show .. 'l', piece, piece.listed) end
 end
 
 -- Where the forgiven range ends for streams that had planned past its common end, by stream id.

@@ -6,7 +6,7 @@
 -- session is ended ('purse'). A tick older than the watched hours is counted late and not billed.
 -- What the chain would refuse of a join is unpaid too: beyond its rate, its spending, its price, after its end,
 -- or so late that half of the notice in which its entries are still settled is over.
--- What a preview or a cap covers is covered as in a claim, for a session that is known.
+-- What a preview, a cap or a free list covers is covered as in a claim, for a session that is known.
 -- Answers like a claim, verdict 0, with the ticks billed by it.
 if call('GET', KEYS[1]) ~= ARGV[1] then return 'EPOCH' end
 local P = prefix_of(KEYS[1])
@@ -69,7 +69,7 @@ local function evidence(packed)
     j = join_of(N, join)
     if not j or now >= (j.till + j.notice / 2) * 1000 then join = false else j.room = room_of(j, now) end
   end
-  local billed, cost, covered, capped, is_dry = 0, 0, 0, 0, false
+  local billed, cost, covered, capped, listed, is_dry = 0, 0, 0, 0, 0, false
   local left, below, known = 0, 0, nil
   if join then left, below, known = show_left(N, show, preview, most) end
   for _ = 1, runs do
@@ -87,6 +87,7 @@ local function evidence(packed)
       local n = ones(free)
       T.forgiven = T.forgiven + n
       piece[5], piece[6] = piece[5] - free, piece[6] - n
+      if join and version == 0 then listed = listed + list_piece(piece) end
       if covered < left then covered = covered + cover(piece, left - covered) end
       if join and most ~= '' and piece[6] > 0 then capped = capped + cap_piece(piece, below) end
       watch(piece, watched_s, -1)
@@ -105,7 +106,8 @@ local function evidence(packed)
     end
   end
   if covered > 0 then count_covered(N, show, covered) end
-  T.covered = T.covered + covered + capped
+  covered = covered + capped + listed
+  T.covered = T.covered + covered
   if billed > 0 then
     local amount = int(cost)
     call('HINCRBY', S, 'u', amount)
@@ -118,7 +120,7 @@ local function evidence(packed)
     T.metered = T.metered + billed
   end
   if is_dry and s[1] == 'live' then finish(S, 'purse', now, watched_s * 1000 + 3600000) end
-  return 0, billed, cost, call('HGET', A, 'b') or '0', covered + capped
+  return 0, billed, cost, call('HGET', A, 'b') or '0', covered
 end
 
 local answers = {}

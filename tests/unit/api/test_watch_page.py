@@ -20,7 +20,16 @@ from mediaserver.hls import addresses
 from mediaserver.hls.live_store import LiveStore
 from mediaserver.playback_token import Grant, mint
 from mediaserver.settings.records import Settings
-from metering.units import AccountId, Planck, PriceVersion, SessionId, ShowCap, StreamPolicy
+from metering.units import (
+    FREE_LIST,
+    AccountId,
+    Planck,
+    PriceVersion,
+    SessionId,
+    ShowCap,
+    StreamPolicy,
+    ViewerPrices,
+)
 from tests.support.clock import FakeClock
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -30,7 +39,9 @@ PRICED = StreamPolicy(UUID(int=1), "cam", 'Cam <"1">', (PriceVersion(1, 0, Planc
 FREE = StreamPolicy(UUID(int=2), "free", "Free", ())
 CLOSED = StreamPolicy(UUID(int=3), "shut", "Shut", (), is_enabled=False)
 CAPPED = replace(PRICED, slug="talk", caps=(ShowCap(NOW_S - 9, Planck(5 * 10**11)),))
-STREAMS = {policy.slug: policy for policy in (PRICED, FREE, CLOSED, CAPPED)}
+OWN = (PriceVersion(FREE_LIST, 0, Planck(0)), PriceVersion(3, NOW_S + 60, Planck(7)))
+NAMED = replace(PRICED, slug="gift", named=(ViewerPrices(AccountId(b"\x07" * 32), OWN),))
+STREAMS = {policy.slug: policy for policy in (PRICED, FREE, CLOSED, CAPPED, NAMED)}
 ENTRY = "https://op.example.org/join?stream={stream}"
 PERSON = "text/html,application/xhtml+xml,*/*;q=0.8"
 
@@ -231,6 +242,19 @@ def test_a_newcomer_reads_what_a_show_costs_at_most(tmp_path):
 
     assert "0.9 UNIT an hour, and never more than 0.5 UNIT for a show" in entry
     assert boot["price"]["show_cap"] == "500000000000"
+
+
+def test_a_named_viewer_reads_what_they_pay_themselves(tmp_path):
+    """Their link says it; the stream's own address says what everybody pays."""
+    page = watch_page(tmp_path)
+
+    boot = json.loads(ask(page, f"/w/{token(NAMED)}/gift/", "application/json").body)
+    entry = ask(page, "/gift/", PERSON).text
+
+    assert boot["price"]["planck_per_s"] == "0"
+    assert boot["price"]["next"]["planck_per_s"] == "7"
+    assert boot["session"] == f"{5:016x}"
+    assert "0.00025 UNIT a second" in entry
 
 
 def test_d1_program_asks_for_what_the_page_starts_with(tmp_path):

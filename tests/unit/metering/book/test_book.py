@@ -109,8 +109,12 @@ def test_what_a_book_had_covered_was_by_a_preview(tmp_path):
     who, stream = fixture.accounts[0], fixture.stream.id
     fixture.book.close()
     with closing(sqlite3.connect(path)) as raw, raw:
-        for later in ("covered", "show_caps", "counted_shows", "deposit_returns"):
+        for later in (
+            *("covered", "show_caps", "counted_shows"),
+            *("deposit_returns", "named_prices"),
+        ):
             raw.execute(f"DROP TABLE {later}")
+        raw.execute("ALTER TABLE prices DROP COLUMN is_named")
         raw.execute(
             "CREATE TABLE covered (account BLOB NOT NULL, stream BLOB NOT NULL, show BIGINT NOT "
             "NULL, hour BIGINT NOT NULL, shard INTEGER NOT NULL, runs TEXT NOT NULL, receipted "
@@ -165,9 +169,10 @@ def test_a_book_of_the_old_split_is_brought_to_the_new_one(tmp_path):
         raw.execute("DROP INDEX entries_unsettled")
         raw.execute("DROP TABLE stream_floors")
         raw.execute("DROP TABLE true_runs")
-        for later in ("covered", "show_caps", "counted_shows"):
+        for later in ("covered", "show_caps", "counted_shows", "named_prices"):
             raw.execute(f"DROP TABLE {later}")
         raw.execute("ALTER TABLE streams DROP COLUMN preview_s")
+        raw.execute("ALTER TABLE prices DROP COLUMN is_named")
         raw.execute("DROP INDEX sessions_by_account")
         raw.execute("DROP INDEX sessions_by_stream")
         for column in ("ends_ms", "own_limit", "began_ms"):
