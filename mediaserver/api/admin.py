@@ -10,6 +10,7 @@ from mediaserver.api import (
     chain,
     context,
     guests,
+    history,
     join_stream,
     keys,
     ledger,
@@ -20,6 +21,7 @@ from mediaserver.api import (
     oidc_sign_in,
     payments,
     people,
+    players,
     redeem,
     refunds,
     sessions,
@@ -48,6 +50,7 @@ ROOMS: Final = (
     *(sign_in, wallet_sign_in, mail_sign_in, oidc_sign_in, me, people, keys),
     *(join_stream, limits, top_ups, refunds, payments, token_join),
     *(guests, redeem, named_prices),
+    *(history, players),
 )
 """Whose routes they are."""
 

@@ -19,6 +19,7 @@ from mediaserver.api.context import Context
 from mediaserver.api.limits import checked_limit
 from mediaserver.api.me import person_of
 from mediaserver.api.own_account import account_of
+from mediaserver.api.players import keep_agent
 from mediaserver.api.tokens import mint_again, open_session, token_json
 from mediaserver.api.viewer_self_service import Allowance
 from mediaserver.api.who import principal
@@ -92,6 +93,7 @@ async def _join(request: web.Request) -> web.Response:
         )
     else:
         made, token = await mint_again(shared, known, stream, own_limit)
+    await keep_agent(request, made)
     return web.json_response(
         {
             **token_json(shared, made, token, stream),

@@ -12,12 +12,18 @@ from metering.book.book import Book
 from metering.units import AccountId, account_text
 
 
+async def known_account(request: web.Request, person: str) -> AccountId | None:
+    """Return the account that somebody pays from, None while they have none."""
+    shared = context.of(request)
+    return (await shared.people.read(lambda connection: persons.get(connection, person))).account
+
+
 async def account_of(request: web.Request, person: str) -> AccountId:
     """Return the account that somebody pays from; who has none is given one, once."""
     shared = context.of(request)
-    known = await shared.people.read(lambda connection: persons.get(connection, person))
-    if known.account is not None:
-        return known.account
+    known = await known_account(request, person)
+    if known is not None:
+        return known
     now_ms = shared.clock.now_ms()
 
     def give(book: Book, connection: Connection) -> AccountId:

@@ -27,9 +27,18 @@ ROWS_MAX: Final = 500
 
 
 def receipt_page(
-    title: str, asset: Asset, operator: AccountId, receipts: Sequence[SignedReceipt]
+    title: str,
+    asset: Asset,
+    operator: AccountId,
+    receipts: Sequence[SignedReceipt],
+    *,
+    has_link: bool = True,
 ) -> tuple[str, str]:
-    """Return the head and the body of the page (`notice_page.page_response`)."""
+    """Return the head and the body of the page (`notice_page.page_response`).
+
+    Args:
+        has_link: False: its address holds no token that opens the stream.
+    """
     covered = sum(signed.receipt.covered_ticks for signed in receipts)
     seconds = sum(signed.receipt.ticks for signed in receipts) - covered
     amount = sum(signed.receipt.amount for signed in receipts)
@@ -41,7 +50,7 @@ def receipt_page(
     body = (
         f"<h1>Receipts: {escape(title)}</h1>"
         f'<p class="price">{span_text(seconds)} billed, {cost}</p>'
-        f'<a class="button" href="receipts?{FILE_QUERY}">Save the signed file</a>'
+        f'<a class="button" href="?{FILE_QUERY}">Save the signed file</a>'
         '<div class="scroll"><table><thead><tr><th>No.</th><th>From (UTC)</th><th>To</th>'
         "<th>Billed</th><th>A second</th><th>Amount</th></tr></thead>"
         f"<tbody>{''.join(rows[:ROWS_MAX])}</tbody></table></div>{more}"
@@ -50,8 +59,9 @@ def receipt_page(
         "<p>The file is signed by the operator and can be checked without this server: "
         "vilokanam receipt verify, with the operator&#39;s key from where they publish it.</p>"
         f'<p class="key">Key of the operator: {account_text(operator)}</p>'
-        "<p>The address of this page holds your link: who has it watches at your cost.</p>"
     )
+    if has_link:
+        body += "<p>The address of this page holds your link: who has it watches at your cost.</p>"
     return f"<title>Receipts: {escape(title)}</title>", body
 
 

@@ -14,17 +14,10 @@ from typing import Final
 from aiohttp import web
 
 from mediaserver import playback_token
-from mediaserver.api import context, ledger, sessions
+from mediaserver.api import context, players, receipt_answers, sessions
 from mediaserver.api.context import Context
-from mediaserver.api.notice_page import (
-    Notice,
-    is_person,
-    notice_response,
-    page_response,
-    refused_link,
-)
+from mediaserver.api.notice_page import is_person, refused_link
 from mediaserver.api.payment_orders import pay
-from mediaserver.api.receipt_page import FILE_QUERY, receipt_page
 from mediaserver.api.tokens import mint_again, token_json
 from mediaserver.api.viewers import deposit
 from mediaserver.errors import AccessDeniedError
@@ -95,6 +88,7 @@ async def _session(request: web.Request) -> web.Response:
     shared = context.of(request)
     known, stream = await _granted(request, shared)
     made, token = await mint_again(shared, known, stream)
+    await players.keep_agent(request, made)
     shown = token_json(shared, made, token, stream)
     return web.json_response(
         {key: shown[key] for key in ("token", "path", "session", "expires_ms", "ends_ms")},
@@ -147,30 +141,13 @@ async def _receipts(request: web.Request) -> web.Response:
     shared = context.of(request)
     try:
         known, stream = await _granted(request, shared)
-        chain = await ledger.receipts_of(shared, known.account, stream)
+        return await receipt_answers.answer(request, known.account, stream)
     except AccessDeniedError as error:
         return refused_link(request, error)
     except ApiError as error:
         if not is_person(request):
             raise
-        return _in_words(error, shared.settings.metering.cut_period_s)
-    if not is_person(request) or FILE_QUERY in request.query:
-        return ledger.receipt_file(shared, stream, chain)
-    operator = shared.operator.account
-    head, body = receipt_page(stream.title, shared.settings.asset, operator, chain)
-    return page_response(HTTPStatus.OK, head, body)
-
-
-def _in_words(error: ApiError, cut_period_s: int) -> web.Response:
-    """Return for a person why there are no receipts."""
-    if error.title != ledger.NO_RECEIPT:
-        return notice_response(error.status, Notice(error.title, (error.detail,)))
-    lines = (
-        f"What you watch is booked every {cut_period_s} seconds, and then it is here.",
-        "This page opens by itself.",
-    )
-    notice = Notice(error.title, lines, again_s=min(cut_period_s, 30), is_link_good=True)
-    return notice_response(error.status, notice, cut_period_s)
+        return receipt_answers.in_words(error, shared.settings.metering.cut_period_s)
 
 
 async def _granted(request: web.Request, shared: Context) -> tuple[SessionRecord, StreamRecord]:

@@ -52,8 +52,7 @@ def begin(
         ends_ms=now_ms + LIFE_MS,
         shown_ms=now_ms,
         address=address[:64],
-        # A header may hold bytes that are no UTF-8, which no column takes.
-        agent=agent.encode(errors="replace").decode()[:_AGENT_MAX],
+        agent=agent_text(agent),
     )
     connection.execute(
         insert(browser_sessions).values(
@@ -70,6 +69,12 @@ def begin(
         )
     )
     return token, made
+
+
+def agent_text(agent: str) -> str:
+    """Return what is kept of a browser's own word of itself."""
+    # A header may hold bytes that are no UTF-8, which no column takes.
+    return agent.encode(errors="replace").decode()[:_AGENT_MAX]
 
 
 def find(connection: Connection, token: str, now_ms: int) -> BrowserSession | None:

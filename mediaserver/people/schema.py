@@ -174,3 +174,22 @@ guests = Table(
     Column("since_ms", BigInteger, nullable=False),
     PrimaryKeyConstraint("stream", "guest"),
 )
+
+stream_shows = Table(
+    "stream_shows",
+    metadata,
+    Column("stream", StreamBytes, nullable=False),
+    Column("show", BigInteger, nullable=False),
+    PrimaryKeyConstraint("stream", "show"),
+)
+
+players = Table(
+    "people_players",
+    metadata,
+    # The browser that a viewer session was last minted for. Kept while the session may live.
+    Column("session", String(16), primary_key=True),
+    Column("account", LargeBinary(32), nullable=False),
+    Column("agent", String(200), nullable=False),
+    Column("minted_ms", BigInteger, nullable=False),
+    Index("people_players_by_account", "account"),
+)

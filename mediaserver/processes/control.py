@@ -237,7 +237,7 @@ class Control:
             self._start.run_dir, self._workers, lambda slug, key: _check_key(shared, slug, key)
         )
 
-        reports = WorkerReports(self._workers, shared.book, self._oldest_tick)
+        reports = WorkerReports(self._workers, shared.book, shared.people, self._oldest_tick)
 
         async def health(_: web.Request) -> web.Response:
             return web.Response(text="ok\n")

@@ -1,14 +1,18 @@
-"""What workers report to control each second: of themselves, and of parts that were cut short."""
+"""What workers report to control each second: of themselves, their show, and parts cut short."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Mapping
 from typing import Any, Final
+from uuid import UUID
 
 from aiohttp import web
 
 from mediaserver.http.problem import ApiError
+from mediaserver.people import shows
+from mediaserver.people.service import People
 from mediaserver.processes.placement import Workers, worker_of
 from metering.book.async_book import AsyncBook
 from metering.book.records import TrueRun
@@ -22,17 +26,27 @@ CUT_SHORT_MAX: Final = 1024
 class WorkerReports:
     """``POST /internal/workers`` on control."""
 
-    def __init__(self, workers: Workers, book: AsyncBook, oldest_tick: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        workers: Workers,
+        book: AsyncBook,
+        people: People,
+        oldest_tick: Callable[[], int],
+    ) -> None:
         """Take collaborators; what ended before `oldest_tick` need not be kept any more."""
         self._workers = workers
         self._book = book
+        self._people = people
         self._oldest_tick = oldest_tick
+        self._shows: dict[UUID, int] = {}  # by stream, those that are kept
 
     async def handle(self, request: web.Request) -> web.Response:
         """Take one report; 204 says that the book has what was cut short."""
         body = _object(await request.read())
         worker = worker_of(body)
         await self._workers.report(worker)
+        if worker.stream is not None and worker.show:
+            await self._keep_show(worker.stream, worker.show)
         if body.get("cut_short") and worker.stream is not None:
             runs = [_true_run(worker.stream, part) for part in body["cut_short"][:CUT_SHORT_MAX]]
             oldest = self._oldest_tick()
@@ -41,6 +55,13 @@ class WorkerReports:
             except BookError as error:
                 raise ApiError(503, "The book does not answer", str(error)) from error
         return web.Response(status=204)
+
+    async def _keep_show(self, stream: UUID, show: int) -> None:
+        if self._shows.get(stream) == show:
+            return
+        with contextlib.suppress(BookError):  # the next report tries again
+            await self._people.write(lambda _, connection: shows.keep(connection, stream, show))
+            self._shows[stream] = show
 
 
 def _object(raw: bytes) -> Mapping[str, Any]:

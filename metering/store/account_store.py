@@ -5,7 +5,9 @@ What the scripts decide is written in them. `Store` is this, cuts and recovery.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from metering.errors import InvalidValueError
 from metering.model.join_caps import JoinCaps
@@ -16,6 +18,9 @@ from metering.store.rebuild import ShardWriter, caps_fields
 from metering.store.records import SessionGrant
 from metering.store.store_connection import errors_as_unavailable
 from metering.units import AccountId, SessionId, Units, shard_of
+
+_SLOT: Final = struct.Struct(">IIQII")
+"""A session's field ``b`` (scripts/common.lua): two buckets, when they were that full, and more."""
 
 
 class AccountStore(OwnedStore):
@@ -60,6 +65,12 @@ class AccountStore(OwnedStore):
         async with errors_as_unavailable():
             state: bytes | None = await self._redis.hget(keys.session(account, session), "s")  # type: ignore[assignment]  # redis-py types it as if it decoded
         return "gone" if state is None else state.decode()
+
+    async def claimed_ms(self, account: AccountId, session: SessionId) -> int | None:
+        """Return when a session last claimed, or was opened, Unix time; None: there is none."""
+        async with errors_as_unavailable():
+            slot: bytes | None = await self._redis.hget(keys.session(account, session), "b")  # type: ignore[assignment]  # redis-py types it as if it decoded
+        return None if slot is None else int(_SLOT.unpack(slot)[2])
 
     async def end_session(self, account: AccountId, session: SessionId, reason: str) -> bool:
         """End a session; True when it was live. `reason` is one word, shown by the live meter."""

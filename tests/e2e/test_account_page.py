@@ -190,3 +190,89 @@ def test_every_button_can_be_tapped_on_a_small_phone(visit) -> None:
             assert box["x"] >= 0
             assert box["x"] + box["width"] <= width
             assert box["height"] >= 40
+
+
+def pay(live, page: Page) -> str:
+    """Give who is signed in an account with money; return it."""
+    answer = page.request.put(
+        f"{live.url}/api/v1/me/limits",
+        data={},
+        headers={"Origin": live.url, "Content-Type": "application/json"},
+    )
+    assert answer.ok, answer.text()
+    account = page.request.get(f"{live.url}/api/v1/me").json()["account"]
+    live.api("POST", f"viewers/{account}/credits", {"planck": "500000000"}, Idempotency_Key=account)
+    return account
+
+
+def test_players_are_listed_and_ended_and_limits_are_set(live, visit) -> None:
+    """Two players that can be told apart; the one that is ended is gone, the limit is kept."""
+    live.api("POST", "streams", {"slug": "late", "title": "Late show"})
+    page = visit(width=320)
+    sign_up(page, "Eve")
+    pay(live, page)
+    for agent in ("Mozilla/5.0 (X11; Linux) Firefox/140.0", "Mozilla/5.0 (iPhone) Safari/604.1"):
+        answer = page.request.post(
+            f"{live.url}/api/v1/streams/late/join",
+            data={},
+            headers={"Origin": live.url, "Content-Type": "application/json", "User-Agent": agent},
+        )
+        assert answer.ok, answer.text()
+    page.reload()
+    expect(page.get_by_role("listitem").filter(has_text="Firefox on Linux")).to_have_count(1)
+    page.get_by_role("button", name="End Late show on Safari on iPhone").click()
+    expect(page.get_by_text("That player stops within a few seconds")).to_be_visible()
+    expect(page.get_by_role("listitem").filter(has_text="Safari on iPhone")).to_have_count(0)
+    expect(page.get_by_role("listitem").filter(has_text="Firefox on Linux")).to_have_count(1)
+
+    day = page.get_by_label("A day")
+    day.fill("lots")
+    page.get_by_role("button", name="Keep these limits").click()
+    assert "2.5" in day.evaluate("field => field.validationMessage")
+    day.fill("2.5")
+    page.get_by_role("button", name="Keep these limits").click()
+    expect(page.get_by_text("Your limits are kept")).to_be_visible()
+    page.reload()
+    expect(page.get_by_label("A day")).to_have_value("2.5")
+    assert page.faults == []
+
+
+def test_what_was_watched_is_shown_with_its_receipt_and_fits(live, visit) -> None:
+    """Each show with time, length and cost; the receipt opens without a link; older on a press."""
+    page = visit(width=320)
+    sign_up(page, "Fay")
+    pay(live, page)
+    shows = [
+        {
+            "stream": "late",
+            "title": f"Late show {number}",
+            "from_ms": 1_700_000_000_000 - number * 86_400_000,
+            "seconds": 3725,
+            "covered_seconds": 30,
+            "planck": "3695000000000",
+            "receipts_url": f"{live.url}/api/v1/me/receipts/{number}",
+        }
+        for number in range(12)
+    ]
+
+    def history(route) -> None:
+        is_rest = "before" in route.request.url
+        route.fulfill(
+            json={
+                "shows": shows[10:] if is_rest else shows[:10],
+                "next_before": None if is_rest else "1-" + "0" * 32,
+            }
+        )
+
+    page.route("**/api/v1/me/history?*", history)
+    page.reload()
+    first = page.get_by_role("listitem").filter(has_text="Late show 0")
+    expect(first).to_contain_text("1 h 2 min, 30 s free, 3.695")
+    expect(first.get_by_role("link", name="Receipt")).to_be_visible()
+    page.get_by_role("button", name="Show older").click()
+    expect(page.get_by_role("listitem").filter(has_text="Late show 11")).to_be_visible()
+    expect(page.get_by_role("button", name="Show older")).to_have_count(0)
+    for width in (320, 1280):
+        page.set_viewport_size({"width": width, "height": 844})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        look(page, f"me-watching-{width}")

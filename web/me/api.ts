@@ -29,6 +29,47 @@ export interface Session {
   agent: string;
 }
 
+/** A player that one's account pays for; a stream that is not for them any more has no name. */
+export interface Player {
+  player: string;
+  stream: string | null;
+  title: string | null;
+  agent: string;
+  began_ms: number;
+  seen_ms: number | null;
+}
+
+export interface WatchedShow {
+  stream: string | null;
+  title: string | null;
+  from_ms: number;
+  seconds: number;
+  covered_seconds: number;
+  planck: string;
+  receipts_url: string;
+}
+
+export interface Watched {
+  shows: WatchedShow[];
+  next_before: string | null;
+}
+
+/** Planck as text; "0" is no limit. */
+export interface LimitValues {
+  session_planck: string;
+  stream_planck: string;
+  day_planck: string;
+}
+
+export interface Limits extends LimitValues {
+  in_force: LimitValues;
+}
+
+export interface Asset {
+  symbol: string;
+  decimals: number;
+}
+
 export interface Invitation {
   kind: "viewer" | "stream" | "role";
   role: string | null;

@@ -26,3 +26,11 @@ export function button(
   made.setAttribute("aria-label", name);
   return made;
 }
+
+export function section(title: string, ...children: Node[]): HTMLElement {
+  return el("section", {}, el("h2", {}, title), ...children);
+}
+
+export function day(ms: number): string {
+  return new Date(ms).toLocaleDateString(undefined, { dateStyle: "medium" });
+}

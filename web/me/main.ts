@@ -1,11 +1,23 @@
-/** The account page: sign in or up, then everybody's own: ways in, browsers, invitations. */
+/** The account page: sign in or up, then everybody's own: ways in, browsers, what they watch. */
 
 import "./me.css";
-import { ask, Problem, type Invitation, type Me, type Session, type Ways } from "./api";
+import {
+  ask,
+  Problem,
+  type Asset,
+  type Invitation,
+  type Limits,
+  type Me,
+  type Player,
+  type Session,
+  type Watched,
+  type Ways,
+} from "./api";
 import { el } from "./dom";
 import * as passkey from "./passkey";
 import { account, invitationText, visitor, type Acts } from "./views";
 import { accounts, type Account } from "./wallet";
+import type { Watching } from "./watching";
 
 type Json = Record<string, unknown>;
 
@@ -64,7 +76,10 @@ function forgetHash(): void {
 }
 
 let codes: string[] = [];
+let older: Watched[] = [];
 let notice = "";
+let newest: Watched | null = null;
+const PAGE = 10;
 
 const acts: Acts = {
   signIn: () => run(signIn),
@@ -115,6 +130,17 @@ const acts: Acts = {
     }),
   end: (id) => run(() => ask("DELETE", `me/sessions/${id}`)),
   endOthers: () => run(() => ask("DELETE", "me/sessions")),
+  endPlayer: (player) =>
+    run(async () => {
+      await ask("DELETE", `me/players/${player}`);
+      notice = "That player stops within a few seconds, and its link opens nothing any more.";
+    }),
+  limit: (values) =>
+    run(async () => {
+      await ask("PUT", "me/limits", values);
+      notice = "Your limits are kept, and hold from the next second on.";
+    }),
+  older: () => run(async () => older.push(await ask<Watched>("GET", nextPage()))),
   accept: () =>
     run(async () => {
       await askFresh("POST", "me/invitations", { code: invitationCode() });
@@ -162,6 +188,25 @@ function tell(): void {
   notice = "";
 }
 
+/** Address of the page of history behind those that are shown; empty: there is none. */
+function nextPage(): string {
+  const before = (older.at(-1) ?? newest)?.next_before ?? null;
+  return before === null ? "" : `me/history?limit=${PAGE}&before=${before}`;
+}
+
+async function look(): Promise<Watching> {
+  const [{ players }, limits, { asset }, watched] = await Promise.all([
+    ask<{ players: Player[] }>("GET", "me/players"),
+    ask<Limits>("GET", "me/limits"),
+    ask<{ asset: Asset }>("GET", "operator"),
+    ask<Watched>("GET", `me/history?limit=${PAGE}`),
+  ]);
+  if (newest?.next_before !== watched.next_before) older = [];
+  newest = watched;
+  const shows = [watched, ...older].flatMap((page) => page.shows);
+  return { players, limits, asset, shows, hasOlder: nextPage() !== "" };
+}
+
 async function show(): Promise<void> {
   const refused = behindHash("refused");
   if (refused !== "") {
@@ -183,7 +228,7 @@ async function show(): Promise<void> {
   const me = await ask<Me>("GET", "me");
   const { sessions } = await ask<{ sessions: Session[] }>("GET", "me/sessions");
   view.replaceChildren(
-    account(me, ways, sessions, { codes, invited, hasLetter: hasLetter() }, acts),
+    account(me, ways, sessions, await look(), { codes, invited, hasLetter: hasLetter() }, acts),
   );
   tell();
   codes = [];

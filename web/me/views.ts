@@ -1,7 +1,8 @@
 /** What the account page shows: a visitor's ways in, and a person's own things. */
 
-import type { Credential, Invitation, Me, Session, Ways } from "./api";
-import { button, el } from "./dom";
+import type { Credential, Invitation, LimitValues, Me, Session, Ways } from "./api";
+import { button, day, el, section } from "./dom";
+import { agentText, watching, type Watching } from "./watching";
 import { hasWallet } from "./wallet";
 
 /** What a press does; each shows the page anew. */
@@ -22,6 +23,9 @@ export interface Acts {
   makeCodes: () => void;
   end: (id: string) => void;
   endOthers: () => void;
+  endPlayer: (player: string) => void;
+  limit: (values: LimitValues) => void;
+  older: () => void;
   accept: () => void;
 }
 
@@ -48,10 +52,6 @@ function form(label: string, input: HTMLInputElement, submit: string, run: (text
     el("button", { type: "submit", className: "button quiet" }, submit),
   );
   return made;
-}
-
-function section(title: string, ...children: Node[]): HTMLElement {
-  return el("section", {}, el("h2", {}, title), ...children);
 }
 
 export function visitor(ways: Ways, invited: string, hasLetter: boolean, acts: Acts): HTMLElement {
@@ -102,6 +102,7 @@ export function account(
   me: Me,
   ways: Ways,
   sessions: Session[],
+  seen: Watching,
   { codes, invited, hasLetter }: Visit,
   acts: Acts,
 ): HTMLElement {
@@ -114,6 +115,7 @@ export function account(
   if (hasLetter) made.append(button("Add the address of the letter", "primary", acts.takeMail));
   if (me.roles.length > 0) made.append(el("p", {}, `On this server: ${me.roles.join(", ")}.`));
   if (me.streams.length > 0) made.append(streams(me));
+  made.append(...watching(seen, acts));
   made.append(waysIn(me, ways, codes, acts), browsers(sessions, acts));
   const name = el("input", { name: "name", maxLength: 80, value: me.name });
   made.append(
@@ -182,21 +184,4 @@ function browsers(sessions: Session[], acts: Acts): HTMLElement {
   const made = section("Where you are signed in", el("ul", {}, ...items));
   if (sessions.length > 1) made.append(button("End all others", "quiet", acts.endOthers));
   return made;
-}
-
-function day(ms: number): string {
-  return new Date(ms).toLocaleDateString(undefined, { dateStyle: "medium" });
-}
-
-/** A browser's own word for itself, in two words. */
-export function agentText(agent: string): string {
-  const browser = ["Firefox", "Edg", "OPR", "Chrome", "Safari"].find((name) =>
-    agent.includes(`${name}/`),
-  );
-  const system = ["iPhone", "iPad", "Android", "Windows", "Macintosh", "Linux"].find((name) =>
-    agent.includes(name),
-  );
-  const names: Record<string, string> = { Edg: "Edge", OPR: "Opera", Macintosh: "Mac" };
-  const words = [browser, system].filter((word) => word !== undefined);
-  return words.map((word) => names[word] ?? word).join(" on ") || "A program";
 }

@@ -31,8 +31,27 @@ export function formatPlanck(planck: bigint, decimals: number, digits: number): 
 
 /** Return `planck` in whole tokens without trailing zeros. */
 export function formatShort(planck: bigint, decimals: number): string {
-  const text = formatPlanck(planck, decimals, Math.min(decimals, DIGITS_MAX));
+  return withoutZeros(formatPlanck(planck, decimals, Math.min(decimals, DIGITS_MAX)));
+}
+
+/** Return `planck` in whole tokens to its last digit: what `parseAmount` reads again. */
+export function formatExact(planck: bigint, decimals: number): string {
+  return withoutZeros(formatPlanck(planck, decimals, decimals));
+}
+
+function withoutZeros(text: string): string {
   return text.includes(".") ? text.replace(/\.?0+$/, "") : text;
+}
+
+/**
+ * Return the planck of an amount that somebody wrote in whole tokens, such as `0.5` or `1,25`;
+ * null when it is no such amount, or finer than a planck.
+ */
+export function parseAmount(text: string, decimals: number): bigint | null {
+  const match = /^(\d{0,30})(?:[.,](\d*))?$/.exec(text.replace(/[\s\u202f]/g, ""));
+  const [whole, fraction] = [match?.[1] ?? "", match?.[2] ?? ""];
+  if (match === null || whole + fraction === "" || fraction.length > decimals) return null;
+  return BigInt(whole + fraction.padEnd(decimals, "0"));
 }
 
 /** Return seconds as a clock, `4:05` or `1:02:03`. */

@@ -39,7 +39,9 @@ def test_v11_receipts_can_be_read_by_a_person():
         "<td>0.00025 UNIT</td><td>0.01625 UNIT</td></tr>"
     ) in body
     assert body.index("<td>2</td>") < body.index("<td>1</td>")
-    assert 'href="receipts?file"' in body
+    assert 'href="?file"' in body
+    assert "holds your link" in body
+    assert "holds your link" not in receipt_page("Cam", ASSET, OPERATOR, chain, has_link=False)[1]
     assert f"0x{OPERATOR.hex()}" in body
     assert "<b>" not in body
 

@@ -1,0 +1,150 @@
+/** What one watches: players now, limits of one's own, and what was watched and paid. */
+
+import { formatExact, formatShort, formatSpan, parseAmount } from "../sdk/money";
+import type { Asset, Limits, LimitValues, Player, WatchedShow } from "./api";
+import { button, day, el, section } from "./dom";
+
+export interface Watching {
+  players: Player[];
+  limits: Limits;
+  asset: Asset;
+  shows: WatchedShow[];
+  hasOlder: boolean;
+}
+
+export interface WatchingActs {
+  endPlayer: (player: string) => void;
+  limit: (values: LimitValues) => void;
+  older: () => void;
+}
+
+const FIELDS = {
+  session_planck: "For one player",
+  stream_planck: "For one stream, in all",
+  day_planck: "A day",
+};
+type Field = keyof typeof FIELDS;
+
+export function watching(seen: Watching, acts: WatchingActs): HTMLElement[] {
+  return [players(seen.players, acts), limits(seen, acts), history(seen, acts)];
+}
+
+function players(list: Player[], acts: WatchingActs): HTMLElement {
+  if (list.length === 0) {
+    return section("Playing now", el("p", {}, "No player of yours is open."));
+  }
+  const items = list.map((item) => {
+    const name = agentText(item.agent);
+    const title = item.title ?? HIDDEN;
+    const text = ` ${name}, since ${moment(item.began_ms)}${lastSeen(item)} `;
+    const end = `End ${title} on ${name}`;
+    return el(
+      "li",
+      {},
+      el("b", {}, title),
+      text,
+      button("End", "plain", () => acts.endPlayer(item.player), end),
+    );
+  });
+  return section("Playing now", el("ul", {}, ...items));
+}
+
+const HIDDEN = "A stream that is not for you any more";
+
+function lastSeen({ seen_ms }: Player): string {
+  return seen_ms === null ? "" : `, last picture ${moment(seen_ms)}`;
+}
+
+function limits({ limits: known, asset }: Watching, acts: WatchingActs): HTMLElement {
+  const inputs = (Object.keys(FIELDS) as Field[]).map((field) => {
+    const input = el("input", {
+      name: field,
+      inputMode: "decimal",
+      autocomplete: "off",
+      value: known[field] === "0" ? "" : formatExact(BigInt(known[field]), asset.decimals),
+    });
+    input.addEventListener("input", () => input.setCustomValidity(""));
+    return input;
+  });
+  const form = el(
+    "form",
+    {
+      onsubmit: (event) => {
+        event.preventDefault();
+        const values = read(inputs, asset);
+        if (values !== null) acts.limit(values);
+      },
+    },
+    ...inputs.map((input) => {
+      const field = input.name as Field;
+      const hint = inForce(known, field, asset);
+      return el("label", {}, `${FIELDS[field]}, ${asset.symbol}`, input, el("small", {}, hint));
+    }),
+    el("button", { type: "submit", className: "button quiet" }, "Keep these limits"),
+  );
+  const text = "The picture stops where a limit is reached, on every device. Empty is no limit.";
+  return section("Your limits", el("p", {}, text), form);
+}
+
+/** Return the limits that are written, null after telling at its field which is none. */
+function read(inputs: HTMLInputElement[], asset: Asset): LimitValues | null {
+  const values: LimitValues = { session_planck: "0", stream_planck: "0", day_planck: "0" };
+  for (const input of inputs) {
+    const planck = input.value.trim() === "" ? 0n : parseAmount(input.value, asset.decimals);
+    if (planck === null) {
+      const digits = `with at most ${asset.decimals} digits behind the point`;
+      input.setCustomValidity(`Write an amount such as 2.5, ${digits}; empty is no limit.`);
+      input.reportValidity();
+      return null;
+    }
+    values[input.name as Field] = String(planck);
+  }
+  return values;
+}
+
+function inForce(known: Limits, field: Field, asset: Asset): string {
+  if (known.in_force[field] === known[field]) return "";
+  const planck = BigInt(known.in_force[field]);
+  return `This server allows ${formatShort(planck, asset.decimals)} ${asset.symbol}.`;
+}
+
+function history({ shows, asset, hasOlder }: Watching, acts: WatchingActs): HTMLElement {
+  if (shows.length === 0) {
+    const text = "Nothing that costs something was watched yet.";
+    return section("What you watched", el("p", {}, text));
+  }
+  const items = shows.map((item) => {
+    const cost = `${formatShort(BigInt(item.planck), asset.decimals)} ${asset.symbol}`;
+    const free = item.covered_seconds > 0 ? `, ${formatSpan(item.covered_seconds)} free` : "";
+    const title = item.title ?? HIDDEN;
+    const link = el("a", { href: item.receipts_url, rel: "noreferrer" }, "Receipt");
+    link.setAttribute("aria-label", `Receipt of ${title}, ${day(item.from_ms)}`);
+    return el(
+      "li",
+      {},
+      el("b", {}, title),
+      ` ${moment(item.from_ms)}, ${formatSpan(item.seconds)}${free}, ${cost} `,
+      link,
+    );
+  });
+  const made = section("What you watched", el("ul", {}, ...items));
+  if (hasOlder) made.append(button("Show older", "quiet", acts.older));
+  return made;
+}
+
+function moment(ms: number): string {
+  return new Date(ms).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
+}
+
+/** A browser's own word for itself, in two words. */
+export function agentText(agent: string): string {
+  const browser = ["Firefox", "Edg", "OPR", "Chrome", "Safari"].find((name) =>
+    agent.includes(`${name}/`),
+  );
+  const system = ["iPhone", "iPad", "Android", "Windows", "Macintosh", "Linux"].find((name) =>
+    agent.includes(name),
+  );
+  const names: Record<string, string> = { Edg: "Edge", OPR: "Opera", Macintosh: "Mac" };
+  const words = [browser, system].filter((word) => word !== undefined);
+  return words.map((word) => names[word] ?? word).join(" on ") || "A program";
+}
