@@ -156,8 +156,10 @@ async def _make_link(request: web.Request) -> web.Response:
         ),
         after=lambda pair: {"link": pair[1].id, "uses": wanted.uses, "expires_ms": expires_ms},
     )
+    # Behind the #, so that no server's log has it.
+    url = f"{shared.settings.public_url}/{request.match_info['slug']}/#guest={secret}"
     return web.json_response(
-        {**_link_json(made, now_ms), "secret": secret}, status=HTTPStatus.CREATED
+        {**_link_json(made, now_ms), "secret": secret, "url": url}, status=HTTPStatus.CREATED
     )
 
 

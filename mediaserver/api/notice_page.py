@@ -71,7 +71,7 @@ KEPT_LINK: Final = "vilokanam:link:"
 """Name in a tab's sessionStorage, with the slug behind it: the path with the token that the watch
 page took out of the address bar (web/app/link.ts)."""
 _RETURN: Final = (
-    "(function(){try{if(location.hash==='#watch')return;"
+    "(function(){try{if(/^#(watch$|guest=)/.test(location.hash))return;"
     "var s=location.pathname.split('/')[1],p=sessionStorage.getItem("
     f"'{KEPT_LINK}'+s);"
     "if(p&&p.indexOf('/w/')===0)location.replace(p)}catch(e){}})()"

@@ -1,4 +1,7 @@
-"""``POST /api/v1/streams/{slug}/access``: a link or a password makes a guest of who is signed in.
+"""``/api/v1/streams/{slug}``: ``access``, ``entry``: in by a link or a password.
+
+`access` makes a guest of who is signed in, `access/look` says what a link opens and uses nothing
+up, `entry` says what somebody's stream is and costs.
 
 Whatever opens nothing is answered in the same words and after the same work, whether there is such
 a stream or not.
@@ -9,15 +12,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from aiohttp import web
 
 from mediaserver.api import context
 from mediaserver.api.auth import WRONG_HEADER
+from mediaserver.api.context import Context
 from mediaserver.api.me import person_of
-from mediaserver.api.who import address, audited
+from mediaserver.api.who import address, audited, principal
 from mediaserver.errors import CapacityError
 from mediaserver.http import request_records
 from mediaserver.http.problem import ApiError
@@ -26,7 +30,9 @@ from mediaserver.people.password_tries import PasswordTries
 from mediaserver.people.service import Connection
 from mediaserver.people.visibility import Way
 from metering.book.book import Book
+from metering.book.records import StreamRecord
 from metering.errors import UnknownNameError
+from metering.model import price
 
 QUEUE_MAX: Final = 64
 """Passwords that wait to be looked at, one after another: two seconds."""
@@ -38,6 +44,13 @@ class Shown:
 
     link: str | None = None
     password: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Body with the secret of a link."""
+
+    link: str
 
 
 class Passwords:
@@ -69,8 +82,12 @@ PASSWORDS: Final = web.AppKey("passwords", Passwords)
 
 
 def routes() -> list[web.RouteDef]:
-    """Return the route of coming in as a guest."""
-    return [web.post("/api/v1/streams/{slug}/access", _redeem)]
+    """Return the routes of coming in as a guest."""
+    return [
+        web.post("/api/v1/streams/{slug}/access", _redeem),
+        web.post("/api/v1/streams/{slug}/access/look", _look),
+        web.get("/api/v1/streams/{slug}/entry", _entry),
+    ]
 
 
 async def _redeem(request: web.Request) -> web.Response:
@@ -79,11 +96,8 @@ async def _redeem(request: web.Request) -> web.Response:
     if (wanted.link is None) == (wanted.password is None):
         fault = "give a link or a password"
         raise ApiError(422, "Invalid body", fault, faults=[fault])
-    slug = request.match_info["slug"]
-    try:
-        stream: UUID | None = (await shared.book.run(lambda book: book.streams.get(slug))).id
-    except UnknownNameError:
-        stream = None
+    record = await _stream(request)
+    stream = None if record is None else record.id
     if wanted.password is not None:
         await _check_password(request, stream, person, wanted.password)
     name, now_ms = guests.of_person(person), shared.clock.now_ms()
@@ -103,7 +117,51 @@ async def _redeem(request: web.Request) -> web.Response:
         come_in,
         after=lambda _: {"guest": name, "way": Way.LINK if wanted.link else Way.PASSWORD},
     )
-    return web.json_response({"stream": slug, "is_guest": True})
+    assert record is not None  # it let somebody in
+    return web.json_response({**entry_json(shared, record), "is_guest": True})
+
+
+async def _look(request: web.Request) -> web.Response:
+    shared, wanted = context.of(request), await request_records.read(request, Link)
+    record, now_ms = await _stream(request), shared.clock.now_ms()
+    # As much work where there is no such stream.
+    stream = UUID(int=0) if record is None else record.id
+    is_open = await shared.people.read(
+        lambda connection: guests.opens(connection, stream, wanted.link, now_ms)
+    )
+    if record is None or not is_open:
+        raise _refused()
+    return web.json_response(entry_json(shared, record))
+
+
+async def _entry(request: web.Request) -> web.Response:
+    shared, slug, asks = context.of(request), request.match_info["slug"], principal(request)
+    record = await shared.people.write(
+        lambda book, connection: guests.seen_stream(book, connection, slug, asks)
+    )
+    return web.json_response(entry_json(shared, record))
+
+
+async def _stream(request: web.Request) -> StreamRecord | None:
+    slug = request.match_info["slug"]
+    try:
+        return await context.of(request).book.run(lambda book: book.streams.get(slug))
+    except UnknownNameError:
+        return None
+
+
+def entry_json(shared: Context, record: StreamRecord) -> dict[str, Any]:
+    """Return what a stream is and costs, for who may see it."""
+    version = price.in_force(record.prices, shared.clock.now_ms() // 1000)
+    return {
+        "stream": record.slug,
+        "title": record.title,
+        "state": shared.health(record.id)["state"],
+        "planck_per_s": str(0 if version is None else version.planck_per_tick),
+        "preview_s": record.preview_of(shared.settings.price.preview_s),
+        "symbol": shared.settings.price.asset_symbol,
+        "decimals": shared.settings.price.asset_decimals,
+    }
 
 
 async def _check_password(

@@ -204,11 +204,11 @@ class WatchPage:
             # Control has not been heard of: which streams there are is not known.
             raise _starting()
         if policy is None:
-            raise _no_such_stream(slug)
+            raise self._no_such_stream(address)
         try:
             self.restrictions.check(policy.stream, lambda: self.grant(address.token))
         except HiddenError:
-            raise _no_such_stream(slug) from None
+            raise self._no_such_stream(address) from None
         except AccessDeniedError as denied:
             raise self._not_public(policy, denied.reason) from denied
         if not policy.is_enabled:
@@ -219,6 +219,25 @@ class WatchPage:
             raise self._entry(policy) if fault == "token" else self._bad_link(policy, fault)
         seen = policy if grant is None else policy.seen_by(grant.account)
         return _Visit(seen, grant, "" if fault == "token" else fault)
+
+    def _no_such_stream(self, address: addresses.Address) -> _RefusedError:
+        """Return what is told of a stream that is not there, and of one that is not for them."""
+        slug, join_script = address.place.slug, self._join_script()
+        lines = [f"There is no stream at /{slug}/ here: see that the address is spelled right."]
+        if join_script:
+            lines.append("Or it is by invitation: then you need a link, or its password.")
+        notice = Notice(
+            "No such stream",
+            lines,
+            join=(("stream", slug), ("is-hidden", "1")),
+            join_script=join_script,
+            # A tab that has a link of its own goes back to that, once.
+            is_resumed=not address.token,
+        )
+        return _RefusedError(404, "not_found", notice)
+
+    def _join_script(self) -> str:
+        return self._pages.join_script if self.settings.hls.is_page_enabled else ""
 
     def _not_public(self, policy: StreamPolicy, fault: str) -> _RefusedError:
         """Return what is told of an unlisted stream to who has no token that counts."""
@@ -240,7 +259,7 @@ class WatchPage:
     def _entry(self, policy: StreamPolicy) -> _RefusedError:
         """Return what a newcomer is told of a priced stream: what it is, its price, the way in."""
         way, price = self._way_in(policy), self.settings.price
-        join_script = self._pages.join_script if self.settings.hls.is_page_enabled else ""
+        join_script = self._join_script()
         lines = ["You pay for what you watch, second by second, from a balance of your own."]
         if not self.price_now(policy):
             lines = ["It is free to watch, and not for everybody: say who you are first."]
@@ -334,11 +353,6 @@ def join_address(slug: str) -> str:
 def is_program(request: web.BaseRequest) -> bool:
     """Return whether the asker wants data."""
     return not is_person(request) and "json" in request.headers.get("Accept", "").lower()
-
-
-def _no_such_stream(slug: str) -> _RefusedError:
-    line = f"There is no stream at /{slug}/ here: see that the address is spelled right."
-    return _RefusedError(404, "not_found", Notice("No such stream", (line,)))
 
 
 def _starting() -> _RefusedError:

@@ -52,9 +52,9 @@ class Api:
         """Return the JSON answer of a PUT."""
         return json.loads(self.raw("PUT", path, body=body))
 
-    def delete(self, *path: str) -> Any:
+    def delete(self, *path: str, **query: str) -> Any:
         """Return the JSON answer of a DELETE."""
-        return json.loads(self.raw("DELETE", path))
+        return json.loads(self.raw("DELETE", path, query=query))
 
     def raw(
         self,

@@ -6,6 +6,7 @@ import argparse
 import time
 from typing import Any
 
+from mediaserver.cli import stream_guests
 from mediaserver.cli.amounts import AMOUNT_HELP, add_amount, asset_of, planck_of
 from mediaserver.cli.client import add_server_options, api_of, show, table
 from mediaserver.cli.clock_text import clock_text
@@ -80,6 +81,7 @@ def add(groups: Any) -> None:
     cap = _verb(verbs, "cap", _cap, "say what a show costs at most, for shows that begin later")
     cap.add_argument("slug")
     cap.add_argument("amount", metavar="AMOUNT|none", help=f"of each show; {AMOUNT_HELP}")
+    stream_guests.add(verbs)
     for name, is_enabled in (("open", True), ("close", False)):
         change = _verb(verbs, name, _change, f"{name} a stream to viewers")
         change.add_argument("slug")

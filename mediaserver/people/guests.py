@@ -258,6 +258,27 @@ def use_link(connection: Connection, stream: UUID, secret: str, name: str, now_m
     Raises:
         InvalidValueError: The stream has as many guests as fit.
     """
+    known = _lasting(connection, stream, secret, now_ms)
+    if known is None:
+        return False
+    if is_guest(connection, stream, [name]):
+        return True
+    used = connection.execute(
+        update(guest_links)
+        .where(guest_links.c.id == known.id, guest_links.c.uses < guest_links.c.uses_max)
+        .values(uses=guest_links.c.uses + 1)
+    )
+    return bool(used.rowcount) and add(connection, stream, name, Way.LINK, now_ms, known.id)
+
+
+def opens(connection: Connection, stream: UUID, secret: str, now_ms: int) -> bool:
+    """Return whether a link makes one more guest of a stream; it is not used up by that."""
+    known = _lasting(connection, stream, secret, now_ms)
+    return known is not None and known.is_open(now_ms)
+
+
+def _lasting(connection: Connection, stream: UUID, secret: str, now_ms: int) -> GuestLink | None:
+    """Return a link of a stream that was not taken back and is not over, used up or not."""
     row = connection.execute(
         select(guest_links).where(
             guest_links.c.sha256 == tokens.sha256(secret),
@@ -266,16 +287,7 @@ def use_link(connection: Connection, stream: UUID, secret: str, name: str, now_m
             guest_links.c.expires_ms > now_ms,
         )
     ).one_or_none()
-    if row is None:
-        return False
-    if is_guest(connection, stream, [name]):
-        return True
-    used = connection.execute(
-        update(guest_links)
-        .where(guest_links.c.id == row.id, guest_links.c.uses < guest_links.c.uses_max)
-        .values(uses=guest_links.c.uses + 1)
-    )
-    return bool(used.rowcount) and add(connection, stream, name, Way.LINK, now_ms, row.id)
+    return None if row is None else _link(row)
 
 
 def end_link(

@@ -113,6 +113,8 @@ TABLE: Final = (
     ),
     _row("PUT streams/{slug}/password", _R.OWNER, _R.CREATOR, scope="people:write"),
     _row("POST streams/{slug}/access", open_to=OpenTo.SIGNED_IN),
+    _row("POST streams/{slug}/access/look", open_to=OpenTo.ANYONE),
+    _row("GET streams/{slug}/entry", open_to=OpenTo.SIGNED_IN),
     # Viewers, their sessions and links.
     _row("GET viewers", *_READERS, scope="viewers:read"),
     _row("POST viewers", _R.OWNER, _R.SUPPORT, scope="viewers:write"),

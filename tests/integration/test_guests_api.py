@@ -16,6 +16,7 @@ from tests.support.people_browser import ORIGIN, Browser
 SECRET = "the-premiere"
 BODIES: dict[str, Any] = {
     "POST /api/v1/streams/{slug}/access": {"link": "x"},
+    "POST /api/v1/streams/{slug}/access/look": {"link": "x"},
     "PATCH /api/v1/streams/{slug}": {"is_enabled": True},
 }
 NAMES = {
@@ -128,6 +129,28 @@ async def test_a_link_lets_in_as_many_as_it_says_when_many_come_at_once(server) 
     assert made["secret"] not in str(entries)
 
 
+async def test_a_link_is_looked_at_by_anybody_and_used_up_by_none_of_that(server) -> None:
+    """What it opens is told before anybody says who they are; used up it tells nothing."""
+    await server.stream(slug=SECRET, title="Premiere", visibility="invited", planck_per_s="2000")
+    made = await server.api("POST", f"streams/{SECRET}/links", {}, 201)
+    assert made["url"] == f"{ORIGIN}/{SECRET}/#guest={made['secret']}"
+    look, body = f"streams/{SECRET}/access/look", {"link": made["secret"]}
+    for _ in range(3):
+        status, shown = await Browser(server).ask("POST", look, body)
+        assert (status, shown["title"], shown["planck_per_s"]) == (200, "Premiere", "2000")
+        assert (shown["state"], shown["symbol"]) == ("offline", "UNIT")
+    (link,) = (await server.api("GET", f"streams/{SECRET}/guests"))["links"]
+    assert (link["uses"], link["is_open"]) == (0, True)
+
+    ann, bob = await person(server), await person(server)
+    assert (await ann.ask("GET", f"streams/{SECRET}/entry"))[0] == 404
+    assert (await ann.ask("POST", f"streams/{SECRET}/access", body))[0] == 200
+    status, entry = await ann.ask("GET", f"streams/{SECRET}/entry")
+    assert (status, entry) == (200, shown)
+    status, refused = await bob.ask("POST", look, body)
+    assert (status, refused["reason"]) == (403, "not_admitted")
+
+
 async def test_a_password_lets_in_and_is_nowhere_kept(server) -> None:
     await hidden(server)
     ann, password = await person(server), "open sesame"
@@ -138,7 +161,7 @@ async def test_a_password_lets_in_and_is_nowhere_kept(server) -> None:
     assert (await ann.ask("POST", path, {"password": "open Sesame"}))[0] == 403
     for _ in range(2):
         status, answer = await ann.ask("POST", path, {"password": password})
-        assert (status, answer) == (200, {"stream": SECRET, "is_guest": True})
+        assert (status, answer["stream"], answer["is_guest"]) == (200, SECRET, True)
     shown = await server.api("GET", f"streams/{SECRET}/guests")
     assert (shown["has_password"], shown["guests"][0]["way"]) == (True, "password")
     assert password not in str((shown, await server.api("GET", "audit")))

@@ -18,6 +18,7 @@ from mediaserver.api.watch_page import WatchPage
 from mediaserver.errors import AddressError
 from mediaserver.hls import addresses
 from mediaserver.hls.live_store import LiveStore
+from mediaserver.hls.restrictions import Restrictions
 from mediaserver.playback_token import Grant, mint
 from mediaserver.settings.records import Settings
 from metering.units import (
@@ -267,6 +268,28 @@ def test_d1_program_asks_for_what_the_page_starts_with(tmp_path):
     assert boot["price"]["planck_per_s"] == "250000000"
     assert boot["session"] == f"{5:016x}"
     assert boot["expires_ms"] == (NOW_S + 60) * 1000
+
+
+HIDDEN = StreamPolicy(UUID(int=4), "premiere", "Premiere", (PriceVersion(1, 0, Planck(7)),))
+
+
+@pytest.mark.parametrize("path", ["/premiere/", f"/w/{token(FREE)}/premiere/"])
+def test_the_way_in_for_guests_tells_nobody_whether_there_is_a_stream(tmp_path, path, monkeypatch):
+    """A password or a link can be given at any address that has no public stream, in one page."""
+    (tmp_path / "assets").mkdir()
+    (tmp_path / "assets" / "join-abc.js").write_text("1")
+    page = watch_page(tmp_path)
+    page.restrictions = Restrictions(invited=frozenset({HIDDEN.stream}))
+    monkeypatch.setitem(STREAMS, "premiere", HIDDEN)
+    hidden = ask(page, path, PERSON)
+    monkeypatch.delitem(STREAMS, "premiere")
+    absent = ask(page, path, PERSON)
+
+    assert (hidden.status, hidden.text, hidden.headers) == (404, absent.text, absent.headers)
+    assert '<div id="join" data-stream="premiere" data-is-hidden="1">' in absent.text
+    assert "by invitation: then you need a link, or its password" in absent.text
+    # A tab that has a link of its own goes back to it, and not from there once more.
+    assert ("location.replace" in absent.text) is (path == "/premiere/")
 
 
 def test_a_newcomer_is_given_the_script_that_lets_them_in(tmp_path):

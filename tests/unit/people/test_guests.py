@@ -109,12 +109,14 @@ def test_many_accounts_are_judged_in_few_questions(book, person) -> None:
 def test_a_link_makes_as_many_guests_as_it_says_and_a_guest_uses_it_once(book) -> None:
     with book.together() as connection:
         secret, made = guests.make_link(connection, STREAM, 2, "admin", 1, 100)
+        assert [guests.opens(connection, STREAM, secret, 2) for _ in range(5)] == [True] * 5
         used = [
             guests.use_link(connection, STREAM, secret, f"person:{name}", 2) for name in "aabbca"
         ]
         assert used == [True, True, True, True, False, True]
         (known,) = guests.links(connection, STREAM)
         assert (known.id, known.uses, known.is_open(2)) == (made.id, 2, False)
+        assert not guests.opens(connection, STREAM, secret, 2)
         assert [item.name for item in guests.page(connection, STREAM, "", 9)] == [
             "person:a",
             "person:b",
@@ -130,6 +132,7 @@ def test_a_link_that_opens_nothing(book, fault) -> None:
         shown = "x" if fault == "wrong" else secret
         stream = OTHER if fault == "other stream" else STREAM
         now_ms = 100 if fault == "expired" else 3
+        assert not guests.opens(connection, stream, shown, now_ms)
         assert not guests.use_link(connection, stream, shown, "person:a", now_ms)
         assert guests.page(connection, STREAM, "", 9) == []
 

@@ -8,7 +8,7 @@ from sqlalchemy import text
 from mediaserver.people import players, shows
 from mediaserver.people.tables import TABLES
 from metering.book.records import CoveredTicks, TrueRun
-from metering.units import Run, SessionId
+from metering.units import AccountId, Run, SessionId
 from tests.support.book_fixture import make_book
 from tests.support.people_fixture import make_people
 
@@ -46,7 +46,7 @@ def test_shows_of_before_are_taken_from_the_book() -> None:
 
 def test_a_player_is_known_by_its_newest_browser_while_it_may_live(connection, fixture) -> None:
     (ann,) = fixture.accounts
-    bob = make_people().accounts[0][:31] + b"b"
+    bob = AccountId(ann[:31] + b"b")
     players.keep(connection, ann, SessionId(1), "Old", NOW - players.KEPT_MS - 1)
     players.keep(connection, bob, SessionId(4), "Other", NOW - players.KEPT_MS - 1)
     players.keep(connection, ann, SessionId(2), "Firefox", NOW - 1)
