@@ -32,6 +32,19 @@ function joinScript(): Plugin {
   };
 }
 
+/** Give the account page copies of what it shares with the watch page: a chunk of both would delay pictures. */
+function ownCopies(): Plugin {
+  return {
+    name: "own-copies",
+    enforce: "pre",
+    async resolveId(source, importer) {
+      if (!source.startsWith("../sdk/") || !importer?.includes("/web/me/")) return null;
+      const found = await this.resolve(source, importer, { skipSelf: true });
+      return found && `${found.id}?me`;
+    },
+  };
+}
+
 /** Inline what the first picture waits for; request the player's script first. */
 function firstPicture(): Plugin {
   return {
@@ -78,7 +91,7 @@ function firstPicture(): Plugin {
 }
 
 export default defineConfig({
-  plugins: [firstPicture(), joinScript()],
+  plugins: [ownCopies(), firstPicture(), joinScript()],
   // `npm run dev` shows the page of a running server: VILOKANAM_URL=http://127.0.0.1:8080.
   server: {
     proxy: {

@@ -21,6 +21,7 @@ from mediaserver.api import (
     oidc_sign_in,
     payments,
     people,
+    player_settings,
     players,
     redeem,
     refunds,
@@ -50,7 +51,7 @@ ROOMS: Final = (
     *(sign_in, wallet_sign_in, mail_sign_in, oidc_sign_in, me, people, keys),
     *(join_stream, limits, top_ups, refunds, payments, token_join),
     *(guests, redeem, named_prices),
-    *(history, players),
+    *(history, players, player_settings),
 )
 """Whose routes they are."""
 

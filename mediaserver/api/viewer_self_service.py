@@ -1,4 +1,4 @@
-"""What viewers may do for themselves: ``session``, ``sessions``, ``top-up``, ``receipts``.
+"""What viewers may do for themselves: ``session(s)``, ``top-up``, ``receipts``, ``settings``.
 
 All below their token. HTTP processes forward these as they are; the token is verified here, and its
 session is looked up in the book: who can check a token at an edge can forge one (rules 6). A viewer
@@ -18,12 +18,13 @@ from mediaserver.api import context, players, receipt_answers, sessions
 from mediaserver.api.context import Context
 from mediaserver.api.notice_page import is_person, refused_link
 from mediaserver.api.payment_orders import pay
+from mediaserver.api.player_settings import settings_json
 from mediaserver.api.tokens import mint_again, token_json
 from mediaserver.api.viewers import deposit
 from mediaserver.errors import AccessDeniedError
 from mediaserver.http.problem import ApiError
 from mediaserver.payments import demo_button, orders
-from mediaserver.people import guests
+from mediaserver.people import guests, player_settings
 from mediaserver.playback_token import Grant
 from metering.book.records import SessionRecord, StreamRecord
 from metering.errors import UnknownNameError
@@ -80,6 +81,7 @@ def routes() -> list[web.RouteDef]:
         web.delete("/w/{token}/{slug}/sessions", _end_sessions),
         web.post("/w/{token}/{slug}/top-up", _top_up),
         web.get("/w/{token}/{slug}/receipts", _receipts, allow_head=False),
+        web.get("/w/{token}/{slug}/settings", _settings, allow_head=False),
     ]
 
 
@@ -148,6 +150,15 @@ async def _receipts(request: web.Request) -> web.Response:
         if not is_person(request):
             raise
         return receipt_answers.in_words(error, shared.settings.metering.cut_period_s)
+
+
+async def _settings(request: web.Request) -> web.Response:
+    shared = context.of(request)
+    known, _ = await _granted(request, shared)
+    kept = await shared.people.read(
+        lambda connection: player_settings.of(connection, known.account)
+    )
+    return web.json_response(settings_json(kept))
 
 
 async def _granted(request: web.Request, shared: Context) -> tuple[SessionRecord, StreamRecord]:

@@ -123,6 +123,13 @@ class Receipts:
 
 
 @dataclass(frozen=True, slots=True)
+class PlayerSettings:
+    """`/w/<token>/<slug>/settings`: GET tells when the owner's players stop by themselves."""
+
+    slug: str
+
+
+@dataclass(frozen=True, slots=True)
 class WhipEndpoint:
     """`<slug>/whip`: where publishers POST their offer."""
 
@@ -151,6 +158,7 @@ Place = (
     | Sessions
     | TopUp
     | Receipts
+    | PlayerSettings
     | WhipEndpoint
     | WhipSession
 )
@@ -168,6 +176,7 @@ _KINDS: Final[dict[type[Place], str]] = {
     Sessions: "sessions",
     TopUp: "top-up",
     Receipts: "receipts",
+    PlayerSettings: "settings",
     WhipEndpoint: "whip",
     WhipSession: "whip-session",
 }
@@ -209,7 +218,7 @@ _PLACE: Final = re.compile(
     rf"(?P<msn>{NUMBER})(?:\.(?P<part>{NUMBER}))?-(?P<first>{NUMBER})x(?P<count>{_COUNT})\.m4s"
     rf"|(?P<playlist>media\.m3u8)"
     rf"|init-(?P<hash>[0-9a-f]{{16}})\.mp4)"
-    rf"|(?P<leaf>|index\.m3u8|meter|session|sessions|top-up|receipts|whip)"
+    rf"|(?P<leaf>|index\.m3u8|meter|session|sessions|top-up|receipts|settings|whip)"
     rf"|whip/(?P<worker>[A-Za-z0-9_-]{{1,64}})\.(?P<secret>[A-Za-z0-9_-]{{1,128}}))"
 )
 _LEAVES: Final[dict[str, Callable[[str], Place]]] = {
@@ -220,9 +229,10 @@ _LEAVES: Final[dict[str, Callable[[str], Place]]] = {
     "sessions": Sessions,
     "top-up": TopUp,
     "receipts": Receipts,
+    "settings": PlayerSettings,
     "whip": WhipEndpoint,
 }
-_TOKEN_NEEDED: Final = (Meter, SessionMint, Sessions, TopUp, Receipts)
+_TOKEN_NEEDED: Final = (Meter, SessionMint, Sessions, TopUp, Receipts, PlayerSettings)
 _TOKEN_REFUSED: Final = (WhipEndpoint, WhipSession)
 
 
@@ -359,6 +369,8 @@ def _bare(place: Place) -> str:
             return f"/{slug}/top-up"
         case Receipts(slug):
             return f"/{slug}/receipts"
+        case PlayerSettings(slug):
+            return f"/{slug}/settings"
         case WhipEndpoint(slug):
             return f"/{slug}/whip"
         case WhipSession(slug, worker, secret):

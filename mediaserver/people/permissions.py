@@ -199,6 +199,8 @@ TABLE: Final = (
     _row("POST me/recovery-codes", open_to=OpenTo.SIGNED_IN, is_fresh=True),
     _row("GET me/limits", open_to=OpenTo.SIGNED_IN),
     _row("PUT me/limits", open_to=OpenTo.SIGNED_IN),
+    _row("GET me/player-settings", open_to=OpenTo.SIGNED_IN),
+    _row("PUT me/player-settings", open_to=OpenTo.SIGNED_IN),
     _row("GET me/history", open_to=OpenTo.SIGNED_IN),
     _row("GET me/receipts/{stream}", open_to=OpenTo.SIGNED_IN),
     _row("GET me/players", open_to=OpenTo.SIGNED_IN),

@@ -193,3 +193,13 @@ players = Table(
     Column("minted_ms", BigInteger, nullable=False),
     Index("people_players_by_account", "account"),
 )
+
+player_settings = Table(
+    "people_player_settings",
+    metadata,
+    # When an account's players stop by themselves; an account without a row has the defaults.
+    Column("account", LargeBinary(32), primary_key=True),
+    Column("hidden_stop_s", BigInteger, nullable=False),
+    Column("ask_after_s", BigInteger, nullable=False),
+    Column("changed_ms", BigInteger, nullable=False),
+)

@@ -245,6 +245,7 @@ class HttpProcess:
                 | addresses.Sessions()
                 | addresses.TopUp()
                 | addresses.Receipts()
+                | addresses.PlayerSettings()
             ):
                 if request.method == "OPTIONS":
                     return self._cors.preflight(request)

@@ -32,6 +32,7 @@ PLACES = {
     addresses.Sessions: "GET /cam/sessions",
     addresses.TopUp: "POST /cam/top-up",
     addresses.Receipts: "GET /cam/receipts",
+    addresses.PlayerSettings: "GET /cam/settings",
     addresses.WhipEndpoint: "POST /cam/whip",
     addresses.WhipSession: "DELETE /cam/whip/w1.secret",
 }
@@ -41,6 +42,7 @@ BELOW_A_TOKEN = {
     addresses.Sessions,
     addresses.TopUp,
     addresses.Receipts,
+    addresses.PlayerSettings,
 }
 PUBLISHERS = {addresses.WhipEndpoint, addresses.WhipSession}
 FORWARDED = BELOW_A_TOKEN - {addresses.Meter}

@@ -164,6 +164,7 @@ def urls() -> Iterator[str]:
         "top-up",
         "receipts",
         "sessions",
+        "settings",
     ):
         yield f"/w/<token>/cam/{leaf} -> {_place(f'/w/{token}/cam/{leaf}')}"
     for path in ("/", "/api/", "/cam", "/Cam/", "/cam/07/720p/media.m3u8", "/cam/meter", "/w/T/"):

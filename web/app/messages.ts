@@ -77,6 +77,9 @@ export function toastLine(shown: Snapshot): string | null {
       ? "The server asks this player to wait. Going on in a moment."
       : "The server is busy. Going on in a moment.";
   }
+  if (shown.state === "live" && shown.isAsked) {
+    return "Still watching? Touch the picture or press a key, or it stops within a minute.";
+  }
   if (shown.state === "live" && shown.reason === null && isNextAbove(shown)) {
     return `${nextPriceLine(shown)} Then it asks you first.`;
   }
@@ -165,7 +168,7 @@ function pauseLines(shown: Snapshot): [string, string] {
     case "hidden":
       return [
         "Paused while you were away",
-        "The page was hidden and silent, so it stopped fetching, and charging.",
+        "The page was hidden and silent, so it stopped fetching, and charging. After how long is set on your account\u2019s page.",
       ];
     case "idle":
       return [

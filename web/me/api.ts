@@ -65,6 +65,12 @@ export interface Limits extends LimitValues {
   in_force: LimitValues;
 }
 
+/** When players stop by themselves, seconds; 0 is never. */
+export interface PlayerSettings {
+  hidden_stop_s: number;
+  ask_after_s: number;
+}
+
 export interface Asset {
   symbol: string;
   decimals: number;

@@ -9,6 +9,7 @@ import {
   type Limits,
   type Me,
   type Player,
+  type PlayerSettings,
   type Session,
   type Watched,
   type Ways,
@@ -140,6 +141,11 @@ const acts: Acts = {
       await ask("PUT", "me/limits", values);
       notice = "Your limits are kept, and hold from the next second on.";
     }),
+  setPlayers: (settings) =>
+    run(async () => {
+      await ask("PUT", "me/player-settings", settings);
+      notice = "That is kept. Pages that are open know it within ten minutes.";
+    }),
   older: () => run(async () => older.push(await ask<Watched>("GET", nextPage()))),
   accept: () =>
     run(async () => {
@@ -195,16 +201,17 @@ function nextPage(): string {
 }
 
 async function look(): Promise<Watching> {
-  const [{ players }, limits, { asset }, watched] = await Promise.all([
+  const [{ players }, limits, settings, { asset }, watched] = await Promise.all([
     ask<{ players: Player[] }>("GET", "me/players"),
     ask<Limits>("GET", "me/limits"),
+    ask<PlayerSettings>("GET", "me/player-settings"),
     ask<{ asset: Asset }>("GET", "operator"),
     ask<Watched>("GET", `me/history?limit=${PAGE}`),
   ]);
   if (newest?.next_before !== watched.next_before) older = [];
   newest = watched;
   const shows = [watched, ...older].flatMap((page) => page.shows);
-  return { players, limits, asset, shows, hasOlder: nextPage() !== "" };
+  return { players, limits, settings, asset, shows, hasOlder: nextPage() !== "" };
 }
 
 async function show(): Promise<void> {

@@ -1,12 +1,12 @@
 /** What the account page shows: a visitor's ways in, and a person's own things. */
 
-import type { Credential, Invitation, LimitValues, Me, Session, Ways } from "./api";
+import type { Credential, Invitation, Me, Session, Ways } from "./api";
 import { button, day, el, section } from "./dom";
-import { agentText, watching, type Watching } from "./watching";
+import { agentText, watching, type Watching, type WatchingActs } from "./watching";
 import { hasWallet } from "./wallet";
 
 /** What a press does; each shows the page anew. */
-export interface Acts {
+export interface Acts extends WatchingActs {
   signIn: () => void;
   signUp: (name: string) => void;
   recover: (code: string) => void;
@@ -23,9 +23,6 @@ export interface Acts {
   makeCodes: () => void;
   end: (id: string) => void;
   endOthers: () => void;
-  endPlayer: (player: string) => void;
-  limit: (values: LimitValues) => void;
-  older: () => void;
   accept: () => void;
 }
 

@@ -1,12 +1,13 @@
 /** What one watches: players now, limits of one's own, and what was watched and paid. */
 
 import { formatExact, formatShort, formatSpan, parseAmount } from "../sdk/money";
-import type { Asset, Limits, LimitValues, Player, WatchedShow } from "./api";
+import type { Asset, Limits, LimitValues, Player, PlayerSettings, WatchedShow } from "./api";
 import { button, day, el, section } from "./dom";
 
 export interface Watching {
   players: Player[];
   limits: Limits;
+  settings: PlayerSettings;
   asset: Asset;
   shows: WatchedShow[];
   hasOlder: boolean;
@@ -15,6 +16,7 @@ export interface Watching {
 export interface WatchingActs {
   endPlayer: (player: string) => void;
   limit: (values: LimitValues) => void;
+  setPlayers: (settings: PlayerSettings) => void;
   older: () => void;
 }
 
@@ -26,7 +28,12 @@ const FIELDS = {
 type Field = keyof typeof FIELDS;
 
 export function watching(seen: Watching, acts: WatchingActs): HTMLElement[] {
-  return [players(seen.players, acts), limits(seen, acts), history(seen, acts)];
+  return [
+    players(seen.players, acts),
+    limits(seen, acts),
+    stops(seen.settings, acts),
+    history(seen, acts),
+  ];
 }
 
 function players(list: Player[], acts: WatchingActs): HTMLElement {
@@ -69,6 +76,7 @@ function limits({ limits: known, asset }: Watching, acts: WatchingActs): HTMLEle
   const form = el(
     "form",
     {
+      className: "fields",
       onsubmit: (event) => {
         event.preventDefault();
         const values = read(inputs, asset);
@@ -106,6 +114,42 @@ function inForce(known: Limits, field: Field, asset: Asset): string {
   if (known.in_force[field] === known[field]) return "";
   const planck = BigInt(known.in_force[field]);
   return `This server allows ${formatShort(planck, asset.decimals)} ${asset.symbol}.`;
+}
+
+const HIDDEN_STOPS_S = [10, 60, 300, 900, 3600, 0];
+const ASKS_AFTER_S = [1800, 3600, 7200, 14_400, 28_800, 0];
+
+function stops(known: PlayerSettings, acts: WatchingActs): HTMLElement {
+  const hidden = choice(HIDDEN_STOPS_S, known.hidden_stop_s, 60);
+  const ask = choice(ASKS_AFTER_S, known.ask_after_s, 14_400);
+  const form = el(
+    "form",
+    {
+      className: "fields",
+      onsubmit: (event) => {
+        event.preventDefault();
+        acts.setPlayers({ hidden_stop_s: Number(hidden.value), ask_after_s: Number(ask.value) });
+      },
+    },
+    el("label", {}, "Stop a page that is hidden and silent after", hidden),
+    el("label", {}, "Ask whether I still watch, untouched for", ask),
+    el("button", { type: "submit", className: "button quiet" }, "Keep this"),
+  );
+  const text =
+    "What costs something stops by itself where nobody watches: unseen without sound, or when " +
+    "the question had no answer for a minute.";
+  return section("When nobody watches", el("p", {}, text), form);
+}
+
+function choice(offered: number[], chosen: number, usual: number): HTMLSelectElement {
+  const made = el("select", {});
+  const all = offered.includes(chosen) ? offered : [chosen, ...offered];
+  for (const seconds of all) {
+    const words = seconds === 0 ? "never" : formatSpan(seconds);
+    const label = seconds === usual ? `${words} (as usual)` : words;
+    made.append(new Option(label, String(seconds), false, seconds === chosen));
+  }
+  return made;
 }
 
 function history({ shows, asset, hasOlder }: Watching, acts: WatchingActs): HTMLElement {

@@ -28,3 +28,9 @@ export class ServerClock {
     return this.#offsetMs + monotonicMs;
   }
 }
+
+/** Monotonic ms when the page's first byte came: the server wrote its time just before. */
+export function pageAnsweredMs(): number {
+  const [entry] = performance.getEntriesByType("navigation") as PerformanceNavigationTiming[];
+  return entry?.responseStart ?? performance.now();
+}

@@ -83,6 +83,8 @@ export interface Snapshot {
   /** True when the most that the show costs is paid: it costs no more. */
   isShowPaid: boolean;
   warning: Warning | null;
+  /** True while a sign of life is asked for: without one a priced picture stops soon. */
+  isAsked: boolean;
   isMeterOpen: boolean;
   isMuted: boolean;
   /** Seconds between the picture and now; null while nothing plays. */
@@ -146,6 +148,7 @@ export function firstSnapshot(boot: Boot, path: string, isPriceKnown = true): Sn
     freeS: null,
     isShowPaid: false,
     warning: null,
+    isAsked: false,
     isMeterOpen: false,
     isMuted: true,
     latencyS: null,

@@ -16,7 +16,7 @@ import { Presence } from "./presence";
 import type { Early } from "./prefetch";
 import type { Refusal } from "./refusal";
 import { failureOf, request, safeUrl } from "./request";
-import { ServerClock } from "./server_clock";
+import { pageAnsweredMs, ServerClock } from "./server_clock";
 import { Sleep } from "./sleep";
 import { emptyBoot, firstSnapshot, SnapshotStore, type Reason, type Snapshot } from "./snapshot";
 import { MeterSocket } from "./socket";
@@ -77,7 +77,8 @@ export class TickStream {
       mayFetch: (url) => this.#mayFetch(url),
       paying: this.#paying,
     });
-    this.#presence = new Presence(options.video, performance.now());
+    const settings = (): string => (this.#canRenew ? this.#at("settings") : "");
+    this.#presence = new Presence(options.video, performance.now(), settings);
     this.#sleep = new Sleep({
       clock: this.#clock,
       page: () => this.#page,
@@ -369,7 +370,8 @@ export class TickStream {
     const now = performance.now();
     this.#counter.pass(now, this.#playback.isMoving);
     this.#sleep.beat();
-    const absence = this.#store.value.isPriced ? this.#presence.check(now) : null;
+    const { isPriced, state } = this.#store.value;
+    const absence = isPriced ? this.#presence.check(now, state === "live") : null;
     if (absence !== null) this.#playback.pause(absence);
     this.#playback.tick(now);
     const { seconds, spent, balance, secondsLeft, freeS } = this.#counter.show();
@@ -379,7 +381,8 @@ export class TickStream {
       spentPlanck: spent.toString(),
       balancePlanck: balance?.toString() ?? null,
       ...{ secondsLeft, freeS, isShowPaid: this.#counter.isShowPaid },
-      warning: this.#store.value.isPriced ? warningFor(secondsLeft) : null,
+      warning: isPriced ? warningFor(secondsLeft) : null,
+      isAsked: isPriced && state === "live" && this.#presence.isAsking,
       latencyS: this.#playback.latencyS,
     });
   }
@@ -391,10 +394,4 @@ export class TickStream {
   #at(relative: string): string {
     return new URL(relative, this.#page).href;
   }
-}
-
-/** Monotonic ms when the page's first byte came: the server wrote its time just before. */
-function pageAnsweredMs(): number {
-  const [entry] = performance.getEntriesByType("navigation") as PerformanceNavigationTiming[];
-  return entry?.responseStart ?? performance.now();
 }

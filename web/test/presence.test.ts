@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { absence, HIDDEN_MAX_MS, IDLE_MAX_MS, UNSEEN_MAX_MS } from "../sdk/presence";
+import { absence, isAsking, parsePatience, PATIENCE, UNSEEN_MAX_MS } from "../sdk/presence";
 import { Pulse, SLEEP_MS } from "../sdk/pulse";
 import { ServerClock } from "../sdk/server_clock";
 
@@ -41,20 +41,51 @@ describe("V18: a page that slept", () => {
 describe("V8: still there", () => {
   const seen = { isHidden: false, isMuted: false, hiddenMs: 0, idleMs: 0 };
 
-  it("stops what nobody sees or hears", () => {
-    const away = { ...seen, isHidden: true, isMuted: true, hiddenMs: HIDDEN_MAX_MS + 1 };
+  const { hiddenMs, askMs, answerMs } = PATIENCE;
 
-    expect(absence(away)).toBe("hidden");
-    expect(absence({ ...away, hiddenMs: HIDDEN_MAX_MS })).toBeNull();
-    expect(absence({ ...away, isMuted: false })).toBeNull();
-    expect(absence({ ...away, isHidden: false })).toBeNull();
+  it("stops what nobody sees or hears", () => {
+    const away = { ...seen, isHidden: true, isMuted: true, hiddenMs: hiddenMs + 1 };
+
+    expect(absence(away, PATIENCE)).toBe("hidden");
+    expect(absence({ ...away, hiddenMs }, PATIENCE)).toBeNull();
+    expect(absence({ ...away, isMuted: false }, PATIENCE)).toBeNull();
+    expect(absence({ ...away, isHidden: false }, PATIENCE)).toBeNull();
   });
 
   it("asks after hours without a sign of life, sooner when only the sound is there", () => {
-    expect(absence({ ...seen, idleMs: IDLE_MAX_MS + 1 })).toBe("idle");
-    expect(absence({ ...seen, idleMs: UNSEEN_MAX_MS + 1 })).toBeNull();
-    expect(absence({ ...seen, isHidden: true, idleMs: UNSEEN_MAX_MS + 1 })).toBe("idle");
+    expect(isAsking({ ...seen, idleMs: askMs }, PATIENCE)).toBe(false);
+    expect(isAsking({ ...seen, idleMs: askMs + 1 }, PATIENCE)).toBe(true);
+    expect(isAsking({ ...seen, idleMs: UNSEEN_MAX_MS + 1 }, PATIENCE)).toBe(false);
+    expect(isAsking({ ...seen, isHidden: true, idleMs: UNSEEN_MAX_MS + 1 }, PATIENCE)).toBe(true);
   });
+
+  it("stops when the question had no answer", () => {
+    expect(absence({ ...seen, idleMs: askMs + answerMs }, PATIENCE)).toBeNull();
+    expect(absence({ ...seen, idleMs: askMs + answerMs + 1 }, PATIENCE)).toBe("idle");
+  });
+
+  it("does as the viewer set it on their account", () => {
+    const text = '{"hidden_stop_s": 5, "ask_after_s": 600, "answer_s": 60}';
+    const set = parsePatience(text);
+    expect(set).toEqual({ hiddenMs: 5_000, askMs: 600_000, answerMs: 60_000 });
+    const away = { ...seen, isHidden: true, isMuted: true, hiddenMs: 5_001 };
+    expect(absence(away, set ?? PATIENCE)).toBe("hidden");
+    expect(isAsking({ ...seen, idleMs: 600_001 }, set ?? PATIENCE)).toBe(true);
+  });
+
+  it("never does what the viewer set to never", () => {
+    const never = parsePatience('{"hidden_stop_s": 0, "ask_after_s": 0, "answer_s": 60}');
+    const forgotten = { isHidden: true, isMuted: true, hiddenMs: 1e12, idleMs: 1e12 };
+    expect(absence(forgotten, never ?? PATIENCE)).toBeNull();
+    expect(isAsking(forgotten, never ?? PATIENCE)).toBe(false);
+  });
+
+  it.each(["", "[]", "{}", '{"hidden_stop_s": -1, "ask_after_s": 1, "answer_s": 1}', '{"a": 1}'])(
+    "takes no settings from %s",
+    (text) => {
+      expect(parsePatience(text)).toBeNull();
+    },
+  );
 });
 
 describe("V19: the server's clock", () => {

@@ -22,6 +22,7 @@ export const shown = (change: Partial<Snapshot> = {}): Snapshot => ({
   freeS: 0,
   isShowPaid: false,
   warning: null,
+  isAsked: false,
   isMeterOpen: true,
   isMuted: true,
   latencyS: 1,
