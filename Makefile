@@ -77,6 +77,7 @@ soak: setup $(VENV)/.dev chain-tools  ## What takes an hour: 100,000 sequences o
 	@$(BIN)/python -m tests.simulate.settlement_soak --rounds $(or $(ROUNDS),1000) --seed $(or $(SEED),1)
 	@$(BIN)/python -m tests.simulate.settlement_soak --chain chopsticks --rounds 20 --seed $(or $(SEED),1)
 	@$(BIN)/python -m tests.simulate.chaos
+	@$(BIN)/python -m tests.simulate.audience
 	@$(BIN)/python -m tests.simulate.soak --seconds 600
 
 chain:  ## Build the runtime's wasm, genesis and metadata from source into chain/artefacts (minutes; needs Debian and the crates)

@@ -16,6 +16,7 @@ class MeteringSettings:
     claim_timeout_ms: int = field(default=2000, metadata={"low": 100, "high": 30000})
     memory_accounts_max: int = field(default=200000, metadata={"low": 100, "high": 10000000})
     policy_lost_s: int = field(default=30, metadata={"low": 6, "high": 600})
+    minutes_kept_days: int = field(default=400, metadata={"low": 1, "high": 36500})
 
 
 @dataclass(frozen=True, slots=True)

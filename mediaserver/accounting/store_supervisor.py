@@ -379,6 +379,7 @@ class StoreSupervisor:
             self._book,
             self._clock.now_ms,
             self._settings.metering.cut_period_s,
+            self._settings.metering.minutes_kept_days,
         )
 
     def _policy(self) -> RecoveryPolicy:

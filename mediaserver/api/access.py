@@ -36,6 +36,7 @@ from mediaserver.http.client_address import (
     client_of,
     parse,
 )
+from mediaserver.http.edge_key import VIA_HEADER, has_edge_key
 from mediaserver.http.problem import ApiError
 from mediaserver.http.request_records import BODY_BYTES_MAX
 from mediaserver.http.wrong_keys import WrongKeys
@@ -44,9 +45,6 @@ from mediaserver.people import permissions, viewer_tokens
 from mediaserver.people.key_format import prefix_of
 from metering.log_throttle import LogThrottle
 
-VIA_HEADER: Final = "X-Vilokanam-Via"
-"""An edge's key, on all that it passes on: the address that it tells is believed. It opens no
-media (`hls.serve.EDGE_HEADER`)."""
 WAITING_MAX: Final = 512
 """Answers to wrong keys that wait, of all addresses."""
 WAITING_PER_ADDRESS_MAX: Final = 8
@@ -108,8 +106,7 @@ class Access:
 
     def is_edge(self, request: web.BaseRequest) -> bool:
         """Return whether a request came through an edge of the operator's, by its key."""
-        given = request.headers.get(VIA_HEADER, "").encode("utf-8", "surrogateescape")
-        return bool(self.edge_key) and hmac.compare_digest(given, self.edge_key)
+        return has_edge_key(request, VIA_HEADER, self.edge_key)
 
     def client(self, request: web.BaseRequest) -> Client:
         """Return who made a request."""

@@ -7,6 +7,7 @@ from typing import Final
 from aiohttp import web
 
 from mediaserver.api import (
+    audience,
     chain,
     context,
     guests,
@@ -52,6 +53,7 @@ ROOMS: Final = (
     *(join_stream, limits, top_ups, refunds, payments, token_join),
     *(guests, redeem, named_prices),
     *(history, players, player_settings),
+    *(audience,),
 )
 """Whose routes they are."""
 

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from aiohttp import web
 
+from mediaserver.api.audience_count import AudienceCount
 from mediaserver.clock import Clock
 from mediaserver.payments.service import Payments
 from mediaserver.people.service import People
@@ -99,6 +100,7 @@ class Context:
         health: What is known of a stream's publisher, as JSON.
         workers: All workers, as JSON.
         changed: Called after a change that HTTP processes must know.
+        audience: Returns who plays now.
         reconcile: Compares store, book and ledger; returns the report as JSON.
         escrow: Money and joins of the chain; None when batches go to the journal.
         chain: All other dealings with the chain; None when batches go to the journal.
@@ -119,6 +121,7 @@ class Context:
     health: Callable[[UUID], dict[str, Any]]
     workers: Callable[[], list[dict[str, Any]]]
     changed: Callable[[], None]
+    audience: Callable[[], Awaitable[AudienceCount]]
     reconcile: Callable[[], Awaitable[dict[str, Any]]]
     escrow: EscrowPort | None = None
     chain: ChainPort | None = None

@@ -31,6 +31,7 @@ _MODULES: Final = (
     "keys",
     "token",
     "ledger",
+    "audience",
     "payments",
     "receipt",
     "publish",

@@ -13,6 +13,11 @@ from uuid import UUID
 
 from mediaserver.clock import Clock
 
+HELD_S: Final = 9.0
+PLAIN_HELD_S: Final = 25.0
+"""How long a question is held for a show that may go on after a restart: what names a part or
+segment, and a playlist without directives. FFmpeg ends at its first refusal and waits for long;
+hls.js asks three times of 10 s each; an encoder is back after some 27 s."""
 FILL_S: Final = 5.0
 """A worker tells a window of a minute in far less; its health, told last, ends the wait."""
 

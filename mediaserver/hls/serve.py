@@ -8,7 +8,6 @@ are in the `LiveStore`.
 
 from __future__ import annotations
 
-import hmac
 from collections import Counter
 from typing import Final
 
@@ -30,21 +29,22 @@ from mediaserver.hls.addresses import (
     kind_of,
     parse,
 )
+from mediaserver.hls.audience import Audience
 from mediaserver.hls.blocking_reload import Ready, Reject, decide
 from mediaserver.hls.cache_policy import Kind
 from mediaserver.hls.live_store import LiveStore
 from mediaserver.hls.rendition_window import Presence
 from mediaserver.hls.response import SEND_TIMEOUT_S, Response
 from mediaserver.hls.responses import RefusedError, Responses
+from mediaserver.hls.resumption import HELD_S, PLAIN_HELD_S
 from mediaserver.hls.show_view import MediaBytes, ShowView, Text, make_text
 from mediaserver.hls.viewer_check import ViewerCheck, unknown
+from mediaserver.http.edge_key import EDGE_HEADER, VIA_HEADER, has_edge_key
 from mediaserver.ipc.messages import Policy
 from mediaserver.playback_token import Grant
 from metering.ports import Gate
 from metering.units import Fetch, Medium, Run, StreamPolicy, Verdict, session_text
 
-EDGE_HEADER: Final = "X-Vilokanam-Edge"
-"""An edge's key: on its fills, and on its authorization requests."""
 METHOD_HEADER: Final = "X-Original-Method"
 """What the edge's client asked with; HEAD claims nothing."""
 CONDITIONS: Final = ("If-None-Match", "If-Match", "If-Modified-Since", "If-Unmodified-Since")
@@ -52,11 +52,6 @@ ASK_YOURSELF: Final = 421
 """To an edge: this viewer's request is for the origin to answer (RFC 9110, 15.5.20)."""
 BLOCKED_TARGETS: Final = 3
 """rfc8216bis, 6.2.5.2: who is blocked longer than three target durations gets a 503."""
-HELD_S: Final = 9.0
-PLAIN_HELD_S: Final = 25.0
-"""How long a question is held for a show that may go on after a restart: what names a part or
-segment, and a playlist without directives. FFmpeg ends at its first refusal and waits for long;
-hls.js asks three times of 10 s each; an encoder is back after some 27 s."""
 
 
 class MediaHandler:
@@ -77,6 +72,7 @@ class MediaHandler:
         self.answers: Counter[tuple[str, int]] = Counter()
         """Answers by kind of place and status."""
         self.sent_bytes = 0
+        self.audience = Audience(clock.monotonic)
         self._store = store
         self._gate = gate
         self._clock = clock
@@ -114,7 +110,7 @@ class MediaHandler:
         would send bytes that nobody claimed. It passes such a request on, and is answered here.
         """
         status, token = 403, ""
-        if self._is_edge(request):
+        if has_edge_key(request, EDGE_HEADER, self.edge_key):
             try:
                 address = parse(path.partition("?")[0])
                 token = address.token
@@ -138,8 +134,10 @@ class MediaHandler:
             return 204 if is_free else 404
         show, media, grant = await self._find(request, address, place, policy, is_free=False)
         method = request.headers.get(METHOD_HEADER, "GET")
-        if grant is None or method == "HEAD":
+        if method == "HEAD":
             return 204
+        if grant is None:
+            return self._counted(request, address, policy, media)
         if method != "GET" or any(name in request.headers for name in CONDITIONS):
             return ASK_YOURSELF
         if "Range" in request.headers:
@@ -147,11 +145,11 @@ class MediaHandler:
             if answer.status != 206:
                 return ASK_YOURSELF
         await self._admit(policy, grant, media, place.show)
-        return 204
+        return self._counted(request, address, policy, media)
 
     async def _get(self, request: web.BaseRequest, address: Address) -> Response:
         place = address.place
-        is_fill = EDGE_HEADER in request.headers and self._is_edge(request)
+        is_fill = has_edge_key(request, EDGE_HEADER, self.edge_key)
         if not is_fill:
             self._viewers.check_sight(address)
         is_plain = isinstance(place, MediaPlaylist | Multivariant) and "?" not in request.raw_path
@@ -189,7 +187,20 @@ class MediaHandler:
         answer = self._object(request, show, place, media, Kind.MEDIA)
         if grant is not None and answer.status in (200, 206) and request.method == "GET":
             await self._admit(policy, grant, media, place.show)
+        if not is_fill and request.method == "GET" and answer.status in (200, 206):
+            self._counted(request, address, policy, media)
         return answer
+
+    def _counted(
+        self, request: web.BaseRequest, address: Address, policy: StreamPolicy, media: MediaBytes
+    ) -> int:
+        """Count who gets media, and may; not an edge that fetches for all who need no token."""
+        grant = self._viewers.player(address.token, policy)
+        is_via = has_edge_key(request, VIA_HEADER, self.edge_key)
+        if grant is not None or not is_via or EDGE_HEADER in request.headers:
+            edge = (request.remote or "") if is_via else ""
+            self.audience.watched(policy.stream, media.duration_ms, grant, edge)
+        return 204
 
     async def _find(
         self,
@@ -357,10 +368,6 @@ class MediaHandler:
         if current is not None and number < current.window.opened.show:
             raise RefusedError(404, "not_found", kind=Kind.GONE, show=current)
         raise RefusedError(404, "not_found")
-
-    def _is_edge(self, request: web.BaseRequest) -> bool:
-        given = request.headers.get(EDGE_HEADER, "").encode("utf-8", "surrogateescape")
-        return bool(self.edge_key) and hmac.compare_digest(given, self.edge_key)
 
     def _deadline(self, show: ShowView) -> float:
         blocked_max_s = BLOCKED_TARGETS * show.window.opened.target_duration_s

@@ -80,6 +80,14 @@ class ViewerCheck:
             raise RefusedError(403, "stream")
         return grant
 
+    def player(self, token: str, policy: StreamPolicy) -> Grant | None:
+        """Return whose player a token is; None without a good one: nothing depends on it."""
+        try:
+            grant = self._verified(token) if token else None
+        except AccessDeniedError:
+            return None
+        return grant if grant is not None and grant.stream == policy.stream else None
+
     def _verified(self, token: str) -> Grant:
         now_s = self._clock.now_ms() // 1000
         grant = self._grants.get(token)

@@ -95,6 +95,9 @@ TABLE: Final = (
         scope="people:write",
         is_fresh=True,
     ),
+    # Who watches.
+    _row("GET streams/{slug}/audience", *_READERS, _R.CREATOR, scope="streams:read"),
+    _row("GET streams/{slug}/audience/minutes", *_READERS, _R.CREATOR, scope="money:read"),
     _row("POST streams/{slug}/join", open_to=OpenTo.SIGNED_IN),
     _row("POST streams/{slug}/join/token", open_to=OpenTo.ANYONE),
     # Who may see a stream.
@@ -128,6 +131,7 @@ TABLE: Final = (
     _row("GET ledger", *_MONEY_READERS, scope="money:read"),
     _row("GET batches", *_MONEY_READERS, scope="money:read"),
     _row("POST batches/{seq}/retry", _R.OWNER, _R.FINANCE, scope="money:write"),
+    _row("GET usage", *_MONEY_READERS, scope="money:read"),
     _row("GET reconcile", *_MONEY_READERS, scope="money:read"),
     _row("GET receipts/{viewer}/{slug}", *_READERS, scope="money:read"),
     _row("GET payouts", *_MONEY_READERS, scope="money:read"),

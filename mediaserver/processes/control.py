@@ -41,6 +41,7 @@ from mediaserver.people import api_keys
 from mediaserver.people.records import ApiKey
 from mediaserver.people.service import People
 from mediaserver.processes import bootstrap, library_pages, secret_files
+from mediaserver.processes.audience import LiveAudience
 from mediaserver.processes.book_file import book_url, migrate_apart, tell_refused_names
 from mediaserver.processes.bootstrap import EXIT_OK, Start, StartRefusedError
 from mediaserver.processes.data_dir import identity, server_name
@@ -88,6 +89,7 @@ class Control:
         self._listening = ListeningClock(self._clock)
         self._workers = Workers(self._listening.monotonic, waiting_line(notify_fd))
         self._planned = PlannedTicks(start.data_dir / "shows", self._workers, self._clock)
+        self._audience = LiveAudience(start.run_dir, self._clock.monotonic)
         self._push = asyncio.Event()
         self._policy: Policy | None = None
         self._book_health: BookHealth | None = None
@@ -153,6 +155,7 @@ class Control:
             health=self._health,
             workers=lambda: [_worker_json(worker) for worker in self._workers.living()],
             changed=self._changed(on_chain),
+            audience=self._audience.count,
             reconcile=supervisor.report,
             escrow=escrow,
             chain=on_chain,
@@ -251,6 +254,7 @@ class Control:
             living = self._workers.living()
             for state in ("idle", "live", "waiting"):
                 _WORKERS.labels(state).set(sum(worker.state == state for worker in living))
+            await self._audience.measure()
             return web.Response(text=metrics.own_text("control"))
 
         app.router.add_routes(

@@ -18,7 +18,7 @@ from aiohttp import web
 from prometheus_client import REGISTRY
 
 from mediaserver import log, metrics
-from mediaserver.api.access import VIA_HEADER, Access, body_bytes_max
+from mediaserver.api.access import Access, body_bytes_max
 from mediaserver.api.auth import ADMIN_PREFIX, HOOKS_PREFIX, PUBLIC, WRONG_HEADER
 from mediaserver.api.cors import Cors
 from mediaserver.api.meter import Meter, Viewer
@@ -32,6 +32,7 @@ from mediaserver.hls.restrictions import HiddenError, of_policy
 from mediaserver.hls.serve import MediaHandler
 from mediaserver.http.client_address import Client, Networks
 from mediaserver.http.connections import Bounds, Connection, Connections
+from mediaserver.http.edge_key import VIA_HEADER
 from mediaserver.http.problem import ApiError
 from mediaserver.http.problem_response import error_response, problem_response
 from mediaserver.http.unix_http import Proxy
@@ -44,6 +45,7 @@ from mediaserver.processes.availability import PLATFORM_KINDS, Availability, Rea
 from mediaserver.processes.bootstrap import Start
 from mediaserver.processes.http_metrics import HttpMetrics
 from mediaserver.processes.metrics_endpoint import Scrape
+from mediaserver.processes.own_answers import own_answers
 from mediaserver.processes.public_answers import PublicAnswers
 from mediaserver.processes.server_clock import open_clock
 from mediaserver.processes.sites import start_sites
@@ -176,7 +178,7 @@ class HttpProcess:
             path = self._run_dir / f"{self._name}.sock"
             path.unlink(missing_ok=True)
             stack.callback(path.unlink, missing_ok=True)
-            own = web.Server(self._own_metrics, access_log=None)
+            own = web.Server(own_answers(self._measure, self._media.audience), access_log=None)
             await web.UnixSite(await self._serve(stack, own), str(path)).start()
             self._log.info("http.process.started", port=server.port, pid=os.getpid())
             library_pages.release_later()
@@ -360,9 +362,6 @@ class HttpProcess:
             self._gate.unanswered_total,
             may_claim=self._gate.is_ready and not self._claims.refusal,
         )
-
-    async def _own_metrics(self, _request: web.BaseRequest) -> web.Response:
-        return web.Response(text=self._measure())
 
     async def _all_metrics(self) -> web.Response:
         text = await self._scrape.text()

@@ -70,6 +70,7 @@ class HttpMetrics:
             drops.add_metric((what,), count)
         drops.add_metric(("meter_readers",), self._meter.dropped)
         drops.add_metric(("remembered_viewers",), self._gate.forgotten_total)
+        drops.add_metric(("players_counted",), self._media.audience.dropped)
         drops.add_metric(("claims",), self._claims.refused_total)
         drops.add_metric(("bodies",), self._proxy.bodies_refused)
         connections = self._connections()

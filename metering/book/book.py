@@ -39,6 +39,7 @@ from metering.book.show_caps import ShowCapRepository
 from metering.book.streams import StreamRepository
 from metering.book.true_runs import TrueRunRepository
 from metering.book.unbilled import UnbilledRepository
+from metering.book.usage import UsageRepository
 from metering.book.viewers import ViewerRepository
 from metering.book.watch_history import WatchHistoryRepository
 from metering.units import Asset
@@ -70,6 +71,7 @@ class Book:
         self.named_prices = NamedPriceRepository(engine, asset)
         self.show_caps = ShowCapRepository(engine, asset)
         self.watch_history = WatchHistoryRepository(engine, asset)
+        self.usage = UsageRepository(engine, asset)
         self.true_runs = TrueRunRepository(engine, asset)
         self.recoveries = RecoveryRepository(engine, asset)
         self.outbox = OutboxRepository(engine, asset)

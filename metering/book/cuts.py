@@ -20,7 +20,7 @@ from sqlalchemy import (
 
 from metering.book import schema
 from metering.book.engine import upsert
-from metering.book.meta import meta, put_meta
+from metering.book.meta import meta, meta_int, put_meta
 from metering.book.records import BookedTicks, EntryRecord
 from metering.book.rows import (
     Repository,
@@ -33,6 +33,7 @@ from metering.book.rows import (
 )
 from metering.book.settlements import last_final
 from metering.book.streams import prices_of
+from metering.book.usage import ROLLED
 from metering.errors import LedgerImbalanceError
 from metering.model import tick_runs, ticks
 from metering.units import HOUR_TICKS, AccountId, Cut, EntryKey, Planck, Run, shard_of
@@ -116,11 +117,15 @@ class CutRepository(Repository):
         cuts, lines = schema.cuts.c, schema.cut_lines.c
         with self._writing() as connection:
             # Lines that nothing needs one by one: settled finally, forgotten by Redis, on a
-            # receipt.
+            # receipt, in the minutes.
             rows = connection.execute(
                 select(schema.cut_lines)
                 .join(schema.cuts, cuts.id == lines.cut)
-                .where(cuts.is_forgotten, lines.receipt.is_not(None))
+                .where(
+                    cuts.is_forgotten,
+                    lines.receipt.is_not(None),
+                    cuts.id <= meta_int(connection, ROLLED),
+                )
                 .order_by(lines.cut)
                 .limit(lines_max)
             ).all()

@@ -16,6 +16,7 @@ import structlog
 
 from metering.book.async_book import AsyncBook
 from metering.book.records import Counters
+from metering.book.usage import FORGET_MAX, oldest_hour
 from metering.errors import MeteringError, StoreUnavailableError
 from metering.log_throttle import LogThrottle
 from metering.settlement.unbilled import UnbilledStore, counters_of, keep_unbilled
@@ -73,6 +74,7 @@ class Cutter:
         book: AsyncBook,
         now_ms: Callable[[], int],
         period_s: float,
+        minutes_kept_days: int = 400,
     ) -> None:
         self._store = store
         self._book = book
@@ -80,6 +82,9 @@ class Cutter:
         self._period_s = period_s
         self.counters: Counters | None = None
         self._counted: tuple[Counters, int] | None = None
+        self._minutes_kept_days = minutes_kept_days
+        self._is_rolled = False
+        self._forgot_hour = 0
 
     async def run(self) -> None:
         """Make rounds until cancelled. A failure is logged and the round repeated later."""
@@ -121,12 +126,29 @@ class Cutter:
             cuts += [cut for cut in answers if cut is not None]
         await self._keep_counters()
         if not cuts:
+            if not self._is_rolled:
+                await self._roll()
             return CutRound(0, 0, 0)
         now_ms = self._now_ms()
         new_ticks = await self._book.run(lambda book: book.cuts.book(cuts, now_ms))
         done = CutRound(len(cuts), sum(len(cut.lines) for cut in cuts), new_ticks)
         _log.info("metering.flush.done", cuts=done.cuts, lines=done.lines, ticks=done.ticks)
+        await self._roll()
         return done
+
+    async def _roll(self) -> None:
+        """Bring the minutes up to the cuts; once an hour, forget those that are too old.
+
+        In half of a period: of a book that was brought up from an older program more may be left.
+        """
+        until = time.monotonic() + self._period_s / 2
+        self._is_rolled = False
+        while not self._is_rolled and time.monotonic() < until:
+            self._is_rolled = (await self._book.run(lambda book: book.usage.roll())).is_all
+        oldest = oldest_hour(self._now_ms(), self._minutes_kept_days)
+        if oldest != self._forgot_hour:
+            forgot = await self._book.run(lambda book: book.usage.forget(oldest))
+            self._forgot_hour = oldest if forgot < FORGET_MAX else 0
 
     async def forget_final(self) -> int:
         """Let Redis forget the cuts whose batch is final; return how many shards had any."""

@@ -65,7 +65,7 @@ class World:
                 ("apply_later", "admin_token", "operator", "newest_tick", "health"),
                 Mock(),
             ),
-            **dict.fromkeys(("workers", "changed", "reconcile", "payments"), Mock()),
+            **dict.fromkeys(("workers", "changed", "reconcile", "payments", "audience"), Mock()),
         )
 
         app = web.Application()

@@ -10,7 +10,8 @@ import pytest
 from msgspec.structs import replace as replaced
 
 from mediaserver.hls.live_store import ENDED_KEEP_S
-from mediaserver.hls.serve import EDGE_HEADER, METHOD_HEADER
+from mediaserver.hls.serve import METHOD_HEADER
+from mediaserver.http.edge_key import EDGE_HEADER
 from mediaserver.ipc.messages import PartMade, SegmentEnded, ShowEnded, SlotOpened
 from mediaserver.media import Slot
 from metering.units import (

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 from msgspec.structs import replace
 
-from mediaserver.hls.serve import EDGE_HEADER
+from mediaserver.http.edge_key import EDGE_HEADER
 from mediaserver.ipc.messages import Policy
 from metering.units import Asset
 from tests.support.builders import INIT, STREAM

@@ -97,6 +97,10 @@ def test_migrations_make_the_tables_that_the_code_uses(tmp_path):
         assert compare_metadata(MigrationContext.configure(c), metadata) == []
 
 
+USAGE = ("viewer_hours", "stream_minutes", "usage_backlog")
+"""Tables of revision 13."""
+
+
 def test_what_a_book_had_covered_was_by_a_preview(tmp_path):
     """Revision 11 asks why a second is covered; until then there was one reason."""
     import sqlite3
@@ -111,7 +115,7 @@ def test_what_a_book_had_covered_was_by_a_preview(tmp_path):
     with closing(sqlite3.connect(path)) as raw, raw:
         for later in (
             *("covered", "show_caps", "counted_shows"),
-            *("deposit_returns", "named_prices"),
+            *("deposit_returns", "named_prices", *USAGE),
         ):
             raw.execute(f"DROP TABLE {later}")
         raw.execute("ALTER TABLE prices DROP COLUMN is_named")
@@ -169,7 +173,7 @@ def test_a_book_of_the_old_split_is_brought_to_the_new_one(tmp_path):
         raw.execute("DROP INDEX entries_unsettled")
         raw.execute("DROP TABLE stream_floors")
         raw.execute("DROP TABLE true_runs")
-        for later in ("covered", "show_caps", "counted_shows", "named_prices"):
+        for later in ("covered", "show_caps", "counted_shows", "named_prices", *USAGE):
             raw.execute(f"DROP TABLE {later}")
         raw.execute("ALTER TABLE streams DROP COLUMN preview_s")
         raw.execute("ALTER TABLE prices DROP COLUMN is_named")

@@ -111,6 +111,9 @@ def test_final_ticks_are_merged_by_hour_and_none_is_lost():
     assert fixture.book.cuts.to_forget() == {shard_of(account): 4}
     fixture.book.cuts.mark_forgotten(fixture.book.cuts.to_forget())
 
+    assert fixture.book.cuts.compact() == 0  # nor in the minutes
+    assert fixture.book.usage.roll().lines == 4
+
     assert fixture.book.cuts.compact() == 4
     assert fixture.book.cuts.to_forget() == {}
     assert (

@@ -25,6 +25,7 @@ def test_every_second_is_there_once_before_and_after_its_cuts_are_merged() -> No
     book.receipts.make(OPERATOR, 2)
     with book.together() as connection:
         connection.exec_driver_sql("UPDATE cuts SET is_forgotten = 1")
+    book.usage.roll()
     assert book.cuts.compact() == 2
     assert by_show(book.watch_history.of(who), {stream: [SHOW]}) == [row]
 
