@@ -8,6 +8,7 @@ from aiohttp import web
 
 from mediaserver.api import (
     audience,
+    bars,
     chain,
     context,
     guests,
@@ -26,6 +27,7 @@ from mediaserver.api import (
     players,
     redeem,
     refunds,
+    session_list,
     sessions,
     sign_in,
     streams,
@@ -53,7 +55,7 @@ ROOMS: Final = (
     *(join_stream, limits, top_ups, refunds, payments, token_join),
     *(guests, redeem, named_prices),
     *(history, players, player_settings),
-    *(audience,),
+    *(audience, session_list, bars),
 )
 """Whose routes they are."""
 

@@ -5,7 +5,7 @@ The owner does the same for themselves, below their token (viewer_self_service.p
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 from uuid import UUID
 
@@ -42,11 +42,13 @@ async def listing(shared: Context, account: AccountId) -> web.Response:
         lambda book: (book.sessions.of_account(account, now_ms, SHOWN_MAX), book.streams.all())
     )
     slugs = {stream.id: stream.slug for stream in streams}
-    return web.json_response({"sessions": [_shown(record, slugs, now_ms) for record in known]})
+    return web.json_response({"sessions": [shown(record, slugs, now_ms) for record in known]})
 
 
 Ended = tuple[int, list[SessionId]]
 """How many sessions ended in the book, and those that the store has to end."""
+Ending = Callable[[Book], Ended]
+"""What ends them in the book."""
 
 
 async def end(
@@ -54,7 +56,7 @@ async def end(
     account: AccountId,
     reason: str,
     only: str | None,
-    write: Callable[[Callable[[Book], Ended]], Awaitable[Ended]] | None = None,
+    write: Callable[[Ending], Awaitable[Ended]] | None = None,
 ) -> web.Response:
     """End an account's sessions for good, or the one that `only` names; repeating is harmless.
 
@@ -65,15 +67,16 @@ async def end(
         StoreUnavailableError: The book has them ended; ask again, so that the store has it too.
         UnknownNameError: The account has no such session.
     """
-    session = None if only is None else _session(only)
+    session = None if only is None else number(only)
     now_ms = shared.clock.now_ms()
     # First: while it is away nothing is changed, as a session that goes on would be a wrong answer.
     async with shared.store() as store:
         count, known = await (write or shared.book.run)(
             lambda book: book.sessions.end_account(account, reason, now_ms, session)
         )
-        for number in known:
-            await store.end_session(account, number, reason)
+        for ended in known:
+            await store.end_session(account, ended, reason)
+    shared.changed()
     return web.json_response({"ended": count})
 
 
@@ -87,7 +90,7 @@ async def _end(request: web.Request) -> web.Response:
     account = await _account(request, shared)
     only = request.match_info.get("session")
 
-    async def write(work: Callable[[Book], Ended]) -> Ended:
+    async def write(work: Ending) -> Ended:
         return await audited(
             request,
             "viewer.session.end",
@@ -105,20 +108,26 @@ async def _account(request: web.Request, shared: Context) -> AccountId:
     return (await shared.book.run(lambda book: book.viewers.get(name))).account
 
 
-def _session(text: str) -> SessionId:
+def number(text: str) -> SessionId:
+    """Return a session's number.
+
+    Raises:
+        ApiError: 422.
+    """
     try:
-        number = int(text, 16)
+        value = int(text, 16)
     except ValueError:
-        number = 0
-    session = SessionId(number)
-    if not 0 < number < 1 << 64 or session_text(session) != text:
+        value = 0
+    session = SessionId(value)
+    if not 0 < value < 1 << 64 or session_text(session) != text:
         raise ApiError(
             422, "Invalid session", f"{text[:64]} is not a session: give its 16 hexadecimal digits"
         )
     return session
 
 
-def _shown(record: SessionRecord, slugs: dict[UUID, str], now_ms: int) -> dict[str, Any]:
+def shown(record: SessionRecord, slugs: Mapping[UUID, str], now_ms: int) -> dict[str, Any]:
+    """Return a session as the API shows it."""
     if record.ended_ms is not None:
         state = record.reason
     else:

@@ -15,6 +15,7 @@ from aiohttp import web
 
 from mediaserver import playback_token
 from mediaserver.api import context
+from mediaserver.api.bars import check_unbarred, hold_unbarred
 from mediaserver.api.context import Context
 from mediaserver.api.joins import OpenJoin, join_for
 from mediaserver.api.limits import apply_limits, session_limit
@@ -125,6 +126,7 @@ async def mint_again(
         StoreUnavailableError: Redis is away; try again.
         ApiError: On a chain: they have not joined, or their caps are too low.
     """
+    await hold_unbarred(shared, known.account, stream.id)
     join = await join_for(shared, known.account, stream)
     now_ms = shared.clock.now_ms()
     if not known.may_return(now_ms):
@@ -180,6 +182,7 @@ async def open_session(
         StoreUnavailableError: The row is in the book; the store learns of it when recovered.
         ApiError: On a chain: they have not joined, or their caps are too low.
         UnknownNameError: It is by invitation, and they are no guest.
+        ApiError: They are barred.
     """
     shared = context.of(request)
     # On a chain the join bounds the session: its caps, and when it ends.
@@ -200,6 +203,7 @@ async def open_session(
         # Together, so that who is made no guest at this moment has no session left behind.
         if not guests.may_watch(connection, stream.id, account):
             raise no_stream(stream.slug)
+        check_unbarred(connection, account, stream.id, now_ms)
         _add(book, made, own_limit)
 
     # Book before store: a session that only the store had would be lost by a recovery.
@@ -244,6 +248,12 @@ async def _let_in(
     if ended is not None:
         now_ms = shared.clock.now_ms()
         await shared.book.run(lambda book: book.sessions.end(ended, "replaced", now_ms))
+
+    # It may have been ended while the store did not know it yet.
+    known = await shared.book.run(lambda book: book.sessions.get(made.session))
+    if not known.may_return(shared.clock.now_ms()):
+        await store.end_session(made.account, made.session, known.reason or "expired")
+        raise _over()
 
 
 def _player(shared: Context, known: SessionRecord, join: OpenJoin, number: int) -> ViewerSession:

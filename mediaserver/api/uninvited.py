@@ -58,13 +58,13 @@ async def change(
         after=lambda pair: {**after(pair[0]), **({"ended": len(pair[1])} if pair[1] else {})},
     )
     shared.changed()
-    await _tell_store(shared, ended)
+    await tell_store(shared, ended, UNINVITED)
     return made
 
 
-async def _tell_store(shared: Context, ended: list[SessionRecord]) -> None:
+async def tell_store(shared: Context, ended: list[SessionRecord], reason: str) -> None:
     """End sessions there too; one that is away is rebuilt of the book, which has them ended."""
     with contextlib.suppress(StoreUnavailableError):
         async with shared.store() as store:
             for known in ended:
-                await store.end_session(known.account, known.session, UNINVITED)
+                await store.end_session(known.account, known.session, reason)

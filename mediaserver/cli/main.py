@@ -32,6 +32,7 @@ _MODULES: Final = (
     "token",
     "ledger",
     "audience",
+    "sessions",
     "payments",
     "receipt",
     "publish",

@@ -98,6 +98,24 @@ TABLE: Final = (
     # Who watches.
     _row("GET streams/{slug}/audience", *_READERS, _R.CREATOR, scope="streams:read"),
     _row("GET streams/{slug}/audience/minutes", *_READERS, _R.CREATOR, scope="money:read"),
+    _row("GET streams/{slug}/sessions", *_READERS, _R.CREATOR, scope="viewers:read"),
+    _row(
+        "DELETE streams/{slug}/sessions/{session}",
+        _R.OWNER,
+        _R.SUPPORT,
+        _R.CREATOR,
+        scope="viewers:write",
+    ),
+    _row("GET sessions", *_READERS, scope="viewers:read"),
+    # Who is barred.
+    _row("GET streams/{slug}/bars", *_READERS, _R.CREATOR, scope="viewers:read"),
+    _row("POST streams/{slug}/bars", _R.OWNER, _R.SUPPORT, _R.CREATOR, scope="viewers:write"),
+    _row(
+        "DELETE streams/{slug}/bars/{bar}", _R.OWNER, _R.SUPPORT, _R.CREATOR, scope="viewers:write"
+    ),
+    _row("GET bars", *_READERS, scope="viewers:read"),
+    _row("POST bars", _R.OWNER, _R.SUPPORT, scope="viewers:write"),
+    _row("DELETE bars/{bar}", _R.OWNER, _R.SUPPORT, scope="viewers:write"),
     _row("POST streams/{slug}/join", open_to=OpenTo.SIGNED_IN),
     _row("POST streams/{slug}/join/token", open_to=OpenTo.ANYONE),
     # Who may see a stream.

@@ -13,6 +13,7 @@ from sqlalchemy import (
     Column,
     ForeignKey,
     Index,
+    Integer,
     LargeBinary,
     MetaData,
     PrimaryKeyConstraint,
@@ -20,6 +21,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 from metering.book.schema import StreamBytes
@@ -202,4 +204,22 @@ player_settings = Table(
     Column("hidden_stop_s", BigInteger, nullable=False),
     Column("ask_after_s", BigInteger, nullable=False),
     Column("changed_ms", BigInteger, nullable=False),
+)
+
+bars = Table(
+    "people_bars",
+    metadata,
+    # Accounts that are kept from a stream; empty bytes: from the whole server.
+    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("id", String(16), nullable=False, unique=True),
+    Column("account", LargeBinary(32), nullable=False),
+    Column("stream", LargeBinary(16), nullable=False),
+    Column("until_ms", BigInteger, nullable=True),
+    Column("reason", String(200), nullable=False),
+    Column("made_by", String(80), nullable=False),
+    Column("made_ms", BigInteger, nullable=False),
+    Column("ended_ms", BigInteger, nullable=True),
+    Index("people_bars_by_account", "account"),
+    Index("people_bars_by_stream", "stream", "number"),
+    Index("people_bars_open", "stream", sqlite_where=text("ended_ms IS NULL")),
 )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 from uuid import UUID
 
-from mediaserver.people import guests
+from mediaserver.people import bars, guests
 from mediaserver.people.service import People
 from mediaserver.people.visibility import Visibility
 from metering.book.async_book import AsyncBook
@@ -27,12 +28,15 @@ class Restricted:
 
 
 async def restricted(book: AsyncBook, people: People, now_ms: int) -> Restricted:
-    """Return which streams are not public, and which sessions of theirs are over.
+    """Return which streams ask everybody for a token, and which sessions of theirs are over.
 
     Raises:
         BookError: The book does not answer.
     """
     streams = await people.read(guests.not_public)
+    # Who is barred would come back without a token: everybody shows one.
+    for stream in await people.read(partial(bars.guarded, now_ms=now_ms)):
+        streams.setdefault(stream, Visibility.UNLISTED)
     ended: list[SessionId] = []
     if streams:
         ended = await book.run(lambda book: book.sessions.over(streams, now_ms, ENDED_MAX))

@@ -168,6 +168,10 @@ sessions = Table(
     Column("began_ms", BigInteger, nullable=False, server_default=text("0")),
     Index("sessions_by_account", "account", "ends_ms"),
     Index("sessions_by_stream", "stream", "ends_ms"),
+    # Pages, the newest first.
+    Index("sessions_by_age", "created_ms", "session"),
+    Index("sessions_of_stream_by_age", "stream", "created_ms", "session"),
+    Index("sessions_of_account_by_age", "account", "created_ms", "session"),
     Index("sessions_live", "expires_ms", sqlite_where=text("ended_ms IS NULL")),
 )
 
@@ -192,11 +196,7 @@ entries = Table(
         "version",
         sqlite_where=text("booked > settled"),
     ),
-    Index(
-        "entries_refused",
-        "refused",
-        sqlite_where=text("refused > 0"),
-    ),
+    Index("entries_refused", "refused", sqlite_where=text("refused > 0")),
 )
 
 cuts = Table(
@@ -211,11 +211,7 @@ cuts = Table(
     Column("is_forgotten", Boolean, nullable=False),
     UniqueConstraint("shard", "number"),
     Index("cuts_by_time", "booked_ms"),
-    Index(
-        "cuts_in_hand",
-        "batch_seq",
-        sqlite_where=text("is_forgotten = 0"),
-    ),
+    Index("cuts_in_hand", "batch_seq", sqlite_where=text("is_forgotten = 0")),
 )
 
 cut_lines = Table(
@@ -229,11 +225,7 @@ cut_lines = Table(
     Column("receipt", BigInteger),
     PrimaryKeyConstraint("cut", *KEY),
     Index("cut_lines_by_account", "account", "stream"),
-    Index(
-        "cut_lines_without_receipt",
-        "cut",
-        sqlite_where=text("receipt IS NULL"),
-    ),
+    Index("cut_lines_without_receipt", "cut", sqlite_where=text("receipt IS NULL")),
 )
 
 history = Table(
@@ -309,11 +301,7 @@ batches = Table(
     Column("sealed_ms", BigInteger, nullable=False),
     Column("finalized_ms", BigInteger),
     Column("finalized_at", BigInteger),
-    Index(
-        "batches_open",
-        "seq",
-        sqlite_where=text("state != 'finalized'"),
-    ),
+    Index("batches_open", "seq", sqlite_where=text("state != 'finalized'")),
 )
 
 attempts = Table(

@@ -6,12 +6,12 @@ from collections.abc import Collection, Sequence
 from typing import Any, Protocol
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, and_, insert, or_, select, update
+from sqlalchemy import ColumnElement, Row, and_, insert, or_, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 
 from metering.book import schema
 from metering.book.records import RETURNING, SessionRecord
-from metering.book.rows import Repository
+from metering.book.rows import Repository, chunks
 from metering.errors import IdempotencyConflictError, UnknownNameError
 from metering.units import AccountId, Planck, SessionId, account_text, session_text
 
@@ -261,6 +261,59 @@ class SessionRepository(Repository):
                     .values(ended_ms=row.ended_ms or now_ms, reason=reason)
                 )
         return len(ended), [SessionId(int(row.session, 16)) for row in known]
+
+    def page(
+        self,
+        limit: int,
+        before: tuple[int, str] | None = None,
+        *,
+        stream: UUID | None = None,
+        account: AccountId | None = None,
+        only: Collection[SessionId] | None = None,
+    ) -> list[SessionRecord]:
+        """Return sessions, live or not, the newest first.
+
+        Args:
+            before: When the one was created, Unix ms, behind which the page begins, and its text.
+            stream: Of this one alone.
+            account: Of this one alone.
+            only: Of these alone.
+        """
+        sessions = schema.sessions.c
+        query = select(schema.sessions)
+        if before is not None:
+            query = query.where(tuple_(sessions.created_ms, sessions.session) < before)
+        if stream is not None:
+            query = query.where(sessions.stream == stream)
+        if account is not None:
+            query = query.where(sessions.account == account)
+        ordered = query.order_by(sessions.created_ms.desc(), sessions.session.desc()).limit(limit)
+        with self._reading() as connection:
+            if only is None:
+                return [_session(row) for row in connection.execute(ordered)]
+            found = [
+                _session(row)
+                for some in chunks(sorted(map(session_text, only)))
+                for row in connection.execute(ordered.where(sessions.session.in_(some)))
+            ]
+        found.sort(key=lambda known: (known.created_ms, known.session), reverse=True)
+        return found[:limit]
+
+    def not_over(self, account: AccountId, stream: UUID | None, now_ms: int) -> list[SessionRecord]:
+        """Return an account's sessions that play, or whose player may come back.
+
+        Args:
+            stream: Of this one alone; None: of all.
+        """
+        sessions = schema.sessions.c
+        query = select(schema.sessions).where(
+            sessions.account == account, sessions.ends_ms > now_ms
+        )
+        if stream is not None:
+            query = query.where(sessions.stream == stream)
+        with self._reading() as connection:
+            rows = connection.execute(query).all()
+        return [known for known in map(_session, rows) if known.may_return(now_ms)]
 
     def of_stream(self, stream: UUID, now_ms: int) -> list[SessionRecord]:
         """Return the sessions of a stream that play, or whose player may come back."""

@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any, Final
 from uuid import UUID, uuid4
 
@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from metering import signing
 from metering.book import schema
 from metering.book.records import StreamRecord
-from metering.book.rows import Repository
+from metering.book.rows import Repository, chunks
 from metering.book.show_caps import caps_of
 from metering.errors import InvalidValueError, UnknownNameError
 from metering.model.ledger import PPM
@@ -246,6 +246,16 @@ class StreamRepository(Repository):
             raise UnknownNameError(f"no stream is called {slug!r}")
         seed: bytes | None = row.creator_seed
         return seed
+
+    def slugs(self, streams: Collection[UUID]) -> dict[UUID, str]:
+        """Return the public names of some streams."""
+        table = schema.streams.c
+        names: dict[UUID, str] = {}
+        with self._reading() as connection:
+            for some in chunks(sorted(streams)):
+                query = select(table.id, table.slug).where(table.id.in_(some))
+                names |= {row.id: row.slug for row in connection.execute(query)}
+        return names
 
     def prices(self) -> dict[tuple[UUID, int], Planck]:
         """Return the price of a second of every version of every stream."""

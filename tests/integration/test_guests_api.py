@@ -25,6 +25,8 @@ NAMES = {
     "role": "moderator",
     "guest": "ab" * 16,
     "link": "0123456789abcdef",
+    "session": "0123456789abcdef",
+    "bar": "0123456789abcdef",
     "viewer": "ann",
 }
 

@@ -99,6 +99,8 @@ def test_migrations_make_the_tables_that_the_code_uses(tmp_path):
 
 USAGE = ("viewer_hours", "stream_minutes", "usage_backlog")
 """Tables of revision 13."""
+PAGES = ("sessions_by_age", "sessions_of_stream_by_age", "sessions_of_account_by_age")
+"""Indexes of revision 17."""
 
 
 def test_what_a_book_had_covered_was_by_a_preview(tmp_path):
@@ -119,6 +121,8 @@ def test_what_a_book_had_covered_was_by_a_preview(tmp_path):
         ):
             raw.execute(f"DROP TABLE {later}")
         raw.execute("ALTER TABLE prices DROP COLUMN is_named")
+        for index in PAGES:
+            raw.execute(f"DROP INDEX {index}")
         raw.execute(
             "CREATE TABLE covered (account BLOB NOT NULL, stream BLOB NOT NULL, show BIGINT NOT "
             "NULL, hour BIGINT NOT NULL, shard INTEGER NOT NULL, runs TEXT NOT NULL, receipted "
@@ -177,8 +181,8 @@ def test_a_book_of_the_old_split_is_brought_to_the_new_one(tmp_path):
             raw.execute(f"DROP TABLE {later}")
         raw.execute("ALTER TABLE streams DROP COLUMN preview_s")
         raw.execute("ALTER TABLE prices DROP COLUMN is_named")
-        raw.execute("DROP INDEX sessions_by_account")
-        raw.execute("DROP INDEX sessions_by_stream")
+        for index in ("sessions_by_account", "sessions_by_stream", *PAGES):
+            raw.execute(f"DROP INDEX {index}")
         for column in ("ends_ms", "own_limit", "began_ms"):
             raw.execute(f"ALTER TABLE sessions DROP COLUMN {column}")
         raw.execute("DROP TABLE viewer_limits")

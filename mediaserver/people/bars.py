@@ -1,0 +1,178 @@
+"""Who is barred from a stream, or from the whole server, until when and why: rows, never removed.
+
+A bar holds for an account. What it ends and whom it stops is the API's (`mediaserver.api.bars`,
+`mediaserver.api.tokens`); it is asked for in the transaction that would let somebody in.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Connection, Row, func, insert, or_, select, update
+
+from mediaserver.people import tokens
+from mediaserver.people.schema import bars
+from metering.errors import InvalidValueError, UnknownNameError
+from metering.units import AccountId
+
+OPEN_MAX: Final = 10_000
+"""Of one stream, or of the server: what is asked for at every mint stays small."""
+REASON_MAX: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A bar.
+
+    Attributes:
+        number: Grows from row to row: pages go by it.
+        stream: None: from the whole server.
+        until_ms: Unix time from which it holds no more; None: until it is taken back.
+        reason: As who made it wrote it; the barred viewer reads it.
+        made_by: As the audit log names them.
+        ended_ms: When it was taken back.
+    """
+
+    id: str
+    number: int
+    account: AccountId
+    stream: UUID | None
+    until_ms: int | None
+    reason: str
+    made_by: str
+    made_ms: int
+    ended_ms: int | None
+
+    def is_open(self, now_ms: int) -> bool:
+        """Return whether it holds."""
+        return self.ended_ms is None and (self.until_ms is None or now_ms < self.until_ms)
+
+
+def add(  # noqa: PLR0917 -- one row
+    connection: Connection,
+    account: AccountId,
+    stream: UUID | None,
+    until_ms: int | None,
+    reason: str,
+    made_by: str,
+    now_ms: int,
+) -> Bar:
+    """Bar an account from a stream, or with None from the server; one that holds is replaced.
+
+    Raises:
+        InvalidValueError: Its end is past, it has no reason, or too many hold.
+    """
+    if until_ms is not None and until_ms <= now_ms:
+        raise InvalidValueError(
+            f"until_ms {until_ms} is past: give a time to come (Unix, ms), or leave it out"
+        )
+    if not 0 < len(reason.strip()) <= REASON_MAX:
+        raise InvalidValueError(
+            f"reason: has {len(reason)} characters, not 1 to {REASON_MAX}; the viewer reads it"
+        )
+    connection.execute(
+        update(bars)
+        .where(bars.c.account == account, bars.c.stream == _kept(stream), bars.c.ended_ms.is_(None))
+        .values(ended_ms=now_ms)
+    )
+    count = select(func.count()).where(bars.c.stream == _kept(stream), _holds(now_ms))
+    if connection.execute(count).scalar_one() >= OPEN_MAX:
+        raise InvalidValueError(f"{OPEN_MAX} accounts are barred: take some bars back first")
+    row = connection.execute(
+        insert(bars)
+        .values(
+            id=tokens.new_id(),
+            account=account,
+            stream=_kept(stream),
+            until_ms=until_ms,
+            reason=reason.strip(),
+            made_by=made_by,
+            made_ms=now_ms,
+        )
+        .returning(bars)
+    ).one()
+    return _bar(row)
+
+
+def end(connection: Connection, bar: str, stream: UUID | None, now_ms: int) -> Bar:
+    """Take a bar back; again changes nothing.
+
+    Raises:
+        UnknownNameError: There is none from this stream, or from the server.
+    """
+    is_it = (bars.c.id == bar) & (bars.c.stream == _kept(stream))
+    connection.execute(update(bars).where(is_it, bars.c.ended_ms.is_(None)).values(ended_ms=now_ms))
+    return get(connection, bar, stream)
+
+
+def get(connection: Connection, bar: str, stream: UUID | None) -> Bar:
+    """Return a bar from a stream, or from the server.
+
+    Raises:
+        UnknownNameError: There is none.
+    """
+    is_it = (bars.c.id == bar) & (bars.c.stream == _kept(stream))
+    row = connection.execute(select(bars).where(is_it)).one_or_none()
+    if row is None:
+        raise UnknownNameError(f"there is no bar {bar[:32]!r} here")
+    return _bar(row)
+
+
+def held(connection: Connection, account: AccountId, stream: UUID, now_ms: int) -> Bar | None:
+    """Return the bar that keeps an account from a stream, the newest; None when there is none."""
+    row = connection.execute(
+        select(bars)
+        .where(bars.c.account == account, bars.c.stream.in_([stream.bytes, b""]), _holds(now_ms))
+        .order_by(bars.c.number.desc())
+        .limit(1)
+    ).one_or_none()
+    return None if row is None else _bar(row)
+
+
+def guarded(connection: Connection, now_ms: int) -> set[UUID]:
+    """Return the streams that somebody is barred from: they ask everybody for a token."""
+    return {
+        UUID(bytes=bytes(stream))
+        for stream in connection.execute(
+            select(bars.c.stream).where(bars.c.stream != b"", _holds(now_ms)).distinct()
+        ).scalars()
+    }
+
+
+def page(
+    connection: Connection, stream: UUID | None, limit: int, before: int | None = None
+) -> list[Bar]:
+    """Return the bars of a stream, or of the server, the newest first.
+
+    Args:
+        before: Number of the bar behind which the page begins.
+    """
+    query = select(bars).where(bars.c.stream == _kept(stream))
+    if before is not None:
+        query = query.where(bars.c.number < before)
+    rows = connection.execute(query.order_by(bars.c.number.desc()).limit(limit))
+    return [_bar(row) for row in rows]
+
+
+def _holds(now_ms: int) -> ColumnElement[bool]:
+    return bars.c.ended_ms.is_(None) & or_(bars.c.until_ms.is_(None), bars.c.until_ms > now_ms)
+
+
+def _kept(stream: UUID | None) -> bytes:
+    return b"" if stream is None else stream.bytes
+
+
+def _bar(row: Row[Any]) -> Bar:
+    return Bar(
+        row.id,
+        row.number,
+        AccountId(bytes(row.account)),
+        UUID(bytes=bytes(row.stream)) if row.stream else None,
+        row.until_ms,
+        row.reason,
+        row.made_by,
+        row.made_ms,
+        row.ended_ms,
+    )
