@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 from aiohttp import web
 
 from mediaserver.api import context
+from mediaserver.api.queries import aged_cursor, page_limit
 from mediaserver.api.who import audited, principal
 from mediaserver.http import request_records
 from mediaserver.http.problem import ApiError
 from mediaserver.people import api_keys, audit
 from mediaserver.people.records import ApiKey, AuditEntry
+
+PAGE_KEYS: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +41,17 @@ def routes() -> list[web.RouteDef]:
 
 async def _list(request: web.Request) -> web.Response:
     shared = context.of(request)
-    found = await shared.people.read(api_keys.all_keys)
-    return web.json_response({"keys": [_key_json(key) for key in found]})
+    limit, before = page_limit(request, PAGE_KEYS), aged_cursor(request)
+    found = await shared.people.read(
+        lambda connection: api_keys.page(connection, limit + 1, before)
+    )
+    last = found[limit - 1] if len(found) > limit else None
+    return web.json_response(
+        {
+            "keys": [_key_json(key) for key in found[:limit]],
+            "next_before": None if last is None else f"{last.created_ms}-{last.prefix}",
+        }
+    )
 
 
 async def _make(request: web.Request) -> web.Response:

@@ -22,6 +22,8 @@ from metering.model.ledger import Holder, Role
 from metering.model.receipt import SignedReceipt
 from metering.units import AccountId, Planck, account_text
 
+PAGE_HOLDERS: Final = 500
+"""Lines of the ledger in one answer: the rest come with ``?after=``."""
 BATCHES_MAX: Final = 500
 SEQ_MAX: Final = (1 << 53) - 1
 _log = log.get("api")
@@ -46,20 +48,29 @@ def routes() -> list[web.RouteDef]:
 
 
 async def _ledger(request: web.Request) -> web.Response:
-    shared = context.of(request)
-    holders, streams, covered = await shared.book.run(
-        lambda book: (book.ledger.balances(), book.streams.all(), book.unbilled.counters())
-    )
-    slugs = {stream.id: stream.slug for stream in streams}
-    lines = [_line(holder, planck, slugs) for holder, planck in holders.items()]
-    lines.sort(key=lambda line: (line["role"], line["stream"] or "", line["account"] or ""))
-    return web.json_response(
-        {
-            "lines": lines,
+    shared, after = context.of(request), request.query.get("after", "")
+    limit = number(request, "limit", PAGE_HOLDERS, PAGE_HOLDERS)
+
+    def read(book: Book) -> dict[str, Any]:
+        holders, covered = book.ledger.balances(), book.unbilled.counters()
+        slugs = book.streams.slugs({holder.stream for holder in holders if holder.stream})
+        lines = [_line(holder, planck, slugs) for holder, planck in holders.items()]
+        lines = [line for line in lines if _place(line) > after]
+        lines.sort(key=_place)
+        return {
+            "lines": lines[:limit],
             "sum": str(sum(holders.values())),
             "covered_ticks": str(covered.covered_ticks),
+            "next_after": _place(lines[limit - 1]) if len(lines) > limit else None,
         }
-    )
+
+    # Every posting is read: not in the book's only thread, where others wait.
+    return web.json_response(await shared.book.view(read))
+
+
+def _place(line: dict[str, Any]) -> str:
+    """Return where a holder's line is in the order: what ``after`` takes."""
+    return f"{line['role']}/{line['stream'] or ''}/{line['account'] or ''}"
 
 
 async def _batches(request: web.Request) -> web.Response:

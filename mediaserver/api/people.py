@@ -10,6 +10,7 @@ from aiohttp import web
 
 from mediaserver.api import context
 from mediaserver.api.me import person_json
+from mediaserver.api.queries import aged_cursor, page_limit
 from mediaserver.api.who import add_entry, audited, principal
 from mediaserver.http import request_records
 from mediaserver.http.problem import ApiError
@@ -179,10 +180,19 @@ async def _take_role(request: web.Request) -> web.Response:
 async def _invitations(request: web.Request) -> web.Response:
     shared = context.of(request)
     now_ms, made_by = shared.clock.now_ms(), _makers(request)
+    limit, before = page_limit(request, invitations.SHOWN_MAX), aged_cursor(request)
     found = await shared.people.read(
-        lambda connection: invitations.open_ones(connection, now_ms, made_by=made_by)
+        lambda connection: invitations.open_ones(
+            connection, now_ms, limit + 1, made_by=made_by, before=before
+        )
     )
-    return web.json_response({"invitations": [_invitation_json(item) for item in found]})
+    last = found[limit - 1] if len(found) > limit else None
+    return web.json_response(
+        {
+            "invitations": [_invitation_json(item) for item in found[:limit]],
+            "next_before": None if last is None else f"{last.created_ms}-{last.id}",
+        }
+    )
 
 
 async def _invite(request: web.Request) -> web.Response:

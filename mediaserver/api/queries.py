@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from aiohttp import web
 
 from mediaserver.http.problem import ApiError
 
+_AGED: Final = re.compile(r"(\d{1,16})-([0-9a-zA-Z_]{1,32})", re.ASCII)
 LIMIT: Final = 100
 """Rows of one answer, where nobody asks for another number."""
 
@@ -29,6 +31,23 @@ def page_limit(request: web.Request, most: int) -> int:
         ApiError: 422 naming it.
     """
     return number(request, "limit", LIMIT, most)
+
+
+def aged_cursor(request: web.Request) -> tuple[int, str] | None:
+    """Return when the row was made, Unix ms, behind which a page begins, and its id.
+
+    Raises:
+        ApiError: 422: ``before`` is not what a page answered.
+    """
+    text = request.query.get("before")
+    if text is None:
+        return None
+    match = _AGED.fullmatch(text)
+    if match is None:
+        raise ApiError(
+            422, "Invalid query", f"before: {text[:40]} is not what a page answered as next_before"
+        )
+    return int(match[1]), match[2]
 
 
 def whole(text: str, name: str, most: int) -> int:

@@ -5,7 +5,6 @@ Pages, the newest first. Staff sees all; a stream's creator sees, and ends, thos
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any, Final
 from uuid import UUID
@@ -14,9 +13,8 @@ from aiohttp import web
 
 from mediaserver.api import context, sessions
 from mediaserver.api.audience_count import AudienceCount
-from mediaserver.api.queries import page_limit
+from mediaserver.api.queries import aged_cursor, page_limit
 from mediaserver.api.who import audited, principal
-from mediaserver.http.problem import ApiError
 from mediaserver.people.records import STAFF
 from metering.book.book import Book
 from metering.book.records import SessionRecord
@@ -26,7 +24,6 @@ from metering.units import SessionId, account_text, session_text
 PAGE_MAX: Final = 500
 CREATOR: Final = "creator"
 """Why a session ended that the stream's creator ended."""
-_CURSOR: Final = re.compile(r"(\d{1,16})-([0-9a-f]{16})", re.ASCII)
 
 
 def routes() -> list[web.RouteDef]:
@@ -42,7 +39,7 @@ async def _list(request: web.Request) -> web.Response:
     shared = context.of(request)
     slug = request.match_info.get("slug") or request.query.get("stream")
     viewer, edge = request.query.get("viewer"), request.query.get("edge")
-    limit, before = page_limit(request, PAGE_MAX), _cursor(request.query.get("before"))
+    limit, before = page_limit(request, PAGE_MAX), aged_cursor(request)
     live = await shared.audience()
     now_ms = shared.clock.now_ms()
 
@@ -111,14 +108,3 @@ def _shown(
         "is_playing": record.session in edges,
         "edge": edges.get(record.session) or None,
     }
-
-
-def _cursor(text: str | None) -> tuple[int, str] | None:
-    if text is None:
-        return None
-    match = _CURSOR.fullmatch(text)
-    if match is None:
-        raise ApiError(
-            422, "Invalid query", f"before: {text[:40]} is not what a page answered as next_before"
-        )
-    return int(match[1]), match[2]

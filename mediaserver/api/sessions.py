@@ -38,10 +38,12 @@ def routes() -> list[web.RouteDef]:
 async def listing(shared: Context, account: AccountId) -> web.Response:
     """Answer with the sessions of an account whose end has not come, newest first."""
     now_ms = shared.clock.now_ms()
-    known, streams = await shared.book.run(
-        lambda book: (book.sessions.of_account(account, now_ms, SHOWN_MAX), book.streams.all())
-    )
-    slugs = {stream.id: stream.slug for stream in streams}
+
+    def read(book: Book) -> tuple[list[SessionRecord], dict[UUID, str]]:
+        known = book.sessions.of_account(account, now_ms, SHOWN_MAX)
+        return known, book.streams.slugs({record.stream for record in known})
+
+    known, slugs = await shared.book.run(read)
     return web.json_response({"sessions": [shown(record, slugs, now_ms) for record in known]})
 
 

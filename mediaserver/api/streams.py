@@ -20,6 +20,7 @@ from mediaserver.api.price_times import (
     withdraw_fault,
     withdraw_until_s,
 )
+from mediaserver.api.queries import number
 from mediaserver.api.stream_creators import MADE, check_count, check_creator, check_room
 from mediaserver.api.uninvited import change
 from mediaserver.api.who import audited, principal
@@ -39,6 +40,8 @@ from metering.model.show_caps import cap_of
 from metering.units import Planck, PriceVersion, ShowCap, account_text, parse_account
 
 _NO_CAP: Final = Planck(0)
+PAGE_STREAMS: Final = 500
+"""Streams in one answer: the rest come with ``?after=<slug>``."""
 _NUMBER: Final = re.compile(r"[0-9]{1,9}", re.ASCII)
 
 
@@ -88,10 +91,17 @@ def routes() -> list[web.RouteDef]:
 
 
 async def _list(request: web.Request) -> web.Response:
-    shared = context.of(request)
-    records = await shared.book.run(lambda book: book.streams.all())
-    others = await shared.people.read(guests.not_public)
-    return web.json_response({"streams": [_shown(shared, item, others) for item in records]})
+    shared, after = context.of(request), request.query.get("after", "")
+    limit = number(request, "limit", PAGE_STREAMS, PAGE_STREAMS)
+    found = await shared.book.run(lambda book: book.streams.page(after, limit + 1))
+    ids = [record.id for record in found]
+    others = await shared.people.read(lambda connection: guests.visibilities(connection, ids))
+    return web.json_response(
+        {
+            "streams": [_shown(shared, record, others) for record in found[:limit]],
+            "next_after": found[limit - 1].slug if len(found) > limit else None,
+        }
+    )
 
 
 async def _create(request: web.Request) -> web.Response:

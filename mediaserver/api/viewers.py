@@ -11,6 +11,7 @@ from aiohttp import web
 from mediaserver import text
 from mediaserver.api import context, streams
 from mediaserver.api.context import Context, EscrowPort
+from mediaserver.api.queries import number
 from mediaserver.api.who import asked_of_the_chain, audited
 from mediaserver.http import request_records
 from mediaserver.http.problem import ApiError
@@ -56,19 +57,22 @@ def routes() -> list[web.RouteDef]:
 async def _list(request: web.Request) -> web.Response:
     shared = context.of(request)
     after = request.query.get("after", "")
-
-    def page(book: Book) -> list[tuple[ViewerRecord, Planck]]:
-        viewers = [viewer for viewer in book.viewers.all() if viewer.name > after]
-        return [(item, book.cuts.spent(item.account)) for item in viewers[: PAGE_VIEWERS + 1]]
-
-    viewers = await shared.book.run(page)
-    page_of = [shown(viewer, spent) for viewer, spent in viewers[:PAGE_VIEWERS]]
+    limit = number(request, "limit", PAGE_VIEWERS, PAGE_VIEWERS)
+    viewers = await shared.book.run(lambda book: page(book, after, limit + 1))
+    page_of = [shown(viewer, spent) for viewer, spent in viewers[:limit]]
     return web.json_response(
         {
             "viewers": page_of,
-            "next_after": page_of[-1]["name"] if len(viewers) > PAGE_VIEWERS else None,
+            "next_after": page_of[-1]["name"] if len(viewers) > limit else None,
         }
     )
+
+
+def page(book: Book, after: str, limit: int) -> list[tuple[ViewerRecord, Planck]]:
+    """Return viewers behind a name, each with what they spent."""
+    viewers = book.viewers.page(after, limit)
+    spent = book.cuts.spent_by([viewer.account for viewer in viewers])
+    return [(viewer, spent[viewer.account]) for viewer in viewers]
 
 
 async def _create(request: web.Request) -> web.Response:

@@ -38,6 +38,14 @@ class Api:
         """Return the JSON answer of a GET of ``/api/v1/`` and the segments of `path`."""
         return json.loads(self.raw("GET", path, query=query))
 
+    def pages(self, rows: str, *path: str, cursor: str = "after") -> Any:
+        """Return the last answer of a list, with the rows of all its pages."""
+        answer = self.get(*path)
+        while (place := answer[f"next_{cursor}"]) is not None:
+            more = self.get(*path, **{cursor: place})
+            answer = {**more, rows: answer[rows] + more[rows]}
+        return answer
+
     def post(
         self, *path: str, body: Mapping[str, Any], headers: Mapping[str, str] | None = None
     ) -> Any:

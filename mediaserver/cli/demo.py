@@ -334,7 +334,7 @@ class _Demo:
 
 def _stream_key(api: Api) -> str:
     """Return a key of the stream ``demo``, made when it is not there."""
-    known = [stream["slug"] for stream in api.get("streams")["streams"]]
+    known = [stream["slug"] for stream in api.pages("streams", "streams")["streams"]]
     if "demo" in known:
         made = api.post("streams", "demo", "key", body={})
     else:

@@ -57,7 +57,7 @@ def _make(arguments: argparse.Namespace) -> int:
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    answer = api_of(arguments).get("keys")
+    answer = api_of(arguments).pages("keys", "keys", cursor="before")
     rows = [
         (
             key["prefix"],

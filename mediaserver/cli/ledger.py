@@ -39,7 +39,7 @@ def add(groups: Any) -> None:
 
 def _show(arguments: argparse.Namespace) -> int:
     api = api_of(arguments)
-    answer, asset = api.get("ledger"), asset_of(api)
+    answer, asset = api.pages("lines", "ledger"), asset_of(api)
     amounts = aligned([int(line["planck"]) for line in answer["lines"]], asset)
     rows = [
         (line["role"], line["stream"] or "", line["account"] or "", amount)

@@ -101,7 +101,7 @@ def _invite(arguments: argparse.Namespace) -> int:
 
 
 def _invitations(arguments: argparse.Namespace) -> int:
-    answer = api_of(arguments).get("invitations")
+    answer = api_of(arguments).pages("invitations", "invitations", cursor="before")
     rows = [
         (item["id"], item["kind"], item["role"] or "-", item["target"], utc(item["expires_ms"]))
         for item in answer["invitations"]

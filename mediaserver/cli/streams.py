@@ -125,7 +125,7 @@ def _create(arguments: argparse.Namespace) -> int:
 
 def _list(arguments: argparse.Namespace) -> int:
     api = api_of(arguments)
-    answer, asset, now_s = api.get("streams"), asset_of(api), time.time()
+    answer, asset, now_s = api.pages("streams", "streams"), asset_of(api), time.time()
     rows = [
         (
             stream["slug"],

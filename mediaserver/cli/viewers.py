@@ -64,10 +64,7 @@ def _create(arguments: argparse.Namespace) -> int:
 
 def _list(arguments: argparse.Namespace) -> int:
     api = api_of(arguments)
-    answer = api.get("viewers")
-    while answer["next_after"] is not None:
-        more = api.get("viewers", after=answer["next_after"])
-        answer = {**more, "viewers": answer["viewers"] + more["viewers"]}
+    answer = api.pages("viewers", "viewers")
     asset, viewers = asset_of(api), answer["viewers"]
     columns = [
         aligned([int(viewer[key]) for viewer in viewers], asset)

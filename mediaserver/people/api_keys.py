@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Iterable
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, insert, select, tuple_, update
 
 from mediaserver import text
 from mediaserver.people import persons, tokens
@@ -91,6 +91,18 @@ def all_keys(connection: Connection) -> list[ApiKey]:
         select(api_keys).order_by(api_keys.c.created_ms.desc(), api_keys.c.prefix)
     )
     return [_key(row) for row in rows]
+
+
+def page(connection: Connection, limit: int, before: tuple[int, str] | None = None) -> list[ApiKey]:
+    """Return keys, the newest first.
+
+    Args:
+        before: When the one was made, Unix ms, behind which the page begins, and its prefix.
+    """
+    query = select(api_keys).order_by(api_keys.c.created_ms.desc(), api_keys.c.prefix.desc())
+    if before is not None:
+        query = query.where(tuple_(api_keys.c.created_ms, api_keys.c.prefix) < before)
+    return [_key(row) for row in connection.execute(query.limit(limit))]
 
 
 def living(connection: Connection, now_ms: int) -> list[ApiKey]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 from uuid import UUID
 
@@ -57,6 +57,17 @@ def not_public(connection: Connection) -> dict[UUID, Visibility]:
         )
     )
     return {row.stream: Visibility(row.visibility) for row in rows}
+
+
+def visibilities(connection: Connection, streams: Sequence[UUID]) -> dict[UUID, Visibility]:
+    """Return whom some streams are for, those that are not public alone."""
+    table = stream_visibility.c
+    found: dict[UUID, Visibility] = {}
+    for begin in range(0, len(streams), _AT_ONCE):
+        some = streams[begin : begin + _AT_ONCE]
+        query = select(table.stream, table.visibility).where(table.stream.in_(some))
+        found |= {row.stream: Visibility(row.visibility) for row in connection.execute(query)}
+    return found
 
 
 def set_visibility(connection: Connection, stream: UUID, visibility: Visibility) -> None:

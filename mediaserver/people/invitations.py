@@ -6,7 +6,7 @@ from collections.abc import Set as AbstractSet
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, func, insert, select, tuple_, update
 
 from mediaserver.people import api_keys, persons, tokens
 from mediaserver.people.records import Invitation, InvitationKind, Role
@@ -122,11 +122,17 @@ def take(connection: Connection, invitation: str, person: str, now_ms: int) -> N
 
 
 def open_ones(
-    connection: Connection, now_ms: int, limit: int = SHOWN_MAX, *, made_by: str = ""
+    connection: Connection,
+    now_ms: int,
+    limit: int = SHOWN_MAX,
+    *,
+    made_by: str = "",
+    before: tuple[int, str] | None = None,
 ) -> list[Invitation]:
     """Return the invitations that may be taken, the newest first.
 
     Args:
+        before: When the one was made, Unix ms, behind which the page begins, and its id.
         made_by: Those of one maker; empty: of all.
     """
     rows = connection.execute(
@@ -136,8 +142,9 @@ def open_ones(
             invitations.c.ended_ms.is_(None),
             invitations.c.expires_ms > now_ms,
             *([invitations.c.made_by == made_by] if made_by else []),
+            *([tuple_(invitations.c.created_ms, invitations.c.id) < before] if before else []),
         )
-        .order_by(invitations.c.created_ms.desc(), invitations.c.id)
+        .order_by(invitations.c.created_ms.desc(), invitations.c.id.desc())
         .limit(limit)
     )
     return [_invitation(row) for row in rows]

@@ -9,7 +9,7 @@ Source: docs/metering.md, "Money that goes back".
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -19,7 +19,7 @@ from sqlalchemy import Connection, insert, select
 from metering.book import schema
 from metering.book.postings import post
 from metering.book.return_schema import deposit_returns as _returns
-from metering.book.rows import Repository
+from metering.book.rows import Repository, chunks
 from metering.errors import IdempotencyConflictError, InvalidValueError, UnknownNameError
 from metering.model.ledger import withdrawal_postings
 from metering.model.price import UNITS_MAX
@@ -144,15 +144,17 @@ class ReturnRepository(Repository):
 
 
 def returned(
-    connection: Connection, accounts: Iterable[AccountId] | None = None
+    connection: Connection, accounts: Sequence[AccountId] | None = None
 ) -> dict[AccountId, Planck]:
     """Return what went back to accounts, to all where none are named; nothing is left out."""
     query = select(_returns.c.account, _returns.c.planck)
+    queries = [query]
     if accounts is not None:
-        query = query.where(_returns.c.account.in_(list(accounts)))
+        queries = [query.where(_returns.c.account.in_(some)) for some in chunks(accounts)]
     sums: dict[AccountId, int] = defaultdict(int)
-    for row in connection.execute(query):
-        sums[AccountId(row.account)] += row.planck
+    for each in queries:
+        for row in connection.execute(each):
+            sums[AccountId(row.account)] += row.planck
     return {account: Planck(planck) for account, planck in sums.items()}
 
 

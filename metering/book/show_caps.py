@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
 from sqlalchemy import Connection, delete, func, insert, select
 
 from metering.book.covered_schema import counted_shows, show_caps
 from metering.book.engine import upsert
-from metering.book.rows import Repository
+from metering.book.rows import Repository, chunks
 from metering.model.price import UNITS_MAX
 from metering.units import Planck, ShowCap
 
@@ -35,7 +35,7 @@ class ShowCapRepository(Repository):
             connection.execute(
                 delete(show_caps).where(caps.stream == stream, caps.from_show >= earliest)
             )
-            known = caps_of(connection, stream).get(stream, ())
+            known = caps_of(connection, [stream]).get(stream, ())
             last = known[-1] if known else ShowCap(0, Planck(0))
             if last.planck == planck:
                 return last
@@ -75,13 +75,17 @@ class ShowCapRepository(Repository):
         return found
 
 
-def caps_of(connection: Connection, stream: UUID | None = None) -> dict[UUID, tuple[ShowCap, ...]]:
-    """Return caps by stream, oldest first: of one, or of all that have any."""
+def caps_of(
+    connection: Connection, streams: Sequence[UUID] | None = None
+) -> dict[UUID, tuple[ShowCap, ...]]:
+    """Return caps by stream, oldest first: of some, or of all that have any."""
     caps = show_caps.c
     query = select(show_caps).order_by(caps.stream, caps.from_show)
-    if stream is not None:
-        query = query.where(caps.stream == stream)
+    queries = [query]
+    if streams is not None:
+        queries = [query.where(caps.stream.in_(some)) for some in chunks(streams)]
     found: dict[UUID, tuple[ShowCap, ...]] = {}
-    for row in connection.execute(query):
-        found[row.stream] = (*found.get(row.stream, ()), ShowCap(row.from_show, row.planck))
+    for each in queries:
+        for row in connection.execute(each):
+            found[row.stream] = (*found.get(row.stream, ()), ShowCap(row.from_show, row.planck))
     return found

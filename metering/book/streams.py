@@ -33,6 +33,8 @@ RESERVED_SLUGS: Final = frozenset(
 _KEY_BYTES: Final = 24
 """Random bytes of a stream or viewer key: 192 bits, so that its plain sha256 is enough to keep."""
 _TITLE_MAX: Final = 200
+PAGE_MAX: Final = 1000
+"""Of more streams all prices are read at once."""
 
 
 class StreamRepository(Repository):
@@ -106,6 +108,14 @@ class StreamRepository(Repository):
         """Return every stream, by slug."""
         with self._reading() as connection:
             rows = connection.execute(select(schema.streams).order_by(schema.streams.c.slug)).all()
+            return _records(connection, rows)
+
+    def page(self, after: str, limit: int) -> list[StreamRecord]:
+        """Return the first `limit` streams whose slug is behind `after`, by slug."""
+        streams = schema.streams.c
+        with self._reading() as connection:
+            query = select(schema.streams).where(streams.slug > after)
+            rows = connection.execute(query.order_by(streams.slug).limit(limit)).all()
             return _records(connection, rows)
 
     def get(self, slug: str) -> StreamRecord:
@@ -321,14 +331,17 @@ def _records(connection: Connection, rows: Iterable[Row[Any]]) -> list[StreamRec
     rows = list(rows)
     prices = schema.prices.c
     query = select(schema.prices).where(~prices.is_named).order_by(prices.stream, prices.number)
-    if len(rows) == 1:
-        query = query.where(prices.stream == rows[0].id)
+    queries = [query]
+    if len(rows) <= PAGE_MAX:
+        ids = [row.id for row in rows]
+        queries = [query.where(prices.stream.in_(some)) for some in chunks(ids)]
     versions: dict[UUID, list[PriceVersion]] = {}
-    for row in connection.execute(query):
-        versions.setdefault(row.stream, []).append(
-            PriceVersion(row.number, row.from_tick, row.planck_per_tick)
-        )
-    caps = caps_of(connection, rows[0].id if len(rows) == 1 else None)
+    for each in queries:
+        for row in connection.execute(each):
+            versions.setdefault(row.stream, []).append(
+                PriceVersion(row.number, row.from_tick, row.planck_per_tick)
+            )
+    caps = caps_of(connection, None if len(rows) > PAGE_MAX else [row.id for row in rows])
     return [
         StreamRecord(
             row.id,

@@ -22,7 +22,7 @@ from metering.book import escrow_schema, schema
 from metering.book.escrow import adopt
 from metering.book.records import ViewerRecord
 from metering.book.returns import returned
-from metering.book.rows import Repository
+from metering.book.rows import Repository, chunks
 from metering.book.streams import new_key, sha256
 from metering.errors import InvalidValueError, UnknownNameError
 from metering.units import (
@@ -34,6 +34,8 @@ from metering.units import (
 )
 
 _NAME_MAX: Final = 200
+PAGE_MAX: Final = 1000
+"""Of more viewers all sums are read at once."""
 
 
 class ViewerRepository(Repository):
@@ -107,6 +109,14 @@ class ViewerRepository(Repository):
                 connection.execute(select(schema.viewers).order_by(schema.viewers.c.name)).all(),
             )
 
+    def page(self, after: str, limit: int) -> list[ViewerRecord]:
+        """Return the first `limit` viewers whose name is behind `after`, by name."""
+        viewers = schema.viewers.c
+        with self._reading() as connection:
+            query = select(schema.viewers).where(viewers.name > after)
+            rows = connection.execute(query.order_by(viewers.name).limit(limit)).all()
+            return _records(connection, rows)
+
     def get(self, name_or_account: str | AccountId) -> ViewerRecord:
         """Return a viewer by name, by account, or by the account's text.
 
@@ -172,7 +182,7 @@ def _records(connection: Connection, rows: Iterable[Row[Any]]) -> list[ViewerRec
     paid, out = (
         _sums(connection, table, rows) for table in (schema.deposits, escrow_schema.withdrawals)
     )
-    back = returned(connection, [rows[0].account] if len(rows) == 1 else None)
+    back = returned(connection, None if len(rows) > PAGE_MAX else [row.account for row in rows])
     return [
         ViewerRecord(
             row.account,
@@ -188,9 +198,12 @@ def _records(connection: Connection, rows: Iterable[Row[Any]]) -> list[ViewerRec
 
 def _sums(connection: Connection, table: Table, rows: list[Row[Any]]) -> dict[AccountId, int]:
     query = select(table.c.account, table.c.planck)
-    if len(rows) == 1:
-        query = query.where(table.c.account == rows[0].account)
+    queries = [query]
+    if len(rows) <= PAGE_MAX:
+        accounts = [row.account for row in rows]
+        queries = [query.where(table.c.account.in_(some)) for some in chunks(accounts)]
     sums: dict[AccountId, int] = {}
-    for row in connection.execute(query):
-        sums[row.account] = sums.get(row.account, 0) + row.planck
+    for each in queries:
+        for row in connection.execute(each):
+            sums[row.account] = sums.get(row.account, 0) + row.planck
     return sums
