@@ -8,6 +8,9 @@ It forks twice and the process between ends at once, so that the child's parent 
 which is the subreaper of what it started (starter.py): the server waits for it and signals it as
 if it had spawned it, and the end of the fork server ends no child.
 
+The first one is forked from the server itself, before that has a loop, and shares its pages; one
+that takes its place is spawned.
+
 The wire is a socket of type SEQPACKET: one JSON object a message. We say ``{"ready": true}``, then
 answer each request ``{"id", "module", "arguments", "name", "fds", "parent"}``, whose open files
 come with it, by ``{"id", "pid"}`` or ``{"id", "error"}``.
@@ -35,11 +38,13 @@ from typing import Any, Final, cast
 from mediaserver import log
 from mediaserver.errors import ConfigError
 from mediaserver.processes import bootstrap, library_pages
-from mediaserver.processes.bootstrap import EXIT_FAILED, EXIT_OK, EXIT_UNSAFE
+from mediaserver.processes.bootstrap import EXIT_FAILED, EXIT_OK, EXIT_UNSAFE, Start
 from mediaserver.processes.children import die_with
 from mediaserver.processes.process_title import set_title
 from mediaserver.settings.records import Settings
 
+MODULE: Final = "mediaserver.processes.fork_server"
+NAME: Final = "fork-server"
 MESSAGE_BYTES_MAX: Final = 1 << 16
 FDS_MAX: Final = 64
 """A listening socket for each address of ``server.host``, and a pipe."""
@@ -197,20 +202,61 @@ def main(argv: list[str] | None = None) -> int:
     parser = bootstrap.parser("Forks the server's children.")
     parser.add_argument("--channel-fd", type=int, required=True)
     parser.add_argument("--modules", required=True, help="to import, with commas between")
-    parser.add_argument("--room", help="unused: makes room for a child's command line")
     arguments = parser.parse_args(argv)
-    words = sys.orig_argv[: -len(("--room", "..."))]
-    set_title("fork-server", words)
+    set_title(NAME, sys.orig_argv)
     try:
         settings = bootstrap.begin(arguments).settings
     except ConfigError as error:
         return bootstrap.refuse(error)
-    log.configure(cast(Any, settings.log.format), settings.log.level, "fork-server")
-    prepare(arguments.modules.split(","), settings)
+    return _prepare_and_serve(arguments.channel_fd, arguments.modules.split(","), settings)
+
+
+def fork_here(channel_fd: int, modules: Sequence[str], start: Start, options: Sequence[str]) -> int:
+    """Fork a fork server from this process, which has no thread and no loop; return its id.
+
+    It shares the pages of what this process has imported, which a spawned one has for itself.
+
+    Args:
+        channel_fd: Its end of the channel; all else but the standard streams is closed there.
+        options: Of its command line, as `ps` shows it.
+
+    Raises:
+        OSError: No process or memory is left for it.
+    """
+    server = os.getpid()
+    gc.freeze()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    pid = os.fork()
+    if pid:
+        return pid
+    code = EXIT_FAILED
+    try:
+        os.setsid()
+        die_with(server, signal.SIGKILL)()
+        os.dup2(channel_fd, _FIRST_OWN_FD)
+        os.closerange(_FIRST_OWN_FD + 1, os.sysconf("SC_OPEN_MAX"))
+        with open(os.devnull, "rb") as nothing:  # noqa: PTH123 - its number is what is wanted
+            os.dup2(nothing.fileno(), 0)
+        set_title(NAME, (sys.executable, "-m", MODULE, *options))
+        code = _prepare_and_serve(_FIRST_OWN_FD, modules, start.settings)
+    except BaseException:  # noqa: BLE001 - nothing of the server's may go on here
+        traceback.print_exc()
+    finally:
+        os._exit(code)
+
+
+def _prepare_and_serve(channel_fd: int, modules: Sequence[str], settings: Settings) -> int:
+    """Import the modules and fork until the server closes the channel; return the exit code.
+
+    In a child it does not return.
+    """
+    log.configure(cast(Any, settings.log.format), settings.log.level, NAME)
+    prepare(modules, settings)
     if reason := unsafe():
         log.get("server").warning("server.fork.refused", reason=reason)
         return EXIT_UNSAFE
-    with socket.socket(fileno=arguments.channel_fd) as channel:
+    with socket.socket(fileno=channel_fd) as channel:
         channel.send(_message(ready=True))
         child = serve(channel)
         if child is None:

@@ -12,30 +12,34 @@ _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 _PR_SET_NAME: Final = 15
 _NAME_BYTES_MAX: Final = 15
 """prctl(2), PR_SET_NAME: 16 with the zero."""
-_ARGUMENTS_AT: Final = 48
-"""proc_pid_stat(5): field 48 is where the arguments begin in memory, 49 where they end."""
+_FIELDS: Final = (48, 49, 50, 51)
+"""proc_pid_stat(5): where arguments begin and end in memory, and where the environment does."""
 
 
 def set_title(name: str, words: Sequence[str]) -> None:
     """Show `name` in ``top`` and `words` as the command line.
 
-    The words are written over the arguments that this process was started with, so they are cut
-    where those end: a process that forks makes room by arguments of its own.
+    The words are written, with spaces between, over the arguments and the environment that this
+    process was started with, and are cut where those end. The kernel reads on from the arguments
+    into the environment when no zero stands at their end (proc_pid_cmdline(5)); the environment is
+    copied to where it stays first.
     """
     _LIBC.prctl(_PR_SET_NAME, name.encode()[:_NAME_BYTES_MAX], 0, 0, 0)
-    begin, end = _arguments()
+    begin, end = _written_over()
     if end - begin > 1:
-        text = b"\0".join(map(os.fsencode, words))[: end - begin - 1]
+        for variable, value in os.environb.items():
+            os.putenv(variable, value)
+        text = b" ".join(map(os.fsencode, words))[: end - begin - 1]
         ctypes.memmove(begin, text.ljust(end - begin, b"\0"), end - begin)
 
 
-def _arguments() -> tuple[int, int]:
-    """Return where this process's arguments are in its memory; 0, 0 where nobody says so."""
+def _written_over() -> tuple[int, int]:
+    """Return where the arguments begin and the environment ends; 0, 0 where nobody says so."""
     try:
         text = Path("/proc/self/stat").read_text()
     except OSError:
         return 0, 0
     # The second field, the name in parentheses, may hold spaces.
     fields = text.rpartition(")")[2].split()
-    begin, end = (int(fields[at - 3]) for at in (_ARGUMENTS_AT, _ARGUMENTS_AT + 1))
-    return begin, end
+    begin, end, environment, last = (int(fields[at - 3]) for at in _FIELDS)
+    return begin, last if environment == end else end

@@ -23,14 +23,7 @@ from typing import Any, Final
 from mediaserver import log
 from mediaserver.errors import ConfigError
 from mediaserver.ingest import farewell
-from mediaserver.processes import (
-    bootstrap,
-    children,
-    descriptors,
-    reload,
-    secret_files,
-    server_clock,
-)
+from mediaserver.processes import bootstrap, children, descriptors, reload, secret_files
 from mediaserver.processes.announce import announce
 from mediaserver.processes.bootstrap import (
     EXIT_CONFIG,
@@ -41,10 +34,11 @@ from mediaserver.processes.bootstrap import (
 )
 from mediaserver.processes.children import Child
 from mediaserver.processes.data_dir import DataDir
+from mediaserver.processes.fork_server import NAME as FORK_SERVER
 from mediaserver.processes.listen_check import check_bind_addresses
 from mediaserver.processes.listeners import Listeners
+from mediaserver.processes.server_clock import keeping as keeping_clock
 from mediaserver.processes.service_manager import ServiceManager
-from mediaserver.processes.starter import NAME as FORK_SERVER
 from mediaserver.processes.starter import Starter
 from metering.errors import MeteringError, StoreRefusedError, StoreUnavailableError
 from metering.store.embedded import EmbeddedRedis
@@ -67,7 +61,7 @@ class Server:
     """All processes of one server.
 
     Attributes:
-        exit_code: What the server ends with, known once `run` has returned.
+        starter: Starts what it keeps.
     """
 
     def __init__(self, start: Start, module_prefix: str = "mediaserver.processes") -> None:
@@ -84,7 +78,7 @@ class Server:
         self._secrets: tuple[bytes, ...] = ()
         self._prefix = module_prefix
         modules = tuple(f"{module_prefix}.{name}" for name in _IMPORTED)
-        self._starter = Starter(modules, self._options())
+        self.starter = Starter(modules, self._options())
         self._fork_server: Child | None = None
         self._stop = asyncio.Event()
         self._exit_code = EXIT_OK
@@ -112,10 +106,10 @@ class Server:
             self._secrets = secret_files.contents(self._settings, self._start.data_dir)
             self._listeners.open(settings.host, settings.port, self._manager)
             check_bind_addresses(self._settings.ingest.bind_addresses)
-            if self._starter.can_fork:
+            if self.starter.can_fork:
                 # First: its imports take longest, and Redis comes up beside them.
                 self._spawn(self._keep_fork_server())
-            async with server_clock.keeping(self._start.run_dir), self._redis():
+            async with keeping_clock(self._start.run_dir), self._redis():
                 try:
                     if self._settings.chain.backend == "substrate":
                         self._keep("settler")
@@ -225,7 +219,7 @@ class Server:
     async def _keep_fork_server(self) -> None:
         """Start it again whenever it ends; the children it forked are ours and go on."""
         while not self._stop.is_set():
-            child = await self._starter.start_fork_server()
+            child = await self.starter.start_fork_server()
             self._fork_server = child
             if self._stop.is_set():
                 child.kill()
@@ -258,7 +252,7 @@ class Server:
     ) -> None:
         module = name.partition("-")[0]
         while not self._stop.is_set():
-            child = await self._starter.start(name, self._command(module, *extra), pass_fds)
+            child = await self.starter.start(name, self._command(module, *extra), pass_fds)
             self._kept[name] = child
             if self._stop.is_set():
                 child.kill()
@@ -292,7 +286,7 @@ class Server:
     async def _run_worker(self, name: str, read_fd: int, write_fd: int) -> None:
         command = self._command("worker", "--name", name, "--notify-fd", str(write_fd))
         try:
-            child = await self._starter.start(name, command, pass_fds=(write_fd,))
+            child = await self.starter.start(name, command, pass_fds=(write_fd,))
         finally:
             os.close(write_fd)
         self._workers[name] = child
@@ -384,6 +378,7 @@ def serve(start: Start) -> int:
     # Inherited by every child until it can do better than end by it.
     signal.signal(bootstrap.RELOAD_SIGNAL, signal.SIG_IGN)
     server = Server(start)
+    server.starter.fork_here(start)
     return bootstrap.run("server", start.settings, server.run, on_hangup=server.hang_up)
 
 

@@ -17,14 +17,11 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from mediaserver import log
-from mediaserver.processes import children
-from mediaserver.processes.bootstrap import EXIT_FAILED
+from mediaserver.processes import children, fork_server
+from mediaserver.processes.bootstrap import EXIT_FAILED, Start
 from mediaserver.processes.children import Child
+from mediaserver.processes.fork_server import MODULE, NAME
 
-MODULE: Final = "mediaserver.processes.fork_server"
-NAME: Final = "fork-server"
-TITLE_BYTES: Final = 160
-"""By this a child's command line may be longer than the fork server's: module, name, numbers."""
 AGAIN_S: Final = 1.0
 """Until a child that could not be started is tried again: what is lacking is the machine's."""
 ANSWER_TIMEOUT_S: Final = 20.0
@@ -105,12 +102,30 @@ class Starter:
         self._fork_server: Child | None = None
         self._groups: set[int] = set()
         self._channel: socket.socket | None = None
+        self._forked_here: tuple[int, socket.socket] | None = None
         self._decided = asyncio.Event()
         self._numbers = itertools.count()
         self._waiting: dict[int, asyncio.Future[int]] = {}
         self.can_fork = _become_subreaper()
         if not self.can_fork:
             self._decided.set()
+
+    def fork_here(self, start: Start) -> None:
+        """Fork the first fork server from this process, before it has a thread or a loop.
+
+        What both have imported is in memory once: 7 MB (bench/idle.py). One that takes its place
+        later is spawned.
+        """
+        if not self.can_fork or fork_server.unsafe():
+            return
+        ours, theirs = _channel()
+        with theirs:
+            try:
+                pid = fork_server.fork_here(theirs.fileno(), self._modules, start, self._options)
+            except OSError:
+                ours.close()  # it is spawned, and tried again while there is no room for it
+                return
+        self._forked_here = pid, ours
 
     async def start_fork_server(self) -> Child:
         """Start it, once the one before has ended; `start` waits until it has imported all."""
@@ -137,20 +152,26 @@ class Starter:
                 self._groups.discard(group)
 
     async def _start_fork_server(self) -> Child:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        ours.setblocking(False)
-        with theirs:
-            number = theirs.fileno()
-            command = (MODULE, *self._options, "--channel-fd", str(number))
-            command += ("--modules", ",".join(self._modules), "--room", "." * TITLE_BYTES)
-            try:
-                child = await children.start(NAME, command, pass_fds=(number,))
-            except OSError:
-                ours.close()
-                raise
+        if self._forked_here is not None:
+            (pid, ours), self._forked_here = self._forked_here, None
+            child = Child(NAME, _taken_over(pid), asyncio.get_running_loop().time())
+        else:
+            child, ours = await self._spawn_fork_server()
         self._fork_server = child
         asyncio.get_running_loop().add_reader(ours, self._receive, ours)
         return child
+
+    async def _spawn_fork_server(self) -> tuple[Child, socket.socket]:
+        ours, theirs = _channel()
+        with theirs:
+            number = theirs.fileno()
+            command = (MODULE, *self._options, "--channel-fd", str(number))
+            command += ("--modules", ",".join(self._modules))
+            try:
+                return await children.start(NAME, command, pass_fds=(number,)), ours
+            except OSError:
+                ours.close()
+                raise
 
     async def start(self, name: str, command: Sequence[str], pass_fds: Sequence[int] = ()) -> Child:
         """Start ``python -m <command...>`` as `children.start` does, by a fork if it can be.
@@ -259,6 +280,13 @@ def _taken_over(pid: int) -> ForkedProcess:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
         raise
+
+
+def _channel() -> tuple[socket.socket, socket.socket]:
+    """Return our end, which does not block, and the fork server's."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.setblocking(False)
+    return ours, theirs
 
 
 def _become_subreaper() -> bool:

@@ -60,8 +60,10 @@ RUN = """
 import sys
 from mediaserver.processes import bootstrap, server
 start = bootstrap.begin(bootstrap.parser("").parse_args())
+made = server.Server(start, "standins")
+made.starter.fork_here(start)
 try:
-    sys.exit(bootstrap.run("server", start.settings, server.Server(start, "standins").run))
+    sys.exit(bootstrap.run("server", start.settings, made.run))
 except bootstrap.StartRefusedError as error:
     sys.exit(bootstrap.refuse(error))
 """
