@@ -79,9 +79,16 @@ export class Counter {
     return countOn(this.#anchor, this.#playedMs);
   }
 
-  /** Return what to show. */
-  show(): Count {
-    this.#shown = correct(this.#shown, this.count());
+  /**
+   * Return what to show.
+   *
+   * @param isRefused Nothing more is claimed: what is played out from now on was in a reading.
+   */
+  show(isRefused: boolean): Count {
+    const { playedMs } = this.#anchor;
+    this.#shown = isRefused
+      ? countOn(this.#anchor, playedMs)
+      : correct(this.#shown, countOn(this.#anchor, this.#playedMs));
     return this.#shown;
   }
 

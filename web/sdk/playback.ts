@@ -83,6 +83,11 @@ export class Playback {
     return this.#stop;
   }
 
+  /** True once nothing more is paid for: what is here plays out, or has. */
+  get isRefused(): boolean {
+    return [this.#stop, this.#store.value.state].includes("stopped");
+  }
+
   get isMoving(): boolean {
     const isRunning = !this.#video.paused && this.#stalledSinceMs === null;
     return isRunning && this.#store.value.state === "live";
@@ -352,16 +357,13 @@ export class Playback {
     const { state } = this.#store.value;
     const url = this.#options.at("index.m3u8");
     const outcome = await probeShow(url);
+    const isShow = outcome.kind === "show";
     if (this.#isDestroyed || this.#stop !== null || this.#store.value.state !== state) return;
     if (outcome.kind === "refused") {
       this.#onRefused(outcome.refusal);
-    } else if (
-      outcome.kind === "show" &&
-      state === "waiting" &&
-      !this.#hasGrown(outcome.playlist)
-    ) {
+    } else if (isShow && state === "waiting" && !this.#hasGrown(outcome.playlist)) {
       this.#pollAfter(RECONNECT);
-    } else if (outcome.kind === "show" && outcome.uri.split("/")[0] !== this.#endedShow) {
+    } else if (isShow && outcome.uri.split("/")[0] !== this.#endedShow) {
       keepText(this.#options.early, url, outcome.multivariant);
       keepText(this.#options.early, this.#options.at(outcome.uri), outcome.playlist);
       this.#load(outcome.uri, outcome.playlist);

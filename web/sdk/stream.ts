@@ -307,9 +307,7 @@ export class TickStream {
 
   /** A larger balance lets a stopped picture go on. */
   #afterDeposit(): void {
-    const { state, reason } = this.#store.value;
-    const isStopped = state === "stopped" || this.#playback.stop === "stopped";
-    if (!isStopped || reason !== "purse") return;
+    if (!this.#playback.isRefused || this.#store.value.reason !== "purse") return;
     if (this.#counter.canGoOn(this.#balanceAtStop)) this.#playback.restart();
   }
 
@@ -374,7 +372,9 @@ export class TickStream {
     const absence = isPriced ? this.#presence.check(now, state === "live") : null;
     if (absence !== null) this.#playback.pause(absence);
     this.#playback.tick(now);
-    const { seconds, spent, balance, secondsLeft, freeS } = this.#counter.show();
+    const { seconds, spent, balance, secondsLeft, freeS } = this.#counter.show(
+      this.#playback.isRefused,
+    );
     this.#store.set({
       secondsWatched: seconds,
       secondsPlayed: this.#counter.playedS,

@@ -65,25 +65,38 @@ describe("counting on between readings", () => {
     expect(countOn(anchor({ price, spent: 0n, secondsLeft: null }), 3_000).spent).toBe(3n * price);
   });
 
+  it("shows what the meter read once nothing more is claimed", () => {
+    const counter = new Counter(100n, 0);
+    counter.read(reading());
+    counter.pass(1_500, true);
+    expect(counter.show(false).seconds).toBe(11);
+
+    // What is fetched and paid for plays on.
+    counter.pass(3_000, true);
+    const refused = counter.show(true);
+
+    expect([refused.seconds, refused.spent, refused.balance]).toEqual([10, 1_000n, 500n]);
+  });
+
   it("does not count while the picture does not move", () => {
     const counter = new Counter(100n, 0);
     counter.read(reading());
     counter.pass(5_000, false);
 
-    expect(counter.show().seconds).toBe(10);
+    expect(counter.show(false).seconds).toBe(10);
   });
 
   it("is not held ahead of the meter while the picture does not move", () => {
     const counter = new Counter(100n, 0);
     counter.read(reading());
     counter.pass(1_000, true);
-    expect(counter.show().seconds).toBe(11);
+    expect(counter.show(false).seconds).toBe(11);
     counter.read(reading());
-    expect(counter.show().seconds).toBe(11);
+    expect(counter.show(false).seconds).toBe(11);
     counter.pass(2_000, false);
     counter.read(reading());
 
-    expect(counter.show()).toMatchObject({ seconds: 10, spent: 1_000n });
+    expect(counter.show(false)).toMatchObject({ seconds: 10, spent: 1_000n });
   });
 
   it("counts a suspended tab's jump as two seconds, not as minutes", () => {
@@ -91,7 +104,7 @@ describe("counting on between readings", () => {
     counter.read(reading({ secondsLeft: null }));
     counter.pass(600_000, true);
 
-    expect(counter.show().seconds).toBe(12);
+    expect(counter.show(false).seconds).toBe(12);
   });
 });
 
