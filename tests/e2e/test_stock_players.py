@@ -20,6 +20,8 @@ from tests.support.stock.progress import stood_s
 pytestmark = pytest.mark.timeout(240)
 
 PLAY_S = 30
+START_S = 4
+"""video.js plays its first part, then stands until it has more: 1 to 2 s that are its own."""
 AWAY_S = 8
 BACK_S = 25
 KILLED_S = 8
@@ -128,9 +130,9 @@ def _until_all_play(players: Sequence[PagePlayer | ProcessPlayer]) -> None:
 
 
 def _play(players: Sequence[PagePlayer], seconds: float) -> list[float]:
-    """Let all play for so long after all have begun; return how long each stood in that time."""
+    """Let all play for so long once all have begun; return how long each stood in that time."""
     for player in players:
         player.wait_playing()
-    from_s = time.time() + 1
-    players[0].wait(seconds + 1)
+    from_s = time.time() + START_S
+    players[0].wait(seconds + START_S)
     return [stood_s(player.samples(), from_s, from_s + seconds) for player in players]
