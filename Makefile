@@ -32,7 +32,11 @@ check: lint  ## The quick loop: lint, types, unit, contract, Redis; under 3 minu
 
 test: setup $(VENV)/.dev chain-tools publishers tests/publishers/stripe-mock  ## All tests: unit, contract, integration, e2e
 	@scripts/need redis-server nginx chromium firefox webkit systemd-analyze ip ffmpeg mpv vlc gstreamer-player streamlink
-	@VILOKANAM_SEQUENCES=2000 $(BIN)/python -m pytest $(PYTEST_ARGS)
+	@export VILOKANAM_SEQUENCES=2000; failed=0; \
+	$(BIN)/python -m pytest -n 3 --dist loadfile $(addprefix tests/,unit meta contract fuzz integration) $(PYTEST_ARGS) || failed=1; \
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not alone" tests/e2e $(PYTEST_ARGS) || failed=1; \
+	$(BIN)/python -m pytest -m alone tests/e2e $(PYTEST_ARGS) || failed=1; \
+	exit $$failed
 	@cd web && npm test --silent
 	@chain/scripts/check.sh test
 

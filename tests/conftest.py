@@ -37,6 +37,16 @@ BROWSER_FILES = {
     "test_watch_on_chain.py",
     "test_whip_chromium.py",
 }
+ALONE_FILES = {
+    "test_clock_step.py",
+    "test_demo_plays.py",
+    "test_holes.py",
+    "test_many_publishers.py",
+    "test_other_engines.py",
+    "test_restart.py",
+    "test_stalled_worker.py",
+    "test_stock_players.py",
+}
 CHAIN_FILES = {
     "test_chopsticks.py",
     "test_control_on_chain.py",
@@ -74,6 +84,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         fixtures = set(getattr(item, "fixturenames", ()))
         if fixtures & REDIS_FIXTURES:
             item.add_marker("redis")
+        if item.path.name in ALONE_FILES:
+            item.add_marker("alone")
         if item.path.name in BROWSER_FILES:
             item.add_marker("browser")
         params = getattr(getattr(item, "callspec", None), "params", {})

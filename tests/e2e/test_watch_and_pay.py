@@ -78,6 +78,7 @@ def show_to_an_audience(server: Server) -> Showing:
     )
 
 
+@pytest.mark.alone
 def test_every_viewer_pays_exactly_the_seconds_that_reached_them(server):
     """Chromium by parts, FFmpeg by segments: billed = seen = settled; the books balance."""
     show = show_to_an_audience(server)
