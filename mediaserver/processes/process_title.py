@@ -21,8 +21,8 @@ def set_title(name: str, words: Sequence[str]) -> None:
 
     The words are written, with spaces between, over the arguments and the environment that this
     process was started with, and are cut where those end. The kernel reads on from the arguments
-    into the environment when no zero stands at their end (proc_pid_cmdline(5)); the environment is
-    copied to where it stays first.
+    into the environment when no zero is at their end (proc_pid_cmdline(5)); the environment is
+    copied elsewhere first.
     """
     _LIBC.prctl(_PR_SET_NAME, name.encode()[:_NAME_BYTES_MAX], 0, 0, 0)
     begin, end = _written_over()

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.timeout(240)
 
 PLAY_S = 30
 START_S = 4
-"""video.js plays its first part, then stands until it has more: 1 to 2 s that are its own."""
+"""video.js plays its first part, then waits until it has more: 1 to 2 s that are its own."""
 AWAY_S = 8
 BACK_S = 25
 KILLED_S = 8
