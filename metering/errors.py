@@ -9,6 +9,7 @@ MeteringError
 ├── InvalidValueError         caller: a value out of its range, named with its remedy: 422
 ├── ReceiptInvalidError       caller: a receipt does not prove what it says
 │   └── NoReceiptsError       caller: the file is none of receipts
+├── NotEnoughError            caller: a balance holds less than is to leave it
 ├── StoreUnavailableError     world: Redis is away or not yet recovered; retry the same claim: 503
 ├── StoreRefusedError         operator: Redis is set up to lose money; names the setting
 └── ChainError
@@ -68,6 +69,18 @@ class NoReceiptsError(ReceiptInvalidError):
     def __init__(self, reason: str) -> None:
         self.reason = reason
         super().__init__(f"receipt 0: {reason}")
+
+
+class NotEnoughError(MeteringError):
+    """More is to leave a balance than it holds.
+
+    Attributes:
+        balance: What it holds, in planck.
+    """
+
+    def __init__(self, balance: int, wanted: int) -> None:
+        super().__init__(f"the balance is {balance} planck, and {wanted} were to leave it")
+        self.balance = balance
 
 
 class StoreUnavailableError(MeteringError):

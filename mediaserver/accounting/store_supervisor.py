@@ -22,6 +22,7 @@ from mediaserver.accounting.escrow_service import Escrow
 from mediaserver.accounting.report import as_json
 from mediaserver.accounting.settlement_service import Settlement
 from mediaserver.accounting.store_wait import StoreWait
+from mediaserver.accounting.take_out import T, take_out
 from mediaserver.accounting.tasks import end_tasks
 from mediaserver.clock import Clock
 from mediaserver.settings.effective import shown_url
@@ -37,7 +38,7 @@ from metering.settlement.cutter import Cutter
 from metering.store.client import Store
 from metering.store.owned_store import Owner
 from metering.store.store_lock import StoreLock
-from metering.units import AccountId, Units
+from metering.units import AccountId, Planck, Units
 
 WATCH_S: Final = 0.5
 """How often control looks whether the store is still the same."""
@@ -162,6 +163,13 @@ class StoreSupervisor:
         async with self._applying:
             total = await self._book.run(lambda book: book.deposits.total(account))
             await store.set_deposits(account, Units(total // self._settings.asset.quantum))
+
+    async def take_out(
+        self, account: AccountId, planck: Planck, post: Callable[[], Awaitable[T]]
+    ) -> T:
+        """Return what `post` returns, which books that `planck` left; see `take_out`."""
+        async with self.lend() as store, self._applying:
+            return await take_out(store, self._book, account, planck, post, self.apply_later)
 
     def stop(self) -> None:
         """Let `run` cut what is pending a last time, and end."""

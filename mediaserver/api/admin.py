@@ -38,6 +38,7 @@ from mediaserver.api import (
     viewers,
     wallet_sign_in,
     who,
+    withdrawals,
 )
 from mediaserver.api.context import Context
 from mediaserver.api.problems import Handler, as_problems
@@ -52,7 +53,7 @@ INTERNAL_PREFIX: Final = "/internal/"
 ROOMS: Final = (
     *(streams, viewers, sessions, tokens, ledger, chain, viewer_self_service),
     *(sign_in, wallet_sign_in, mail_sign_in, oidc_sign_in, me, people, keys),
-    *(join_stream, limits, top_ups, refunds, payments, token_join),
+    *(join_stream, limits, top_ups, refunds, payments, withdrawals, token_join),
     *(guests, redeem, named_prices),
     *(history, players, player_settings),
     *(audience, session_list, bars),

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 from uuid import UUID
 
 from aiohttp import web
@@ -79,6 +79,18 @@ class ChainPort(Protocol):
         """Take for a viewer whose key is here what was asked back and is ready."""
 
 
+T = TypeVar("T")
+
+
+class TakeOut(Protocol):
+    """Takes money out of an account, see `mediaserver.accounting.take_out`."""
+
+    def __call__(
+        self, account: AccountId, planck: Planck, post: Callable[[], Awaitable[T]]
+    ) -> Awaitable[T]:
+        """Return what `post` returns, after the store let go of `planck`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """Collaborators of the handlers.
@@ -92,6 +104,8 @@ class Context:
         store: Lends the store, which is not rebuilt meanwhile; raises StoreUnavailableError while
             it is not recovered.
         apply_deposits: Writes to a lent store what an account paid in.
+        take_out: Takes an amount out of an account in the store, then calls what books that; raises
+            NotEnoughError.
         apply_later: Remembers an account whose deposits the store does not have.
         token_keys: Keys of viewers' tokens, the one that signs first.
         admin_token: Bearer of the admin API.
@@ -114,6 +128,7 @@ class Context:
     store: Callable[[], AbstractAsyncContextManager[Store]]
     apply_deposits: Callable[[Store, AccountId], Awaitable[None]]
     apply_later: Callable[[AccountId], None]
+    take_out: TakeOut
     token_keys: Sequence[tuple[int, bytes]]
     admin_token: str
     operator: KeyPair

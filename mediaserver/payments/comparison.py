@@ -14,6 +14,7 @@ from mediaserver.payments.records import NOT_BOOKED, Order, OrderState, Outcome,
 from mediaserver.payments.reversals import taken_back
 from mediaserver.payments.schema import notices, orders, refunds
 from mediaserver.payments.taken_back import all_known, planck_back
+from mediaserver.payments.withdrawals import unlike_parts
 from metering.book.book import Book
 from metering.units import AccountId, Planck, account_text
 
@@ -56,6 +57,7 @@ def compare(book: Book, connection: Connection) -> Comparison:
         *_against_orders(deposits, paid),
         *_went_back(connection, bought, back),
         *_not_booked(connection),
+        *(f"withdrawal {item} is not the sum of its parts" for item in unlike_parts(connection)),
     ]
     planck = Planck(sum(order.planck for order in bought))
     return Comparison(len(paid), planck, Planck(sum(back.values())), tuple(found))

@@ -114,6 +114,13 @@ def pay(connection: Connection, order: str, payment: str, now_ms: int) -> None:
     )
 
 
+def paid_of(connection: Connection, account: AccountId) -> list[Order]:
+    """Return what was paid into an account through providers, the newest first."""
+    c = orders.c
+    query = select(orders).where(c.account == account, c.state == OrderState.PAID.value)
+    return [order_of(row) for row in connection.execute(query.order_by(c.number.desc()))]
+
+
 def set_pay_url(connection: Connection, order: str, pay_url: str) -> None:
     """Note where an order is paid."""
     connection.execute(update(orders).where(orders.c.id == order).values(pay_url=pay_url))

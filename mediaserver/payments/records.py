@@ -160,6 +160,7 @@ class Refund:
         detail: Why it was refused; empty.
         made_by: Who asked: their word in the audit log.
         idempotency_key: Of the request; unique below `made_by`.
+        withdrawal: Which one it is a part of; None for one that finance asked for.
     """
 
     id: str
@@ -175,3 +176,25 @@ class Refund:
     idempotency_key: str
     created_ms: int
     done_ms: int | None
+    withdrawal: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawal:
+    """What somebody took out of their balance; its parts are refunds.
+
+    Attributes:
+        id: 32 hexadecimal digits; opens nothing.
+        amount: In minor units of `currency`, all parts together.
+        planck: What left the balance for it.
+        idempotency_key: Of the request; unique below its person.
+    """
+
+    id: str
+    account: AccountId
+    person: str
+    amount: int
+    currency: str
+    planck: Planck
+    idempotency_key: str
+    created_ms: int

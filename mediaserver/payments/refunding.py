@@ -23,6 +23,7 @@ from mediaserver.payments.reversals import (
 from mediaserver.payments.service import Connection, Payments
 from mediaserver.payments.taken_back import OtherPaymentError
 from metering.book.book import Book
+from metering.book.returns import ReturnKind
 from metering.errors import InvalidValueError, MeteringError, UnknownNameError
 from metering.units import AccountId
 
@@ -73,7 +74,8 @@ def make(book: Book, connection: Connection, wanted: Refund) -> tuple[Refund, bo
         raise InvalidValueError(f"reference: {error}") from error
     refunds.add(connection, wanted)
     key = deposit_key(order.provider, order.payment)
-    taken_back.apply(book, connection, order, key, cause, wanted.why, wanted.created_ms)
+    kind = ReturnKind.REFUND if wanted.withdrawal is None else ReturnKind.WITHDRAWAL
+    taken_back.apply(book, connection, order, key, cause, wanted.why, wanted.created_ms, kind)
     return wanted, True
 
 
@@ -85,6 +87,7 @@ def draft(  # noqa: PLR0917 -- one row
     idempotency_key: str,
     now_ms: int,
     reference: str | None = None,
+    withdrawal: str | None = None,
 ) -> Refund:
     """Return a refund that may be made.
 
@@ -106,6 +109,7 @@ def draft(  # noqa: PLR0917 -- one row
         idempotency_key=idempotency_key,
         created_ms=now_ms,
         done_ms=now_ms if is_done else None,
+        withdrawal=withdrawal,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row, insert, select, update
@@ -55,6 +56,7 @@ def add(connection: Connection, refund: Refund) -> None:
             idempotency_key=refund.idempotency_key,
             created_ms=refund.created_ms,
             done_ms=refund.done_ms,
+            withdrawal=refund.withdrawal,
         )
     )
 
@@ -107,6 +109,24 @@ def of_order(connection: Connection, order: str) -> list[Refund]:
     return [_refund(row) for row in connection.execute(query)]
 
 
+def of_withdrawals(connection: Connection, ids: Sequence[str]) -> dict[str, list[Refund]]:
+    """Return the parts of some withdrawals, in the order in which they were made."""
+    c = _refunds.c
+    parts: dict[str, list[Refund]] = {name: [] for name in ids}
+    query = select(_refunds).where(c.withdrawal.in_(ids)).order_by(c.number)
+    for row in connection.execute(query):
+        parts[row.withdrawal].append(_refund(row))
+    return parts
+
+
+def by_withdrawal(connection: Connection) -> dict[str, int]:
+    """Return how much planck the parts of each withdrawal are."""
+    c, sums = _refunds.c, dict[str, int]()
+    for row in connection.execute(select(c.withdrawal, c.planck).where(c.withdrawal.is_not(None))):
+        sums[row.withdrawal] = sums.get(row.withdrawal, 0) + row.planck
+    return sums
+
+
 def page(
     connection: Connection,
     *,
@@ -149,4 +169,5 @@ def _refund(row: Row[Any]) -> Refund:
         row.idempotency_key,
         row.created_ms,
         row.done_ms,
+        row.withdrawal,
     )

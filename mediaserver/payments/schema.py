@@ -111,8 +111,28 @@ refunds = Table(
     Column("idempotency_key", String(200), nullable=False),
     Column("created_ms", BigInteger, nullable=False),
     Column("done_ms", BigInteger, nullable=True),
+    # Which withdrawal it is a part of.
+    Column("withdrawal", String(32), nullable=True),
     UniqueConstraint("made_by", "idempotency_key"),
     Index("payment_refunds_by_order", "order"),
     Index("payment_refunds_by_state", "state", "number"),
     Index("payment_refunds_by_account", "account", "number"),
+    Index("payment_refunds_by_withdrawal", "withdrawal"),
+)
+
+withdrawals = Table(
+    "payment_withdrawals",
+    metadata,
+    # What somebody took out of their balance; its parts are refunds.
+    Column("number", Integer, primary_key=True),
+    Column("id", String(32), nullable=False, unique=True),
+    Column("account", AccountBytes, nullable=False),
+    Column("person", String(32), nullable=False),
+    Column("amount", PlanckText, nullable=False),
+    Column("currency", String(12), nullable=False),
+    Column("planck", PlanckText, nullable=False),
+    Column("idempotency_key", String(200), nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    UniqueConstraint("person", "idempotency_key"),
+    Index("payment_withdrawals_by_account", "account", "number"),
 )

@@ -6,6 +6,7 @@ it, so notices may come in any order.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select, update
@@ -15,6 +16,7 @@ from mediaserver.payments.reversals import Reversal, ReversalKind, joined, taken
 from mediaserver.payments.schema import reversals as _reversals
 from metering.book.book import Book
 from metering.book.returns import Return, ReturnKind
+from metering.book.rows import chunks
 from metering.units import Planck
 
 _KINDS = {
@@ -87,11 +89,21 @@ def of_payment(connection: Connection, provider: str, payment: str) -> list[Reve
     return [_reversal(row) for row in connection.execute(query.order_by(c.number))]
 
 
-def all_known(connection: Connection) -> dict[tuple[str, str], list[Reversal]]:
+def of_payments(
+    connection: Connection, payments: Sequence[str]
+) -> dict[tuple[str, str | None], list[Reversal]]:
+    """Return what is known of some payments, by provider and payment."""
+    by_payment: dict[tuple[str, str | None], list[Reversal]] = {}
+    for some in chunks(payments):
+        query = select(_reversals).where(_reversals.c.payment.in_(some))
+        _add(by_payment, connection.execute(query.order_by(_reversals.c.number)))
+    return by_payment
+
+
+def all_known(connection: Connection) -> dict[tuple[str, str | None], list[Reversal]]:
     """Return all that is known, by provider and payment."""
-    by_payment: dict[tuple[str, str], list[Reversal]] = {}
-    for row in connection.execute(select(_reversals).order_by(_reversals.c.number)):
-        by_payment.setdefault((row.provider, row.payment), []).append(_reversal(row))
+    by_payment: dict[tuple[str, str | None], list[Reversal]] = {}
+    _add(by_payment, connection.execute(select(_reversals).order_by(_reversals.c.number)))
     return by_payment
 
 
@@ -118,6 +130,7 @@ def apply(  # noqa: PLR0917 -- book and row
     cause: Reversal,
     why: str,
     now_ms: int,
+    kind: ReturnKind | None = None,
 ) -> bool:
     """Bring the book to what is known of a paid order's payment; return whether it changed.
 
@@ -126,12 +139,13 @@ def apply(  # noqa: PLR0917 -- book and row
         deposit: Idempotency key of the order's deposit.
         cause: What was told last: the posting is by its name.
         why: What is kept with the posting.
+        kind: Of the posting; None: as the cause says.
     """
     assert order.payment is not None
     known = of_payment(connection, order.provider, order.payment)
     planck = Planck(planck_back(order, known) - book.returns.of_deposit(deposit))
     if planck:
-        _post(book, order, deposit, cause, planck, why, now_ms)
+        _post(book, order, deposit, cause, planck, why, now_ms, kind)
     return bool(planck)
 
 
@@ -156,10 +170,18 @@ def _post(  # noqa: PLR0917 -- one row
     planck: Planck,
     why: str,
     now_ms: int,
+    kind: ReturnKind | None = None,
 ) -> None:
     name = f"{order.payment}:{cause.amount}" if cause.is_total else cause.id
-    kind = _KINDS[cause.kind, planck > 0]
+    kind = kind or _KINDS[cause.kind, planck > 0]
     book.returns.add(Return(kind, f"{order.provider}:{name}", deposit, planck, why), now_ms)
+
+
+def _add(
+    by_payment: dict[tuple[str, str | None], list[Reversal]], rows: Iterable[Row[Any]]
+) -> None:
+    for row in rows:
+        by_payment.setdefault((row.provider, row.payment), []).append(_reversal(row))
 
 
 def _reversal(row: Row[Any]) -> Reversal:

@@ -230,6 +230,8 @@ TABLE: Final = (
     _row("POST me/invitations", open_to=OpenTo.SIGNED_IN, is_fresh=True),
     _row("GET me/top-ups", open_to=OpenTo.SIGNED_IN),
     _row("POST me/top-ups", open_to=OpenTo.SIGNED_IN),
+    _row("GET me/withdrawals", open_to=OpenTo.SIGNED_IN),
+    _row("POST me/withdrawals", open_to=OpenTo.SIGNED_IN, is_fresh=True),
     # People, keys and the audit log.
     _row("GET people", *_READERS, scope="people:read"),
     _row("GET people/{person}", *_READERS, scope="people:read"),

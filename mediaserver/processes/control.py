@@ -148,6 +148,7 @@ class Control:
             store=supervisor.lend,
             apply_deposits=supervisor.apply_deposits,
             apply_later=supervisor.apply_later,
+            take_out=supervisor.take_out,
             token_keys=self._token_keys,
             admin_token=self._admin_token,
             operator=operator,

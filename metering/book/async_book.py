@@ -40,6 +40,11 @@ class AsyncBook:
         return cls(await asyncio.to_thread(Book.open, url, asset))
 
     @property
+    def asset(self) -> Asset:
+        """Return what everything is paid in."""
+        return self._book.asset
+
+    @property
     def changes(self) -> int | None:
         """Return `Book.changes`; a later call of `run` sees all that it counts."""
         return self._book.changes

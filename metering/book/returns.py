@@ -32,6 +32,8 @@ class ReturnKind(StrEnum):
     """Why money goes back, or comes again. The kind of its transfer."""
 
     REFUND = "refund"
+    WITHDRAWAL = "withdrawal"
+    """Its owner took it out."""
     REFUND_FAILED = "refund_failed"
     """It did not reach the payer: it is here again."""
     CHARGEBACK = "chargeback"

@@ -96,6 +96,17 @@ class AccountStore(OwnedStore):
             raise InvalidValueError(f"deposits of {total_units} units are not in 0..{UNITS_MAX}")
         return Units(int(await self._run("deposits", keys.balance(account), total_units)))
 
+    async def withdraw(self, account: AccountId, units: Units) -> tuple[bool, Units]:
+        """Take an amount out of a balance and of its deposits, or nothing when it is not there.
+
+        Returns:
+            Whether it was taken, and the balance.
+        """
+        if not 0 < units <= UNITS_MAX:
+            raise InvalidValueError(f"a withdrawal of {units} units is not in 1..{UNITS_MAX}")
+        is_taken, left = await self._run("withdraw", keys.balance(account), units)
+        return bool(is_taken), Units(int(left))
+
     async def set_balance(
         self, account: AccountId, total: Units, provisional: Units, frozen: Units
     ) -> Units:

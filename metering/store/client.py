@@ -42,6 +42,7 @@ _SCRIPTS: Final = (
     "end_session",
     "limit_session",
     "deposits",
+    "withdraw",
     "cut",
     "forget",
     "forget_unbilled",

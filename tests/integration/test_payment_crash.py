@@ -8,20 +8,33 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_what_comes_or_goes_back_is_whole_or_absent_wherever_the_process_dies(tmp_path) -> None:
-    """And the next try of it books it, once."""
+def run(program: str, folder: Path) -> str:
     done = subprocess.run(
-        [sys.executable, "-m", "tests.simulate.payment_crash", str(tmp_path)],
+        [sys.executable, "-m", f"tests.simulate.{program}", str(folder)],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
         timeout=100,
     )
-
     assert done.returncode == 0, done.stderr
-    for line in done.stdout.splitlines():
+    return done.stdout
+
+
+def test_what_comes_or_goes_back_is_whole_or_absent_wherever_the_process_dies(tmp_path) -> None:
+    """And the next try of it books it, once."""
+    lines = run("payment_crash", tmp_path).splitlines()
+
+    for line in lines:
         steps, whole = map(int, re.findall(r"\d+", line))
         assert steps > 20, line
         assert whole >= 1, line
-    assert len(done.stdout.splitlines()) == 3
+    assert len(lines) == 3
+
+
+def test_a_withdrawal_is_whole_or_absent_in_the_book_and_in_redis(tmp_path) -> None:
+    """The money is spent, or on its way out, or neither; asked again it goes out once."""
+    steps, whole = map(int, re.findall(r"\d+", run("withdrawal_crash", tmp_path)))
+
+    assert steps > 20
+    assert whole >= 2

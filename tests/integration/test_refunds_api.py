@@ -166,7 +166,7 @@ async def test_what_was_spent_is_a_debt_that_is_shown_and_paid_by_what_comes_nex
     assert (await browser.ask("GET", "me"))[1]["debt"] == "0"
 
 
-async def test_a_credit_is_taken_back_by_its_key(server) -> None:
+async def test_o2_a_credit_is_taken_back_by_its_key(server) -> None:
     await server.viewer()
     body = {"deposit": "ann 1", "planck": str(4 * PRICE), **WHY}
     made = await server.api("POST", "viewers/ann/refunds", body, 201, Idempotency_Key="r1")
