@@ -32,6 +32,7 @@ from metering.errors import UnknownNameError
 from metering.model import price
 from metering.model.ledger import balance_and_debt
 from metering.model.named_prices import prices_of
+from metering.model.show_caps import cap_of
 from metering.units import (
     AccountId,
     Planck,
@@ -116,7 +117,8 @@ async def hold_access(shared: Context, account: AccountId, stream: StreamRecord)
     planck = Planck(0) if in_force is None else in_force.planck_per_tick
     balance = None if shared.escrow is not None else await _balance(shared, account)
     preview_s = stream.preview_of(shared.settings.price.preview_s)
-    match may_join(Visitor(stream.is_enabled, planck, balance, preview_s)):
+    is_paid = balance == 0 and await _is_show_paid(shared, account, stream, planck)
+    match may_join(Visitor(stream.is_enabled, planck, balance, preview_s, is_paid)):
         case Access.CLOSED:
             raise ApiError(
                 409,
@@ -136,6 +138,19 @@ async def hold_access(shared: Context, account: AccountId, stream: StreamRecord)
                 planck_per_s=str(planck),
                 top_up_url=top_up_address(shared.settings.price.top_up_url, account),
             )
+
+
+async def _is_show_paid(
+    shared: Context, account: AccountId, stream: StreamRecord, planck: Planck
+) -> bool:
+    """Return whether no second of the show on air costs an account anything more."""
+    show = shared.health(stream.id)["show"]
+    cap = cap_of(stream.caps, show) if show else None
+    if cap is None or not cap.planck:
+        return False
+    async with shared.store() as store:
+        left = await store.show_left(account, stream.id.bytes, show)
+    return left is not None and left * shared.settings.asset.quantum < planck
 
 
 async def _balance(shared: Context, account: AccountId) -> Planck:

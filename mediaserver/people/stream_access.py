@@ -30,12 +30,14 @@ class Visitor:
         planck_per_s: What a second of it costs now.
         balance: What they have, as of the newest cut; None where the chain knows.
         preview_s: How many seconds of each show are free; the claim knows how many are left.
+        is_paid: Whether they have paid the most that the show on air costs.
     """
 
     is_enabled: bool
     planck_per_s: Planck
     balance: Planck | None
     preview_s: int = 0
+    is_paid: bool = False
 
 
 def may_join(visitor: Visitor) -> Access:
@@ -43,6 +45,7 @@ def may_join(visitor: Visitor) -> Access:
     if not visitor.is_enabled:
         return Access.CLOSED
     has_nothing = visitor.balance is not None and visitor.balance <= 0
-    if visitor.planck_per_s and has_nothing and not visitor.preview_s:
+    is_covered = bool(visitor.preview_s) or visitor.is_paid
+    if visitor.planck_per_s and has_nothing and not is_covered:
         return Access.PURSE
     return Access.OPEN

@@ -72,6 +72,16 @@ class AccountStore(OwnedStore):
             slot: bytes | None = await self._redis.hget(keys.session(account, session), "b")  # type: ignore[assignment]  # redis-py types it as if it decoded
         return None if slot is None else int(_SLOT.unpack(slot)[2])
 
+    async def show_left(self, account: AccountId, stream: bytes, show: int) -> Units | None:
+        """Return what a show may still cost; None where nothing of it was counted.
+
+        Args:
+            stream: 16 bytes.
+        """
+        async with errors_as_unavailable():
+            left: bytes | None = await self._redis.hget(keys.counts(account, stream), f"r{show}")  # type: ignore[assignment]  # redis-py types it as if it decoded
+        return None if left is None else Units(int(left))
+
     async def end_session(self, account: AccountId, session: SessionId, reason: str) -> bool:
         """End a session; True when it was live. `reason` is one word, shown by the live meter."""
         return bool(

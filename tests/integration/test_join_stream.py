@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from metering.units import parse_account
+from metering.units import Cover, Units, parse_account
 from tests.support.control_server import PRICE, Server, settings
 from tests.support.people_browser import ORIGIN, Browser
+from tests.support.worker_report import report
 
 JOIN = "streams/cam/join"
 
@@ -98,6 +99,26 @@ async def test_an_ended_session_and_anothers_are_followed_by_a_new_one(server, a
     status, again = await ann.ask("POST", JOIN, {"session": first["session"]})
     assert status == 201
     assert again["session"] != first["session"]
+
+
+async def test_a_show_that_is_paid_is_joined_with_nothing_left(server, ann) -> None:
+    """Who paid the most that the show on air costs needs no balance to load the page again."""
+    body = {"slug": "talk", "show_cap_planck": str(3 * PRICE)}
+    talk, show = await server.api("POST", "streams", body, 201), server.now_s() - 9
+    worker = report(talk, show=show)
+    await server.ask("POST", "/internal/workers", worker, 204)
+    viewer = await pay_in(server, ann, 3 * PRICE)
+    _, made = await ann.ask("POST", "streams/talk/join", {})
+    cover = Cover(show, 0, Units(3 * PRICE))
+    await server.claim(made, viewer, talk, show, 4, cover=cover)
+    await server.spent(viewer, 3 * PRICE)
+
+    status, again = await ann.ask("POST", "streams/talk/join", {})
+    elsewhere, _ = await ann.ask("POST", JOIN, {})
+
+    assert (status, elsewhere) == (201, 402), again
+    later = await server.claim(again, viewer, talk, show + 4, 3, cover=cover)
+    assert (later.verdict.name, later.covered_ticks) == ("GRANTED", 3)
 
 
 async def test_a_free_stream_is_joined_with_nothing(server, ann) -> None:

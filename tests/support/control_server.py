@@ -21,7 +21,7 @@ from metering.errors import StoreUnavailableError
 from metering.ports import Claim, ClaimAnswer
 from metering.store.claim_client import RawClaims
 from metering.store.embedded import EmbeddedRedis
-from metering.units import PricedRun, Run, SessionId, Units, parse_account
+from metering.units import NO_COVER, Cover, PricedRun, Run, SessionId, Units, parse_account
 
 PRICE = 100000000
 
@@ -192,6 +192,7 @@ class Server:
         first: int,
         count: int,
         units: int = PRICE,
+        cover: Cover = NO_COVER,
     ) -> ClaimAnswer:
         policy = await self.policy(lambda p: p.store_epoch and p.streams)
         url = f"unix://{self.run_dir / 'redis.sock'}"
@@ -211,5 +212,6 @@ class Server:
                     (run,),
                     count * 1000,
                     0,
+                    cover,
                 )
             )

@@ -12,6 +12,11 @@ def test_a_free_preview_needs_no_money() -> None:
     assert may_join(Visitor(False, Planck(10), Planck(0), preview_s=30)) is Access.CLOSED
 
 
+def test_a_show_that_is_paid_needs_no_more_money() -> None:
+    """Who paid the most that it costs, and loads the page again, goes on."""
+    assert may_join(Visitor(True, Planck(10), Planck(0), is_paid=True)) is Access.OPEN
+
+
 @pytest.mark.parametrize(
     ("is_enabled", "planck", "balance", "access"),
     [
