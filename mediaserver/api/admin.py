@@ -16,6 +16,7 @@ from mediaserver.api import (
     join_stream,
     keys,
     ledger,
+    letters,
     limits,
     mail_sign_in,
     me,
@@ -55,7 +56,7 @@ ROOMS: Final = (
     *(sign_in, wallet_sign_in, mail_sign_in, oidc_sign_in, me, people, keys),
     *(join_stream, limits, top_ups, refunds, payments, withdrawals, token_join),
     *(guests, redeem, named_prices),
-    *(history, players, player_settings),
+    *(history, players, player_settings, letters),
     *(audience, session_list, bars),
 )
 """Whose routes they are."""

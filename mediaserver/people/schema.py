@@ -10,6 +10,7 @@ from typing import Final
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     ForeignKey,
     Index,
@@ -222,4 +223,18 @@ bars = Table(
     Index("people_bars_by_account", "account"),
     Index("people_bars_by_stream", "stream", "number"),
     Index("people_bars_open", "stream", sqlite_where=text("ended_ms IS NULL")),
+)
+
+balance_letters = Table(
+    "people_balance_letters",
+    metadata,
+    # Planck as decimal text. `due` is the letter that no mail server took yet, or empty.
+    Column("person", String(32), ForeignKey("people.id"), primary_key=True),
+    Column("credential", String(16), nullable=False),
+    Column("threshold", String(48), nullable=False),
+    Column("is_low", Boolean, nullable=False),
+    Column("ended", String(48), nullable=True),
+    Column("due", String(16), nullable=False),
+    Column("due_ms", BigInteger, nullable=False),
+    Column("balance", String(48), nullable=False),
 )

@@ -45,6 +45,7 @@ from mediaserver.processes.audience import LiveAudience
 from mediaserver.processes.book_file import book_url, migrate_apart, tell_refused_names
 from mediaserver.processes.bootstrap import EXIT_OK, Start, StartRefusedError
 from mediaserver.processes.data_dir import identity, server_name
+from mediaserver.processes.letter_writer import LetterWriter
 from mediaserver.processes.placement import StreamKey, WhipForward, Worker, Workers, waiting_line
 from mediaserver.processes.planned_ticks import PlannedTicks
 from mediaserver.processes.restricted import Restricted, restricted
@@ -219,7 +220,8 @@ class Control:
             pushing = asyncio.create_task(self._push_policies(shared, supervisor, links))
             self._book_health = BookHealth(shared.book, self._start.data_dir, self._push.set)
             asking = keep_asking(shared.payments, self._clock.now_ms, supervisor.apply_later)
-            others = (self._listening.listen(), self._book_health.run(), asking)
+            letters = LetterWriter(shared).run()
+            others = (self._listening.listen(), self._book_health.run(), asking, letters)
             tasks = [keeping, pushing, *map(asyncio.create_task, others)]
             if on_chain is not None:
                 tasks.append(asyncio.create_task(on_chain.registrar.run()))

@@ -276,3 +276,35 @@ def test_what_was_watched_is_shown_with_its_receipt_and_fits(live, visit) -> Non
         page.set_viewport_size({"width": width, "height": 844})
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         look(page, f"me-watching-{width}")
+
+
+def test_letters_are_asked_for_where_the_server_sends_them(live, visit) -> None:
+    """The amount in whole tokens and the address go to the server; this one sends none itself."""
+    page = visit(width=320)
+    sign_up(page, "Gil")
+    expect(page.get_by_role("heading", name="When your balance runs down")).to_have_count(0)
+    kept = {
+        "low_balance_planck": "0",
+        "address": None,
+        "addresses": ["gil@example.org", "gil@example.com"],
+        "can_send": True,
+    }
+    asked: list[dict[str, str]] = []
+
+    def letters(route) -> None:
+        if route.request.method == "PUT":
+            asked.append(route.request.post_data_json)
+            kept.update(asked[-1])
+        route.fulfill(json=kept)
+
+    page.route("**/api/v1/me/letters", letters)
+    page.reload()
+    page.get_by_label("Write to me below").fill("0.25")
+    section = page.locator("section").filter(has_text="When your balance runs down")
+    section.get_by_role("combobox").select_option("gil@example.com")
+    section.get_by_role("button", name="Keep this").click()
+    expect(page.get_by_text("You are written to, once each time.")).to_be_visible()
+    expect(page.get_by_label("Write to me below")).to_have_value("0.25")
+    assert asked == [{"low_balance_planck": "250000000000", "address": "gil@example.com"}]
+    look(page, "me-letters")
+    assert page.faults == []

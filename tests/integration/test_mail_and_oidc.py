@@ -7,11 +7,9 @@ import json
 import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from email import message_from_bytes
 from typing import Any
 
 import pytest
-from aiosmtpd.smtp import SMTP
 from joserfc.jwk import RSAKey
 
 from mediaserver.people import browser_sessions
@@ -20,40 +18,15 @@ from mediaserver.people.per_hour import LETTERS_PER_ADDRESS_MAX
 from mediaserver.people.settings import OidcIssuer as IssuerSettings
 from metering.book.book import Book
 from tests.support.control_server import Server, settings
+from tests.support.mailbox import Mailbox, open_mailbox
 from tests.support.oidc_issuer import CLIENT, OidcIssuer
 from tests.support.people_browser import ORIGIN, Browser
 
 
-class Mailbox:
-    """A mail server; each letter's receivers and text."""
-
-    def __init__(self) -> None:
-        self.port = 0
-        self.letters: asyncio.Queue[tuple[list[str], str]] = asyncio.Queue()
-
-    async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802
-        text = message_from_bytes(envelope.content).get_payload(decode=True)
-        self.letters.put_nowait((envelope.rcpt_tos, text.decode()))
-        return "250 OK"
-
-    async def secret(self, purpose: str = "mail") -> str:
-        """Return what is behind the # of the link in the next letter."""
-        async with asyncio.timeout(10):
-            _, text = await self.letters.get()
-        match = re.search(rf"{re.escape(ORIGIN)}/me/#{purpose}=(\S+)", text)
-        assert match, text
-        return match[1]
-
-
 @pytest.fixture
 async def mailbox() -> AsyncIterator[Mailbox]:
-    made = Mailbox()
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: SMTP(made, loop=loop), "127.0.0.1", 0)
-    made.port = server.sockets[0].getsockname()[1]
-    yield made
-    server.close()
-    await server.wait_closed()
+    async with open_mailbox() as made:
+        yield made
 
 
 @pytest.fixture

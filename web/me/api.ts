@@ -71,6 +71,14 @@ export interface PlayerSettings {
   ask_after_s: number;
 }
 
+/** Whether one is written to when one's balance runs down. */
+export interface Letters {
+  low_balance_planck: string;
+  address: string | null;
+  addresses: string[];
+  can_send: boolean;
+}
+
 export interface Asset {
   symbol: string;
   decimals: number;

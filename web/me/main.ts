@@ -6,6 +6,7 @@ import {
   Problem,
   type Asset,
   type Invitation,
+  type Letters,
   type Limits,
   type Me,
   type Player,
@@ -146,6 +147,15 @@ const acts: Acts = {
       await ask("PUT", "me/player-settings", settings);
       notice = "That is kept. Pages that are open know it within ten minutes.";
     }),
+  setLetters: (planck, address) =>
+    run(async () => {
+      await ask("PUT", "me/letters", {
+        low_balance_planck: planck,
+        ...(address !== "" && { address }),
+      });
+      notice =
+        planck === "0" ? "You are written to no more." : "You are written to, once each time.";
+    }),
   older: () => run(async () => older.push(await ask<Watched>("GET", nextPage()))),
   accept: () =>
     run(async () => {
@@ -201,17 +211,18 @@ function nextPage(): string {
 }
 
 async function look(): Promise<Watching> {
-  const [{ players }, limits, settings, { asset }, watched] = await Promise.all([
+  const [{ players }, limits, settings, letters, { asset }, watched] = await Promise.all([
     ask<{ players: Player[] }>("GET", "me/players"),
     ask<Limits>("GET", "me/limits"),
     ask<PlayerSettings>("GET", "me/player-settings"),
+    ask<Letters>("GET", "me/letters"),
     ask<{ asset: Asset }>("GET", "operator"),
     ask<Watched>("GET", `me/history?limit=${PAGE}`),
   ]);
   if (newest?.next_before !== watched.next_before) older = [];
   newest = watched;
   const shows = [watched, ...older].flatMap((page) => page.shows);
-  return { players, limits, settings, asset, shows, hasOlder: nextPage() !== "" };
+  return { players, limits, settings, letters, asset, shows, hasOlder: nextPage() !== "" };
 }
 
 async function show(): Promise<void> {

@@ -1,13 +1,22 @@
 /** What one watches: players now, limits of one's own, and what was watched and paid. */
 
 import { formatExact, formatShort, formatSpan, parseAmount } from "../sdk/money";
-import type { Asset, Limits, LimitValues, Player, PlayerSettings, WatchedShow } from "./api";
+import type {
+  Asset,
+  Letters,
+  Limits,
+  LimitValues,
+  Player,
+  PlayerSettings,
+  WatchedShow,
+} from "./api";
 import { button, day, el, section } from "./dom";
 
 export interface Watching {
   players: Player[];
   limits: Limits;
   settings: PlayerSettings;
+  letters: Letters;
   asset: Asset;
   shows: WatchedShow[];
   hasOlder: boolean;
@@ -16,6 +25,7 @@ export interface Watching {
 export interface WatchingActs {
   endPlayer: (player: string) => void;
   limit: (values: LimitValues) => void;
+  setLetters: (planck: string, address: string) => void;
   setPlayers: (settings: PlayerSettings) => void;
   older: () => void;
 }
@@ -32,6 +42,7 @@ export function watching(seen: Watching, acts: WatchingActs): HTMLElement[] {
     players(seen.players, acts),
     limits(seen, acts),
     stops(seen.settings, acts),
+    ...(seen.letters.can_send ? [letters(seen, acts)] : []),
     history(seen, acts),
   ];
 }
@@ -98,22 +109,63 @@ function limits({ limits: known, asset }: Watching, acts: WatchingActs): HTMLEle
 function read(inputs: HTMLInputElement[], asset: Asset): LimitValues | null {
   const values: LimitValues = { session_planck: "0", stream_planck: "0", day_planck: "0" };
   for (const input of inputs) {
-    const planck = input.value.trim() === "" ? 0n : parseAmount(input.value, asset.decimals);
-    if (planck === null) {
-      const digits = `with at most ${asset.decimals} digits behind the point`;
-      input.setCustomValidity(`Write an amount such as 2.5, ${digits}; empty is no limit.`);
-      input.reportValidity();
-      return null;
-    }
+    const planck = amountOf(input, asset);
+    if (planck === null) return null;
     values[input.name as Field] = String(planck);
   }
   return values;
+}
+
+/** Return the planck of a field, 0 of an empty one, null after telling there that it is no amount. */
+function amountOf(input: HTMLInputElement, asset: Asset): bigint | null {
+  if (input.value.trim() === "") return 0n;
+  const planck = parseAmount(input.value, asset.decimals);
+  if (planck === null) {
+    const digits = `with at most ${asset.decimals} digits behind the point`;
+    input.setCustomValidity(`Write an amount such as 2.5, ${digits}; empty is none.`);
+    input.reportValidity();
+  }
+  return planck;
 }
 
 function inForce(known: Limits, field: Field, asset: Asset): string {
   if (known.in_force[field] === known[field]) return "";
   const planck = BigInt(known.in_force[field]);
   return `This server allows ${formatShort(planck, asset.decimals)} ${asset.symbol}.`;
+}
+
+function letters({ letters: known, asset }: Watching, acts: WatchingActs): HTMLElement {
+  const title = "When your balance runs down";
+  if (known.addresses.length === 0) {
+    const text = "Add an e-mail address below, and you can be written to when little is left.";
+    return section(title, el("p", {}, text));
+  }
+  const planck = BigInt(known.low_balance_planck);
+  const input = el("input", { inputMode: "decimal", autocomplete: "off" });
+  input.value = planck === 0n ? "" : formatExact(planck, asset.decimals);
+  input.addEventListener("input", () => input.setCustomValidity(""));
+  const address = el("select", {});
+  for (const item of known.addresses) {
+    address.append(new Option(item, item, false, item === known.address));
+  }
+  const form = el(
+    "form",
+    {
+      className: "fields",
+      onsubmit: (event) => {
+        event.preventDefault();
+        const wanted = amountOf(input, asset);
+        if (wanted !== null) acts.setLetters(String(wanted), address.value);
+      },
+    },
+    el("label", {}, `Write to me below, ${asset.symbol}`, input),
+    el("label", {}, "To", address),
+    el("button", { type: "submit", className: "button quiet" }, "Keep this"),
+  );
+  const text =
+    "One letter when less than this is left while you watch, and one when it is used up; again " +
+    "only after you paid in. Empty is no letters.";
+  return section(title, el("p", {}, text), form);
 }
 
 const HIDDEN_STOPS_S = [10, 60, 300, 900, 3600, 0];
