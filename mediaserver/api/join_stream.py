@@ -115,7 +115,9 @@ async def hold_access(shared: Context, account: AccountId, stream: StreamRecord)
     prices = prices_of(stream.prices, named.get(account, ()))
     in_force = price.in_force(prices, shared.clock.now_ms() // 1000)
     planck = Planck(0) if in_force is None else in_force.planck_per_tick
-    balance = None if shared.escrow is not None else await _balance(shared, account)
+    balance, debt = None, Planck(0)
+    if shared.escrow is None:
+        balance, debt = await _money(shared, account)
     preview_s = stream.preview_of(shared.settings.price.preview_s)
     is_paid = balance == 0 and await _is_show_paid(shared, account, stream, planck)
     match may_join(Visitor(stream.is_enabled, planck, balance, preview_s, is_paid)):
@@ -127,14 +129,16 @@ async def hold_access(shared: Context, account: AccountId, stream: StreamRecord)
                 reason=Access.CLOSED,
             )
         case Access.PURSE:
+            owes = f", and you owe {debt} planck for what went back" if debt else ""
             raise ApiError(
                 402,
                 "Nothing to pay with",
-                f"{stream.slug} costs {planck} planck a second, and your balance is empty: top up "
-                f"the account {account_text(account)}, then join again",
+                f"{stream.slug} costs {planck} planck a second, and your balance is empty{owes}: "
+                f"top up the account {account_text(account)}, then join again",
                 reason=Access.PURSE,
                 account=account_text(account),
                 balance=str(balance),
+                debt=str(debt),
                 planck_per_s=str(planck),
                 top_up_url=top_up_address(shared.settings.price.top_up_url, account),
             )
@@ -153,12 +157,12 @@ async def _is_show_paid(
     return left is not None and left * shared.settings.asset.quantum < planck
 
 
-async def _balance(shared: Context, account: AccountId) -> Planck:
+async def _money(shared: Context, account: AccountId) -> tuple[Planck, Planck]:
+    """Return what somebody may spend, and what they owe."""
     viewer, spent = await shared.book.run(
         lambda book: (book.viewers.get(account), book.cuts.spent(account))
     )
-    balance, _ = balance_and_debt(Planck(viewer.deposited - viewer.withdrawn), spent)
-    return balance
+    return balance_and_debt(Planck(viewer.deposited - viewer.withdrawn), spent)
 
 
 async def _known(

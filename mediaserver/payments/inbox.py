@@ -202,9 +202,9 @@ def _take_back(  # noqa: PLR0917 -- book and row
         return Outcome.WRONG_AMOUNT, str(error)
     except OtherPaymentError as error:
         return Outcome.OTHER_ORDER, str(error)
-    refunds.heard(connection, notice.reversal, now_ms, is_undone=reversal.is_undone)
     if judged is not None:
         return judged, detail
+    refunds.heard(connection, notice.reversal, now_ms, is_undone=reversal.is_undone)
     assert order is not None
     key, why = deposit_key(provider, notice.payment), f"{provider}: {notice.kind}, {notice.event}"
     try:

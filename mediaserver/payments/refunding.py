@@ -182,12 +182,7 @@ async def keep_asking(
     """
     while True:
         try:
-            waiting = await payments.read(
-                lambda connection: refunds.page(
-                    connection, limit=refunds.PAGE_MAX, state=RefundState.ASKED
-                )
-            )
-            for refund in waiting:
+            for refund in await payments.read(refunds.asked):
                 ended = await send(payments, refund, now_ms())
                 if ended.state is RefundState.REFUSED:
                     changed(ended.account)

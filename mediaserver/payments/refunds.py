@@ -127,6 +127,13 @@ def by_withdrawal(connection: Connection) -> dict[str, int]:
     return sums
 
 
+def asked(connection: Connection) -> list[Refund]:
+    """Return all whose end no provider has told yet, the oldest first."""
+    c = _refunds.c
+    query = select(_refunds).where(c.state == RefundState.ASKED.value).order_by(c.number)
+    return [_refund(row) for row in connection.execute(query)]
+
+
 def page(
     connection: Connection,
     *,

@@ -158,6 +158,10 @@ async def test_what_was_spent_is_a_debt_that_is_shown_and_paid_by_what_comes_nex
     seen = await server.claim(minted, order, stream, first + 5, 1, SECOND)
     assert seen.verdict is Verdict.PURSE
 
+    status, refused = await browser.ask("POST", "streams/cam/join", {})
+    assert (status, refused["balance"], refused["debt"]) == (402, "0", str(spent))
+    assert f"you owe {spent} planck" in refused["detail"]
+
     wanted = {"provider": "demo"}
     await browser.ask("POST", "me/top-ups", wanted, {**KEY, "Idempotency-Key": "k2"})
     await server.balance(order, 500 - spent)
