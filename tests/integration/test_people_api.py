@@ -34,6 +34,10 @@ NAMES = {
     "order": "ab" * 16,
     "guest": "ab" * 16,
     "link": "0123456789abcdef",
+    "bar": "0123456789abcdef",
+    "refund": "ab" * 16,
+    "player": "0123456789abcdef",
+    "stream": "cam",
 }
 
 
