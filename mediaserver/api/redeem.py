@@ -19,8 +19,8 @@ from aiohttp import web
 
 from mediaserver.api import context
 from mediaserver.api.auth import WRONG_HEADER
-from mediaserver.api.context import Context
 from mediaserver.api.me import person_of
+from mediaserver.api.own_account import known_account
 from mediaserver.api.who import address, audited, principal
 from mediaserver.errors import CapacityError
 from mediaserver.http import request_records
@@ -33,6 +33,7 @@ from metering.book.book import Book
 from metering.book.records import StreamRecord
 from metering.errors import UnknownNameError
 from metering.model import price
+from metering.model.named_prices import prices_of
 
 QUEUE_MAX: Final = 64
 """Passwords that wait to be looked at, one after another: two seconds."""
@@ -118,7 +119,7 @@ async def _redeem(request: web.Request) -> web.Response:
         after=lambda _: {"guest": name, "way": Way.LINK if wanted.link else Way.PASSWORD},
     )
     assert record is not None  # it let somebody in
-    return web.json_response({**entry_json(shared, record), "is_guest": True})
+    return web.json_response({**await _entry_json(request, record), "is_guest": True})
 
 
 async def _look(request: web.Request) -> web.Response:
@@ -131,7 +132,7 @@ async def _look(request: web.Request) -> web.Response:
     )
     if record is None or not is_open:
         raise _refused()
-    return web.json_response(entry_json(shared, record))
+    return web.json_response(await _entry_json(request, record))
 
 
 async def _entry(request: web.Request) -> web.Response:
@@ -139,7 +140,7 @@ async def _entry(request: web.Request) -> web.Response:
     record = await shared.people.write(
         lambda book, connection: guests.seen_stream(book, connection, slug, asks)
     )
-    return web.json_response(entry_json(shared, record))
+    return web.json_response(await _entry_json(request, record))
 
 
 async def _stream(request: web.Request) -> StreamRecord | None:
@@ -150,9 +151,13 @@ async def _stream(request: web.Request) -> StreamRecord | None:
         return None
 
 
-def entry_json(shared: Context, record: StreamRecord) -> dict[str, Any]:
-    """Return what a stream is and costs, for who may see it."""
-    version = price.in_force(record.prices, shared.clock.now_ms() // 1000)
+async def _entry_json(request: web.Request, record: StreamRecord) -> dict[str, Any]:
+    """Return what a stream is and costs who asks, if they may see it."""
+    shared, person = context.of(request), principal(request).person
+    account = None if person is None else await known_account(request, person)
+    named = await shared.book.run(lambda book: book.named_prices.of(record.id))
+    prices = prices_of(record.prices, named.get(account, ()) if account else ())
+    version = price.in_force(prices, shared.clock.now_ms() // 1000)
     return {
         "stream": record.slug,
         "title": record.title,

@@ -34,7 +34,8 @@ NAMES = {
 @pytest.fixture
 async def server(tmp_path) -> AsyncIterator[Server]:
     made = settings()
-    tree = replace(made, server=replace(made.server, public_url=ORIGIN))
+    price = replace(made.price, change_notice_s=-10)  # one for a viewer holds at once
+    tree = replace(made, server=replace(made.server, public_url=ORIGIN), price=price)
     async with Server(tmp_path, tree) as started:
         yield started
 
@@ -149,6 +150,13 @@ async def test_a_link_is_looked_at_by_anybody_and_used_up_by_none_of_that(server
     assert (await ann.ask("POST", f"streams/{SECRET}/access", body))[0] == 200
     status, entry = await ann.ask("GET", f"streams/{SECRET}/entry")
     assert (status, entry) == (200, shown)
+    # Who has a price of their own reads that.
+    _, refused = await ann.ask("POST", f"streams/{SECRET}/join", {})
+    prices = f"streams/{SECRET}/viewer-prices/{refused['account']}"
+    own = await server.api("PUT", prices, {"planck_per_s": "700"}, 201)
+    assert own["from_tick"] <= server.now_s()
+    _, entry = await ann.ask("GET", f"streams/{SECRET}/entry")
+    assert (entry["planck_per_s"], shown["planck_per_s"]) == ("700", "2000")
     status, refused = await bob.ask("POST", look, body)
     assert (status, refused["reason"]) == (403, "not_admitted")
 
