@@ -20,6 +20,7 @@ from mediaserver.people.balance_crossing import Crossed, look
 from mediaserver.people.records import CredentialKind
 from mediaserver.people.service import Connection
 from metering.book.book import Book
+from metering.model.ledger import balance_and_debt
 from metering.units import Planck
 
 NONE: Final = Planck(0)
@@ -62,7 +63,8 @@ async def _put(request: web.Request) -> web.Response:
         balance_letters.drop(connection, person)
         if threshold:
             viewer = book.viewers.get(account)
-            balance = Planck(viewer.deposited - viewer.withdrawn - book.cuts.spent(account))
+            stayed = Planck(viewer.deposited - viewer.withdrawn)
+            balance, _ = balance_and_debt(stayed, book.cuts.spent(account))
             # What is below already was not crossed.
             crossed, _ = look(Crossed(threshold), balance, NONE)
             balance_letters.put(connection, person, credential, crossed)

@@ -19,6 +19,7 @@ from metering.errors import BookError, InvalidValueError
 from metering.log_throttle import LogThrottle
 from metering.model import price
 from metering.model.amounts import amount_text
+from metering.model.ledger import balance_and_debt
 from metering.model.named_prices import prices_of
 from metering.units import Planck
 
@@ -136,7 +137,8 @@ def _look(book: Book, now_ms: int) -> Iterable[Looked]:
             and version.planck_per_tick
         ]
         viewer = book.viewers.get(asked.account)
-        balance = Planck(viewer.deposited - viewer.withdrawn - book.cuts.spent(asked.account))
+        stayed = Planck(viewer.deposited - viewer.withdrawn)
+        balance, _ = balance_and_debt(stayed, book.cuts.spent(asked.account))
         crossed, letter = look(asked.crossed, balance, Planck(min(costs, default=0)))
         if crossed != asked.crossed:
             yield asked, crossed, letter, balance

@@ -17,6 +17,7 @@ from mediaserver.people.service import People
 from mediaserver.processes.letter_writer import AGAIN_MS, LetterWriter
 from mediaserver.settings.records import Settings
 from metering.book.async_book import AsyncBook
+from metering.book.returns import Return, ReturnKind
 from metering.units import Cut, CutLine, Planck, Run, SessionId, shard_of
 from tests.support.book_fixture import PRICE
 from tests.support.people_fixture import make_people
@@ -126,6 +127,18 @@ async def test_who_watches_below_their_line_gets_one_letter_and_one_at_the_end(v
     assert "0.1999 UNIT is left" in low[2]
     assert "/me/" in low[2]
     assert end[1] == "Your balance is used up"
+
+
+async def test_what_is_owed_is_no_balance_that_is_left(viewer) -> None:
+    """The payment was taken back after most of it was watched."""
+    viewer.watch(8_001)
+    back = Return(ReturnKind.REFUND, "r", "top-up 0", Planck(10_000 * PRICE), "")
+    viewer.book.returns.add(back, 1)
+
+    assert await viewer.writer.round() == 1
+    ((_, subject, text),) = viewer.letters.taken
+    assert subject == "Your balance is used up"
+    assert text.startswith("0 UNIT is left")
 
 
 async def test_a_letter_that_was_not_taken_is_sent_later_and_once(viewer) -> None:
