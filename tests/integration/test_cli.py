@@ -386,3 +386,12 @@ def test_errors_are_json_without_a_server_too(tmp_path, capsys) -> None:
     assert len(shown["faults"]) == 2
     assert main(["streams", "list", "--json", "--data-dir", str(tmp_path)]) == 1
     assert "admin.token cannot be read" in json.loads(capsys.readouterr().err)["detail"]
+
+
+async def test_a_creator_caps_a_show_and_names_a_viewers_price(vilokanam) -> None:
+    for typed in ("streams create cam", "viewers create ann"):
+        assert (await vilokanam(*typed.split()))[0] == 0
+    found = [await vilokanam("streams", "cap", "cam", amount) for amount in ("0.5 UNIT", "none")]
+    assert "on costs: never more than 0.5 UNIT" in found[0][1]
+    prices = [await vilokanam("streams", "price-for", "cam", *who) for who in (["ann", "free"], [])]
+    assert [text.split()[-1] for _, text, _ in prices] == ["nothing", "nothing"]
