@@ -16,7 +16,7 @@ from mediaserver.http.problem import ApiError
 from mediaserver.payments import inbox, orders, refunds, taken_back
 from mediaserver.payments.provider import UnreadableNoticeError, WrongSignatureError
 from mediaserver.payments.records import KeptNotice, Order, OrderState, Outcome
-from mediaserver.payments.reversals import Reversal
+from mediaserver.payments.reversals import Reversal, ReversalKind
 from mediaserver.payments.service import Connection
 
 NUMBER_MAX: Final = (1 << 53) - 1
@@ -94,7 +94,9 @@ async def _show(request: web.Request) -> web.Response:
             **_order_json(found),
             "given_back": str(taken_back.amount_back(found, known)),
             "given_back_planck": str(taken_back.planck_back(found, known)),
-            "reversals": [_reversal_json(item) for item in known],
+            "reversals": [
+                _reversal_json(item) for item in known if item.kind is not ReversalKind.TOLD_BEFORE
+            ],
             "refunds": [refund_json(item) for item in asked],
             "notices": [_notice_json(notice) for notice in kept],
         }

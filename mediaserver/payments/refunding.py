@@ -19,6 +19,7 @@ from mediaserver.payments.reversals import (
     OtherAmountError,
     Reversal,
     ReversalKind,
+    told_so_far,
 )
 from mediaserver.payments.service import Connection, Payments
 from mediaserver.payments.taken_back import OtherPaymentError
@@ -68,10 +69,15 @@ def make(book: Book, connection: Connection, wanted: Refund) -> tuple[Refund, bo
     cause = Reversal(
         ReversalKind.REFUND, wanted.reference or wanted.id, wanted.amount, order.currency
     )
+    known_before = taken_back.of_payment(connection, order.provider, order.payment)
     try:
         taken_back.record(connection, order.provider, order.payment, cause, wanted.created_ms)
     except (OtherAmountError, OtherPaymentError) as error:
         raise InvalidValueError(f"reference: {error}") from error
+    so_far = told_so_far(known_before, order.currency)
+    if so_far and wanted.reference is None:
+        before = Reversal(ReversalKind.TOLD_BEFORE, wanted.id, so_far, order.currency)
+        taken_back.record(connection, order.provider, order.payment, before, wanted.created_ms)
     refunds.add(connection, wanted)
     key = deposit_key(order.provider, order.payment)
     kind = ReturnKind.REFUND if wanted.withdrawal is None else ReturnKind.WITHDRAWAL

@@ -1,12 +1,13 @@
 """How much of a payment is back with its payer, by all that was told of it. Pure.
 
 The answer depends on what was told, never on the order in which it came or how often: of each
-refund and dispute its first amount counts, and that it was undone counts for good.
+refund and dispute its first amount counts, and that it was undone counts for good. Only of a refund
+that we ask for it is kept what was told before it, as a sum that cannot hold it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -20,6 +21,8 @@ class ReversalKind(StrEnum):
     """Its provider, or we."""
     DISPUTE = "dispute"
     """The payer's bank."""
+    TOLD_BEFORE = "told-before"
+    """Nobody: what was told as a sum when we asked for the refund of the same id, not in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,25 +90,42 @@ def joined(known: Reversal, heard: Reversal) -> Reversal:
     return replace(known, is_undone=is_undone)
 
 
-def taken_back(reversals: Iterable[Reversal], amount: int, currency: str) -> int:
+def told_so_far(reversals: Iterable[Reversal], currency: str) -> int:
+    """Return the largest sum of refunds that was told of a payment, 0 where none was."""
+    return max((item.amount for item in reversals if _is_sum(item, currency)), default=0)
+
+
+def taken_back(reversals: Sequence[Reversal], amount: int, currency: str) -> int:
     """Return how much of a payment its payer has back, never more than the payment.
 
     Refunds are told one by one, or as their sum so far, or both: the larger of the two counts. What
-    failed of them was in both.
+    failed of them was in both. A refund that we asked for was in no sum that was told before.
 
     Args:
+        reversals: Of what we asked for, in the order in which we did.
         amount: Of the payment, in minor units.
         currency: Of the payment; what is told in another one is for a person to look at.
     """
-    total = named = failed = disputed = 0
+    failed = disputed = 0
+    named: dict[str, int] = {}
     for item in reversals:
-        if item.currency != currency:
+        if item.currency != currency or item.is_total:
             continue
         if item.kind is ReversalKind.DISPUTE:
             disputed += 0 if item.is_undone else item.amount
-        elif item.is_total:
-            total = max(total, item.amount)
-        else:
-            named += item.amount
+        elif item.kind is ReversalKind.REFUND:
+            named[item.id] = item.amount
             failed += item.amount if item.is_undone else 0
-    return min(amount, max(total, named) - failed + disputed)
+    refunded = max(told_so_far(reversals, currency), sum(named.values()))
+
+    # Ours from each of them on are beside the sum that was told before it.
+    asked = 0
+    for item in reversed(reversals):
+        if item.kind is ReversalKind.TOLD_BEFORE and item.currency == currency:
+            asked += named.get(item.id, 0)
+            refunded = max(refunded, item.amount + asked)
+    return min(amount, refunded - failed + disputed)
+
+
+def _is_sum(item: Reversal, currency: str) -> bool:
+    return item.is_total and item.kind is ReversalKind.REFUND and item.currency == currency

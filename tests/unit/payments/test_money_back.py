@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from mediaserver.payments import orders, refunding, refunds
+from mediaserver.payments import comparison, orders, refunding, refunds
 from mediaserver.payments.provider import ProviderAwayError, RefundRefusedError
 from mediaserver.payments.records import Order, Outcome, PaymentStatus, Refund, RefundState
 from mediaserver.payments.service import Payments
@@ -125,6 +125,44 @@ def test_what_a_provider_tells_is_a_posting_that_says_why(fixture, notices, left
         take(fixture, notice)
 
     assert (there(fixture), kinds(fixture)) == (left, postings)
+
+
+def test_what_we_ask_for_is_beside_a_sum_that_was_told_before(fixture) -> None:
+    """That sum cannot hold it: its payer is not left with it in the account and at the bank."""
+    take(fixture, back("p1", S.REFUNDED, 300, ""))
+
+    mine = ask(fixture)
+    assert there(fixture) == 400
+    other = ask(fixture, 100, idempotency_key="k2")
+    assert there(fixture) == 300
+
+    # The provider tells of all of them, in either form, and what is told late by name.
+    take(fixture, back("p1", S.REFUNDED, 300, mine.id))
+    take(fixture, back("p1", S.REFUNDED, 300, "re_1"))
+    take(fixture, back("p1", S.REFUNDED, 700, ""))
+    assert there(fixture) == 300
+
+    take(fixture, back("p1", S.REFUND_FAILED, 100, other.id))
+    assert there(fixture) == 400
+    with fixture.book.together() as connection:
+        assert comparison.compare(fixture.book, connection).differences == ()
+
+
+def test_what_never_was_is_not_beside_that_sum(fixture, payments, provider) -> None:
+    take(fixture, back("p1", S.REFUNDED, 300, ""))
+    mine = ask(fixture)
+    ask(fixture, 100, idempotency_key="k2")
+    provider.answer = RefundRefusedError("too old")
+
+    send(payments, mine, 7)
+
+    assert there(fixture) == 600
+
+
+def test_what_was_given_back_by_hand_may_be_in_a_sum_that_was_told(fixture) -> None:
+    take(fixture, back("p1", S.REFUNDED, 300, ""))
+    ask(fixture, reference="re_1", state=RefundState.DONE)
+    assert there(fixture) == 700
 
 
 def test_what_is_told_before_the_payment_counts_once_that_comes(fixture) -> None:
