@@ -84,7 +84,7 @@ async def test_nothing_from_outside_asks_an_http_process(server) -> None:
     await server.ask("GET", AUDIENCE_PATH, status=404)
 
 
-async def test_minutes_and_usage_are_what_was_billed(server) -> None:
+async def test_o9_minutes_and_usage_are_what_was_billed(server) -> None:
     """By stream and by viewer, as JSON, lines and CSV; the sums are the book's."""
     stream, ann = await server.stream(), await server.viewer(str(20 * PRICE))
     minted = await server.mint()
@@ -126,7 +126,7 @@ async def test_minutes_and_usage_are_what_was_billed(server) -> None:
     await server.api("GET", "streams/none/audience", status=404)
 
 
-async def test_a_creator_sees_who_watches_their_own_stream_alone(server) -> None:
+async def test_c3_a_creator_sees_who_watches_their_own_stream_alone(server) -> None:
     await server.stream()
     await server.stream(slug="den")
     ann = Browser(server)
