@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from aiohttp import web
 
@@ -12,13 +12,11 @@ from mediaserver.api.context import Context
 from mediaserver.api.me import person_of
 from mediaserver.api.own_account import known_account
 from mediaserver.api.own_streams import names_of
-from mediaserver.api.who import audited
 from mediaserver.people import players
 from mediaserver.playback_token import ViewerSession
-from metering.book.book import Book
 from metering.book.records import SessionRecord
 from metering.errors import StoreUnavailableError, UnknownNameError
-from metering.units import AccountId, SessionId, account_text, session_text
+from metering.units import AccountId, SessionId, session_text
 
 
 def routes() -> list[web.RouteDef]:
@@ -82,19 +80,8 @@ async def _claimed_ms(
 
 
 async def _end(request: web.Request) -> web.Response:
-    shared, account = context.of(request), await known_account(request, person_of(request))
+    account = await known_account(request, person_of(request))
     only = request.match_info["player"]
     if account is None:
         raise UnknownNameError(f"you have no player {only[:32]!r}")
-
-    async def write(work: Callable[[Book], sessions.Ended]) -> sessions.Ended:
-        return await audited(
-            request,
-            "viewer.session.end",
-            f"viewer:{account_text(account)}",
-            lambda book, _: work(book),
-            after=lambda ended: {"session": only, "ended": ended[0]},
-            is_change=lambda ended: ended[0] > 0,
-        )
-
-    return await sessions.end(shared, account, sessions.OWNER, only, write)
+    return await sessions.end_audited(request, account, sessions.OWNER, only)

@@ -88,9 +88,14 @@ async def _list(request: web.Request) -> web.Response:
 
 
 async def _end(request: web.Request) -> web.Response:
-    shared = context.of(request)
-    account = await _account(request, shared)
-    only = request.match_info.get("session")
+    account = await _account(request, context.of(request))
+    return await end_audited(request, account, OPERATOR, request.match_info.get("session"))
+
+
+async def end_audited(
+    request: web.Request, account: AccountId, reason: str, only: str | None
+) -> web.Response:
+    """End an account's sessions as `end` does, and log who did."""
 
     async def write(work: Ending) -> Ended:
         return await audited(
@@ -102,7 +107,7 @@ async def _end(request: web.Request) -> web.Response:
             is_change=lambda ended: ended[0] > 0,
         )
 
-    return await end(shared, account, OPERATOR, only, write)
+    return await end(context.of(request), account, reason, only, write)
 
 
 async def _account(request: web.Request, shared: Context) -> AccountId:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from mediaserver.cli.amounts import add_amount, asset_of, planck_of
-from mediaserver.cli.client import Api, add_server_options, api_of, show, table
+from mediaserver.cli.client import Api, api_of, show, table, verb
 from mediaserver.cli.clock_text import clock_text
 from mediaserver.cli.errors import EXIT_USAGE, CliError
 from mediaserver.processes.children import die_with
@@ -46,11 +46,11 @@ def add(groups: Any) -> None:
     operator = groups.add_parser("operator", help="this operator on the chain").add_subparsers(
         metavar="VERB", required=True
     )
-    _verb(operator, "register", _register, "put up the operator's bond; again, nothing happens")
-    _verb(
+    verb(operator, "register", _register, "put up the operator's bond; again, nothing happens")
+    verb(
         groups, "payouts", _payouts, "what creators and the platform earned on the chain"
     ).add_argument("stream", nargs="?", help="slug: of its creator alone")
-    take = _verb(groups, "withdraw", _withdraw, "take what is available of what was earned")
+    take = verb(groups, "withdraw", _withdraw, "take what is available of what was earned")
     whose = take.add_mutually_exclusive_group(required=True)
     whose.add_argument("stream", nargs="?", help="slug: what its creator earned")
     whose.add_argument("--platform", action="store_true", help="what the platform earned")
@@ -66,14 +66,14 @@ def add(groups: Any) -> None:
         ),
         ("withdraw", _withdraw_escrow, "take what was asked back and is ready"),
     ):
-        verb = _verb(escrow, name, run, text)
-        verb.add_argument("viewer", help="name or account")
+        added = verb(escrow, name, run, text)
+        added.add_argument("viewer", help="name or account")
         if run is _request_withdraw:
-            add_amount(verb, "how much; 0 takes an earlier request back")
+            add_amount(added, "how much; 0 takes an earlier request back")
 
 
 def _add_chain(verbs: Any) -> None:
-    _verb(verbs, "status", _status, "the chain's head, the operator on it, what is in flight")
+    verb(verbs, "status", _status, "the chain's head, the operator on it, what is in flight")
     fund: argparse.ArgumentParser = verbs.add_parser(
         "fund",
         help="send an account money of //Alice: development chains only",
@@ -94,13 +94,6 @@ def _forward(verbs: Any, name: str, run: Any, help_text: str) -> None:
     parser = verbs.add_parser(name, help=help_text, add_help=False, prefix_chars="\0")
     parser.add_argument("arguments", nargs="*")
     parser.set_defaults(run=run)
-
-
-def _verb(verbs: Any, name: str, run: Any, help_text: str) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = verbs.add_parser(name, help=help_text)
-    add_server_options(parser)
-    parser.set_defaults(run=run)
-    return parser
 
 
 def _fake(arguments: argparse.Namespace) -> int:

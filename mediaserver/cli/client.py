@@ -146,6 +146,14 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="answer as JSON, for scripts")
 
 
+def verb(verbs: Any, name: str, run: Any, help_text: str) -> argparse.ArgumentParser:
+    """Add a verb of a command that asks a server; return its parser, for options of its own."""
+    parser: argparse.ArgumentParser = verbs.add_parser(name, help=help_text)
+    add_server_options(parser)
+    parser.set_defaults(run=run)
+    return parser
+
+
 def api_of(arguments: argparse.Namespace) -> Api:
     """Return the API of the server that the options name.
 

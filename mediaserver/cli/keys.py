@@ -7,7 +7,7 @@ import json
 import time
 from typing import Any
 
-from mediaserver.cli.client import add_server_options, api_of, show, table
+from mediaserver.cli.client import api_of, show, table, verb
 from mediaserver.cli.clock_text import utc
 from mediaserver.cli.errors import EXIT_FAILED
 
@@ -16,29 +16,22 @@ def add(groups: Any) -> None:
     """Add the commands."""
     keys = groups.add_parser("keys", aliases=["key"], help="keys of programs, with scopes")
     verbs = keys.add_subparsers(metavar="VERB", required=True)
-    make = _verb(verbs, "make", _make, "make a key; it is shown this once")
+    make = verb(verbs, "make", _make, "make a key; it is shown this once")
     make.add_argument("name", help="what is going to use it")
     make.add_argument(
         "scopes", nargs="+", help="what it may do, such as streams:read; a wrong one lists all"
     )
     make.add_argument("--days", type=int, help="after which it ends; left out: never")
-    _verb(verbs, "list", _list, "list the keys, with their last use")
-    _verb(verbs, "end", _end, "end a key for good").add_argument("prefix")
+    verb(verbs, "list", _list, "list the keys, with their last use")
+    verb(verbs, "end", _end, "end a key for good").add_argument("prefix")
 
     audit = groups.add_parser("audit", help="who did what to what, and from where")
     verbs = audit.add_subparsers(metavar="VERB", required=True)
-    entries = _verb(verbs, "list", _entries, "print the log, oldest first")
+    entries = verb(verbs, "list", _entries, "print the log, oldest first")
     entries.add_argument("--target", default="", help="only of this, such as stream:<id>")
     entries.add_argument("--after", type=int, default=0, help="only behind this number")
-    _verb(verbs, "export", _export, "print the whole log as JSON lines, to keep elsewhere")
-    _verb(verbs, "verify", _verify, "check that no entry was changed or left out")
-
-
-def _verb(verbs: Any, name: str, run: Any, help_text: str) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = verbs.add_parser(name, help=help_text)
-    add_server_options(parser)
-    parser.set_defaults(run=run)
-    return parser
+    verb(verbs, "export", _export, "print the whole log as JSON lines, to keep elsewhere")
+    verb(verbs, "verify", _verify, "check that no entry was changed or left out")
 
 
 def _make(arguments: argparse.Namespace) -> int:

@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from mediaserver.cli.amounts import asset_of
-from mediaserver.cli.client import add_server_options, api_of, show, table
+from mediaserver.cli.client import api_of, show, table, verb
 from mediaserver.cli.clock_text import utc
 from metering.model.amounts import amount_text
 from metering.units import Asset
@@ -16,14 +16,14 @@ def add(groups: Any) -> None:
     """Add the commands."""
     parser = groups.add_parser("payments", help="what people pay in through providers")
     verbs = parser.add_subparsers(metavar="VERB", required=True)
-    listing = _verb(verbs, "list", _list, "the newest orders")
+    listing = verb(verbs, "list", _list, "the newest orders")
     listing.add_argument("--state", help="open or paid")
     listing.add_argument("--before", help="the order behind which the list begins")
-    _verb(verbs, "show", _show, "one order, and what was told of it").add_argument("order")
-    notices = _verb(verbs, "notices", _notices, "what providers told, the newest first")
+    verb(verbs, "show", _show, "one order, and what was told of it").add_argument("order")
+    notices = verb(verbs, "notices", _notices, "what providers told, the newest first")
     notices.add_argument("--outcome", help="such as wrong-amount, unknown-order or paid-twice")
     notices.add_argument("--before", help="the number behind which the list begins")
-    refund = _verb(verbs, "refund", _refund, "give back a part of what an order brought")
+    refund = verb(verbs, "refund", _refund, "give back a part of what an order brought")
     refund.add_argument("order")
     refund.add_argument("amount", type=int, help="in the minor unit of its currency, such as cents")
     refund.add_argument("--why", required=True, help="kept with it")
@@ -33,19 +33,12 @@ def add(groups: Any) -> None:
     refund.add_argument(
         "--reference", help="it was given back by hand already: the provider's id of that"
     )
-    refunds = _verb(verbs, "refunds", _refunds, "what is to be given back, the newest first")
+    refunds = verb(verbs, "refunds", _refunds, "what is to be given back, the newest first")
     refunds.add_argument("--state", help="asked, done or refused")
     refunds.add_argument("--before", help="the refund behind which the list begins")
-    done = _verb(verbs, "refund-done", _refund_done, "note that a refund was made by hand")
+    done = verb(verbs, "refund-done", _refund_done, "note that a refund was made by hand")
     done.add_argument("refund")
     done.add_argument("--reference", required=True, help="the provider's id of it")
-
-
-def _verb(verbs: Any, name: str, run: Any, help_text: str) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = verbs.add_parser(name, help=help_text)
-    add_server_options(parser)
-    parser.set_defaults(run=run)
-    return parser
 
 
 def _list(arguments: argparse.Namespace) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from mediaserver.cli.client import add_server_options, api_of, show, table
+from mediaserver.cli.client import api_of, show, table, verb
 from mediaserver.cli.clock_text import utc
 
 
@@ -15,31 +15,22 @@ def add(groups: Any) -> None:
         "people", aliases=["person"], help="people, their roles, invitations"
     )
     verbs = parser.add_subparsers(metavar="VERB", required=True)
-    _verb(verbs, "list", _list, "list everybody who has an account here")
-    _verb(verbs, "show", _show, "one person: roles, streams, ways to sign in").add_argument(
-        "person"
-    )
-    roles = _verb(verbs, "roles", _roles, "set what somebody is for the whole server")
+    verb(verbs, "list", _list, "list everybody who has an account here")
+    verb(verbs, "show", _show, "one person: roles, streams, ways to sign in").add_argument("person")
+    roles = verb(verbs, "roles", _roles, "set what somebody is for the whole server")
     roles.add_argument("person")
     roles.add_argument(
         "roles", nargs="*", help="owner, finance, support, auditor, creator; none takes all away"
     )
-    end = _verb(verbs, "end-sessions", _end_sessions, "sign somebody out everywhere")
+    end = verb(verbs, "end-sessions", _end_sessions, "sign somebody out everywhere")
     end.add_argument("person")
-    invite = _verb(verbs, "invite", _invite, "make an address that hands something over, once")
+    invite = verb(verbs, "invite", _invite, "make an address that hands something over, once")
     invite.add_argument("--viewer", help="an existing viewer, with their balance")
     invite.add_argument("--stream", help="a stream, to work on as --role")
     invite.add_argument("--role", help="creator or moderator of --stream, or a role for the server")
-    _verb(verbs, "invitations", _invitations, "list the invitations that nobody took yet")
-    back = _verb(verbs, "take-back", _take_back, "end an invitation that nobody took yet")
+    verb(verbs, "invitations", _invitations, "list the invitations that nobody took yet")
+    back = verb(verbs, "take-back", _take_back, "end an invitation that nobody took yet")
     back.add_argument("invitation")
-
-
-def _verb(verbs: Any, name: str, run: Any, help_text: str) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = verbs.add_parser(name, help=help_text)
-    add_server_options(parser)
-    parser.set_defaults(run=run)
-    return parser
 
 
 def _list(arguments: argparse.Namespace) -> int:

@@ -6,7 +6,7 @@ import argparse
 import time
 from typing import Any
 
-from mediaserver.cli.client import add_server_options, api_of, show, table
+from mediaserver.cli.client import api_of, show, table, verb
 from mediaserver.cli.clock_text import utc
 
 _HOUR_MS = 3_600_000
@@ -17,37 +17,30 @@ def add(groups: Any) -> None:
     verbs = groups.add_parser("sessions", help="players: by stream, viewer, edge").add_subparsers(
         metavar="VERB", required=True
     )
-    listing = _verb(verbs, "list", _list, "list players, the newest first")
+    listing = verb(verbs, "list", _list, "list players, the newest first")
     listing.add_argument("--stream", metavar="SLUG")
     listing.add_argument("--viewer", help="name or account")
     listing.add_argument("--edge", help="its address; those who play through it now")
     listing.add_argument("--before", help="what the last page printed")
-    end = _verb(verbs, "end", _end, "end one player of a stream, for good")
+    end = verb(verbs, "end", _end, "end one player of a stream, for good")
     end.add_argument("slug")
     end.add_argument("session", help="as `sessions list` shows it")
 
     verbs = groups.add_parser("bars", help="who may not watch").add_subparsers(
         metavar="VERB", required=True
     )
-    bars = _verb(verbs, "list", _bars, "list who is barred, the newest first")
+    bars = verb(verbs, "list", _bars, "list who is barred, the newest first")
     bars.add_argument("--before", help="what the last page printed")
-    bar = _verb(verbs, "add", _add, "bar a viewer; their players end at once")
+    bar = verb(verbs, "add", _add, "bar a viewer; their players end at once")
     bar.add_argument("viewer", help="name or account")
     bar.add_argument("--reason", required=True, help="the viewer reads it")
     bar.add_argument("--hours", type=int, help="how long; without it until it is taken back")
-    unbar = _verb(verbs, "end", _unbar, "take a bar back")
+    unbar = verb(verbs, "end", _unbar, "take a bar back")
     unbar.add_argument("bar", help="as `bars list` shows it")
     for parser in (bars, bar, unbar):
         parser.add_argument(
             "--stream", metavar="SLUG", help="of this stream; without it of the whole server"
         )
-
-
-def _verb(verbs: Any, name: str, run: Any, help_text: str) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = verbs.add_parser(name, help=help_text)
-    add_server_options(parser)
-    parser.set_defaults(run=run)
-    return parser
 
 
 def _list(arguments: argparse.Namespace) -> int:

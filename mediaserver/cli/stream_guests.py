@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-from mediaserver.cli.client import Api, add_server_options, api_of, show, table
+from mediaserver.cli.client import Api, api_of, show, table, verb
 from mediaserver.cli.clock_text import utc
 from mediaserver.cli.errors import EXIT_USAGE, CliError
 from mediaserver.cli.stream_text import visibility_text
@@ -46,10 +46,8 @@ def add(verbs: Any) -> None:
 
 
 def _verb(verbs: Any, name: str, run: Any, help_text: str) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = verbs.add_parser(name, help=help_text)
-    add_server_options(parser)
+    parser = verb(verbs, name, run, help_text)
     parser.add_argument("slug")
-    parser.set_defaults(run=run)
     return parser
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from mediaserver.cli import audience, stream_guests
 from mediaserver.cli.amounts import AMOUNT_HELP, add_amount, asset_of, planck_of
-from mediaserver.cli.client import add_server_options, api_of, show, table
+from mediaserver.cli.client import api_of, show, table, verb
 from mediaserver.cli.clock_text import clock_text
 from mediaserver.cli.errors import EXIT_FAILED, EXIT_USAGE, CliError
 from mediaserver.cli.stream_text import (
@@ -32,7 +32,7 @@ def add(groups: Any) -> None:
     """Add the commands."""
     parser = groups.add_parser("streams", aliases=["stream"], help="streams, their prices and keys")
     verbs = parser.add_subparsers(metavar="VERB", required=True)
-    create = _verb(verbs, "create", _create, "make a stream; its key is shown this once")
+    create = verb(verbs, "create", _create, "make a stream; its key is shown this once")
     create.add_argument("slug", help="its name in addresses: a-z, 0-9 and -")
     create.add_argument("--title", help="shown to viewers")
     price = create.add_mutually_exclusive_group()
@@ -43,14 +43,14 @@ def add(groups: Any) -> None:
     create.add_argument("--fee-ppm", type=int, help="the platform's share, in millionths")
     create.add_argument("--visibility", choices=_VISIBILITIES, help="who may see it: public")
     create.add_argument("--creator", metavar="ACCOUNT", help="who earns: 0x and 64 digits")
-    _verb(verbs, "list", _list, "list the streams and what their publishers do")
-    parser = _verb(verbs, "show", _show, "a stream's health, and what its creator should change")
+    verb(verbs, "list", _list, "list the streams and what their publishers do")
+    parser = verb(verbs, "show", _show, "a stream's health, and what its creator should change")
     parser.add_argument("slug")
-    change = _verb(verbs, "price", _price, "change the price, from a second to come")
+    change = verb(verbs, "price", _price, "change the price, from a second to come")
     change.add_argument("slug")
     add_amount(change, "per second")
     change.add_argument("--from-tick", type=int, help="first second of the new price (Unix)")
-    own = _verb(verbs, "price-for", _price_for, "give one viewer an own price, or list those")
+    own = verb(verbs, "price-for", _price_for, "give one viewer an own price, or list those")
     own.add_argument("slug")
     own.add_argument("viewer", nargs="?", help="name or account; left out: list those who have one")
     own.add_argument(
@@ -60,40 +60,33 @@ def add(groups: Any) -> None:
         help=f"per second, {AMOUNT_HELP}; none: what everybody pays",
     )
     own.add_argument("--from-tick", type=int, help="first second of it (Unix)")
-    withdraw = _verb(verbs, "withdraw-price", _withdraw, "take back a price that is still to come")
+    withdraw = verb(verbs, "withdraw-price", _withdraw, "take back a price that is still to come")
     withdraw.add_argument("slug")
     withdraw.add_argument("number", type=int, help="of the newest price, as `price` printed it")
-    rotate = _verb(verbs, "rotate-key", _rotate, "make a new stream key and refuse the old one")
+    rotate = verb(verbs, "rotate-key", _rotate, "make a new stream key and refuse the old one")
     rotate.add_argument("slug")
-    register = _verb(
+    register = verb(
         verbs, "register", _register, "make a stream known to the chain, with its prices"
     )
     register.add_argument("slug")
-    rename = _verb(verbs, "rename", _rename, "give a stream that is not on air another address")
+    rename = verb(verbs, "rename", _rename, "give a stream that is not on air another address")
     rename.add_argument("slug")
     rename.add_argument("wanted", metavar="new")
-    seen = _verb(verbs, "visibility", _visibility, "say who may see a stream")
+    seen = verb(verbs, "visibility", _visibility, "say who may see a stream")
     seen.add_argument("slug")
     seen.add_argument("visibility", choices=_VISIBILITIES)
-    preview = _verb(verbs, "preview", _preview, "let everyone watch a show's first seconds free")
+    preview = verb(verbs, "preview", _preview, "let everyone watch a show's first seconds free")
     preview.add_argument("slug")
     preview.add_argument("seconds", type=int, help="of each show, for each account; 0: none")
-    cap = _verb(verbs, "cap", _cap, "say what a show costs at most, for shows that begin later")
+    cap = verb(verbs, "cap", _cap, "say what a show costs at most, for shows that begin later")
     cap.add_argument("slug")
     cap.add_argument("amount", metavar="AMOUNT|none", help=f"of each show; {AMOUNT_HELP}")
     stream_guests.add(verbs)
     audience.add_to_streams(verbs)
     for name, is_enabled in (("open", True), ("close", False)):
-        change = _verb(verbs, name, _change, f"{name} a stream to viewers")
+        change = verb(verbs, name, _change, f"{name} a stream to viewers")
         change.add_argument("slug")
         change.set_defaults(is_enabled=is_enabled)
-
-
-def _verb(verbs: Any, name: str, run: Any, help_text: str) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = verbs.add_parser(name, help=help_text)
-    add_server_options(parser)
-    parser.set_defaults(run=run)
-    return parser
 
 
 def _create(arguments: argparse.Namespace) -> int:

@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from mediaserver.cli.amounts import add_amount, asset_of, planck_of
-from mediaserver.cli.client import add_server_options, api_of, show, table
+from mediaserver.cli.client import api_of, show, table, verb
 from mediaserver.cli.clock_text import clock_text
 from metering.model.amounts import aligned, both_texts
 
@@ -16,18 +16,18 @@ def add(groups: Any) -> None:
     verbs = groups.add_parser("viewers", help="viewers and what they paid in").add_subparsers(
         metavar="VERB", required=True
     )
-    create = _verb(verbs, "create", _create, "make a viewer; their key is shown this once")
+    create = verb(verbs, "create", _create, "make a viewer; their key is shown this once")
     create.add_argument("name")
     create.add_argument("--account", help="their wallet's public key: 0x and 64 digits")
-    _verb(verbs, "list", _list, "list the viewers with what they paid in and spent")
-    credit = _verb(verbs, "credit", _credit, "book a payment of a viewer, once for each key")
+    verb(verbs, "list", _list, "list the viewers with what they paid in and spent")
+    credit = verb(verbs, "credit", _credit, "book a payment of a viewer, once for each key")
     credit.add_argument("viewer", help="name or account")
     add_amount(credit)
     credit.add_argument(
         "--key", required=True, help="your own name of this payment: repeated, it changes nothing"
     )
     credit.add_argument("--memo", default="", help="kept with it")
-    refund = _verb(verbs, "refund", _refund, "take back a credit, once for each key")
+    refund = verb(verbs, "refund", _refund, "take back a credit, once for each key")
     refund.add_argument("viewer", help="name or account")
     add_amount(refund)
     refund.add_argument("--deposit", required=True, help="the --key of the credit")
@@ -35,18 +35,11 @@ def add(groups: Any) -> None:
         "--key", required=True, help="your own name of this refund: repeated, it changes nothing"
     )
     refund.add_argument("--why", required=True, help="kept with it")
-    sessions = _verb(verbs, "sessions", _sessions, "list a viewer's players and links")
+    sessions = verb(verbs, "sessions", _sessions, "list a viewer's players and links")
     sessions.add_argument("viewer", help="name or account")
-    end = _verb(verbs, "end-sessions", _end, "end a viewer's players and links, for good")
+    end = verb(verbs, "end-sessions", _end, "end a viewer's players and links, for good")
     end.add_argument("viewer", help="name or account")
     end.add_argument("--session", help="only this one, as `viewers sessions` shows it")
-
-
-def _verb(verbs: Any, name: str, run: Any, help_text: str) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = verbs.add_parser(name, help=help_text)
-    add_server_options(parser)
-    parser.set_defaults(run=run)
-    return parser
 
 
 def _create(arguments: argparse.Namespace) -> int:
