@@ -171,7 +171,7 @@ def test_every_sequence_is_judged_as_the_model_says() -> None:
 
         assert booked == model.booked, f"seed {SEED}, life {life}: {notices}"
         for payment, order_id in booked.items():
-            items, order = known.get(payment, {}).values(), made[order_id]
+            items, order = list(known.get(payment, {}).values()), made[order_id]
             back = taken_back(items, order.amount, order.currency)
             assert back == model.back(payment), f"seed {SEED}, life {life}: {notices}"
 
