@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Row, insert, select
 from mediaserver.payments import orders, refunds, taken_back
 from mediaserver.payments.judging import judge, judge_reversal
 from mediaserver.payments.records import KeptNotice, Notice, Order, Outcome, PaymentStatus
-from mediaserver.payments.reversals import OtherAmountError, Reversal, of_notice
+from mediaserver.payments.reversals import OtherAmountError, Reversal, ReversalKind, of_notice
 from mediaserver.payments.schema import notices
 from mediaserver.payments.taken_back import OtherPaymentError
 from metering.book.book import Book
@@ -196,6 +196,8 @@ def _take_back(  # noqa: PLR0917 -- book and row
     judged, detail = judge_reversal(notice, order, is_live=is_live)
     if judged is Outcome.TEST_MODE:
         return judged, detail
+    if order is not None:
+        reversal = _by_our_id(connection, order, reversal)
     try:
         taken_back.record(connection, provider, notice.payment, reversal, now_ms)
     except OtherAmountError as error:
@@ -204,7 +206,7 @@ def _take_back(  # noqa: PLR0917 -- book and row
         return Outcome.OTHER_ORDER, str(error)
     if judged is not None:
         return judged, detail
-    refunds.heard(connection, notice.reversal, now_ms, is_undone=reversal.is_undone)
+    refunds.heard(connection, reversal.id, now_ms, is_undone=reversal.is_undone)
     assert order is not None
     key, why = deposit_key(provider, notice.payment), f"{provider}: {notice.kind}, {notice.event}"
     try:
@@ -212,6 +214,20 @@ def _take_back(  # noqa: PLR0917 -- book and row
     except (InvalidValueError, IdempotencyConflictError, UnknownNameError) as error:
         return Outcome.REFUSED, f"the book did not take it: {error}"
     return Outcome.BOOKED if is_new else Outcome.REPEATED, ""
+
+
+def _by_our_id(connection: Connection, order: Order, reversal: Reversal) -> Reversal:
+    """Return a refund by our id, where somebody said which the provider's is."""
+    assert order.payment is not None
+    known = taken_back.of_payment(connection, order.provider, order.payment)
+    if reversal.is_total or reversal.id in {item.id for item in known}:
+        return reversal
+    ours = [
+        item.id
+        for item in refunds.of_order(connection, order.id)
+        if item.reference == reversal.id and reversal.kind is ReversalKind.REFUND
+    ]
+    return replace(reversal, id=ours[0]) if ours else reversal
 
 
 def _again(kept: KeptNotice, notice: Notice, order: Order | None) -> Taken:

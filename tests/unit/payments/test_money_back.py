@@ -148,6 +148,21 @@ def test_what_we_ask_for_is_beside_a_sum_that_was_told_before(fixture) -> None:
         assert comparison.compare(fixture.book, connection).differences == ()
 
 
+def test_a_notice_by_the_providers_id_of_what_was_said_to_be_done_is_the_same(fixture) -> None:
+    """Debited twice, its payer would have lost what they were given back."""
+    mine = ask(fixture)
+    with fixture.book.together() as connection:
+        assert refunds.decide(connection, mine.id, RefundState.DONE, 7, reference="bank-7")
+
+    assert take(fixture, back("p1", S.REFUNDED, 300, "bank-7")).outcome is Outcome.REPEATED
+    assert there(fixture) == 700
+
+    take(fixture, back("p1", S.REFUND_FAILED, 300, "bank-7"))
+    assert there(fixture) == 1000
+    with fixture.book.viewing() as connection:
+        assert refunds.get(connection, mine.id).state is RefundState.REFUSED
+
+
 def test_what_never_was_is_not_beside_that_sum(fixture, payments, provider) -> None:
     take(fixture, back("p1", S.REFUNDED, 300, ""))
     mine = ask(fixture)
