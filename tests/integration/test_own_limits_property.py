@@ -11,6 +11,7 @@ import random
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import fields
 from typing import Any
 from unittest.mock import Mock
 
@@ -53,20 +54,16 @@ class World:
         self.stream: StreamRecord = fixture.stream
         self.book = AsyncBook(fixture.book)
         fixture.clock.wall_ms = NOW * 1000
-        self.shared = Context(
-            settings=Settings(),
-            clock=fixture.clock,
-            book=self.book,
-            store=self._lent,
-            apply_deposits=self._deposits,
-            token_keys=[(1, b"k" * 32)],
-            people=People(self.book),
-            **dict.fromkeys(
-                ("apply_later", "admin_token", "operator", "newest_tick", "health"),
-                Mock(),
-            ),
-            **dict.fromkeys(("workers", "changed", "reconcile", "payments", "audience"), Mock()),
-        )
+        asked: dict[str, Any] = {
+            "settings": Settings(),
+            "clock": fixture.clock,
+            "book": self.book,
+            "store": self._lent,
+            "apply_deposits": self._deposits,
+            "token_keys": [(1, b"k" * 32)],
+            "people": People(self.book),
+        }
+        self.shared = Context(**{part.name: Mock() for part in fields(Context)} | asked)
 
         app = web.Application()
         app[CONTEXT] = self.shared
