@@ -11,7 +11,7 @@ import random
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from typing import Any
 from unittest.mock import Mock
 
@@ -63,7 +63,8 @@ class World:
             "token_keys": [(1, b"k" * 32)],
             "people": People(self.book),
         }
-        self.shared = Context(**{part.name: Mock() for part in fields(Context)} | asked)
+        needed = {part.name: Mock() for part in fields(Context) if part.default is MISSING}
+        self.shared = Context(**needed | asked)
 
         app = web.Application()
         app[CONTEXT] = self.shared
