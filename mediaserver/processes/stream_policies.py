@@ -30,13 +30,21 @@ def stream_policies(
             stream.is_enabled,
             stream.preview_of(preview_s),
             stream.caps,
-            tuple(
-                ViewerPrices(account, _in_force(prices_of(stream.prices, changes), oldest))
-                for account, changes in sorted(named.get(stream.id, {}).items())
-            ),
+            _of_viewers(_in_force(stream.prices, oldest), named.get(stream.id, {}), oldest),
         )
         for stream in streams
     )
+
+
+def _of_viewers(
+    prices: tuple[PriceVersion, ...], named: Named, oldest: int
+) -> tuple[ViewerPrices, ...]:
+    """Return what named viewers pay, of those alone who pay something else than everybody."""
+    seen = (
+        (account, _in_force(prices_of(prices, changes), oldest))
+        for account, changes in sorted(named.items())
+    )
+    return tuple(ViewerPrices(account, own) for account, own in seen if own != prices)
 
 
 def _in_force(prices: tuple[PriceVersion, ...], oldest: int) -> tuple[PriceVersion, ...]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from metering.model.price import in_force
 from metering.units import Planck, PriceVersion
 
 
@@ -40,16 +39,18 @@ def prices_of(
         named: Of the viewer; of two with the same second there is none.
     """
     merged: list[PriceVersion] = []
-    changes = {item.from_tick for item in prices} | {item.from_tick for item in named}
-    for tick in sorted(changes):
-        version = in_force(prices, tick)
-        own = max(
-            (item for item in named if item.from_tick <= tick),
-            key=lambda item: item.from_tick,
-            default=None,
-        )
-        if version is None:
+    begins: dict[int, PriceVersion] = {}
+    for item in sorted(prices, key=lambda item: (item.from_tick, item.number)):
+        begins[item.from_tick] = item
+    own_begins = {item.from_tick: item for item in named}
+    everybodys: PriceVersion | None = None
+    own: NamedPrice | None = None
+    # Once through both: control does this for every named viewer, with every push of the policy.
+    for tick in sorted(begins.keys() | own_begins.keys()):
+        everybodys, own = begins.get(tick, everybodys), own_begins.get(tick, own)
+        if everybodys is None:
             continue
+        version = everybodys
         if own is not None and own.version is not None and version.planck_per_tick:
             version = PriceVersion(own.version, tick, own.planck_per_tick)
         if not merged or merged[-1].number != version.number:

@@ -36,6 +36,25 @@ def test_a_viewers_own_price_holds_between_two_of_everybodys():
     assert next_change(seen, 5) == PriceVersion(FREE_LIST, 12, Planck(0))
 
 
+def test_a_long_history_of_prices_is_gone_through_once():
+    """Control does it for each named viewer, every few seconds."""
+
+    class Counted(list[PriceVersion]):
+        looks = 0
+
+        def __iter__(self):
+            Counted.looks += 1
+            return super().__iter__()
+
+    prices = Counted(PriceVersion(number, number, Planck(10)) for number in range(1, 400))
+
+    assert [version.number for version in prices_of(prices, (NamedPrice(7, 900, Planck(3)),))] == [
+        *range(1, 7),
+        900,
+    ]
+    assert Counted.looks <= 2
+
+
 @given(
     st.dictionaries(TICKS, COSTS, max_size=5),
     st.dictionaries(TICKS, st.none() | COSTS, max_size=5),
