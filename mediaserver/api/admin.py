@@ -23,6 +23,7 @@ from mediaserver.api import (
     named_prices,
     oidc_sign_in,
     payments,
+    payouts,
     people,
     player_settings,
     players,
@@ -54,7 +55,7 @@ INTERNAL_PREFIX: Final = "/internal/"
 ROOMS: Final = (
     *(streams, viewers, sessions, tokens, ledger, chain, viewer_self_service),
     *(sign_in, wallet_sign_in, mail_sign_in, oidc_sign_in, me, people, keys),
-    *(join_stream, limits, top_ups, refunds, payments, withdrawals, token_join),
+    *(join_stream, limits, top_ups, refunds, payments, withdrawals, payouts, token_join),
     *(guests, redeem, named_prices),
     *(history, players, player_settings, letters),
     *(audience, session_list, bars),

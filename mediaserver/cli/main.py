@@ -34,6 +34,7 @@ _MODULES: Final = (
     "audience",
     "sessions",
     "payments",
+    "earnings",
     "receipt",
     "publish",
     "chain",

@@ -8,6 +8,7 @@ from typing import Final
 
 from sqlalchemy import Connection, select
 
+from mediaserver.payments import payouts
 from mediaserver.payments.inbox import KEY_PREFIX, deposit_key
 from mediaserver.payments.orders import order_of
 from mediaserver.payments.records import NOT_BOOKED, Order, OrderState, Outcome, PaymentStatus
@@ -58,6 +59,7 @@ def compare(book: Book, connection: Connection) -> Comparison:
         *_went_back(connection, bought, back),
         *_not_booked(connection),
         *(f"withdrawal {item} is not the sum of its parts" for item in unlike_parts(connection)),
+        *payouts.differences(book, connection),
     ]
     planck = Planck(sum(order.planck for order in bought))
     return Comparison(len(paid), planck, Planck(sum(back.values())), tuple(found))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from uuid import UUID
 
 from metering.units import AccountId, Planck
 
@@ -198,3 +199,50 @@ class Withdrawal:
     planck: Planck
     idempotency_key: str
     created_ms: int
+
+
+class PayoutState(StrEnum):
+    """How far a payout is."""
+
+    REQUESTED = "requested"
+    """Finance has not looked at it yet."""
+    APPROVED = "approved"
+    """The bank is to be told."""
+    PAID = "paid"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Payout:
+    """What a creator asks to be paid of what a stream earned.
+
+    Attributes:
+        id: 32 hexadecimal digits; opens nothing. The bank's transfer carries it.
+        planck: What leaves the earnings for it.
+        amount: What the bank pays, in minor units of `currency`, by the rate when it was asked for.
+        currency_decimals: Decimal places of its minor unit.
+        payee: Name of who is paid, for the bank.
+        bank_account: Their account, for the bank.
+        reference: The bank's, once it is paid.
+        why: Why it was refused; empty.
+        made_by: Who asked: their word in the audit log.
+        idempotency_key: Of the request; unique below its stream.
+        decided_ms: When it was approved or refused.
+    """
+
+    id: str
+    stream: UUID
+    planck: Planck
+    amount: int
+    currency: str
+    currency_decimals: int
+    payee: str
+    bank_account: str
+    state: PayoutState
+    reference: str | None
+    why: str
+    made_by: str
+    idempotency_key: str
+    created_ms: int
+    decided_ms: int | None
+    paid_ms: int | None

@@ -23,7 +23,7 @@ from sqlalchemy import (
     text,
 )
 
-from metering.book.schema import AccountBytes, PlanckText
+from metering.book.schema import AccountBytes, PlanckText, StreamBytes
 
 metadata: Final = MetaData()
 
@@ -135,4 +135,30 @@ withdrawals = Table(
     Column("created_ms", BigInteger, nullable=False),
     UniqueConstraint("person", "idempotency_key"),
     Index("payment_withdrawals_by_account", "account", "number"),
+)
+
+payouts = Table(
+    "payment_payouts",
+    metadata,
+    # What creators ask to be paid of their earnings; once paid, it is in the book by the same id.
+    Column("number", Integer, primary_key=True),
+    Column("id", String(32), nullable=False, unique=True),
+    Column("stream", StreamBytes, nullable=False),
+    Column("planck", PlanckText, nullable=False),
+    Column("amount", PlanckText, nullable=False),
+    Column("currency", String(12), nullable=False),
+    Column("currency_decimals", Integer, nullable=False),
+    Column("payee", String(70), nullable=False),
+    Column("bank_account", String(64), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("reference", String(200), nullable=True),
+    Column("why", Text, nullable=False),
+    Column("made_by", String(80), nullable=False),
+    Column("idempotency_key", String(200), nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("decided_ms", BigInteger, nullable=True),
+    Column("paid_ms", BigInteger, nullable=True),
+    UniqueConstraint("stream", "idempotency_key"),
+    Index("payment_payouts_by_state", "state", "number"),
+    Index("payment_payouts_by_stream", "stream", "number"),
 )

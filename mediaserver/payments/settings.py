@@ -1,4 +1,4 @@
-"""The table ``[payments]`` of the configuration. Why each default: config/mediaserver.toml."""
+"""The tables ``[payments]`` and ``[payout]``. Why each default: config/mediaserver.toml."""
 
 from __future__ import annotations
 
@@ -21,3 +21,10 @@ class PaymentsSettings:
     stripe_live: bool = False
     stripe_product: str = "Balance"
     stripe_url: str = "https://api.stripe.com"
+
+
+@dataclass(frozen=True, slots=True)
+class PayoutSettings:
+    """The table ``[payout]``: when earnings go out. Why each default: config/mediaserver.toml."""
+
+    maturing_days: int = field(default=7, metadata={"low": 0, "high": 365})

@@ -183,6 +183,25 @@ TABLE: Final = (
         is_fresh=True,
     ),
     _row("POST viewers/{viewer}/refunds", _R.OWNER, _R.FINANCE, scope="money:write", is_fresh=True),
+    _row("GET streams/{slug}/earnings", *_MONEY_READERS, _R.CREATOR, scope="money:read"),
+    _row("GET streams/{slug}/payouts", *_MONEY_READERS, _R.CREATOR, scope="money:read"),
+    _row(
+        "POST streams/{slug}/payouts",
+        *(_R.OWNER, _R.FINANCE, _R.CREATOR),
+        scope="money:write",
+        is_fresh=True,
+    ),
+    _row("GET payout-requests", *_MONEY_READERS, scope="money:read"),
+    _row("GET payout-requests/bank-file", *_MONEY_READERS, scope="money:read"),
+    *(
+        _row(
+            f"POST payout-requests/{{payout}}/{act}",
+            *(_R.OWNER, _R.FINANCE),
+            scope="money:write",
+            is_fresh=True,
+        )
+        for act in ("approve", "refuse", "paid")
+    ),
     # The machine and the chain.
     _row("GET operator", open_to=OpenTo.ANYONE),
     _row("GET workers", *_READERS, scope="streams:read"),

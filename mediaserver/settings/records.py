@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from mediaserver.hls.settings import HlsSettings
 from mediaserver.ingest.settings import IngestSettings
-from mediaserver.payments.settings import PaymentsSettings
+from mediaserver.payments.settings import PaymentsSettings, PayoutSettings
 from mediaserver.people.settings import PeopleSettings, WatchSettings
 from mediaserver.playback_token import AuthSettings
 from mediaserver.transcode.settings import TranscodeSettings
@@ -70,6 +70,7 @@ class Settings:
     auth: AuthSettings = field(default_factory=AuthSettings)
     people: PeopleSettings = field(default_factory=PeopleSettings)
     payments: PaymentsSettings = field(default_factory=PaymentsSettings)
+    payout: PayoutSettings = field(default_factory=PayoutSettings)
     watch: WatchSettings = field(default_factory=WatchSettings)
     metering: MeteringSettings = field(default_factory=MeteringSettings)
     price: PriceSettings = field(default_factory=PriceSettings)

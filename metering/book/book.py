@@ -28,6 +28,7 @@ from metering.book.journal_rows import JournalRepository
 from metering.book.limits import LimitRepository
 from metering.book.named_prices import NamedPriceRepository
 from metering.book.outbox import OutboxRepository
+from metering.book.payouts import PayoutRepository
 from metering.book.postings import LedgerRepository
 from metering.book.receipts import ReceiptRepository
 from metering.book.recoveries import RecoveryRepository
@@ -79,6 +80,7 @@ class Book:
         self.adoption = AdoptionRepository(engine, asset)
         self.receipts = ReceiptRepository(engine, asset)
         self.ledger = LedgerRepository(engine, asset)
+        self.payouts = PayoutRepository(engine, asset)
         self.journal = JournalRepository(engine, asset)
 
     @classmethod

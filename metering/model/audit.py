@@ -93,6 +93,7 @@ class Records:
         store_metered: Least and most ticks that the store counted while this was read; None when it
             was not asked.
         withdrawals: What left each viewer's escrow.
+        payouts: What went out of creators' earnings.
         batches: Hash of the entries, and places of the refused ones, of each batch that is final in
             the book; only with a chain.
         passed_seq: Up to which number the chain had taken batches of a book that was lost.
@@ -111,6 +112,7 @@ class Records:
     journal: Mapping[EntryKey, int] | None = None
     store_metered: tuple[int, int] | None = None
     withdrawals: Mapping[AccountId, Planck] = field(default_factory=dict)
+    payouts: Mapping[Holder, Planck] = field(default_factory=dict)
     batches: Mapping[int, tuple[bytes, tuple[int, ...]]] = field(default_factory=dict)
     chain: ChainState | None = None
     operator: AccountId = NOBODY
@@ -303,12 +305,11 @@ def _chain_state(records: Records) -> Iterable[Difference]:
     # Streams: the sums of their entries, which the chain keeps when the joins are pruned.
     for stream in records.earners:
         settled, amount = chain.totals.get(stream, (0, 0))
-        if settled != ticks_of[stream]:
-            had = ticks_of[stream]
+        had, cost_had = ticks_of[stream], cost_of[stream]
+        if settled != had:
             yield Difference(f"stream {stream}", "ticks settled on the chain", had, settled)
-        if amount != cost_of[stream]:
-            had = cost_of[stream]
-            yield Difference(f"stream {stream}", "planck settled on the chain", had, amount)
+        if amount != cost_had:
+            yield Difference(f"stream {stream}", "planck settled on the chain", cost_had, amount)
 
     # Viewers: escrow is the balance of the ledger.
     for account, held in chain.held.items():
@@ -334,14 +335,16 @@ def _credits(records: Records, chain: ChainState) -> Iterable[Difference]:
 
 
 def _money(records: Records) -> Iterable[Difference]:
-    """Name each holder whose balance is not what deposits, settled and adopted ticks make."""
+    """Name each holder whose balance is not what deposits, settled ticks and payouts make."""
     expected: dict[Holder, int] = defaultdict(int)
+    went_out = sum(records.withdrawals.values()) + sum(records.payouts.values())
+    expected[Holder(Role.OUTSIDE)] = went_out - sum(records.deposits.values())
     for account, planck in records.deposits.items():
-        expected[Holder(Role.OUTSIDE)] -= planck
         expected[Holder(Role.VIEWER, account)] += planck
     for account, planck in records.withdrawals.items():
-        expected[Holder(Role.OUTSIDE)] += planck
         expected[Holder(Role.VIEWER, account)] -= planck
+    for holder, planck in records.payouts.items():
+        expected[holder] -= planck
     for key, counts in records.entries.items():
         earner = records.earners.get(key.stream)
         if earner is None:

@@ -121,12 +121,23 @@ def withdrawal_postings(account: AccountId, planck: Planck) -> tuple[Posting, ..
     )
 
 
+def payout_postings(creator: AccountId, stream: UUID, planck: Planck) -> tuple[Posting, ...]:
+    """Return the postings of earnings that went out to their creator."""
+    return balanced(
+        (
+            Posting(Holder(Role.CREATOR, creator, stream), Planck(-planck)),
+            Posting(Holder(Role.OUTSIDE), planck),
+        )
+    )
+
+
 def balance_and_debt(stayed: Planck, spent: Planck) -> tuple[Planck, Planck]:
     """Return what an account may spend, and what it owes: one of them is 0.
 
     Args:
-        stayed: Paid in, less what went out again.
-        spent: All that was watched; it may be more, when money went back that was spent already.
+        stayed: Paid in, less what went out again; of a creator what they earned, likewise.
+        spent: All that was watched, or is asked for; it may be more, when money went back that was
+            spent already.
     """
     left = stayed - spent
     return Planck(max(left, 0)), Planck(max(-left, 0))

@@ -211,6 +211,7 @@ def read(book: Book, unbooked: list[CutLine], *, has_journal: bool) -> tuple[Rec
         tuple(book.ledger.unbalanced()),
         settled_by_journal(book) if has_journal else None,
         withdrawals=_went_out(book),
+        payouts=book.payouts.by_holder(),
     )
     return records, book.unbilled.counters()
 

@@ -55,6 +55,18 @@ def test_books_that_agree_have_no_difference():
     assert audit(RECORDS)[1] == ()
 
 
+def test_what_was_paid_out_left_the_creators_earnings():
+    """Each payout of the ledger has its row, and each row its posting."""
+    bea = Holder(Role.CREATOR, BEA, CAM)
+    ledger = {**RECORDS.ledger, bea: Planck(3_500), Holder(Role.OUTSIDE): Planck(-8_400)}
+    paid = replace(RECORDS, payouts={bea: Planck(100)}, ledger=ledger, chain=None)
+    assert audit(paid)[1] == ()
+
+    for wrong in (replace(paid, payouts={}), replace(RECORDS, payouts=paid.payouts, chain=None)):
+        named = sorted(str(difference) for difference in audit(wrong)[1])
+        assert ["creator" in named[0], "outside" in named[1], len(named)] == [True, True, 2]
+
+
 @pytest.mark.parametrize(
     ("changes", "what"),
     [
