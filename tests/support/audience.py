@@ -174,7 +174,7 @@ def settled(server: Server) -> dict[str, Any]:
         more = {"differences": differences, "restores": report["restores"]}
         return {**books, **more, "exit": done.returncode}
 
-    totals: dict[str, Any] = until(question, "all settled", 30)
+    totals: dict[str, Any] = until(question, "all settled", 90)
     return totals
 
 
