@@ -32,6 +32,7 @@ from mediaserver.api import (
     session_list,
     sessions,
     sign_in,
+    statements,
     streams,
     token_join,
     tokens,
@@ -55,8 +56,8 @@ INTERNAL_PREFIX: Final = "/internal/"
 ROOMS: Final = (
     *(streams, viewers, sessions, tokens, ledger, chain, viewer_self_service),
     *(sign_in, wallet_sign_in, mail_sign_in, oidc_sign_in, me, people, keys),
-    *(join_stream, limits, top_ups, refunds, payments, withdrawals, payouts, token_join),
-    *(guests, redeem, named_prices),
+    *(join_stream, limits, top_ups, refunds, payments, withdrawals, token_join),
+    *(payouts, statements, guests, redeem, named_prices),
     *(history, players, player_settings, letters),
     *(audience, session_list, bars),
 )

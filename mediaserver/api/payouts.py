@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
@@ -212,18 +212,23 @@ async def _bank_file(request: web.Request) -> web.Response:
     shared = context.of(request)
     found = await shared.payments.read(payouts.approved)
     slugs = await _slugs(shared, found)
-    text = io.StringIO(newline="")
-    writer = csv.writer(text)
-    writer.writerow(BANK_COLUMNS)
+    rows: list[tuple[Any, ...]] = [BANK_COLUMNS]
     for item in found:
         amount = payouts.decimal_text(item.amount, item.currency_decimals)
         remittance = f"{slugs[item.stream]} {item.id}"
         line = (item.id, item.payee, item.bank_account, amount, item.currency, remittance)
-        writer.writerow((*line, item.decided_ms))
+        rows.append((*line, item.decided_ms))
+    return csv_response(rows, "payouts.csv")
+
+
+def csv_response(rows: Iterable[tuple[Any, ...]], name: str) -> web.Response:
+    """Return rows as a CSV file to keep under a name."""
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows(rows)
     return web.Response(
         text=text.getvalue(),
         content_type="text/csv",
-        headers={"Content-Disposition": 'attachment; filename="payouts.csv"'},
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )
 
 

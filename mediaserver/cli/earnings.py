@@ -5,15 +5,19 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from mediaserver.cli.amounts import AMOUNT_HELP, asset_of, planck_of
 from mediaserver.cli.client import api_of, show, table, verb
 from mediaserver.cli.clock_text import utc
 from mediaserver.cli.errors import CliError
 from mediaserver.payments.payouts import decimal_text
+from metering.model import statement as model
 from metering.model.amounts import amount_text, both_texts
-from metering.units import Asset
+from metering.units import Asset, parse_account
+
+FILE_BYTES_MAX: Final = 8 << 20
+"""A statement has a line a day, and one for each payout."""
 
 
 def add(groups: Any) -> None:
@@ -21,6 +25,18 @@ def add(groups: Any) -> None:
     parser = groups.add_parser("earnings", help="what creators earned, and its way out")
     verbs = parser.add_subparsers(metavar="VERB", required=True)
     verb(verbs, "show", _show, "what a stream earned, by state").add_argument("stream")
+    statement = verb(verbs, "statement", _statement, "what a stream earned in a month, signed")
+    statement.add_argument("stream")
+    statement.add_argument("month", help="such as 2026-11; days and months are UTC")
+    statement.add_argument("--csv", action="store_true", help="a table, not signed")
+    statement.add_argument("--output", type=Path, help="write it to this file instead")
+    check = verbs.add_parser("verify", help="check a signed statement against the operator's key")
+    check.add_argument("file", type=Path)
+    check.add_argument(
+        "--operator-key", required=True, help="0x and 64 digits, from a place you trust"
+    )
+    check.add_argument("--json", action="store_true", help="answer as JSON, for scripts")
+    check.set_defaults(run=_verify)
     request = verb(verbs, "request", _request, "ask to be paid what is available")
     request.add_argument("stream")
     request.add_argument("amount", nargs="?", help=f"left out: all; {AMOUNT_HELP}")
@@ -59,6 +75,32 @@ def _show(arguments: argparse.Namespace) -> int:
     if int(answer["debt"]):
         lines.append(f"owed: {both_texts(int(answer['debt']), asset)}, taken from what comes next")
     show(arguments, answer, "\n".join(lines))
+    return 0
+
+
+def _statement(arguments: argparse.Namespace) -> int:
+    # The signed spelling is the file's own: it is passed on byte for byte.
+    query = {"form": "csv" if arguments.csv else "json"}
+    path = ("streams", arguments.stream, "statements", arguments.month)
+    _write_out(api_of(arguments).raw("GET", path, query=query), arguments.output)
+    return 0
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    try:
+        operator = parse_account(arguments.operator_key)
+    except ValueError as error:
+        raise CliError(f"--operator-key: {error}") from error
+    try:
+        with arguments.file.open("rb") as file:
+            content = model.verify(file.read(FILE_BYTES_MAX), operator)
+    except OSError as error:
+        raise CliError(f"{arguments.file} cannot be read: {error.strerror}") from error
+    asset = Asset(str(content["asset"]["symbol"]), int(content["asset"]["decimals"]))
+    closing = both_texts(int(content["closing"]), asset)
+    kind = "whole" if content["is_closed"] else "so far"
+    text = f"good: {content['title'] or content['slug']}, {content['month']} ({kind}): {closing}"
+    show(arguments, content, text)
     return 0
 
 
@@ -107,11 +149,11 @@ def _decide(arguments: argparse.Namespace, act: str, body: dict[str, str]) -> in
 
 
 def _bank_file(arguments: argparse.Namespace) -> int:
-    write_out(api_of(arguments).raw("GET", ("payout-requests", "bank-file")), arguments.output)
+    _write_out(api_of(arguments).raw("GET", ("payout-requests", "bank-file")), arguments.output)
     return 0
 
 
-def write_out(content: bytes, output: Path | None) -> None:
+def _write_out(content: bytes, output: Path | None) -> None:
     """Write a file as it came, to standard output where no other place is named.
 
     Raises:

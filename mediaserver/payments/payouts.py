@@ -259,6 +259,13 @@ def page(
     return [_payout(row) for row in connection.execute(query)]
 
 
+def bank_references(connection: Connection, stream: UUID) -> dict[str, str]:
+    """Return the bank's reference of each payout of a stream that is paid."""
+    c = _payouts.c
+    query = select(c.id, c.reference).where(c.stream == stream, c.reference.is_not(None))
+    return {row.id: row.reference for row in connection.execute(query)}
+
+
 def approved(connection: Connection) -> list[Payout]:
     """Return all that a bank is to pay, the oldest first."""
     c = _payouts.c

@@ -191,6 +191,7 @@ TABLE: Final = (
         scope="money:write",
         is_fresh=True,
     ),
+    _row("GET streams/{slug}/statements/{month}", *_MONEY_READERS, _R.CREATOR, scope="money:read"),
     _row("GET payout-requests", *_MONEY_READERS, scope="money:read"),
     _row("GET payout-requests/bank-file", *_MONEY_READERS, scope="money:read"),
     *(

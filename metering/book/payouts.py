@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from sqlalchemy import insert, select
+from sqlalchemy import and_, insert, or_, select
 
 from metering.book import schema
 from metering.book.payout_schema import creator_payouts as _payouts
@@ -16,7 +16,8 @@ from metering.book.records import StreamRecord
 from metering.book.rows import Repository
 from metering.errors import IdempotencyConflictError, InvalidValueError
 from metering.model.earnings import Earnings, by_state, pending_share
-from metering.model.ledger import Holder, Role, payout_postings
+from metering.model.ledger import NOBODY, Holder, Role, payout_postings
+from metering.model.statement import Move
 from metering.units import AccountId, Planck
 
 PAYOUT_KIND = "payout"
@@ -69,6 +70,42 @@ class PayoutRepository(Repository):
             paid_out = Planck(sum(connection.execute(paid).scalars()))
             rows = ((row.at_ms, row.planck) for row in connection.execute(moved))
             return by_state(rows, pending, asked, paid_out, matured_ms)
+
+    def moves(self, stream: StreamRecord, end_ms: int) -> list[Move]:
+        """Return each posting of a stream to its creator and the platform, before a time."""
+        postings, transfers = schema.postings.c, schema.transfers.c
+        holders = ((Role.CREATOR, stream.creator), (Role.PLATFORM, NOBODY))
+        is_own = (
+            and_(
+                postings.role == role.value,
+                postings.account == account,
+                postings.stream == stream.id,
+            )
+            for role, account in holders
+        )
+        query = (
+            select(
+                transfers.at_ms,
+                transfers.kind,
+                transfers.reference,
+                postings.role,
+                postings.planck,
+            )
+            .join_from(schema.postings, schema.transfers, postings.transfer == transfers.id)
+            .where(or_(*is_own), transfers.at_ms < end_ms)
+            .order_by(transfers.id, postings.position)
+        )
+        with self._reading() as connection:
+            return [
+                Move(
+                    row.at_ms,
+                    row.kind,
+                    row.reference,
+                    row.role == Role.PLATFORM.value,
+                    row.planck,
+                )
+                for row in connection.execute(query)
+            ]
 
     def add(self, reference: str, stream: StreamRecord, planck: Planck, now_ms: int) -> bool:
         """Book that money was paid out to the creator of a stream; False: it was booked before.

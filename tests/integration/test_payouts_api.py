@@ -4,6 +4,7 @@ import asyncio
 import csv
 import io
 import json
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
@@ -162,3 +163,36 @@ async def test_finance_works_at_the_command_line(server, creator, tmp_path, caps
     assert await run(server, "earnings", "requests", "cam", "--state", "paid") == 0
     assert "b 7" in capsys.readouterr().out
     assert await run(server, "reconcile") == 0
+
+
+async def test_c12_a_month_is_stated_with_names_units_and_periods(
+    server, creator, tmp_path, capsys
+) -> None:
+    """By the creator, who is no operator, and as a file that anybody can check."""
+    share = int((await settled(server))["available"])
+    month = time.strftime("%Y-%m", time.gmtime())
+    at = f"streams/cam/statements/{month}"
+    status, stated = await creator.ask("GET", at)
+    assert (status, stated["title"], stated["month"], stated["is_closed"]) == (
+        *(200, "Camera", month, False),
+    )
+    assert stated["closing"] == str(share)
+    [line] = stated["lines"]
+    assert (line["what"], line["gross"]) == ("earned", str(10 * SECOND))
+
+    file, key = tmp_path / "statement.json", (await server.api("GET", "operator"))["public_key"]
+    words = ("earnings", "statement", "cam", month, "--output", str(file))
+    assert await run(server, *words) == 0
+    verify = ("earnings", "verify", str(file), "--operator-key", key)
+    assert await asyncio.to_thread(main, list(verify)) == 0
+    assert f"good: Camera, {month} (so far)" in capsys.readouterr().out
+    file.write_bytes(file.read_bytes().replace(b"Camera", b"Cinema"))
+    assert await asyncio.to_thread(main, list(verify)) == 1
+    assert await run(server, *words, "--csv") == 0
+    rows = list(csv.DictReader(io.StringIO(file.read_text())))
+    assert [row["what"] for row in rows] == ["opening", "earned", "closing"]
+    assert {row["unit"] for row in rows} == {"UNIT"}
+
+    await server.api("GET", "streams/cam/statements/2999-01", None, 422)
+    await server.api("GET", "streams/cam/statements/2026-13", None, 422)
+    await server.api("GET", f"{at}?form=pdf", None, 422)

@@ -22,6 +22,7 @@ NAMES = {
     "slug": "cam",
     "viewer": "ann",
     "number": "1",
+    "month": "2026-11",
     "seq": "1",
     "session": "0123456789abcdef",
     **dict.fromkeys(("person", "order", "guest", "refund", "payout"), "ab" * 16),

@@ -1,0 +1,208 @@
+"""A creator's statement of a month: what a stream earned and what went out, signed. Pure.
+
+Days and months are UTC. Seconds count on the day on which their batch became final, payouts when
+they were said to be paid. What is signed is ``VLKS``, a form byte 1, and the file's content without
+its signature as JSON with sorted keys and no spaces, ASCII.
+
+Source: docs/metering.md, "Earnings".
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, Final
+from uuid import UUID
+
+from metering import signing
+from metering.errors import InvalidValueError, ReceiptInvalidError
+from metering.model.amounts import amount_text
+from metering.units import AccountId, Asset, Planck, account_text
+
+FORMAT: Final = "vilokanam-statement-1"
+EARNED: Final = "earned"
+_SETTLED: Final = frozenset({"settlement", "adopted"})
+_MONTH: Final = re.compile(r"(20[0-9]{2})-(0[1-9]|1[0-2])", re.ASCII)
+_SIGNED: Final = b"VLKS\x01"
+_COLUMNS: Final = (
+    *("stream", "title", "month", "day", "what", "reference", "note"),
+    *("paid_by_viewers", "platform_fee", "amount", "unit"),
+)
+_FORMULA: Final = ("=", "+", "-", "@")
+"""What a spreadsheet takes for a formula when a text begins with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A posting of a stream: to its creator, or to the platform."""
+
+    at_ms: int
+    kind: str
+    reference: str
+    is_fee: bool
+    planck: Planck
+
+
+@dataclass(frozen=True, slots=True)
+class StatementLine:
+    """What was earned on a day, or one thing that went out.
+
+    Attributes:
+        day: ``2026-11-30``.
+        what: `EARNED`, or the kind of the transfer.
+        reference: Of the transfer; empty for what was earned.
+        note: The bank's reference of a payout.
+        gross: Planck that viewers paid.
+        fee: Of that the platform's share.
+        planck: The creator's: `gross` less `fee`; negative went out.
+    """
+
+    day: str
+    what: str
+    reference: str
+    note: str
+    gross: Planck
+    fee: Planck
+    planck: Planck
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A month of a stream.
+
+    Attributes:
+        month: ``2026-11``.
+        is_closed: The month was over when it was made.
+        opening: The creator's planck when it began: earned and not paid out.
+        closing: When it ended, or when this was made.
+    """
+
+    stream: UUID
+    slug: str
+    title: str
+    creator: AccountId
+    month: str
+    made_ms: int
+    is_closed: bool
+    opening: Planck
+    lines: tuple[StatementLine, ...]
+    closing: Planck
+
+
+def bounds_of(month: str) -> tuple[int, int]:
+    """Return the first ms of a month and that of the next, Unix time.
+
+    Raises:
+        InvalidValueError: It is not a month.
+    """
+    match = _MONTH.fullmatch(month)
+    if match is None:
+        raise InvalidValueError(f"{month[:20]!r} is not a month; write it as 2026-11")
+    year, number = int(match[1]), int(match[2])
+    after = (year + number // 12, number % 12 + 1)
+    first, end = (datetime(*at, 1, tzinfo=UTC) for at in ((year, number), after))
+    return int(first.timestamp()) * 1000, int(end.timestamp()) * 1000
+
+
+def sums_of(
+    moves: Iterable[Move], month: str, notes: Mapping[str, str]
+) -> tuple[Planck, tuple[StatementLine, ...], Planck]:
+    """Return opening, lines and closing of a month.
+
+    Args:
+        moves: From the first on, in the order in which they were posted.
+        notes: Of payouts, by their reference.
+    """
+    first_ms, end_ms = bounds_of(month)
+    opening = 0
+    lines: dict[tuple[str, str, str], StatementLine] = {}
+    for move in moves:
+        own = 0 if move.is_fee else move.planck
+        if move.at_ms < first_ms:
+            opening += own
+        elif move.at_ms < end_ms:
+            day = datetime.fromtimestamp(move.at_ms // 1000, UTC).date().isoformat()
+            is_earned = move.kind in _SETTLED
+            at = (day, EARNED, "") if is_earned else (day, move.kind, move.reference)
+            empty = StatementLine(*at, notes.get(at[2], ""), Planck(0), Planck(0), Planck(0))
+            line = lines.get(at, empty)
+            lines[at] = replace(
+                line,
+                gross=Planck(line.gross + move.planck),
+                fee=Planck(line.fee + move.planck - own),
+                planck=Planck(line.planck + own),
+            )
+    closing = opening + sum(line.planck for line in lines.values())
+    return Planck(opening), tuple(lines.values()), Planck(closing)
+
+
+def table(statement: Statement, asset: Asset) -> list[tuple[str, ...]]:
+    """Return the rows of a spreadsheet, amounts in the asset; the first are heads."""
+    names = tuple(_shown(name) for name in (statement.slug, statement.title, statement.month))
+    none = Planck(0)
+    opening = StatementLine("", "opening", "", "", none, none, statement.opening)
+    closing = StatementLine("", "closing", "", "", none, none, statement.closing)
+    rows: list[tuple[str, ...]] = [_COLUMNS]
+    for line in (opening, *statement.lines, closing):
+        amounts = (amount_text(each, asset) for each in (line.gross, line.fee, line.planck))
+        numbers = (amount.split(" ")[0] for amount in amounts)
+        words = map(_shown, (line.day, line.what, line.reference, line.note))
+        rows.append((*names, *words, *numbers, asset.symbol))
+    return rows
+
+
+def file_bytes(statement: Statement, asset: Asset, operator: signing.KeyPair) -> bytes:
+    """Return the signed file of a statement."""
+    content = {
+        "format": FORMAT,
+        "operator": account_text(operator.account),
+        "asset": {"symbol": asset.symbol, "decimals": asset.decimals},
+        **asdict(statement),
+        "stream": str(statement.stream),
+        "creator": account_text(statement.creator),
+        "opening": str(statement.opening),
+        "closing": str(statement.closing),
+        "lines": [
+            asdict(line) | {name: str(getattr(line, name)) for name in ("gross", "fee", "planck")}
+            for line in statement.lines
+        ],
+    }
+    signature = operator.sign(_SIGNED + _canonical(content))
+    return (json.dumps({**content, "signature": signature.hex()}, indent=1) + "\n").encode()
+
+
+def verify(data: bytes, operator: AccountId) -> dict[str, Any]:
+    """Return the content of a signed statement, given the operator's key from a trusted place.
+
+    Raises:
+        ReceiptInvalidError: It is none, is not signed by this operator, or its sums are wrong.
+    """
+    try:
+        content = json.loads(data)
+        if content["format"] != FORMAT:
+            raise ReceiptInvalidError(f"its `format` is not {FORMAT}")
+        signature = bytes.fromhex(content.pop("signature"))
+        if not signing.is_signed(operator, _SIGNED + _canonical(content), signature):
+            raise ReceiptInvalidError("the statement is not signed by this operator")
+        total = int(content["opening"])
+        for line in content["lines"]:
+            total += int(line["planck"])
+            if int(line["gross"]) - int(line["fee"]) != int(line["planck"]):
+                raise ReceiptInvalidError(f"the line of {line['day']} does not add up")
+        if total != int(content["closing"]):
+            raise ReceiptInvalidError(f"its lines make {total}, it says {content['closing']}")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ReceiptInvalidError(f"it is no statement of a month: {error}") from error
+    return dict(content)
+
+
+def _canonical(content: Mapping[str, Any]) -> bytes:
+    return json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _shown(text: str) -> str:
+    """Return a text that no spreadsheet takes for a formula."""
+    return f"'{text}" if text.startswith(_FORMULA) else text
