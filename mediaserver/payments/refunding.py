@@ -187,11 +187,18 @@ async def keep_asking(
         changed: Called with an account whose money is there again.
     """
     while True:
+        waiting: list[Refund] = []
         try:
-            for refund in await payments.read(refunds.asked):
-                ended = await send(payments, refund, now_ms())
-                if ended.state is RefundState.REFUSED:
-                    changed(ended.account)
+            waiting = await payments.read(refunds.asked)
         except MeteringError as error:
             _log.warning("payments.refunds.waiting", reason=str(error))
+        for refund in waiting:
+            try:
+                ended = await send(payments, refund, now_ms())
+            except MeteringError as error:
+                # Those behind it are asked all the same.
+                _log.warning("payments.refund.waiting", reason=str(error), refund=refund.id)
+                continue
+            if ended.state is RefundState.REFUSED:
+                changed(ended.account)
         await asyncio.sleep(ASK_AGAIN_S)

@@ -281,6 +281,29 @@ def test_a_provider_that_is_away_is_asked_again_by_itself(fixture, payments, pro
     assert there(fixture) == 1000
 
 
+def test_one_that_cannot_be_asked_for_keeps_none_behind_it(fixture, payments, provider) -> None:
+    ask(fixture)
+    second = ask(fixture, 100, idempotency_key="k2")
+    answers = [InvalidValueError("the book did not take it"), RefundRefusedError("too late")]
+
+    async def give_back(order: Order, refund: Refund) -> str | None:
+        raise answers.pop(0)
+
+    provider.give_back = give_back
+
+    async def one_round() -> None:
+        changed = asyncio.Queue[object]()
+        task = asyncio.create_task(refunding.keep_asking(payments, lambda: 9, changed.put_nowait))
+        await asyncio.wait_for(changed.get(), 20)
+        task.cancel()
+
+    asyncio.run(one_round())
+
+    with fixture.book.viewing() as connection:
+        assert refunds.get(connection, second.id).state is RefundState.REFUSED
+    assert there(fixture) == 700
+
+
 def test_what_is_given_back_by_hand_waits_for_word_of_it(fixture, payments, provider) -> None:
     refund = ask(fixture)
     provider.answer = None
