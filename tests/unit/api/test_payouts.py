@@ -1,0 +1,22 @@
+"""With a chain earnings are the creator's credit there: nothing is paid out from here."""
+
+from dataclasses import fields
+from typing import Any
+from unittest.mock import Mock
+
+import pytest
+
+from mediaserver.api.context import Context
+from mediaserver.api.payouts import hold_no_chain
+from mediaserver.http.problem import ApiError
+
+
+def shared(**asked: Any) -> Context:
+    return Context(**{part.name: Mock() for part in fields(Context)} | asked)
+
+
+def test_a_chain_refuses_payouts_in_words() -> None:
+    with pytest.raises(ApiError, match="withdraw_credit") as refused:
+        hold_no_chain(shared())
+    assert refused.value.status == 409
+    hold_no_chain(shared(chain=None))
