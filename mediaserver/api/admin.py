@@ -40,6 +40,7 @@ from mediaserver.api import (
     viewer_self_service,
     viewers,
     wallet_sign_in,
+    webhooks,
     who,
     withdrawals,
 )
@@ -59,7 +60,7 @@ ROOMS: Final = (
     *(join_stream, limits, top_ups, refunds, payments, withdrawals, token_join),
     *(payouts, statements, guests, redeem, named_prices),
     *(history, players, player_settings, letters),
-    *(audience, session_list, bars),
+    *(audience, session_list, bars, webhooks),
 )
 """Whose routes they are."""
 

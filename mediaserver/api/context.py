@@ -16,6 +16,7 @@ from mediaserver.clock import Clock
 from mediaserver.payments.service import Payments
 from mediaserver.people.service import People
 from mediaserver.settings.records import Settings
+from mediaserver.webhooks.service import Webhooks
 from metering.book.async_book import AsyncBook
 from metering.book.records import StreamRecord, ViewerRecord, ViewerStatus
 from metering.signing import KeyPair
@@ -101,6 +102,7 @@ class Context:
         book: The book of record.
         people: Who people are, in the same database.
         payments: What they pay in through providers, in the same database.
+        webhooks: Who is told what happens, in the same database.
         store: Lends the store, which is not rebuilt meanwhile; raises StoreUnavailableError while
             it is not recovered.
         apply_deposits: Writes to a lent store what an account paid in.
@@ -125,6 +127,7 @@ class Context:
     book: AsyncBook
     people: People
     payments: Payments
+    webhooks: Webhooks
     store: Callable[[], AbstractAsyncContextManager[Store]]
     apply_deposits: Callable[[Store, AccountId], Awaitable[None]]
     apply_later: Callable[[AccountId], None]

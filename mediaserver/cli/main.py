@@ -35,6 +35,7 @@ _MODULES: Final = (
     "sessions",
     "payments",
     "earnings",
+    "webhooks",
     "receipt",
     "publish",
     "chain",

@@ -1,8 +1,4 @@
-"""Notices of the operator's own payment system: the only importer of `standardwebhooks`.
-
-Signed as the Standard Webhooks specification says: headers ``webhook-id``, ``webhook-timestamp``
-and ``webhook-signature``, over the body as it came, at most five minutes old.
-"""
+"""Notices of the operator's own payment system, signed as `mediaserver.http.webhook_signatures`."""
 
 from __future__ import annotations
 
@@ -14,20 +10,15 @@ from urllib.parse import quote
 from mediaserver import text
 from mediaserver.http import request_records
 from mediaserver.http.problem import ApiError
+from mediaserver.http.webhook_signatures import WebhookSecrets
 from mediaserver.payments.provider import UnreadableNoticeError, WrongSignatureError
 from mediaserver.payments.records import Notice, Order, PaymentStatus, Refund
-from metering.errors import InvalidValueError
 from metering.units import account_text
 
 NAME: Final = "webhook"
-HEADERS: Final = ("webhook-id", "webhook-timestamp", "webhook-signature")
 ID_CHARACTERS_MAX: Final = 200
 PAYMENT_CHARACTERS_MAX: Final = 150
 """So that the key of its deposit has at most 200."""
-SECRETS_MAX: Final = 4
-"""Of which one is being replaced by the next."""
-SECRET_BYTES_MIN: Final = 24
-"""Standard Webhooks, "Symmetric": between 24 and 64 bytes."""
 STATUSES: Final = ("paid", "failed", "refunded", "refund-failed", "disputed", "won", "lost")
 
 
@@ -61,18 +52,7 @@ class SignedWebhook:
         Raises:
             InvalidValueError: One is no secret.
         """
-        from standardwebhooks import Webhook  # noqa: PLC0415 -- only where it is configured
-        from standardwebhooks.webhooks import EmptyWebhookSecretError  # noqa: PLC0415
-
-        lines = secrets.split()
-        try:
-            self._checks = [Webhook(line) for line in lines]
-        except (ValueError, EmptyWebhookSecretError) as error:
-            raise InvalidValueError(f"is not base64 with whsec_ before it: {error}") from error
-        if not 0 < len(lines) <= SECRETS_MAX or min(map(len, lines)) < SECRET_BYTES_MIN:
-            raise InvalidValueError(
-                f"holds no secret of {SECRET_BYTES_MIN} bytes, or more than {SECRETS_MAX}"
-            )
+        self._secrets = WebhookSecrets(secrets)
         self._pay_url = pay_url
 
     async def checkout(self, order: Order, back_url: str) -> str:
@@ -103,14 +83,13 @@ class SignedWebhook:
             WrongSignatureError: It is not signed with our secret, or too old.
             UnreadableNoticeError: It is signed, and not in the form that is described.
         """
-        given = {name: headers.get(name, "") for name in HEADERS}
-        if not any(self._is_signed(check, body, given) for check in self._checks):
+        if not self._secrets.is_signed(body, headers):
             raise WrongSignatureError(
                 "the signature of this webhook does not hold: sign webhook-id, webhook-timestamp "
                 "and the body as it is sent with the secret of payments.webhook_secret_file, and "
                 "send it within five minutes"
             )
-        event = given["webhook-id"]
+        event = headers["webhook-id"]
         if len(event) > ID_CHARACTERS_MAX or text.fault(event):
             raise WrongSignatureError(
                 f"the header webhook-id has 1 to {ID_CHARACTERS_MAX} printable characters"
@@ -133,17 +112,6 @@ class SignedWebhook:
             not content.is_test,
             content.reversal,
         )
-
-    @staticmethod
-    def _is_signed(check: object, body: bytes, headers: dict[str, str]) -> bool:
-        from standardwebhooks import Webhook  # noqa: PLC0415
-
-        assert isinstance(check, Webhook)
-        try:
-            check.verify(body, headers, json_parse=False)
-        except Exception:  # noqa: BLE001 -- the library raises what its parsing meets, too
-            return False
-        return True
 
 
 def _faults(content: PaymentBody) -> list[str]:

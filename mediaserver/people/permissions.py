@@ -203,6 +203,11 @@ TABLE: Final = (
         )
         for act in ("approve", "refuse", "paid")
     ),
+    # Who is told what happens.
+    _row("GET webhooks", *_READERS, scope="webhooks:read"),
+    _row("GET webhooks/deliveries", *_READERS, scope="webhooks:read"),
+    _row("POST webhooks/{target}/replay", _R.OWNER, _R.SUPPORT, scope="webhooks:write"),
+    _row("POST webhooks/{target}/test", _R.OWNER, _R.SUPPORT, scope="webhooks:write"),
     # The machine and the chain.
     _row("GET operator", open_to=OpenTo.ANYONE),
     _row("GET workers", *_READERS, scope="streams:read"),

@@ -52,6 +52,7 @@ from mediaserver.processes.restricted import Restricted, restricted
 from mediaserver.processes.server_clock import open_clock
 from mediaserver.processes.stream_policies import stream_policies
 from mediaserver.processes.worker_reports import WorkerReports
+from mediaserver.webhooks.service import Webhooks
 from metering import key_file
 from metering.book.async_book import AsyncBook
 from metering.book.named_prices import Named
@@ -107,6 +108,8 @@ class Control:
             people = People(book)
             await people.open()
             payments = await self._open_payments(book)
+            webhooks = Webhooks(book, self._settings.webhooks, self._clock.now_ms)
+            await webhooks.open()
             book_id = await book.run(lambda book: book.recoveries.book_id())
             operator = key_file.read_or_make(self._paths.operator_key)
             await book.run(tell_refused_names)
@@ -146,6 +149,7 @@ class Control:
             book=book,
             people=people,
             payments=payments,
+            webhooks=webhooks,
             store=supervisor.lend,
             apply_deposits=supervisor.apply_deposits,
             apply_later=supervisor.apply_later,
@@ -222,7 +226,8 @@ class Control:
             asking = keep_asking(shared.payments, self._clock.now_ms, supervisor.apply_later)
             letters = LetterWriter(shared).run()
             others = (self._listening.listen(), self._book_health.run(), asking, letters)
-            tasks = [keeping, pushing, *map(asyncio.create_task, others)]
+            telling = shared.webhooks.run()
+            tasks = [keeping, pushing, *map(asyncio.create_task, (*others, telling))]
             if on_chain is not None:
                 tasks.append(asyncio.create_task(on_chain.registrar.run()))
             _log.info("control.process.started", socket=str(socket))
@@ -243,7 +248,14 @@ class Control:
             self._start.run_dir, self._workers, lambda slug, key: _check_key(shared, slug, key)
         )
 
-        reports = WorkerReports(self._workers, shared.book, shared.people, self._oldest_tick)
+        reports = WorkerReports(
+            self._workers,
+            shared.book,
+            shared.people,
+            shared.webhooks,
+            self._oldest_tick,
+            self._listening.monotonic,
+        )
 
         async def health(_: web.Request) -> web.Response:
             return web.Response(text="ok\n")

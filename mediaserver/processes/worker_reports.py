@@ -13,7 +13,8 @@ from aiohttp import web
 from mediaserver.http.problem import ApiError
 from mediaserver.people import shows
 from mediaserver.people.service import People
-from mediaserver.processes.placement import Workers, worker_of
+from mediaserver.processes.placement import LOST_S, Workers, worker_of
+from mediaserver.webhooks.service import Webhooks
 from metering.book.async_book import AsyncBook
 from metering.book.records import TrueRun
 from metering.errors import BookError
@@ -26,17 +27,22 @@ CUT_SHORT_MAX: Final = 1024
 class WorkerReports:
     """``POST /internal/workers`` on control."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 -- each of another kind
         self,
         workers: Workers,
         book: AsyncBook,
         people: People,
+        webhooks: Webhooks,
         oldest_tick: Callable[[], int],
+        monotonic: Callable[[], float],
     ) -> None:
         """Take collaborators; what ended before `oldest_tick` need not be kept any more."""
+        self._monotonic = monotonic
+        self._began_s = monotonic()
         self._workers = workers
         self._book = book
         self._people = people
+        self._webhooks = webhooks
         self._oldest_tick = oldest_tick
         self._shows: dict[UUID, int] = {}  # by stream, those that are kept
 
@@ -47,6 +53,7 @@ class WorkerReports:
         await self._workers.report(worker)
         if worker.stream is not None and worker.show:
             await self._keep_show(worker.stream, worker.show)
+        await self._tell_shows()
         if body.get("cut_short") and worker.stream is not None:
             runs = [_true_run(worker.stream, part) for part in body["cut_short"][:CUT_SHORT_MAX]]
             oldest = self._oldest_tick()
@@ -55,6 +62,20 @@ class WorkerReports:
             except BookError as error:
                 raise ApiError(503, "The book does not answer", str(error)) from error
         return web.Response(status=204)
+
+    async def _tell_shows(self) -> None:
+        """Have webhooks told which shows are live.
+
+        At first other workers were not heard yet: none of theirs is told to have ended.
+        """
+        live, paused = dict[UUID, int](), dict[UUID, int]()
+        for worker in self._workers.living():
+            if worker.stream is not None and worker.show and worker.state != "ended":
+                shows = live if worker.state == "live" else paused
+                shows[worker.stream] = worker.show
+        is_whole = self._monotonic() - self._began_s > LOST_S
+        with contextlib.suppress(BookError):  # the next report tells it
+            await self._webhooks.saw_shows(live, paused, is_whole=is_whole)
 
     async def _keep_show(self, stream: UUID, show: int) -> None:
         if self._shows.get(stream) == show:

@@ -10,6 +10,7 @@ from mediaserver.payments.settings import PaymentsSettings, PayoutSettings
 from mediaserver.people.settings import PeopleSettings, WatchSettings
 from mediaserver.playback_token import AuthSettings
 from mediaserver.transcode.settings import TranscodeSettings
+from mediaserver.webhooks.settings import WebhooksSettings
 from metering.settings import ChainSettings, MeteringSettings, PriceSettings
 from metering.units import Asset
 
@@ -71,6 +72,7 @@ class Settings:
     people: PeopleSettings = field(default_factory=PeopleSettings)
     payments: PaymentsSettings = field(default_factory=PaymentsSettings)
     payout: PayoutSettings = field(default_factory=PayoutSettings)
+    webhooks: WebhooksSettings = field(default_factory=WebhooksSettings)
     watch: WatchSettings = field(default_factory=WatchSettings)
     metering: MeteringSettings = field(default_factory=MeteringSettings)
     price: PriceSettings = field(default_factory=PriceSettings)

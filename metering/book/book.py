@@ -22,6 +22,7 @@ from metering.book.cuts import CutRepository
 from metering.book.deposits import DepositRepository
 from metering.book.engine import open_engine, reading
 from metering.book.escrow import EscrowRepository
+from metering.book.facts import Facts
 from metering.book.held_calls import HeldCallRepository
 from metering.book.joins import JoinRepository
 from metering.book.journal_rows import JournalRepository
@@ -51,18 +52,20 @@ class Book:
 
     Attributes:
         asset: What everything is paid in.
+        facts: Who writes down something of their own with a fact of the book.
     """
 
     def __init__(self, engine: Engine, asset: Asset) -> None:
         self.asset = asset
         self._engine = engine
         self._changes = ChangeCount(engine)
+        self.facts = Facts()
         self.streams = StreamRepository(engine, asset)
         self.viewers = ViewerRepository(engine, asset)
         self.deposits = DepositRepository(engine, asset)
         self.returns = ReturnRepository(engine, asset)
         self.limits = LimitRepository(engine, asset)
-        self.sessions = SessionRepository(engine, asset)
+        self.sessions = SessionRepository(engine, asset, self.facts)
         self.escrow = EscrowRepository(engine, asset)
         self.joins = JoinRepository(engine, asset)
         self.calls = HeldCallRepository(engine, asset)
@@ -76,7 +79,7 @@ class Book:
         self.true_runs = TrueRunRepository(engine, asset)
         self.recoveries = RecoveryRepository(engine, asset)
         self.outbox = OutboxRepository(engine, asset)
-        self.settlements = SettlementRepository(engine, asset)
+        self.settlements = SettlementRepository(engine, asset, self.facts)
         self.adoption = AdoptionRepository(engine, asset)
         self.receipts = ReceiptRepository(engine, asset)
         self.ledger = LedgerRepository(engine, asset)

@@ -11,9 +11,10 @@ from sqlalchemy import ColumnElement, Connection, Engine, Row, Table, bindparam
 from sqlalchemy.exc import InterfaceError, OperationalError
 
 from metering.book.engine import reading
+from metering.book.records import SessionRecord
 from metering.book.schema import KEY
 from metering.errors import BookError, InvalidValueError
-from metering.units import AccountId, Asset, EntryKey, Planck
+from metering.units import AccountId, Asset, EntryKey, Planck, SessionId
 
 IN_MAX = 400
 """Values in one ``IN (...)``: below SQLite's oldest limit of 999 parameters."""
@@ -150,3 +151,20 @@ def chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:
 def accounts_of(keys: Sequence[EntryKey]) -> list[AccountId]:
     """Return the accounts of some entries, each once, in a stable order."""
     return sorted({key.account for key in keys})
+
+
+def session_of(row: Row[Any]) -> SessionRecord:
+    """Return the session of a row."""
+    return SessionRecord(
+        SessionId(int(row.session, 16)),
+        row.account,
+        row.stream,
+        row.join,
+        row.created_ms,
+        row.expires_ms,
+        row.ended_ms,
+        row.reason,
+        row.ends_ms,
+        row.own_limit,
+        row.began_ms,
+    )

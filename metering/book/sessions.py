@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, and_, insert, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Engine, and_, insert, or_, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 
 from metering.book import schema
+from metering.book.facts import Facts, SessionBegan, SessionEnded
 from metering.book.records import RETURNING, SessionRecord
-from metering.book.rows import Repository, chunks
+from metering.book.rows import Repository, chunks, session_of
 from metering.errors import IdempotencyConflictError, UnknownNameError
-from metering.units import AccountId, Planck, SessionId, account_text, session_text
+from metering.units import AccountId, Asset, Planck, SessionId, account_text, session_text
 
 
 class FollowingSession(Protocol):
@@ -38,6 +39,10 @@ class FollowingSession(Protocol):
 
 class SessionRepository(Repository):
     """Reads and writes viewer sessions."""
+
+    def __init__(self, engine: Engine, asset: Asset, facts: Facts) -> None:
+        super().__init__(engine, asset)
+        self._facts = facts
 
     def add(  # noqa: PLR0917 -- the contract between rooms names them in this order
         self,
@@ -84,6 +89,7 @@ class SessionRepository(Repository):
                             began_ms=now_ms,
                         )
                     )
+                    self._facts.tell(connection, SessionBegan(session, account, stream, now_ms))
                     return
 
                 # A token that is minted again, for the same viewer, stream and join only.
@@ -124,7 +130,7 @@ class SessionRepository(Repository):
             known = connection.execute(
                 select(schema.sessions).where(_is_session(followed))
             ).one_or_none()
-            if known is None or not _session(known).may_return(made.created_ms):
+            if known is None or not session_of(known).may_return(made.created_ms):
                 raise IdempotencyConflictError(f"session {session_text(followed)} is over")
             if known.ended_ms is None:
                 connection.execute(
@@ -132,6 +138,7 @@ class SessionRepository(Repository):
                     .where(_is_session(followed))
                     .values(ended_ms=made.created_ms, reason=reason)
                 )
+                self._tell_ended(connection, session_of(known), reason, made.created_ms)
             connection.execute(
                 insert(schema.sessions).values(
                     session=session_text(made.session),
@@ -145,6 +152,10 @@ class SessionRepository(Repository):
                     began_ms=known.began_ms,
                 )
             )
+            began = SessionBegan(
+                made.session, known.account, known.stream, made.created_ms, followed
+            )
+            self._facts.tell(connection, began)
 
     def get(self, session: SessionId) -> SessionRecord:
         """Return a session, live or not.
@@ -158,14 +169,14 @@ class SessionRepository(Repository):
             ).one_or_none()
         if row is None:
             raise UnknownNameError(f"there is no session {session_text(session)}")
-        return _session(row)
+        return session_of(row)
 
     def live(self, now_ms: int) -> list[SessionRecord]:
         """Return the sessions that have neither ended nor expired, oldest first."""
         sessions = schema.sessions.c
         with self._reading() as connection:
             return [
-                _session(row)
+                session_of(row)
                 for row in connection.execute(
                     select(schema.sessions)
                     .where(sessions.ended_ms.is_(None), sessions.expires_ms > now_ms)
@@ -178,7 +189,7 @@ class SessionRepository(Repository):
         sessions = schema.sessions.c
         with self._reading() as connection:
             return [
-                _session(row)
+                session_of(row)
                 for row in connection.execute(
                     select(schema.sessions).where(
                         sessions.expires_ms >= since_ms,
@@ -192,12 +203,14 @@ class SessionRepository(Repository):
 
     def end(self, session: SessionId, reason: str, now_ms: int) -> None:
         """End a session, if it is live: the first reason stays."""
+        is_live = (_is_session(session), schema.sessions.c.ended_ms.is_(None))
         with self._writing() as connection:
-            connection.execute(
-                update(schema.sessions)
-                .where(_is_session(session), schema.sessions.c.ended_ms.is_(None))
-                .values(ended_ms=now_ms, reason=reason)
-            )
+            row = connection.execute(select(schema.sessions).where(*is_live)).one_or_none()
+            if row is not None:
+                connection.execute(
+                    update(schema.sessions).where(*is_live).values(ended_ms=now_ms, reason=reason)
+                )
+                self._tell_ended(connection, session_of(row), reason, now_ms)
 
     def of_account(self, account: AccountId, now_ms: int, limit: int) -> list[SessionRecord]:
         """Return the newest `limit` sessions of an account whose end has not come, newest first.
@@ -207,7 +220,7 @@ class SessionRepository(Repository):
         sessions = schema.sessions.c
         with self._reading() as connection:
             return [
-                _session(row)
+                session_of(row)
                 for row in connection.execute(
                     select(schema.sessions)
                     .where(sessions.account == account, sessions.ends_ms > now_ms)
@@ -253,13 +266,14 @@ class SessionRepository(Repository):
                 raise UnknownNameError(
                     f"the account has no session {session_text(only)} whose end has not come"
                 )
-            ended = [row for row in known if _session(row).may_return(now_ms)]
+            ended = [row for row in known if session_of(row).may_return(now_ms)]
             for row in ended:
                 connection.execute(
                     update(schema.sessions)
                     .where(sessions.session == row.session)
                     .values(ended_ms=row.ended_ms or now_ms, reason=reason)
                 )
+                self._tell_ended(connection, session_of(row), reason, now_ms)
         return len(ended), [SessionId(int(row.session, 16)) for row in known]
 
     def page(
@@ -290,9 +304,9 @@ class SessionRepository(Repository):
         ordered = query.order_by(sessions.created_ms.desc(), sessions.session.desc()).limit(limit)
         with self._reading() as connection:
             if only is None:
-                return [_session(row) for row in connection.execute(ordered)]
+                return [session_of(row) for row in connection.execute(ordered)]
             found = [
-                _session(row)
+                session_of(row)
                 for some in chunks(sorted(map(session_text, only)))
                 for row in connection.execute(ordered.where(sessions.session.in_(some)))
             ]
@@ -313,7 +327,7 @@ class SessionRepository(Repository):
             query = query.where(sessions.stream == stream)
         with self._reading() as connection:
             rows = connection.execute(query).all()
-        return [known for known in map(_session, rows) if known.may_return(now_ms)]
+        return [known for known in map(session_of, rows) if known.may_return(now_ms)]
 
     def of_stream(self, stream: UUID, now_ms: int) -> list[SessionRecord]:
         """Return the sessions of a stream that play, or whose player may come back."""
@@ -322,7 +336,7 @@ class SessionRepository(Repository):
             rows = connection.execute(
                 select(schema.sessions).where(sessions.stream == stream, sessions.ends_ms > now_ms)
             ).all()
-        return [known for known in map(_session, rows) if known.may_return(now_ms)]
+        return [known for known in map(session_of, rows) if known.may_return(now_ms)]
 
     def end_all(self, ended: Sequence[SessionRecord], reason: str, now_ms: int) -> None:
         """End sessions for good, also those that ended and might come back."""
@@ -333,6 +347,7 @@ class SessionRepository(Repository):
                     .where(_is_session(known.session))
                     .values(ended_ms=known.ended_ms or now_ms, reason=reason)
                 )
+                self._tell_ended(connection, known, reason, now_ms)
 
     def over(self, streams: Collection[UUID], now_ms: int, limit: int) -> list[SessionId]:
         """Return the newest `limit` sessions of streams that are over with a token that is not."""
@@ -367,22 +382,13 @@ class SessionRepository(Repository):
             ).scalars()
             return [SessionId(int(session, 16)) for session in texts]
 
+    def _tell_ended(
+        self, connection: Connection, known: SessionRecord, reason: str, now_ms: int
+    ) -> None:
+        """Tell that a session is over; the end of one whose player might come back is told, too."""
+        fact = SessionEnded(known.session, known.account, known.stream, now_ms, reason)
+        self._facts.tell(connection, fact)
+
 
 def _is_session(session: SessionId) -> ColumnElement[bool]:
     return schema.sessions.c.session == session_text(session)
-
-
-def _session(row: Row[Any]) -> SessionRecord:
-    return SessionRecord(
-        SessionId(int(row.session, 16)),
-        row.account,
-        row.stream,
-        row.join,
-        row.created_ms,
-        row.expires_ms,
-        row.ended_ms,
-        row.reason,
-        row.ends_ms,
-        row.own_limit,
-        row.began_ms,
-    )

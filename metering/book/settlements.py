@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
+from sqlalchemy import Connection, Engine, Row, bindparam, func, insert, select, update
 
 from metering.book import schema
+from metering.book.facts import BatchFinal, Facts
 from metering.book.outbox import (
     batch_of,
     insert_batches,
@@ -32,11 +33,15 @@ from metering.model.batch_state import BatchState
 from metering.model.entries import decode
 from metering.model.ledger import Settled, settlement_postings
 from metering.ports import BatchOutcome, Entry
-from metering.units import EntryKey, Planck
+from metering.units import Asset, EntryKey, Planck
 
 
 class SettlementRepository(Repository):
     """Reads and writes settlement batches."""
+
+    def __init__(self, engine: Engine, asset: Asset, facts: Facts) -> None:
+        super().__init__(engine, asset)
+        self._facts = facts
 
     def seal(
         self, now_ms: int, entries_max: int, *, with_refused: bool = False
@@ -142,6 +147,16 @@ class SettlementRepository(Repository):
                         finalized_at=outcome.finalized_at,
                     )
                 )
+                moved = sum((item.after - item.before) * item.planck_per_tick for item in settled)
+                fact = BatchFinal(
+                    outcome.seq,
+                    outcome.hash,
+                    now_ms,
+                    len(carried),
+                    len(reasons),
+                    Planck(moved),
+                )
+                self._facts.tell(connection, fact)
         return self.get(outcome.seq)
 
     def exposure(self) -> tuple[int, Planck]:

@@ -36,6 +36,7 @@ NAMES = {
     "bar": "0123456789abcdef",
     "player": "0123456789abcdef",
     "stream": "cam",
+    "target": "ops",
 }
 
 

@@ -23,7 +23,7 @@ ALLOWED = {
         "datetime",
     ),
     *("difflib", "enum", "fractions", "functools", "hashlib", "heapq", "hmac", "html", "itertools"),
-    *("json", "math", "re", "struct", "typing", "unicodedata", "uuid"),
+    *("ipaddress", "json", "math", "re", "struct", "typing", "unicodedata", "uuid"),
     *("cdn", "mediaserver", "metering", "msgspec", "xxhash"),
 }
 SHELLS = {

@@ -26,6 +26,7 @@ from mediaserver.payments.tables import TABLES as PAYMENTS
 from mediaserver.people.tables import TABLES as PEOPLE
 from mediaserver.settings.records import Settings
 from mediaserver.settings.schema import schema
+from mediaserver.webhooks.tables import TABLES as WEBHOOKS
 from metering import signing
 from metering.book.book import Book
 from metering.chain.node import extrinsic
@@ -80,6 +81,7 @@ def sql_schema() -> Iterator[str]:
         with Book.open(f"sqlite:///{folder}/book.db", ASSET) as book:
             PEOPLE.bring_up(book)
             PAYMENTS.bring_up(book)
+            WEBHOOKS.bring_up(book)
         connection = sqlite3.connect(f"{folder}/book.db")
         try:
             for (statement,) in connection.execute("select sql from sqlite_master where sql != ''"):
@@ -90,6 +92,8 @@ def sql_schema() -> Iterator[str]:
                 yield f"schema version of people {version}"
             for (version,) in connection.execute("select version_num from payments_version"):
                 yield f"schema version of payments {version}"
+            for (version,) in connection.execute("select version_num from webhooks_version"):
+                yield f"schema version of webhooks {version}"
         finally:
             connection.close()
 

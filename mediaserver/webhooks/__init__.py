@@ -1,0 +1,1 @@
+"""Tells the operator's own servers what happened; docs/operator/webhooks.md."""

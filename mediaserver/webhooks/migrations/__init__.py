@@ -1,0 +1,1 @@
+"""Revisions of the tables of webhooks, for alembic: named by their numbers, run in order."""

@@ -1,0 +1,50 @@
+"""The tables of webhooks, in the book's database. A change here needs a revision in migrations.
+
+Times are Unix milliseconds.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, String, Table, Text, Uuid
+
+metadata: Final = MetaData()
+
+events: Final = Table(
+    "webhook_events",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("id", String(40), nullable=False, unique=True),
+    Column("kind", String(40), nullable=False),
+    # Whose events are told in order; empty: the server's.
+    Column("stream", String(32), nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    # As it is sent.
+    Column("body", Text, nullable=False),
+    Index("webhook_events_by_time", "created_ms"),
+)
+
+deliveries: Final = Table(
+    "webhook_deliveries",
+    metadata,
+    Column("target", String(40), primary_key=True),
+    Column("event", Integer, primary_key=True),
+    Column("stream", String(32), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("tries", Integer, nullable=False),
+    # Since when it is tried, and not before when again.
+    Column("since_ms", BigInteger, nullable=False),
+    Column("next_ms", BigInteger, nullable=False),
+    Column("detail", Text, nullable=False),
+    Index("webhook_deliveries_by_state", "target", "state", "stream", "event"),
+    Index("webhook_deliveries_by_event", "event"),
+)
+
+live: Final = Table(
+    "webhook_live",
+    metadata,
+    # Shows that were told to be live, and not to have ended.
+    Column("stream", Uuid, primary_key=True),
+    Column("show", BigInteger, nullable=False),
+)
