@@ -136,16 +136,16 @@ async def _done(request: web.Request) -> web.Response:
     _hold(_reference_faults(wanted.reference))
     now_ms = _now(shared)
     known = await shared.payments.read(lambda connection: refunds.get(connection, refund))
-    await audited(
+    is_changed = await audited(
         request,
         "payment.refund.done",
         f"order:{known.order}",
-        lambda _, connection: refunds.decide(
-            connection, refund, RefundState.DONE, now_ms, reference=wanted.reference
-        ),
+        lambda book, connection: refunding.done(book, connection, known, wanted.reference, now_ms),
         after=lambda _: {"refund": refund, "reference": wanted.reference},
         is_change=bool,
     )
+    if is_changed:
+        await tell_store(shared, known.account)
     ended = await shared.payments.read(lambda connection: refunds.get(connection, refund))
     if ended.state is not RefundState.DONE:
         raise ApiError(409, "Refused already", f"refund {refund} was refused: {ended.detail}")

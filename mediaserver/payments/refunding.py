@@ -119,6 +119,33 @@ def draft(  # noqa: PLR0917 -- one row
     )
 
 
+def done(book: Book, connection: Connection, refund: Refund, reference: str, now_ms: int) -> bool:
+    """Note that a refund was made, by the provider's id; False when its end was noted before.
+
+    What a notice told by that id before is the same refund: it is booked once.
+
+    Raises:
+        InvalidValueError: The provider's refund of that id cannot be this one.
+    """
+    order = orders.get(connection, refund.order)
+    if not refunds.decide(connection, refund.id, RefundState.DONE, now_ms, reference=reference):
+        return False
+    others = refunds.of_order(connection, order.id)
+    if any(item.id != refund.id and reference in {item.id, item.reference} for item in others):
+        raise InvalidValueError(f"reference: {reference[:80]!r} is another refund of the order")
+    assert order.payment is not None
+    try:
+        heard = taken_back.join(
+            connection, order.provider, order.payment, reference, refund.id, refund.amount
+        )
+    except (OtherAmountError, OtherPaymentError) as error:
+        raise InvalidValueError(f"reference: {error}") from error
+    if heard is not None:
+        key, why = deposit_key(order.provider, order.payment), f"the same as refund {refund.id}"
+        taken_back.apply(book, connection, order, key, heard, why, now_ms)
+    return True
+
+
 async def send(payments: Payments, refund: Refund, now_ms: int) -> Refund:
     """Ask the provider for a refund that is in the book; return how far it is then.
 

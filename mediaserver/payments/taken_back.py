@@ -9,10 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from mediaserver.payments.records import Order
-from mediaserver.payments.reversals import Reversal, ReversalKind, joined, taken_back
+from mediaserver.payments.reversals import (
+    OtherAmountError,
+    Reversal,
+    ReversalKind,
+    joined,
+    taken_back,
+)
 from mediaserver.payments.schema import reversals as _reversals
 from metering.book.book import Book
 from metering.book.returns import Return, ReturnKind
@@ -80,6 +86,42 @@ def never_was(connection: Connection, provider: str, refund: str) -> None:
         .where(c.provider == provider, c.id == refund, c.kind == ReversalKind.REFUND.value)
         .values(amount=0)
     )
+
+
+def join(  # noqa: PLR0917 -- one row
+    connection: Connection, provider: str, payment: str, theirs: str, ours: str, amount: int
+) -> Reversal | None:
+    """Make one of a refund of ours and what was told of it by another id; None: nothing was told.
+
+    Args:
+        theirs: The provider's id: from here on it is known by ours alone.
+        amount: Of ours, in minor units.
+
+    Raises:
+        OtherAmountError: It was told with another amount, or failed; nothing is written.
+        OtherPaymentError: It is of another payment; nothing is written.
+    """
+    c = _reversals.c
+    is_refund = (c.provider == provider) & (c.kind == ReversalKind.REFUND.value)
+    by_id = select(_reversals).where(is_refund, c.is_total.is_(False))
+    row = connection.execute(by_id.where(c.id == theirs)).first()
+    if row is None or theirs == ours:
+        return None
+    if row.payment != payment:
+        raise OtherPaymentError(f"refund {theirs} is of payment {row.payment}")
+    if int(row.amount) != amount:
+        raise OtherAmountError(f"refund {theirs} was of {row.amount}, and {ours} is of {amount}")
+    if row.is_undone:
+        raise OtherAmountError(f"refund {theirs} failed")
+    mine = connection.execute(by_id.where(c.id == ours)).one()
+    connection.execute(delete(_reversals).where(c.number == row.number))
+    if row.number < mine.number:
+        # The sum that was told when we asked may hold it.
+        before = ReversalKind.TOLD_BEFORE.value
+        connection.execute(
+            delete(_reversals).where(c.provider == provider, c.kind == before, c.id == ours)
+        )
+    return _reversal(row)
 
 
 def of_payment(connection: Connection, provider: str, payment: str) -> list[Reversal]:

@@ -163,6 +163,53 @@ def test_a_notice_by_the_providers_id_of_what_was_said_to_be_done_is_the_same(fi
         assert refunds.get(connection, mine.id).state is RefundState.REFUSED
 
 
+@pytest.mark.parametrize("is_told_first", [True, False])
+def test_what_was_told_by_the_providers_id_before_it_was_said_to_be_done_is_one(
+    fixture, is_told_first
+) -> None:
+    """Also where their sum was told, which holds it."""
+    heard = [back("p1", S.REFUNDED, 300, "bank-7"), back("p1", S.REFUNDED, 300, "")]
+    for notice in heard if is_told_first else []:
+        take(fixture, notice)
+    mine = ask(fixture)
+    for notice in heard:
+        take(fixture, notice)
+    assert there(fixture) == 400
+
+    for now_ms in (7, 8):
+        with fixture.book.together() as connection:
+            assert refunding.done(fixture.book, connection, mine, "bank-7", now_ms) is (now_ms == 7)
+    for notice in heard:
+        take(fixture, replace(notice, event=f"{notice.event}-again"))
+    assert there(fixture) == 700
+    with fixture.book.together() as connection:
+        assert comparison.compare(fixture.book, connection).differences == ()
+
+    take(fixture, back("p1", S.REFUND_FAILED, 300, "bank-7"))
+    assert there(fixture) == 1000
+    with fixture.book.viewing() as connection:
+        assert refunds.get(connection, mine.id).state is RefundState.REFUSED
+
+
+@pytest.mark.parametrize(
+    ("heard", "words"),
+    [
+        (back("p1", S.REFUNDED, 200, "x"), "was of 200"),
+        (back("p1", S.REFUND_FAILED, 300, "x"), "failed"),
+        (back("p2", S.REFUNDED, 300, "x"), "is of payment p2"),
+    ],
+)
+def test_another_refund_is_not_said_to_be_this_one(fixture, heard, words) -> None:
+    mine = ask(fixture)
+    take(fixture, heard)
+    left = there(fixture)
+    with pytest.raises(InvalidValueError, match=words), fixture.book.together() as connection:
+        refunding.done(fixture.book, connection, mine, "x", 7)
+    with fixture.book.viewing() as connection:
+        assert refunds.get(connection, mine.id).state is RefundState.ASKED
+    assert there(fixture) == left
+
+
 def test_what_never_was_is_not_beside_that_sum(fixture, payments, provider) -> None:
     take(fixture, back("p1", S.REFUNDED, 300, ""))
     mine = ask(fixture)
