@@ -14,7 +14,7 @@ from mediaserver.payments.orders import order_of
 from mediaserver.payments.records import NOT_BOOKED, Order, OrderState, Outcome, PaymentStatus
 from mediaserver.payments.reversals import taken_back
 from mediaserver.payments.schema import notices, orders, refunds
-from mediaserver.payments.taken_back import all_known, planck_back
+from mediaserver.payments.taken_back import all_known, planck_back, twice
 from mediaserver.payments.withdrawals import unlike_parts
 from metering.book.book import Book
 from metering.units import AccountId, Planck, account_text
@@ -99,6 +99,8 @@ def _went_back(
                 f"of order {order.id}, payment {order.payment}, {expected} planck went back, and "
                 f"the book has {there}"
             )
+        if words := twice(order, known.get(at, [])):
+            yield f"order {order.id}: {words}"
     # What was told of them and could not be taken, until it is set right.
     c = notices.c
     by_hand = set(connection.execute(select(refunds.c.reference)).scalars())

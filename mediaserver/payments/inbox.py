@@ -213,7 +213,8 @@ def _take_back(  # noqa: PLR0917 -- book and row
         is_new = taken_back.apply(book, connection, order, key, reversal, why, now_ms)
     except (InvalidValueError, IdempotencyConflictError, UnknownNameError) as error:
         return Outcome.REFUSED, f"the book did not take it: {error}"
-    return Outcome.BOOKED if is_new else Outcome.REPEATED, ""
+    known = taken_back.of_payment(connection, provider, notice.payment)
+    return Outcome.BOOKED if is_new else Outcome.REPEATED, taken_back.twice(order, known)
 
 
 def _by_our_id(connection: Connection, order: Order, reversal: Reversal) -> Reversal:

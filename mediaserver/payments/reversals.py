@@ -96,14 +96,18 @@ def told_so_far(reversals: Iterable[Reversal], currency: str) -> int:
 
 
 def taken_back(reversals: Sequence[Reversal], amount: int, currency: str) -> int:
-    """Return how much of a payment its payer has back, never more than the payment.
+    """Return how much of a payment its payer has back, never more than the payment."""
+    return min(amount, given_and_taken(reversals, currency))
+
+
+def given_and_taken(reversals: Sequence[Reversal], currency: str) -> int:
+    """Return what refunds and disputes that are open or lost make together: may be above a payment.
 
     Refunds are told one by one, or as their sum so far, or both: the larger of the two counts. What
     failed of them was in both. A refund that we asked for was in no sum that was told before.
 
     Args:
         reversals: Of what we asked for, in the order in which we did.
-        amount: Of the payment, in minor units.
         currency: Of the payment; what is told in another one is for a person to look at.
     """
     failed = disputed = 0
@@ -124,7 +128,7 @@ def taken_back(reversals: Sequence[Reversal], amount: int, currency: str) -> int
         if item.kind is ReversalKind.TOLD_BEFORE and item.currency == currency:
             asked += named.get(item.id, 0)
             refunded = max(refunded, item.amount + asked)
-    return min(amount, refunded - failed + disputed)
+    return refunded - failed + disputed
 
 
 def _is_sum(item: Reversal, currency: str) -> bool:

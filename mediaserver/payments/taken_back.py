@@ -16,6 +16,7 @@ from mediaserver.payments.reversals import (
     OtherAmountError,
     Reversal,
     ReversalKind,
+    given_and_taken,
     joined,
     taken_back,
 )
@@ -152,6 +153,17 @@ def all_known(connection: Connection) -> dict[tuple[str, str | None], list[Rever
 def amount_back(order: Order, known: list[Reversal]) -> int:
     """Return how much of an order's payment its payer has back, in minor units."""
     return taken_back(known, order.amount, order.currency)
+
+
+def twice(order: Order, known: list[Reversal]) -> str:
+    """Say that an order's payer has more back than they paid, by refund and dispute; else empty."""
+    total = given_and_taken(known, order.currency)
+    if total <= order.amount:
+        return ""
+    return (
+        f"of payment {order.payment} over {order.amount} minor units of {order.currency}, {total} "
+        "are refunded or disputed: the bank should know of the refund"
+    )
 
 
 def planck_of(order: Order, amount: int) -> Planck:

@@ -118,3 +118,18 @@ def test_what_went_back_and_could_not_be_taken_is_named_until_it_is_set_right(fi
     take(fixture, wrong)
 
     assert compare(fixture).differences == ()
+
+
+def test_a_dispute_of_what_was_given_back_already_is_named_until_it_is_won(fixture) -> None:
+    """The bank takes from the operator what the payer has: the deposit has nothing more to give."""
+    take(fixture, paid(make_order(fixture)))
+    assert take(fixture, back("p1", PaymentStatus.REFUNDED, 1000, "re_1")).detail == ""
+    assert compare(fixture).differences == ()
+
+    disputed = take(fixture, back("p1", PaymentStatus.DISPUTED, 1000, "dp_1"))
+
+    assert "2000 are refunded or disputed" in disputed.detail
+    (difference,) = compare(fixture).differences
+    assert "of payment p1 over 1000 minor units of EUR, 2000 are" in difference
+    assert take(fixture, back("p1", PaymentStatus.WON, 1000, "dp_1")).detail == ""
+    assert compare(fixture).differences == ()
