@@ -226,6 +226,9 @@ async def keep_asking(
                 # Those behind it are asked all the same.
                 _log.warning("payments.refund.waiting", reason=str(error), refund=refund.id)
                 continue
+            except Exception:  # noqa: BLE001 - one odd answer ends neither control nor the round
+                _log.exception("payments.refund.odd", refund=refund.id)
+                continue
             if ended.state is RefundState.REFUSED:
                 changed(ended.account)
         await asyncio.sleep(ASK_AGAIN_S)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from mediaserver.http.problem import ApiError
 from mediaserver.payments.provider import (
@@ -20,6 +20,9 @@ from mediaserver.payments.provider import (
 from mediaserver.payments.records import Notice, Order, PaymentStatus, Refund
 from mediaserver.payments.settings import PaymentsSettings
 from metering.errors import InvalidValueError
+
+if TYPE_CHECKING:
+    import stripe
 
 NAME: Final = "stripe"
 SIGNATURE: Final = "Stripe-Signature"
@@ -129,28 +132,42 @@ class StripeCheckout:
         """Return Stripe's id of a refund of a payment: for the same refund the same.
 
         Raises:
-            ProviderAwayError: Stripe does not answer, or not now.
+            ProviderAwayError: Stripe does not answer, not now, or what is no refund.
             RefundRefusedError: It says that this cannot be given back.
         """
         import stripe  # noqa: PLC0415
 
         assert order.payment is not None
         try:
-            made = await self._client.v1.refunds.create_async(
-                {
-                    "payment_intent": order.payment,
-                    "amount": refund.amount,
-                    "metadata": {REFUND: refund.id},
-                },
-                {"idempotency_key": f"vilokanam-{refund.id}"},
-            )
+            # A key is forgotten after a day: asked again then, it would be given back twice.
+            made = await self._known(order.payment, refund.id)
+            if made is None:
+                made = await self._client.v1.refunds.create_async(
+                    {
+                        "payment_intent": order.payment,
+                        "amount": refund.amount,
+                        "metadata": {REFUND: refund.id},
+                    },
+                    {"idempotency_key": f"vilokanam-{refund.id}"},
+                )
+            reference, status = made.id, made.status
         except stripe.InvalidRequestError as error:
             raise RefundRefusedError(f"{type(error).__name__}: {error}") from error
         except stripe.StripeError as error:
             raise ProviderAwayError(f"{type(error).__name__}: {error}") from error
-        if made.status in _REFUND_FAILED:
-            raise RefundRefusedError(f"its refund {made.id} is {made.status}", is_made=True)
-        return str(made.id)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ProviderAwayError(f"its answer is no refund: {error!r}") from error
+        if status in _REFUND_FAILED:
+            raise RefundRefusedError(f"its refund {reference} is {status}", is_made=True)
+        return str(reference)
+
+    async def _known(self, payment: str, refund: str) -> stripe.Refund | None:
+        """Return Stripe's refund of a payment that is ours by its metadata, None: not made yet."""
+        made = await self._client.v1.refunds.list_async({"payment_intent": payment, "limit": 100})
+        async for item in made.auto_paging_iter():
+            if getattr(item.metadata, REFUND, None) == refund:
+                return item
+        return None
 
     async def close(self) -> None:
         """Close the connections to Stripe."""

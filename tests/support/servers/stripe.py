@@ -31,6 +31,7 @@ class FakeStripe:
         is_away: It answers 500 to everything.
         refuses: Its words when it gives nothing back; empty: it does.
         refund_status: Of the refunds that it makes.
+        odd: What it answers instead to who asks for a refund; None: a refund.
     """
 
     def __init__(self) -> None:
@@ -39,6 +40,7 @@ class FakeStripe:
         self.requests = 0
         self.refuses = ""
         self.refund_status = "succeeded"
+        self.odd: Any = None
         self.is_away = False
         self.url = ""
         self._keys: dict[str, tuple[dict[str, Any], str]] = {}
@@ -48,6 +50,7 @@ class FakeStripe:
         app = web.Application()
         app.router.add_post("/v1/checkout/sessions", self._create)
         app.router.add_post("/v1/refunds", self._give_back)
+        app.router.add_get("/v1/refunds", self._refunds)
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
@@ -83,6 +86,8 @@ class FakeStripe:
     async def _give_back(self, request: web.Request) -> web.Response:
         if self.is_away:
             return _error(500, "api_error", "away")
+        if self.odd is not None:
+            return web.json_response(self.odd)
         form, key = _nested(await request.text()), request.headers.get("Idempotency-Key", "")
         if key in self._keys:
             wanted, refund_id = self._keys[key]
@@ -103,6 +108,19 @@ class FakeStripe:
         self.refunds[refund["id"]] = refund
         self._keys[key] = (form, refund["id"])
         return web.json_response(refund)
+
+    async def _refunds(self, request: web.Request) -> web.Response:
+        if self.is_away:
+            return _error(500, "api_error", "away")
+        wanted = request.query["payment_intent"]
+        found = [item for item in self.refunds.values() if item["payment_intent"] == wanted]
+        return web.json_response(
+            {"object": "list", "url": "/v1/refunds", "has_more": False, "data": found}
+        )
+
+    def forget_keys(self) -> None:
+        """Forget all idempotency keys, as it does after a day."""
+        self._keys.clear()
 
     def _session(self, form: dict[str, Any]) -> dict[str, Any]:
         item = form["line_items"]["0"]

@@ -72,6 +72,15 @@ def send(payments: Payments, refund: Refund, now_ms: int) -> Refund:
     return asyncio.run(refunding.send(payments, refund, now_ms))
 
 
+async def one_change(payments: Payments) -> object:
+    """Ask until a provider refuses; return whose money is there again."""
+    changed = asyncio.Queue[object]()
+    task = asyncio.create_task(refunding.keep_asking(payments, lambda: 9, changed.put_nowait))
+    account = await asyncio.wait_for(changed.get(), 20)
+    task.cancel()
+    return account
+
+
 def kinds(fixture) -> list[str]:
     with fixture.book.viewing() as connection:
         rows = connection.exec_driver_sql(
@@ -316,35 +325,26 @@ def test_a_provider_that_is_away_is_asked_again_by_itself(fixture, payments, pro
     assert send(payments, refund, 7) == refund
     provider.answer = RefundRefusedError("too late")
 
-    async def one_change() -> object:
-        changed = asyncio.Queue[object]()
-        asking = refunding.keep_asking(payments, lambda: 9, changed.put_nowait)
-        task = asyncio.create_task(asking)
-        account = await changed.get()
-        task.cancel()
-        return account
-
-    assert asyncio.run(one_change()) == fixture.accounts[0]
+    assert asyncio.run(one_change(payments)) == fixture.accounts[0]
     assert there(fixture) == 1000
 
 
-def test_one_that_cannot_be_asked_for_keeps_none_behind_it(fixture, payments, provider) -> None:
+@pytest.mark.parametrize(
+    "fault", [InvalidValueError("the book did not take it"), AttributeError("status")]
+)
+def test_one_that_cannot_be_asked_for_keeps_none_behind_it(
+    fixture, payments, provider, fault
+) -> None:
     ask(fixture)
     second = ask(fixture, 100, idempotency_key="k2")
-    answers = [InvalidValueError("the book did not take it"), RefundRefusedError("too late")]
+    answers = [fault, RefundRefusedError("too late")]
 
     async def give_back(order: Order, refund: Refund) -> str | None:
         raise answers.pop(0)
 
     provider.give_back = give_back
 
-    async def one_round() -> None:
-        changed = asyncio.Queue[object]()
-        task = asyncio.create_task(refunding.keep_asking(payments, lambda: 9, changed.put_nowait))
-        await asyncio.wait_for(changed.get(), 20)
-        task.cancel()
-
-    asyncio.run(one_round())
+    asyncio.run(one_change(payments))
 
     with fixture.book.viewing() as connection:
         assert refunds.get(connection, second.id).state is RefundState.REFUSED

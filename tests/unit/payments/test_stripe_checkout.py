@@ -150,6 +150,27 @@ async def test_a_refund_is_asked_once_and_known_by_our_name(fake, provider) -> N
     ]
 
 
+async def test_a_refund_that_is_asked_for_again_days_later_is_found(fake, provider) -> None:
+    """Its key is forgotten by then, and others of the payment are none of ours."""
+    paid, wanted = replace(order(), payment="pi_1"), a_refund()
+    fake.refunds["re_0"] = {"id": "re_0", "object": "refund", "payment_intent": "pi_1"} | {
+        "metadata": {},
+        "status": "succeeded",
+    }
+    first = await provider.give_back(paid, wanted)
+    fake.forget_keys()
+
+    assert await provider.give_back(paid, wanted) == first
+    assert list(fake.refunds) == ["re_0", first]
+
+
+@pytest.mark.parametrize("odd", [{}, [], {"object": "refund", "id": "re_1"}, "x"])
+async def test_an_answer_that_is_no_refund_is_asked_for_again(fake, provider, odd) -> None:
+    fake.odd = odd
+    with pytest.raises(ProviderAwayError):
+        await provider.give_back(replace(order(), payment="pi_1"), a_refund())
+
+
 async def test_what_stripe_refuses_is_told_from_what_it_does_not_answer(fake, provider) -> None:
     fake.is_away = True
     with pytest.raises(ProviderAwayError):
