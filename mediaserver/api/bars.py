@@ -22,6 +22,7 @@ from mediaserver.http import request_records
 from mediaserver.http.problem import ApiError
 from mediaserver.people import bars
 from mediaserver.people.bars import Bar
+from mediaserver.people.records import Principal
 from mediaserver.people.service import Connection
 from metering.book.book import Book
 from metering.book.records import SessionRecord
@@ -99,11 +100,14 @@ async def _list(request: web.Request) -> web.Response:
 async def _add(request: web.Request) -> web.Response:
     shared, stream = context.of(request), await _stream(request)
     wanted = await request_records.read(request, NewBar)
-    now_ms, by = shared.clock.now_ms(), principal(request).actor
+    now_ms, who = shared.clock.now_ms(), principal(request)
 
     def add(book: Book, connection: Connection) -> tuple[Bar, list[SessionRecord]]:
         account = book.viewers.get(wanted.viewer).account
-        made = bars.add(connection, account, stream, wanted.until_ms, wanted.reason, by, now_ms)
+        _hold_rank(connection, who, bars.on(connection, account, stream, now_ms), 409)
+        made = bars.add(
+            connection, account, stream, wanted.until_ms, wanted.reason, who.actor, now_ms
+        )
         playing = book.sessions.not_over(account, stream, now_ms)
         book.sessions.end_all(playing, BARRED, now_ms)
         return made, playing
@@ -129,10 +133,12 @@ async def _add(request: web.Request) -> web.Response:
 
 async def _end(request: web.Request) -> web.Response:
     shared, stream = context.of(request), await _stream(request)
-    bar, now_ms = request.match_info["bar"], shared.clock.now_ms()
+    bar, now_ms, who = request.match_info["bar"], shared.clock.now_ms(), principal(request)
 
     def end(_: Book, connection: Connection) -> tuple[Bar, bool]:
-        was_open = bars.get(connection, bar, stream).ended_ms is None
+        known = bars.get(connection, bar, stream)
+        was_open = known.ended_ms is None
+        _hold_rank(connection, who, known if was_open else None, 403)
         return bars.end(connection, bar, stream, now_ms), was_open
 
     ended, _ = await audited(
@@ -145,6 +151,23 @@ async def _end(request: web.Request) -> web.Response:
     )
     shared.changed()
     return web.json_response(_json(ended, now_ms))
+
+
+def _hold_rank(connection: Connection, who: Principal, bar: Bar | None, status: int) -> None:
+    """Hold that who is no staff leaves staff's bars as they are.
+
+    Raises:
+        ApiError: Of that status, with who takes it back.
+    """
+    is_staff = who.scopes is not None or bool(who.roles & bars.STAFF)
+    if bar is None or is_staff or not bars.is_of_staff(connection, bar):
+        return
+    until = "" if bar.until_ms is None else f" until {bar.until_ms} (Unix, ms)"
+    raise ApiError(
+        status,
+        "Barred by staff",
+        f"staff barred this account{until}, by bar {bar.id}: ask them to change it or take it back",
+    )
 
 
 async def _stream(request: web.Request) -> UUID | None:

@@ -12,7 +12,8 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Connection, Row, func, insert, or_, select, update
 
-from mediaserver.people import tokens
+from mediaserver.people import persons, tokens
+from mediaserver.people.records import Role
 from mediaserver.people.schema import bars
 from metering.errors import InvalidValueError, UnknownNameError
 from metering.units import AccountId
@@ -20,6 +21,8 @@ from metering.units import AccountId
 OPEN_MAX: Final = 10_000
 """Of one stream, or of the server: what is asked for at every mint stays small."""
 REASON_MAX: Final = 200
+STAFF: Final = frozenset({Role.OWNER, Role.SUPPORT})
+"""Whose bars a stream's creator neither replaces nor takes back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +132,19 @@ def held(connection: Connection, account: AccountId, stream: UUID, now_ms: int) 
         .limit(1)
     ).one_or_none()
     return None if row is None else _bar(row)
+
+
+def on(connection: Connection, account: AccountId, stream: UUID | None, now_ms: int) -> Bar | None:
+    """Return the bar of an account from just this stream, or from the server, that holds."""
+    is_it = (bars.c.account == account) & (bars.c.stream == _kept(stream))
+    row = connection.execute(select(bars).where(is_it, _holds(now_ms))).first()
+    return None if row is None else _bar(row)
+
+
+def is_of_staff(connection: Connection, bar: Bar) -> bool:
+    """Return whether staff, or a machine of theirs, made a bar; people by what they are now."""
+    kind, _, person = bar.made_by.partition(":")
+    return kind != "person" or bool(persons.roles_of(connection, person) & STAFF)
 
 
 def guarded(connection: Connection, now_ms: int) -> set[UUID]:

@@ -89,6 +89,31 @@ async def test_who_is_barred_joins_no_more_by_themselves(server) -> None:
         assert (await boss.ask("POST", "streams/cam/bars", body))[0] == 422
 
 
+async def test_a_creator_leaves_bars_that_staff_made(server) -> None:
+    """A short bar of theirs would lift it."""
+    await server.stream()
+    await server.viewer()
+    boss = await creator(server)
+    bar = {"viewer": "ann", "reason": "no"}
+    theirs = (await boss.ask("POST", "streams/cam/bars", bar))[1]["bar"]
+    of_staff = (await server.api("POST", "streams/cam/bars", bar, 201))["bar"]
+
+    short = {**bar, "until_ms": server.now_s() * 1000 + 60_000}
+    status, refused = await boss.ask("POST", "streams/cam/bars", short)
+    assert (status, refused["title"]) == (409, "Barred by staff")
+    assert of_staff in refused["detail"]
+    status, refused = await boss.ask("DELETE", f"streams/cam/bars/{of_staff}")
+    assert (status, refused["title"]) == (403, "Barred by staff")
+    open_ones = (await server.api("GET", "streams/cam/bars"))["bars"]
+    assert [item["bar"] for item in open_ones if item["is_open"]] == [of_staff]
+
+    assert (await boss.ask("DELETE", f"streams/cam/bars/{theirs}"))[0] == 200
+    await server.api("DELETE", f"streams/cam/bars/{of_staff}")
+    status, made = await boss.ask("POST", "streams/cam/bars", short)
+    assert status == 201
+    assert (await boss.ask("DELETE", f"streams/cam/bars/{made['bar']}"))[0] == 200
+
+
 async def test_players_are_listed_by_stream_viewer_and_edge_in_pages(server) -> None:
     """Each once, the newest first; a creator sees and ends those of their own stream alone."""
     stream, ann = await server.stream(), await server.viewer()

@@ -4,7 +4,8 @@ from uuid import UUID
 
 import pytest
 
-from mediaserver.people import bars
+from mediaserver.people import bars, persons
+from mediaserver.people.records import Role
 from metering.errors import InvalidValueError, UnknownNameError
 from metering.units import AccountId
 from tests.support.people_fixture import make_people
@@ -51,6 +52,17 @@ def test_a_bar_that_is_taken_back_or_made_again_holds_once(connection) -> None:
     assert bars.held(connection, ANN, STREAM, 5) is None
     with pytest.raises(UnknownNameError):
         bars.end(connection, second.id, OTHER, 9)
+
+
+def test_a_bar_is_staffs_by_who_made_it(connection) -> None:
+    creator, support = (persons.create(connection, name, 1).id for name in ("Cre", "Sup"))
+    persons.set_roles(connection, support, [Role.SUPPORT])
+    makers = ["admin", "key:abc", f"person:{support}", f"person:{creator}"]
+    made = [bars.add(connection, ANN, STREAM, None, "x", maker, 1) for maker in makers]
+
+    assert [bars.is_of_staff(connection, bar) for bar in made] == [True, True, True, False]
+    assert bars.on(connection, ANN, STREAM, 2) == made[-1]
+    assert bars.on(connection, ANN, None, 2) is None
 
 
 @pytest.mark.parametrize(
