@@ -6,7 +6,7 @@ between sends it again, and none is lost.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
@@ -108,20 +108,25 @@ def saw(  # noqa: PLR0917 -- one row
     )
 
 
-def due(connection: Connection, now_ms: int) -> Sequence[Due]:
-    """Return the oldest letters that are due and not too old."""
+def due(connection: Connection, now_ms: int, put_off: Collection[Due] = ()) -> Sequence[Due]:
+    """Return the oldest letters that are due and not too old.
+
+    Args:
+        put_off: Those that no mail server took lately: they make room for others.
+    """
     table = balance_letters.c
     rows = connection.execute(
         select(balance_letters, credentials.c.subject)
         .join(credentials, credentials.c.id == table.credential)
         .where(table.due != "", table.due_ms > now_ms - DUE_FOR_MS)
         .order_by(table.due_ms, table.person)
-        .limit(DUE_MAX)
+        .limit(DUE_MAX + len(put_off))
     )
-    return [
+    found = (
         Due(row.person, row.subject, Letter(row.due), Planck(int(row.balance)), row.due_ms)
         for row in rows
-    ]
+    )
+    return [letter for letter in found if letter not in put_off][:DUE_MAX]
 
 
 def sent(connection: Connection, letter: Due) -> None:

@@ -73,12 +73,15 @@ class LetterWriter:
         if looked:
             await people.write(lambda _, connection: _keep(connection, looked, now_ms))
         server = mail.mail_server(self._shared.settings.people)
-        waiting = await people.read(lambda connection: balance_letters.due(connection, now_ms))
-        self._again_ms = {due: self._again_ms.get(due, 0) for due in waiting}
+        self._again_ms = {due: at_ms for due, at_ms in self._again_ms.items() if at_ms > now_ms}
+        put_off = frozenset(self._again_ms)
+        waiting = await people.read(
+            lambda connection: balance_letters.due(connection, now_ms, put_off)
+        )
         sent, failures = 0, list[MailError]()
         for due in waiting:
-            if server is None or self._again_ms[due] > now_ms or len(failures) >= FAILURES_MAX:
-                continue
+            if server is None or len(failures) >= FAILURES_MAX:
+                break
             try:
                 await self._send(server, due.address, *self._words(due))
             except MailError as error:

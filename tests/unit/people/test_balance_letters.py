@@ -160,6 +160,33 @@ async def test_a_letter_that_was_not_taken_is_sent_later_and_once(viewer) -> Non
     assert await again.round() == 1
 
 
+def owe(viewer: Viewer, addresses: list[str]) -> None:
+    """Have a letter due to each address, the oldest first."""
+    with viewer.book.together() as connection:
+        for number, address in enumerate(addresses):
+            person = persons.create(connection, "P", 1).id
+            shown = NewCredential(CredentialKind.MAIL, address, address)
+            credential = credentials.add(connection, person, shown, 1).id
+            crossed, now_ms = Crossed(Planck(50)), viewer.clock.now_ms() + number
+            balance_letters.put(connection, person, credential, crossed)
+            asked = balance_letters.Asked(person, viewer.account, credential, crossed)
+            balance_letters.saw(connection, asked, crossed, LOW, Planck(5), now_ms)
+
+
+async def test_addresses_that_take_none_make_room_for_others(viewer, monkeypatch) -> None:
+    """They are due for a day, and the oldest."""
+    monkeypatch.setattr(balance_letters, "DUE_MAX", 2)
+    await asyncio.to_thread(owe, viewer, ["bad1@x.org", "bad2@x.org", "bea@x.org"])
+
+    with pytest.raises(MailError):
+        await viewer.writer.round()
+    assert [await viewer.writer.round() for _ in range(2)] == [1, 0]
+    assert [to for to, _, _ in viewer.letters.taken] == ["bea@x.org"]
+    viewer.clock.move(AGAIN_MS / 1000)
+    with pytest.raises(MailError):
+        await viewer.writer.round()
+
+
 async def test_an_address_that_is_no_way_in_any_more_gets_none(viewer) -> None:
     with viewer.book.together() as connection:
         connection.exec_driver_sql("DELETE FROM people_credentials")
