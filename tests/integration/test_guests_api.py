@@ -12,22 +12,13 @@ from mediaserver.people.password_tries import PER_PERSON_MAX
 from mediaserver.people.permissions import TABLE, OpenTo, Permission
 from tests.support.control_server import Server, settings
 from tests.support.people_browser import ORIGIN, Browser
+from tests.support.route_names import NAMES
 
 SECRET = "the-premiere"
 BODIES: dict[str, Any] = {
     "POST /api/v1/streams/{slug}/access": {"link": "x"},
     "POST /api/v1/streams/{slug}/access/look": {"link": "x"},
     "PATCH /api/v1/streams/{slug}": {"is_enabled": True},
-}
-NAMES = {
-    "number": "1",
-    "person": "ab" * 16,
-    "role": "moderator",
-    "guest": "ab" * 16,
-    "link": "0123456789abcdef",
-    "session": "0123456789abcdef",
-    "bar": "0123456789abcdef",
-    "viewer": "ann",
 }
 
 
@@ -71,7 +62,7 @@ async def test_no_route_tells_a_stranger_that_there_is_a_stream_by_invitation(se
         for browser in (nobody, stranger):
             answers = []
             for slug in (SECRET, "no-premiere"):
-                path = row.path.removeprefix("/api/v1/").format(**NAMES, slug=slug)
+                path = row.path.removeprefix("/api/v1/").format(**{**NAMES, "slug": slug})
                 status, answer = await browser.ask(row.method, path, body)
                 answers.append((status, str(answer).replace(slug, "SLUG")))
                 assert status in (401, 403, 404), (row, answer)

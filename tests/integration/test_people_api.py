@@ -17,27 +17,7 @@ from metering.book.book import Book
 from tests.support.authenticator import Authenticator
 from tests.support.control_server import Server, settings
 from tests.support.people_browser import JSON, ORIGIN, Browser
-
-NAMES = {
-    "slug": "cam",
-    "viewer": "ann",
-    "number": "1",
-    "month": "2026-11",
-    "seq": "1",
-    "session": "0123456789abcdef",
-    **dict.fromkeys(("person", "order", "guest", "refund", "payout"), "ab" * 16),
-    "role": "moderator",
-    "credential": "0123456789abcdef",
-    "prefix": "0123456789ab",
-    "invitation": "0123456789abcdef",
-    "issuer": "example",
-    "notice": "1",
-    "link": "0123456789abcdef",
-    "bar": "0123456789abcdef",
-    "player": "0123456789abcdef",
-    "stream": "cam",
-    "target": "ops",
-}
+from tests.support.route_names import NAMES
 
 
 @pytest.fixture
