@@ -117,7 +117,7 @@ def test_what_a_book_had_covered_was_by_a_preview(tmp_path):
     with closing(sqlite3.connect(path)) as raw, raw:
         for later in (
             *("covered", "show_caps", "counted_shows"),
-            *("deposit_returns", "named_prices", *USAGE),
+            *("creator_payouts", "deposit_returns", "named_prices", *USAGE),
         ):
             raw.execute(f"DROP TABLE {later}")
         raw.execute("ALTER TABLE prices DROP COLUMN is_named")
@@ -187,6 +187,7 @@ def test_a_book_of_the_old_split_is_brought_to_the_new_one(tmp_path):
             raw.execute(f"ALTER TABLE sessions DROP COLUMN {column}")
         raw.execute("DROP TABLE viewer_limits")
         raw.execute("DROP TABLE deposit_returns")
+        raw.execute("DROP TABLE creator_payouts")
         for later in ("chain_cursor", "escrow_events", "frozen", "withdrawals", "joins"):
             raw.execute(f"DROP TABLE {later}")
         raw.execute("DROP TABLE held_calls")

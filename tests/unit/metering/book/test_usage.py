@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from metering.book.book import Book
-from metering.book.migrations.versions import r0013_usage
+from metering.book.migrations.versions import r0014_usage
 from metering.book.usage import oldest_hour
 from metering.units import AccountId, Cut, CutLine, EntryKey, Planck, Run, shard_of
 from tests.support.book_fixture import PRICE, make_book
@@ -191,7 +191,7 @@ def test_what_an_older_program_merged_is_rolled_up_once() -> None:
         world.book.together() as connection,
         Operations.context(MigrationContext.configure(connection)),
     ):
-        r0013_usage.upgrade()
+        r0014_usage.upgrade()
     while not world.book.usage.roll(lines_max=3).is_all:
         pass
 

@@ -1,6 +1,6 @@
 """Who watched when, by the minute: what the book has already is rolled up by and by.
 
-Revision: 0013, after 0014.
+Revision: 0014, after 0013.
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0013"
-down_revision = "0014"
+revision = "0014"
+down_revision = "0013"
 branch_labels = None
 depends_on = None
 

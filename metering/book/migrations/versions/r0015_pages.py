@@ -1,14 +1,14 @@
 """Lists are read in pages: sessions, the newest first.
 
-Revision: 0017, after 0013.
+Revision: 0015, after 0014.
 """
 
 from __future__ import annotations
 
 from alembic import op
 
-revision = "0017"
-down_revision = "0013"
+revision = "0015"
+down_revision = "0014"
 branch_labels = None
 depends_on = None
 
