@@ -65,7 +65,9 @@ def test_it_goes_to_the_payments_that_it_came_from_the_youngest_first(fixture) -
     assert [part.amount for part in parts] == [300, 200]
     assert (there(fixture), sources(fixture)) == (800, [("p1", 800)])
     with fixture.book.viewing() as connection:
-        rows = connection.exec_driver_sql("SELECT kind, reference FROM deposit_returns")
+        rows = connection.exec_driver_sql(
+            "SELECT kind, reference FROM deposit_returns ORDER BY number"
+        )
         names = [(row.kind, row.reference) for row in rows]
         ((item, shown),) = withdrawals.of_person(connection, PERSON, limit=5)
     assert names == [("withdrawal", f"webhook:{part.id}") for part in parts]
