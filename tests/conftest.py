@@ -17,7 +17,7 @@ from tests.support.servers.redis import PROGRAMS, RealRedis
 
 settings.register_profile("local", max_examples=100, deadline=None)
 settings.register_profile(
-    "ci", max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    "ci", max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.register_profile("quick", max_examples=10, deadline=None)  # `make unit`
 settings.load_profile(
