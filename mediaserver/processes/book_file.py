@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
+from typing import Final
 
 from mediaserver import log
 from mediaserver.payments.tables import TABLES as PAYMENTS
 from mediaserver.people.tables import TABLES as PEOPLE
 from mediaserver.processes.bootstrap import EXIT_OK, Start
 from mediaserver.processes.fork_server import unsafe
+from mediaserver.webhooks.tables import TABLES as WEBHOOKS
 from metering.book.book import Book
 from metering.book.engine import is_current
 from metering.book.streams import slug_fault
+
+BESIDE: Final = (PEOPLE, PAYMENTS, WEBHOOKS)
+"""Whose tables are in the book's database."""
 
 _log = log.get("control")
 
@@ -27,7 +32,7 @@ def migrate_apart(start: Start) -> None:
         return
     if is_current(url):
         with Book.open(url, asset) as book, book.viewing() as connection:
-            if all(room.is_current(connection) for room in (PEOPLE, PAYMENTS)):
+            if all(room.is_current(connection) for room in BESIDE):
                 return
     pid = os.fork()
     if pid:
@@ -35,8 +40,8 @@ def migrate_apart(start: Start) -> None:
         return
     try:
         with Book.open(url, asset) as book:
-            PEOPLE.bring_up(book)
-            PAYMENTS.bring_up(book)
+            for room in BESIDE:
+                room.bring_up(book)
     finally:
         os._exit(EXIT_OK)
 
