@@ -6,46 +6,43 @@ from typing import Final
 
 from aiohttp import web
 
-from mediaserver.api import (
-    audience,
-    bars,
+from mediaserver.api import context, webhooks, who
+from mediaserver.api.context import Context
+from mediaserver.api.money import (
     chain,
-    context,
-    guests,
-    history,
-    join_stream,
-    keys,
     ledger,
-    letters,
-    limits,
-    mail_sign_in,
-    me,
-    named_prices,
-    oidc_sign_in,
     payments,
     payouts,
-    people,
-    player_settings,
-    players,
-    redeem,
     refunds,
-    session_list,
-    sessions,
-    sign_in,
     statements,
-    streams,
-    token_join,
-    tokens,
     top_ups,
-    viewer_self_service,
-    viewers,
-    wallet_sign_in,
-    webhooks,
-    who,
     withdrawals,
 )
-from mediaserver.api.context import Context
+from mediaserver.api.people import (
+    keys,
+    mail_sign_in,
+    me,
+    oidc_sign_in,
+    people,
+    sign_in,
+    wallet_sign_in,
+)
 from mediaserver.api.problems import Handler, as_problems
+from mediaserver.api.streams import audience, bars, guests, named_prices, redeem, streams
+from mediaserver.api.viewers import (
+    history,
+    join_stream,
+    letters,
+    limits,
+    player_settings,
+    players,
+    session_list,
+    sessions,
+    token_join,
+    tokens,
+    viewer_self_service,
+    viewers,
+)
 from mediaserver.http import request_records
 from mediaserver.http.client_address import FORWARDED_FOR
 from mediaserver.http.problem import ApiError

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from aiohttp import web
 
-from mediaserver.api.audience_count import AudienceCount
+from mediaserver.api.streams.audience_count import AudienceCount
 from mediaserver.clock import Clock
 from mediaserver.payments.service import Payments
 from mediaserver.people.service import People

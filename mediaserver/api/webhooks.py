@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from mediaserver.api import context, who
-from mediaserver.api.payments import choice
+from mediaserver.api.money.payments import choice
 from mediaserver.api.queries import page_limit
 from mediaserver.http import request_records
 from mediaserver.http.problem import ApiError

@@ -27,7 +27,7 @@ FRAME_BYTES_MAX: Final = 32 << 20
 """Four seconds at 60 Mbit/s: no sane part or init is larger. A batch of 100,000 entries, the most
 that the configuration allows, is 9 MB in base64."""
 HEADER_BYTES_MAX: Final = 12 << 20
-"""A policy of 10,000 streams fits, and no larger one is made (mediaserver/api/streams.py)."""
+"""A policy of 10,000 streams fits, and no larger one is made (api/streams/streams.py)."""
 _HEAD: Final = struct.Struct("!IBI")
 _AFTER_LENGTH_BYTES: Final = _HEAD.size - 4
 

@@ -1,7 +1,8 @@
 """Who is barred from a stream, or from the whole server, until when and why: rows, never removed.
 
-A bar holds for an account. What it ends and whom it stops is the API's (`mediaserver.api.bars`,
-`mediaserver.api.tokens`); it is asked for in the transaction that would let somebody in.
+A bar holds for an account. What it ends and whom it stops is the API's
+(`mediaserver.api.streams.bars`, `mediaserver.api.viewers.tokens`); it is asked for in the
+transaction that would let somebody in.
 """
 
 from __future__ import annotations

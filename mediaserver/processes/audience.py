@@ -11,7 +11,7 @@ from uuid import UUID
 import aiohttp
 from prometheus_client import Gauge
 
-from mediaserver.api.audience_count import AudienceCount, Player
+from mediaserver.api.streams.audience_count import AudienceCount, Player
 from mediaserver.errors import LinkError
 from mediaserver.http import unix_http
 from mediaserver.ipc.audience import AUDIENCE_PATH, StreamAudience, decode

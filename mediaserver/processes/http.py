@@ -21,9 +21,9 @@ from mediaserver import log, metrics
 from mediaserver.api.access import Access, body_bytes_max
 from mediaserver.api.auth import ADMIN_PREFIX, HOOKS_PREFIX, PUBLIC, WRONG_HEADER
 from mediaserver.api.cors import Cors
-from mediaserver.api.meter import Meter, Viewer
 from mediaserver.api.notice_page import refused_link
 from mediaserver.api.pages import Pages
+from mediaserver.api.viewers.meter import Meter, Viewer
 from mediaserver.api.watch_page import WatchPage
 from mediaserver.errors import AccessDeniedError, AddressError, ConfigError
 from mediaserver.hls import addresses

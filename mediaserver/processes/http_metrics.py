@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from mediaserver.api.access import Access
-from mediaserver.api.meter import Meter
+from mediaserver.api.viewers.meter import Meter
 from mediaserver.hls.live_store import LiveStore
 from mediaserver.hls.serve import MediaHandler
 from mediaserver.http.connections import Connections

@@ -4,8 +4,8 @@ from uuid import UUID
 
 import pytest
 
+from mediaserver.api.money.receipt_page import receipt_page
 from mediaserver.api.notice_page import page_response
-from mediaserver.api.receipt_page import receipt_page
 from metering.model import receipt
 from metering.model.receipt import ReceiptLine, SignedReceipt
 from metering.units import AccountId, Asset, Planck, Run

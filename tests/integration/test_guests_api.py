@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mediaserver.api import redeem
+from mediaserver.api.streams import redeem
 from mediaserver.people.password_tries import PER_PERSON_MAX
 from mediaserver.people.permissions import TABLE, OpenTo, Permission
 from tests.support.control_server import Server, settings

@@ -18,9 +18,9 @@ from unittest.mock import Mock
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
-from mediaserver.api import tokens
 from mediaserver.api.context import CONTEXT, Context
-from mediaserver.api.limits import hold_players
+from mediaserver.api.viewers import tokens
+from mediaserver.api.viewers.limits import hold_players
 from mediaserver.api.who import PRINCIPAL
 from mediaserver.people.records import ADMIN
 from mediaserver.people.service import People

@@ -9,7 +9,7 @@ import { formatShort } from "../sdk/money";
 import { begin, join, offer, signedIn } from "./joining";
 import { press, retitle, run, show, text } from "./view";
 
-/** What a stream is and costs (mediaserver/api/redeem.py, entry_json). */
+/** What a stream is and costs (mediaserver/api/streams/redeem.py, entry_json). */
 interface Entry {
   title: string;
   state: string;

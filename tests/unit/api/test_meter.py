@@ -11,7 +11,7 @@ import pytest
 from aiohttp import WSMsgType, web
 from aiohttp.test_utils import TestClient, TestServer
 
-from mediaserver.api.meter import (
+from mediaserver.api.viewers.meter import (
     FRAMES_AT_ONCE,
     SOCKETS_PER_SESSION_MAX,
     Meter,

@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 from uuid import UUID
 
-from mediaserver.api import stream_creators
+from mediaserver.api.streams import stream_creators
 from mediaserver.http.problem import problem
 from mediaserver.ipc.framing import HEADER_BYTES_MAX
 from mediaserver.ipc.messages import MessageReader, Policy

@@ -7,7 +7,7 @@ from unittest.mock import Mock
 import pytest
 
 from mediaserver.api.context import Context
-from mediaserver.api.payouts import hold_no_chain
+from mediaserver.api.money.payouts import hold_no_chain
 from mediaserver.http.problem import ApiError
 
 

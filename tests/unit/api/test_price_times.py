@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mediaserver.api.price_times import (
+from mediaserver.api.streams.price_times import (
     PRICE_AHEAD_MAX_S,
     from_tick_fault,
     withdraw_fault,

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from mediaserver.api.receipt_page import ROWS_MAX, receipt_page, span_text
+from mediaserver.api.money.receipt_page import ROWS_MAX, receipt_page, span_text
 from metering.model import receipt
 from metering.model.receipt import ReceiptLine, SignedReceipt
 from metering.units import AccountId, Asset, Planck, Run

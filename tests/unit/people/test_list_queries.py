@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import event
 
-from mediaserver.api import viewers
+from mediaserver.api.viewers import viewers
 from mediaserver.people import api_keys, bars, guests, invitations
 from mediaserver.people.records import InvitationKind, Role
 from mediaserver.people.visibility import Visibility, Way

@@ -1,0 +1,1 @@
+"""Money in, back and out, and the books behind it."""

@@ -1,0 +1,1 @@
+"""Streams as their creators run them: prices, guests, bars, audience."""

@@ -1,0 +1,1 @@
+"""Viewers: joining, their tokens and players, limits, what they watched."""
