@@ -116,6 +116,7 @@ class Context:
         health: What is known of a stream's publisher, as JSON.
         workers: All workers, as JSON.
         changed: Called after a change that HTTP processes must know.
+        sent: Waits until they were sent it, at most two seconds: for a key, which is used at once.
         audience: Returns who plays now.
         reconcile: Compares store, book and ledger; returns the report as JSON.
         escrow: Money and joins of the chain; None when batches go to the journal.
@@ -139,6 +140,7 @@ class Context:
     health: Callable[[UUID], dict[str, Any]]
     workers: Callable[[], list[dict[str, Any]]]
     changed: Callable[[], None]
+    sent: Callable[[], Awaitable[None]]
     audience: Callable[[], Awaitable[AudienceCount]]
     reconcile: Callable[[], Awaitable[dict[str, Any]]]
     escrow: EscrowPort | None = None

@@ -8,7 +8,6 @@ reports, and of all else from the book.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
 import os
 import sys
@@ -48,6 +47,7 @@ from mediaserver.processes.data_dir import identity, server_name
 from mediaserver.processes.letter_writer import LetterWriter
 from mediaserver.processes.placement import StreamKey, WhipForward, Worker, Workers, waiting_line
 from mediaserver.processes.planned_ticks import PlannedTicks
+from mediaserver.processes.policy_changes import PolicyChanges
 from mediaserver.processes.restricted import Restricted, restricted
 from mediaserver.processes.server_clock import open_clock
 from mediaserver.processes.stream_policies import stream_policies
@@ -92,7 +92,7 @@ class Control:
         self._workers = Workers(self._listening.monotonic, waiting_line(notify_fd))
         self._planned = PlannedTicks(start.data_dir / "shows", self._workers, self._clock)
         self._audience = LiveAudience(start.run_dir, self._clock.monotonic)
-        self._push = asyncio.Event()
+        self._changes = PolicyChanges()
         self._policy: Policy | None = None
         self._book_health: BookHealth | None = None
 
@@ -137,7 +137,7 @@ class Control:
             owner=Owner(book_id, server_name(self._start.data_dir), identity(self._start.data_dir)),
             settlement=settlement,
             clock=self._clock,
-            changed=self._push.set,
+            changed=self._changes.ask,
             newest_ticks=self._planned.of_all,
             escrow=escrow,
         )
@@ -161,6 +161,7 @@ class Control:
             health=self._health,
             workers=lambda: [_worker_json(worker) for worker in self._workers.living()],
             changed=self._changed(on_chain),
+            sent=self._changes.sent,
             audience=self._audience.count,
             reconcile=supervisor.report,
             escrow=escrow,
@@ -193,10 +194,10 @@ class Control:
     def _changed(self, on_chain: OnChain | None) -> Callable[[], None]:
         """Return what is called after a change of streams."""
         if on_chain is None:
-            return self._push.set
+            return self._changes.ask
 
         def changed() -> None:
-            self._push.set()
+            self._changes.ask()
             on_chain.registrar.wake()
 
         return changed
@@ -222,7 +223,7 @@ class Control:
         async with LinkClients(self._start.run_dir, hello, self._replay) as links:
             keeping = asyncio.create_task(supervisor.run())
             pushing = asyncio.create_task(self._push_policies(shared, supervisor, links))
-            self._book_health = BookHealth(shared.book, self._start.data_dir, self._push.set)
+            self._book_health = BookHealth(shared.book, self._start.data_dir, self._changes.ask)
             asking = keep_asking(shared.payments, self._clock.now_ms, supervisor.apply_later)
             letters = LetterWriter(shared).run()
             others = (self._listening.listen(), self._book_health.run(), asking, letters)
@@ -292,7 +293,7 @@ class Control:
         """Send HTTP processes their policy at each change and each `PUSH_PERIOD_S`."""
         throttle = LogThrottle()
         while True:
-            self._push.clear()
+            number = self._changes.begin()
             living = partial(api_keys.living, now_ms=self._clock.now_ms())
             try:
                 streams, named = await shared.book.run(
@@ -308,9 +309,8 @@ class Control:
                 throttle.succeeded()
                 self._policy = self._make_policy(streams, named, keys, limits, supervisor)
                 links.send(self._policy)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(PUSH_PERIOD_S):
-                    await self._push.wait()
+                await self._changes.finish(number)
+            await self._changes.next(PUSH_PERIOD_S)
 
     def _make_policy(
         self,

@@ -68,6 +68,7 @@ async def _make(request: web.Request) -> web.Response:
         after=lambda pair: {"scopes": sorted(pair[1].scopes), "expires_ms": wanted.expires_ms},
     )
     shared.changed()
+    await shared.sent()
     return web.json_response({**_key_json(made), "key": key}, status=HTTPStatus.CREATED)
 
 

@@ -149,6 +149,7 @@ async def _create(request: web.Request) -> web.Response:
         },
     )
     shared.changed()
+    await shared.sent()
     return web.json_response(
         {**await _answer(shared, record), "stream_key": key}, status=HTTPStatus.CREATED
     )
@@ -287,6 +288,7 @@ async def _rotate(request: web.Request) -> web.Response:
         lambda book, _: book.streams.rotate_key(slug, now_ms),
     )
     shared.changed()
+    await shared.sent()
     return web.json_response({"slug": slug, "stream_key": key})
 
 
