@@ -7,6 +7,7 @@ something ends it. What a bound turns away is counted and logged at a limited ra
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from metering.log_throttle import LogThrottle
 
 FIRST_REQUEST_S: Final = 10.0
 """From the connection to its first whole request head: browsers connect ahead, and ask soon."""
+ASKING_S: Final = 0.5
+"""How old a connection is at most whose first request is awaited at a stop: it is on its way."""
 SILENT_PER_ADDRESS_MAX: Final = 32
 """Connections of one address on which nothing has been asked yet; the oldest makes room."""
 READ_BYTES: Final = 16 << 10
@@ -213,7 +216,17 @@ class Connection(web.RequestHandler):
         key: What its address is counted by; empty while it is not counted by address.
     """
 
-    __slots__ = ("_is_refused", "_left", "_server", "_timer", "is_heard", "key")
+    __slots__ = (
+        "_asked",
+        "_is_ending",
+        "_is_refused",
+        "_left",
+        "_made_s",
+        "_server",
+        "_timer",
+        "is_heard",
+        "key",
+    )
 
     def __init__(
         self, server: Connections, loop: asyncio.AbstractEventLoop, options: dict[str, Any]
@@ -223,6 +236,9 @@ class Connection(web.RequestHandler):
         self._timer: asyncio.TimerHandle | None = None
         self._left: _Left | None = None
         self._is_refused = False
+        self._made_s = loop.time()
+        self._asked = asyncio.Event()
+        self._is_ending = False
         self.key = ""
         self.is_heard = False
 
@@ -246,6 +262,7 @@ class Connection(web.RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         """Clean up."""
         self._stop_timer()
+        self._asked.set()
         if self._is_refused:
             return
         self._server.forget(self)
@@ -262,6 +279,7 @@ class Connection(web.RequestHandler):
             self._server.busy(self)
             return False
         self.is_heard = True
+        self._asked.set()
         self._stop_timer()
         self._server.heard(self)
         return True
@@ -283,7 +301,7 @@ class Connection(web.RequestHandler):
             for name, text in _HEADERS:
                 resp.headers.setdefault(name, text)
         is_unread = not request.content.is_eof()
-        if is_unread and not resp.prepared:
+        if (is_unread or self._is_ending) and not resp.prepared:
             resp.force_close()
         sent = await super().finish_response(request, resp, start_time)
         transport = self.transport
@@ -295,11 +313,28 @@ class Connection(web.RequestHandler):
             self._server.idle(self)
         return sent
 
+    def close(self) -> None:
+        """Take no further request; of a connection that was made just now, the first is taken."""
+        self._is_ending = True
+        if self._asking_s() <= 0:
+            super().close()
+
     async def shutdown(self, timeout: float | None = 15.0) -> None:  # noqa: ASYNC109 - aiohttp's
         """End with the server."""
+        if (wait_s := self._asking_s()) > 0:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await self._asked.wait()
+            super().close()
         if self._left is not None:
             self._left.end()
         await super().shutdown(timeout)
+
+    def _asking_s(self) -> float:
+        """Return how long its first request may still be on the way."""
+        if self._asked.is_set() or self.transport is None:
+            return 0.0
+        return self._made_s + ASKING_S - asyncio.get_running_loop().time()
 
     def _end_silent(self) -> None:
         if not self.is_heard:

@@ -130,3 +130,25 @@ async def test_a_m5_connections_of_one_address_are_bounded(
         assert front.metric("mediaserver_http_drops_total", "connections_address") == 1
         assert front.metric("mediaserver_http_connections") >= 28
         assert "http.connections.dropped" in capfd.readouterr().out
+
+
+@on_uvloop
+async def test_r5_who_connected_just_before_a_stop_is_answered(
+    redis_folder, unused_tcp_port_factory
+) -> None:
+    """A request that is on its way is not cut; who connected ahead and asks nothing is."""
+    async with Front(redis_folder, unused_tcp_port_factory()) as front:
+        async with front.connected() as (reader, writer), front.connected() as (silent, _):
+            await front.ask("GET /healthz")  # the two before it are taken by then
+            front._stop.set()
+            with contextlib.suppress(OSError):
+                while True:  # until nobody listens
+                    async with front.connected():
+                        await asyncio.sleep(0.01)
+            writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            reply = await read_reply(reader)
+            rest = await reader.read()
+
+            assert (reply.status, reply.headers["connection"], rest) == (200, "close", b"")
+            assert await silent.read() == b""
+        await asyncio.wait_for(front._task, 5)
