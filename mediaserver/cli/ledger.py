@@ -113,6 +113,7 @@ def report_lines(report: dict[str, Any], asset: Asset) -> list[str]:
         lines.append(f"paid through providers: {paid['paid']} orders, {bought}")
     if int(paid["back"]):
         lines.append(f"went back of that: {both_texts(int(paid['back']), asset)}")
+    lines += [f"settled loss: {loss}" for loss in paid["losses"]]
     lines += [f"difference: {difference}" for difference in report["differences"]]
     lines.append("the books balance" if report["is_balanced"] else "the books do not balance")
     return lines

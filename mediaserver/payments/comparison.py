@@ -14,7 +14,13 @@ from mediaserver.payments.orders import order_of
 from mediaserver.payments.records import NOT_BOOKED, Order, OrderState, Outcome, PaymentStatus
 from mediaserver.payments.reversals import taken_back
 from mediaserver.payments.schema import notices, orders, refunds
-from mediaserver.payments.taken_back import all_known, planck_back, twice
+from mediaserver.payments.taken_back import (
+    all_known,
+    lost_disputes,
+    lost_for_good,
+    planck_back,
+    twice,
+)
 from mediaserver.payments.withdrawals import unlike_parts
 from metering.book.book import Book
 from metering.units import AccountId, Planck, account_text
@@ -36,12 +42,15 @@ class Comparison:
         planck: What they bought.
         back: How much of it went back.
         differences: Empty when orders, notices and deposits agree.
+        losses: What went back above a payment for good: disputes of what was given back already,
+            lost. In words; nobody has to do anything.
     """
 
     paid: int
     planck: Planck
     back: Planck
     differences: tuple[str, ...]
+    losses: tuple[str, ...] = ()
 
 
 def compare(book: Book, connection: Connection) -> Comparison:
@@ -54,15 +63,17 @@ def compare(book: Book, connection: Connection) -> Comparison:
         for order in bought
     }
     back = book.returns.of_deposits(KEY_PREFIX)
+    losses: list[str] = []
     found = [
         *_against_orders(deposits, paid),
-        *_went_back(connection, bought, back),
+        *_went_back(connection, bought, back, losses),
         *_not_booked(connection),
         *(f"withdrawal {item} is not the sum of its parts" for item in unlike_parts(connection)),
         *payouts.differences(book, connection),
     ]
     planck = Planck(sum(order.planck for order in bought))
-    return Comparison(len(paid), planck, Planck(sum(back.values())), tuple(found))
+    went_back = Planck(sum(back.values()))
+    return Comparison(len(paid), planck, went_back, tuple(found), tuple(losses))
 
 
 def _against_orders(
@@ -83,10 +94,14 @@ def _against_orders(
 
 
 def _went_back(
-    connection: Connection, bought: list[Order], back: dict[str, Planck]
+    connection: Connection, bought: list[Order], back: dict[str, Planck], losses: list[str]
 ) -> Iterator[str]:
-    """Yield where what providers told of refunds and disputes and the book differ."""
-    known = all_known(connection)
+    """Yield where what providers told of refunds and disputes and the book differ.
+
+    Args:
+        losses: Told of what is over and stays lost.
+    """
+    known, lost = all_known(connection), lost_disputes(connection)
     wholly = set()
     for order in bought:
         assert order.payment is not None
@@ -99,7 +114,9 @@ def _went_back(
                 f"of order {order.id}, payment {order.payment}, {expected} planck went back, and "
                 f"the book has {there}"
             )
-        if words := twice(order, known.get(at, [])):
+        if loss := lost_for_good(order, known.get(at, []), lost.get(at, frozenset())):
+            losses.append(f"order {order.id}: {loss}")
+        elif words := twice(order, known.get(at, [])):
             yield f"order {order.id}: {words}"
     # What was told of them and could not be taken, until it is set right.
     c = notices.c

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, func, insert, select, update
 
+from mediaserver.payments.paging import newest
 from mediaserver.payments.records import Order, OrderState
 from mediaserver.payments.schema import orders
 from metering.errors import IdempotencyConflictError, InvalidValueError, UnknownNameError
@@ -141,15 +142,8 @@ def page(
         state: Only those in this state.
         person: Only theirs.
     """
-    query = select(orders).order_by(orders.c.number.desc()).limit(limit)
-    if before is not None:
-        number = select(orders.c.number).where(orders.c.id == before).scalar_subquery()
-        query = query.where(orders.c.number < number)
-    if state is not None:
-        query = query.where(orders.c.state == state.value)
-    if person is not None:
-        query = query.where(orders.c.person == person)
-    return [order_of(row) for row in connection.execute(query)]
+    rows = newest(connection, orders, limit=limit, before=before, state=state, person=person)
+    return [order_of(row) for row in rows]
 
 
 def order_of(row: Row[Any]) -> Order:

@@ -14,6 +14,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Row, insert, select, update
 
+from mediaserver.payments.paging import newest
 from mediaserver.payments.records import Payout, PayoutState
 from mediaserver.payments.schema import payouts as _payouts
 from mediaserver.payments.settings import PaymentsSettings
@@ -247,16 +248,8 @@ def page(
         state: Only those in this state.
         stream: Only its.
     """
-    c = _payouts.c
-    query = select(_payouts).order_by(c.number.desc()).limit(limit)
-    if before is not None:
-        number = select(c.number).where(c.id == before).scalar_subquery()
-        query = query.where(c.number < number)
-    if state is not None:
-        query = query.where(c.state == state.value)
-    if stream is not None:
-        query = query.where(c.stream == stream)
-    return [_payout(row) for row in connection.execute(query)]
+    rows = newest(connection, _payouts, limit=limit, before=before, state=state, stream=stream)
+    return [_payout(row) for row in rows]
 
 
 def bank_references(connection: Connection, stream: UUID) -> dict[str, str]:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, insert, select, update
 
+from mediaserver.payments.paging import newest
 from mediaserver.payments.records import Refund, RefundState
 from mediaserver.payments.schema import refunds as _refunds
 from metering.errors import IdempotencyConflictError, UnknownNameError
@@ -149,16 +150,8 @@ def page(
         state: Only those in this state.
         account: Only theirs.
     """
-    c = _refunds.c
-    query = select(_refunds).order_by(c.number.desc()).limit(limit)
-    if before is not None:
-        number = select(c.number).where(c.id == before).scalar_subquery()
-        query = query.where(c.number < number)
-    if state is not None:
-        query = query.where(c.state == state.value)
-    if account is not None:
-        query = query.where(c.account == account)
-    return [_refund(row) for row in connection.execute(query)]
+    rows = newest(connection, _refunds, limit=limit, before=before, state=state, account=account)
+    return [_refund(row) for row in rows]
 
 
 def _refund(row: Row[Any]) -> Refund:

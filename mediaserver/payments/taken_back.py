@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
-from mediaserver.payments.records import Order
+from mediaserver.payments.records import Order, Outcome, PaymentStatus
 from mediaserver.payments.reversals import (
     OtherAmountError,
     Reversal,
@@ -20,6 +20,7 @@ from mediaserver.payments.reversals import (
     joined,
     taken_back,
 )
+from mediaserver.payments.schema import notices
 from mediaserver.payments.schema import reversals as _reversals
 from metering.book.book import Book
 from metering.book.returns import Return, ReturnKind
@@ -163,6 +164,42 @@ def twice(order: Order, known: list[Reversal]) -> str:
     return (
         f"of payment {order.payment} over {order.amount} minor units of {order.currency}, {total} "
         "are refunded or disputed: the bank should know of the refund"
+    )
+
+
+def lost_disputes(connection: Connection) -> dict[tuple[str, str | None], frozenset[str]]:
+    """Return by provider and payment the ids of disputes that a provider says are lost."""
+    c, found = notices.c, dict[tuple[str, str | None], frozenset[str]]()
+    taken = c.outcome.in_([Outcome.BOOKED.value, Outcome.REPEATED.value])
+    query = select(c.provider, c.payment, c.reversal).where(
+        c.status == PaymentStatus.LOST.value, taken
+    )
+    for row in connection.execute(query):
+        at = (row.provider, row.payment)
+        found[at] = found.get(at, frozenset()) | {row.reversal or row.payment}
+    return found
+
+
+def lost_for_good(order: Order, known: list[Reversal], lost: frozenset[str]) -> str:
+    """Say what of an order's payment went back above it by disputes that are lost; else empty.
+
+    Args:
+        lost: Ids of those; one that was won after all is none.
+    """
+    above = given_and_taken(known, order.currency) - order.amount
+    by_disputes = sum(
+        item.amount
+        for item in known
+        if item.kind is ReversalKind.DISPUTE
+        and item.id in lost
+        and not item.is_undone
+        and item.currency == order.currency
+    )
+    if not 0 < above <= by_disputes:
+        return ""
+    return (
+        f"payment {order.payment} was given back and its dispute is lost: {above} minor units of "
+        f"{order.currency} above the payment are a loss, and settled"
     )
 
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, insert, select
 
 from mediaserver.payments import demo_button, orders, refunding, refunds, taken_back
+from mediaserver.payments.paging import newest
 from mediaserver.payments.records import Order, Refund, Withdrawal
 from mediaserver.payments.schema import withdrawals as _withdrawals
 from metering.book.book import Book
@@ -149,12 +150,8 @@ def of_person(
     Args:
         before: Id of the one behind which the page begins; one not known is behind all.
     """
-    c = _withdrawals.c
-    query = select(_withdrawals).where(c.person == person).order_by(c.number.desc()).limit(limit)
-    if before is not None:
-        number = select(c.number).where(c.id == before).scalar_subquery()
-        query = query.where(c.number < number)
-    found = [_withdrawal(row) for row in connection.execute(query)]
+    rows = newest(connection, _withdrawals, limit=limit, before=before, person=person)
+    found = [_withdrawal(row) for row in rows]
     parts = refunds.of_withdrawals(connection, [item.id for item in found])
     return [(item, parts[item.id]) for item in found]
 

@@ -104,7 +104,12 @@ async def test_a_newcomer_orders_pays_and_has_the_balance(server, browser) -> No
     assert listed["providers"] == ["demo", "stripe", "webhook"]
     report = await server.api("GET", "reconcile")
     assert report["is_balanced"], report
-    assert report["payments"] == {"paid": 1, "planck": str(1000 * PLANCK), "back": "0"}
+    assert report["payments"] == {
+        "paid": 1,
+        "planck": str(1000 * PLANCK),
+        "back": "0",
+        "losses": [],
+    }
     await hook(server, paid(order, payment="pay_2"), "msg_3")
     report = await server.api("GET", "reconcile")
     assert not report["is_balanced"]

@@ -127,6 +127,7 @@ async def _reconcile(request: web.Request) -> web.Response:
                 "paid": paid.paid,
                 "planck": str(paid.planck),
                 "back": str(paid.back),
+                "losses": list(paid.losses),
             },
         }
     )

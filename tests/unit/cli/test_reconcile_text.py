@@ -26,7 +26,7 @@ def report(**changes: Any) -> dict[str, Any]:
         "rows": [],
         "differences": [],
         "restores": [],
-        "payments": {"paid": 0, "planck": "0", "back": "0"},
+        "payments": {"paid": 0, "planck": "0", "back": "0", "losses": []},
     }
     return whole | changes
 
@@ -46,7 +46,15 @@ def test_who_reconciles_while_redis_is_rebuilt_learns_what_is_left_out(is_store_
 
 def test_what_providers_brought_is_told_where_there_is_any() -> None:
     lines = report_lines(
-        report(payments={"paid": 2, "planck": "15000000", "back": "3000000"}), Asset("EUR", 6)
+        report(
+            payments={
+                "paid": 2,
+                "planck": "15000000",
+                "back": "3000000",
+                "losses": ["order 5c0f: payment p1"],
+            }
+        ),
+        Asset("EUR", 6),
     )
 
     assert "paid through providers: 2 orders, 15 EUR (15000000 planck)" in lines

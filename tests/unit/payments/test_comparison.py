@@ -133,3 +133,41 @@ def test_a_dispute_of_what_was_given_back_already_is_named_until_it_is_won(fixtu
     assert "of payment p1 over 1000 minor units of EUR, 2000 are" in difference
     assert take(fixture, back("p1", PaymentStatus.WON, 1000, "dp_1")).detail == ""
     assert compare(fixture).differences == ()
+
+
+def test_a_lost_dispute_of_what_was_given_back_is_a_settled_loss_and_no_difference(fixture) -> None:
+    """What nobody can change is not an alarm each night; what is still open is."""
+    order = make_order(fixture)
+    take(fixture, paid(order))
+    take(fixture, back("p1", PaymentStatus.REFUNDED, 700, "re_1"))
+    take(fixture, back("p1", PaymentStatus.DISPUTED, 1000, "dp_1"))
+    assert (len(compare(fixture).differences), compare(fixture).losses) == (1, ())
+
+    take(fixture, back("p1", PaymentStatus.LOST, 1000, "dp_1"))
+
+    report = compare(fixture)
+    assert report.differences == ()
+    (loss,) = report.losses
+    assert loss == (
+        f"order {order.id}: payment p1 was given back and its dispute is lost: 700 minor units of "
+        "EUR above the payment are a loss, and settled"
+    )
+    take(fixture, back("p1", PaymentStatus.DISPUTED, 900, "dp_2"))
+    assert ("2600 are refunded" in compare(fixture).differences[0], compare(fixture).losses) == (
+        True,
+        (),
+    )
+    for dispute, amount in (("dp_1", 1000), ("dp_2", 900)):
+        take(fixture, back("p1", PaymentStatus.WON, amount, dispute))
+    assert (compare(fixture).differences, compare(fixture).losses) == ((), ())
+
+
+def test_a_lost_dispute_that_was_not_taken_settles_nothing(fixture) -> None:
+    take(fixture, paid(make_order(fixture)))
+    take(fixture, back("p1", PaymentStatus.REFUNDED, 1000, "re_1"))
+    take(fixture, back("p1", PaymentStatus.DISPUTED, 1000, "dp_1"))
+
+    assert take(fixture, back("p1", PaymentStatus.LOST, 900, "dp_1")).outcome == "wrong-amount"
+
+    assert compare(fixture).losses == ()
+    assert compare(fixture).differences
