@@ -29,6 +29,7 @@ from mediaserver.accounting.tasks import end_tasks
 from mediaserver.api.admin import application
 from mediaserver.api.auth import CHALLENGE, NOT_STREAM_KEY
 from mediaserver.api.context import Context
+from mediaserver.api.streams.stream_policies import stream_policies
 from mediaserver.errors import ConfigError
 from mediaserver.http.problem import ApiError
 from mediaserver.ipc.client import LinkClients
@@ -50,7 +51,6 @@ from mediaserver.processes.planned_ticks import PlannedTicks
 from mediaserver.processes.policy_changes import PolicyChanges
 from mediaserver.processes.restricted import Restricted, restricted
 from mediaserver.processes.server_clock import open_clock
-from mediaserver.processes.stream_policies import stream_policies
 from mediaserver.processes.worker_reports import WorkerReports
 from mediaserver.webhooks.service import Webhooks
 from metering import key_file

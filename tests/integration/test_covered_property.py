@@ -19,7 +19,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import insert
 
-from mediaserver.processes.stream_policies import stream_policies
+from mediaserver.api.streams.stream_policies import stream_policies
 from metering.admission.gate import LocalGate
 from metering.book import schema
 from metering.book.async_book import AsyncBook

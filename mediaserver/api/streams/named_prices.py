@@ -9,8 +9,8 @@ from typing import Any
 from aiohttp import web
 
 from mediaserver.api import context
+from mediaserver.api.streams.policy_room import hold_price_room
 from mediaserver.api.streams.price_times import from_tick_fault
-from mediaserver.api.streams.stream_creators import check_room
 from mediaserver.api.streams.streams import check_price
 from mediaserver.api.who import audited
 from mediaserver.http import request_records
@@ -77,16 +77,15 @@ async def _change(
     """Let a viewer pay something else, from a second on that nobody can have claimed yet."""
     shared = context.of(request)
     slug, name = request.match_info["slug"], request.match_info["viewer"]
-    records, viewer, count = await shared.book.run(
-        lambda book: (book.streams.all(), book.viewers.get(name), _count(book))
+    record, viewer = await shared.book.run(
+        lambda book: (book.streams.get(slug), book.viewers.get(name))
     )
-    record = await shared.book.run(lambda book: book.streams.get(slug))
-    check_room(records, "", count + 1)
     notice_s = shared.settings.price.change_notice_s
     earliest = await shared.newest_tick(record.id) + notice_s
     first = earliest if from_tick is None else from_tick
     if fault := from_tick_fault(first, earliest, notice_s):
         raise InvalidValueError(fault)
+    await hold_price_room(shared, record)
     made = await audited(
         request,
         "stream.viewer_price.set",
@@ -97,10 +96,6 @@ async def _change(
     shared.changed()
     shown = _json(viewer.account, viewer.name, made)
     return web.json_response(shown, status=HTTPStatus.CREATED)
-
-
-def _count(book: Book) -> int:
-    return sum(len(viewers) for viewers in book.named_prices.all().values())
 
 
 def _json(account: AccountId, name: str, change: NamedPrice) -> dict[str, Any]:

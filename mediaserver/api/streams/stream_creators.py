@@ -1,9 +1,7 @@
-"""Who may make streams: the operator, and whom ``[people]`` lets; and how many there may be."""
+"""Who may make streams: the operator, and whom ``[people]`` lets; and how many of them."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
 from typing import Final
 
 from aiohttp import web
@@ -14,20 +12,9 @@ from mediaserver.http.problem import ApiError
 from mediaserver.people import audit
 from mediaserver.people.records import Role
 from mediaserver.people.service import Connection
-from metering.book.records import StreamRecord
-
-STREAMS_MAX: Final = 10_000
-"""What one policy message to the HTTP processes holds (mediaserver/ipc/framing.py)."""
-POLICY_BYTES_MAX: Final = 11 << 20
-"""The same, when titles are long: 10,000 of 800 bytes each, or 1,700 of 500 emoji."""
 
 MADE: Final = "stream.create"
 """What the audit log calls it."""
-_STREAM_BYTES: Final = 330
-"""Its policy without title and prices, the hash of its key, and whom it is for."""
-_PRICE_BYTES: Final = 104
-_NAMED_BYTES: Final = 64 + 3 * _PRICE_BYTES
-"""A viewer with a price of their own: what they paid before, pay now, and will."""
 
 
 def check_creator(request: web.Request, *, is_all_theirs: bool) -> None:
@@ -76,29 +63,3 @@ def check_count(request: web.Request, connection: Connection) -> None:
             "Enough streams",
             f"you made {made} streams, and people.streams_per_person_max is {most}",
         )
-
-
-def check_room(records: Sequence[StreamRecord], title: str, named: int = 0) -> None:
-    """Hold that one more stream fits the policy of the HTTP processes.
-
-    Args:
-        named: Viewers with a price of their own, over all streams.
-
-    Raises:
-        ApiError: 409 when it does not.
-    """
-    size = policy_bytes(title, 1) + named * _NAMED_BYTES
-    size += sum(
-        policy_bytes(record.title, len(record.prices) + len(record.caps)) for record in records
-    )
-    if len(records) >= STREAMS_MAX or size > POLICY_BYTES_MAX:
-        raise ApiError(
-            409,
-            "Too many streams",
-            f"there are {len(records)} streams: no more, with such titles, fit",
-        )
-
-
-def policy_bytes(title: str, price_count: int) -> int:
-    """Return at most how many bytes a stream takes in a policy message."""
-    return _STREAM_BYTES + len(json.dumps(title)) + price_count * _PRICE_BYTES

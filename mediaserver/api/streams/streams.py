@@ -15,13 +15,14 @@ from mediaserver.api import context
 from mediaserver.api.context import Context
 from mediaserver.api.queries import number
 from mediaserver.api.streams.guests import visibility
+from mediaserver.api.streams.policy_room import hold_price_room, hold_stream_room
 from mediaserver.api.streams.price_times import (
     from_tick_fault,
     order_fault,
     withdraw_fault,
     withdraw_until_s,
 )
-from mediaserver.api.streams.stream_creators import MADE, check_count, check_creator, check_room
+from mediaserver.api.streams.stream_creators import MADE, check_count, check_creator
 from mediaserver.api.streams.uninvited import change
 from mediaserver.api.who import audited, principal
 from mediaserver.hls.slots import EARLY_WAIT_MS, early_text
@@ -118,10 +119,7 @@ async def _create(request: web.Request) -> web.Response:
     fee_ppm = price.platform_fee_ppm if wanted.platform_fee_ppm is None else wanted.platform_fee_ppm
     now_ms = shared.clock.now_ms()
     title = wanted.title or wanted.slug
-    records, named = await shared.book.run(
-        lambda book: (book.streams.all(), book.named_prices.all())
-    )
-    check_room(records, title, sum(map(len, named.values())))
+    await hold_stream_room(shared, title)
     who = principal(request)
 
     def create(book: Book, connection: Connection) -> tuple[StreamRecord, str]:
@@ -178,6 +176,8 @@ async def _change(request: web.Request) -> web.Response:
             409, "On air", f"{slug} is on air, and its viewers are at its address: end it first"
         )
 
+    if wanted.show_cap_planck is not None:
+        await hold_price_room(shared, record)
     seen_by = None if wanted.visibility is None else visibility(wanted.visibility)
     # Of a show from here on no second can be claimed before every process knows.
     newest_tick = await shared.newest_tick(record.id)
@@ -226,6 +226,7 @@ async def _price(request: web.Request) -> web.Response:
         fault = order_fault(slug, record.prices[-1], can_go=shared.chain is None)
     if fault:
         raise InvalidValueError(fault)
+    await hold_price_room(shared, record)
     version = await audited(
         request,
         "stream.price.add",

@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 from uuid import UUID
 
-from mediaserver.api.streams import stream_creators
+from mediaserver.api.streams import policy_room
 from mediaserver.http.problem import problem
 from mediaserver.ipc.framing import HEADER_BYTES_MAX
 from mediaserver.ipc.messages import MessageReader, Policy
@@ -25,9 +25,9 @@ def test_every_stream_that_may_be_made_fits_the_policy() -> None:
     stream = StreamPolicy(UUID(int=2**128 - 1), "s" * 63, title, (price,), is_enabled=True)
     made: list[StreamPolicy] = []
     size = 0
-    while len(made) < stream_creators.STREAMS_MAX:
-        size += stream_creators.policy_bytes(title, 1)
-        if size > stream_creators.POLICY_BYTES_MAX:
+    while len(made) < policy_room.STREAMS_MAX:
+        size += policy_room.stream_bytes(title, 1)
+        if size > policy_room.POLICY_BYTES_MAX:
             break
         made.append(replace(stream, stream=UUID(int=len(made))))
     keys = tuple((each.slug, bytes(32)) for each in made)
@@ -39,4 +39,4 @@ def test_every_stream_that_may_be_made_fits_the_policy() -> None:
 
     assert received == policy
     assert len(made) > 1000
-    assert HEADER_BYTES_MAX > stream_creators.POLICY_BYTES_MAX
+    assert HEADER_BYTES_MAX > policy_room.POLICY_BYTES_MAX

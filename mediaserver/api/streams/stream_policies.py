@@ -26,11 +26,11 @@ def stream_policies(
             stream.id,
             stream.slug,
             stream.title,
-            _in_force(stream.prices, oldest),
+            in_force(stream.prices, oldest),
             stream.is_enabled,
             stream.preview_of(preview_s),
             stream.caps,
-            _of_viewers(_in_force(stream.prices, oldest), named.get(stream.id, {}), oldest),
+            _of_viewers(in_force(stream.prices, oldest), named.get(stream.id, {}), oldest),
         )
         for stream in streams
     )
@@ -41,13 +41,13 @@ def _of_viewers(
 ) -> tuple[ViewerPrices, ...]:
     """Return what named viewers pay, of those alone who pay something else than everybody."""
     seen = (
-        (account, _in_force(prices_of(prices, changes), oldest))
+        (account, in_force(prices_of(prices, changes), oldest))
         for account, changes in sorted(named.items())
     )
     return tuple(ViewerPrices(account, own) for account, own in seen if own != prices)
 
 
-def _in_force(prices: tuple[PriceVersion, ...], oldest: int) -> tuple[PriceVersion, ...]:
+def in_force(prices: tuple[PriceVersion, ...], oldest: int) -> tuple[PriceVersion, ...]:
     """Return the versions that a tick from `oldest` on may have."""
     first = max((i for i, price in enumerate(prices) if price.from_tick <= oldest), default=0)
     return prices[first:]

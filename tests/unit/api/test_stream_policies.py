@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from mediaserver.processes.stream_policies import stream_policies
+from mediaserver.api.streams.stream_policies import stream_policies
 from metering.model.named_prices import NamedPrice
 from metering.units import AccountId, Planck, PriceVersion
 from tests.support.book_fixture import make_book
