@@ -28,7 +28,15 @@ from mediaserver.api.people import (
     wallet_sign_in,
 )
 from mediaserver.api.problems import Handler, as_problems
-from mediaserver.api.streams import audience, bars, guests, named_prices, redeem, streams
+from mediaserver.api.streams import (
+    audience,
+    bars,
+    guests,
+    named_prices,
+    redeem,
+    stream_change,
+    streams,
+)
 from mediaserver.api.viewers import (
     history,
     join_stream,
@@ -55,7 +63,7 @@ ROOMS: Final = (
     *(streams, viewers, sessions, tokens, ledger, chain, viewer_self_service),
     *(sign_in, wallet_sign_in, mail_sign_in, oidc_sign_in, me, people, keys),
     *(join_stream, limits, top_ups, refunds, payments, withdrawals, token_join),
-    *(payouts, statements, guests, redeem, named_prices),
+    *(payouts, statements, guests, redeem, named_prices, stream_change),
     *(history, players, player_settings, letters),
     *(audience, session_list, bars, webhooks),
 )

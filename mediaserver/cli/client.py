@@ -38,11 +38,11 @@ class Api:
         """Return the JSON answer of a GET of ``/api/v1/`` and the segments of `path`."""
         return json.loads(self.raw("GET", path, query=query))
 
-    def pages(self, rows: str, *path: str, cursor: str = "after") -> Any:
+    def pages(self, rows: str, *path: str, cursor: str = "after", **query: str) -> Any:
         """Return the last answer of a list, with the rows of all its pages."""
-        answer = self.get(*path)
+        answer = self.get(*path, **query)
         while (place := answer[f"next_{cursor}"]) is not None:
-            more = self.get(*path, **{cursor: place})
+            more = self.get(*path, **query, **{cursor: place})
             answer = {**more, rows: answer[rows] + more[rows]}
         return answer
 

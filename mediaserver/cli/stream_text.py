@@ -131,6 +131,8 @@ def _state(stream: dict[str, Any], now_s: float) -> str:
         began_s = health["show"]
         # A show is named after the second of its first tick (docs/metering.md, "Who and what").
         text = f"live since {clock_text(began_s, now_s)}, {span_text(now_s - began_s)}"
+    if stream.get("archived_ms") is not None:
+        return "archived: `streams unarchive` takes it back"
     return text if stream["is_enabled"] else f"closed to viewers; {text}"
 
 

@@ -43,7 +43,8 @@ def add(groups: Any) -> None:
     create.add_argument("--fee-ppm", type=int, help="the platform's share, in millionths")
     create.add_argument("--visibility", choices=_VISIBILITIES, help="who may see it: public")
     create.add_argument("--creator", metavar="ACCOUNT", help="who earns: 0x and 64 digits")
-    verb(verbs, "list", _list, "list the streams and what their publishers do")
+    listed = verb(verbs, "list", _list, "list the streams and what their publishers do")
+    listed.add_argument("--archived", action="store_true", help="those that are archived")
     parser = verb(verbs, "show", _show, "a stream's health, and what its creator should change")
     parser.add_argument("slug")
     change = verb(verbs, "price", _price, "change the price, from a second to come")
@@ -69,6 +70,9 @@ def add(groups: Any) -> None:
         verbs, "register", _register, "make a stream known to the chain, with its prices"
     )
     register.add_argument("slug")
+    title = verb(verbs, "title", _title, "give a stream another title")
+    title.add_argument("slug")
+    title.add_argument("title")
     rename = verb(verbs, "rename", _rename, "give a stream that is not on air another address")
     rename.add_argument("slug")
     rename.add_argument("wanted", metavar="new")
@@ -87,6 +91,13 @@ def add(groups: Any) -> None:
         change = verb(verbs, name, _change, f"{name} a stream to viewers")
         change.add_argument("slug")
         change.set_defaults(is_enabled=is_enabled)
+    for name, is_archived, about in (
+        ("archive", True, "close a stream for good: no publisher, no viewer, in no list"),
+        ("unarchive", False, "take an archived stream back, as open as it was"),
+    ):
+        change = verb(verbs, name, _archive, about)
+        change.add_argument("slug")
+        change.set_defaults(is_archived=is_archived)
 
 
 def _create(arguments: argparse.Namespace) -> int:
@@ -118,12 +129,13 @@ def _create(arguments: argparse.Namespace) -> int:
 
 def _list(arguments: argparse.Namespace) -> int:
     api = api_of(arguments)
-    answer, asset, now_s = api.pages("streams", "streams"), asset_of(api), time.time()
+    query = {"archived": "yes"} if arguments.archived else {}
+    answer, asset, now_s = api.pages("streams", "streams", **query), asset_of(api), time.time()
     rows = [
         (
             stream["slug"],
             stream["title"],
-            stream["health"]["state"] if stream["is_enabled"] else "closed",
+            _state(stream),
             price_cell(stream, asset, now_s),
             stream["id"],
         )
@@ -137,6 +149,27 @@ def _show(arguments: argparse.Namespace) -> int:
     api = api_of(arguments)
     stream = api.get("streams", arguments.slug)
     show(arguments, stream, "\n".join(show_lines(stream, asset_of(api), time.time())))
+    return 0
+
+
+def _state(stream: dict[str, Any]) -> str:
+    if stream["archived_ms"] is not None:
+        return "archived"
+    return str(stream["health"]["state"]) if stream["is_enabled"] else "closed"
+
+
+def _title(arguments: argparse.Namespace) -> int:
+    made = api_of(arguments).patch("streams", arguments.slug, body={"title": arguments.title})
+    show(arguments, made, f"{made['slug']}: {made['title']}")
+    return 0
+
+
+def _archive(arguments: argparse.Namespace) -> int:
+    made = api_of(arguments).patch(
+        "streams", arguments.slug, body={"is_archived": arguments.is_archived}
+    )
+    now = "archived" if arguments.is_archived else f"taken back, {_state(made)}"
+    show(arguments, made, f"{made['slug']}: {now}")
     return 0
 
 

@@ -153,6 +153,25 @@ stream_visibility = Table(
     Column("password", String(200), nullable=False),
 )
 
+stream_archive = Table(
+    "stream_archive",
+    metadata,
+    # Streams that their creators are done with, and whether they were open to viewers before.
+    Column("stream", StreamBytes, primary_key=True),
+    Column("was_enabled", Boolean, nullable=False),
+    Column("archived_ms", BigInteger, nullable=False),
+)
+
+stream_old_names = Table(
+    "stream_old_names",
+    metadata,
+    # A slug once used never names another stream.
+    Column("slug", String(63), primary_key=True),
+    Column("stream", StreamBytes, nullable=False),
+    Column("renamed_ms", BigInteger, nullable=False),
+    Index("stream_old_names_by_stream", "stream"),
+)
+
 guest_links = Table(
     "stream_guest_links",
     metadata,

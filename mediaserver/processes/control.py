@@ -27,11 +27,9 @@ from mediaserver.accounting.settlement_service import Settlement
 from mediaserver.accounting.store_supervisor import StoreSupervisor
 from mediaserver.accounting.tasks import end_tasks
 from mediaserver.api.admin import application
-from mediaserver.api.auth import CHALLENGE, NOT_STREAM_KEY
 from mediaserver.api.context import Context
 from mediaserver.api.streams.stream_policies import stream_policies
 from mediaserver.errors import ConfigError
-from mediaserver.http.problem import ApiError
 from mediaserver.ipc.client import LinkClients
 from mediaserver.ipc.messages import Hello, Message, Policy
 from mediaserver.listening import ListeningClock
@@ -46,9 +44,10 @@ from mediaserver.processes.book_file import book_url, migrate_apart, tell_refuse
 from mediaserver.processes.bootstrap import EXIT_OK, Start, StartRefusedError
 from mediaserver.processes.data_dir import identity, server_name
 from mediaserver.processes.letter_writer import LetterWriter
-from mediaserver.processes.placement import StreamKey, WhipForward, Worker, Workers, waiting_line
+from mediaserver.processes.placement import WhipForward, Worker, Workers, waiting_line
 from mediaserver.processes.planned_ticks import PlannedTicks
 from mediaserver.processes.policy_changes import PolicyChanges
+from mediaserver.processes.publisher_key import check_key
 from mediaserver.processes.restricted import Restricted, restricted
 from mediaserver.processes.server_clock import open_clock
 from mediaserver.processes.worker_reports import WorkerReports
@@ -246,7 +245,7 @@ class Control:
     def _application(self, shared: Context, supervisor: StoreSupervisor) -> web.Application:
         app = application(shared)
         forward = WhipForward(
-            self._start.run_dir, self._workers, lambda slug, key: _check_key(shared, slug, key)
+            self._start.run_dir, self._workers, lambda slug, key: check_key(shared, slug, key)
         )
 
         reports = WorkerReports(
@@ -358,13 +357,6 @@ class Control:
             "facts": worker.facts,
             "advice": list(worker.advice),
         }
-
-
-async def _check_key(shared: Context, slug: str, key: str) -> StreamKey:
-    record = await shared.book.run(lambda book: book.streams.get(slug))
-    if await shared.book.run(lambda book: book.streams.by_key(slug, key)) is None:
-        raise ApiError(401, "Not authorised", NOT_STREAM_KEY, CHALLENGE)
-    return StreamKey(record.id, record.slug, record.key_sha256)
 
 
 def _worker_json(worker: Worker) -> dict[str, Any]:

@@ -6,11 +6,11 @@ import hashlib
 import hmac
 import re
 import secrets
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final
 from uuid import UUID, uuid4
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from metering import signing
@@ -63,8 +63,7 @@ class StreamRepository(Repository):
             raise InvalidValueError(fault)
         if not 0 <= platform_fee_ppm <= PPM:
             raise InvalidValueError(f"platform fee {platform_fee_ppm} ppm is not in 0..{PPM}")
-        if not 0 < len(title) <= _TITLE_MAX:
-            raise InvalidValueError(f"a title has 1 to {_TITLE_MAX} characters, not {len(title)}")
+        _require_title(title)
         self._require_units(planck_per_tick, "price of a second", UNITS_PER_TICK_MAX)
 
         # Without a creator the server makes the key, and can sign for it.
@@ -110,11 +109,17 @@ class StreamRepository(Repository):
             rows = connection.execute(select(schema.streams).order_by(schema.streams.c.slug)).all()
             return _records(connection, rows)
 
-    def page(self, after: str, limit: int) -> list[StreamRecord]:
-        """Return the first `limit` streams whose slug is behind `after`, by slug."""
+    def page(
+        self, after: str, limit: int, where: Sequence[ColumnElement[bool]] = ()
+    ) -> list[StreamRecord]:
+        """Return the first `limit` streams whose slug is behind `after`, by slug.
+
+        Args:
+            where: What else is asked of their rows in `schema.streams`, by who has tables beside.
+        """
         streams = schema.streams.c
         with self._reading() as connection:
-            query = select(schema.streams).where(streams.slug > after)
+            query = select(schema.streams).where(streams.slug > after, *where)
             rows = connection.execute(query.order_by(streams.slug).limit(limit)).all()
             return _records(connection, rows)
 
@@ -168,8 +173,19 @@ class StreamRepository(Repository):
         self._change(slug, preview_s=preview_s)
         return self.get(slug)
 
+    def set_title(self, slug: str, title: str) -> StreamRecord:
+        """Return the stream under another title.
+
+        Raises:
+            UnknownNameError: If there is no such stream.
+            InvalidValueError: If it cannot be one.
+        """
+        _require_title(title)
+        self._change(slug, title=title)
+        return self.get(slug)
+
     def rename(self, slug: str, wanted: str) -> StreamRecord:
-        """Return the stream under another name; its old one is free.
+        """Return the stream under another name; who has had its old one is for the caller to keep.
 
         Raises:
             InvalidValueError: The name is another stream's, or cannot be one.
@@ -288,6 +304,14 @@ def prices_of(connection: Connection) -> dict[tuple[UUID, int], Planck]:
         (row.stream, row.number): row.planck_per_tick
         for row in connection.execute(select(prices.stream, prices.number, prices.planck_per_tick))
     }
+
+
+def _require_title(title: str) -> None:
+    if not title.strip() or len(title) > _TITLE_MAX:
+        raise InvalidValueError(
+            f"a title has 1 to {_TITLE_MAX} characters, not all of them spaces; this one has "
+            f"{len(title)}"
+        )
 
 
 def slug_fault(slug: str) -> str:

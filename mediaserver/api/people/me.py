@@ -17,7 +17,14 @@ from mediaserver.api.people.sign_in import ShownPasskey
 from mediaserver.api.who import audited, principal
 from mediaserver.http import request_records
 from mediaserver.http.problem import ApiError
-from mediaserver.people import browser_sessions, credentials, invitations, passkeys, persons
+from mediaserver.people import (
+    browser_sessions,
+    credentials,
+    invitations,
+    passkeys,
+    persons,
+    stream_archive,
+)
 from mediaserver.people.records import (
     BrowserSession,
     Credential,
@@ -97,8 +104,16 @@ async def _show(request: web.Request) -> web.Response:
 
 async def _streams(shared: Context, held: Any) -> list[dict[str, Any]]:
     records = await shared.book.run(lambda book: book.streams.all()) if held else []
+    archived = await shared.people.read(
+        lambda connection: stream_archive.since(connection, list(held))
+    )
     return [
-        {"id": str(record.id), "slug": record.slug, "roles": sorted(held[record.id])}
+        {
+            "id": str(record.id),
+            "slug": record.slug,
+            "roles": sorted(held[record.id]),
+            "is_archived": record.id in archived,
+        }
         for record in records
         if record.id in held
     ]

@@ -50,6 +50,20 @@ async def hold_stream_room(shared: Context, title: str) -> None:
         )
 
 
+async def hold_title_room(shared: Context, record: StreamRecord, title: str) -> None:
+    """Hold that another title of a stream fits.
+
+    Raises:
+        ApiError: 409.
+    """
+    growth = len(json.dumps(title)) - len(json.dumps(record.title))
+    _, size, _ = await shared.book.view(lambda book: _sizes(shared, book, None))
+    if growth > 0 and size + growth > POLICY_BYTES_MAX:
+        raise ApiError(
+            409, "Too many streams", f"no longer title fits: of all streams {size} bytes are told"
+        )
+
+
 async def hold_price_room(shared: Context, record: StreamRecord) -> None:
     """Hold that a price, a cap or a viewer's price more of a stream fits.
 

@@ -1,9 +1,9 @@
-"""``/api/v1/streams``: create, list, show, price, key, open and close."""
+"""``/api/v1/streams``: create, list, show, price, key; changes are in `stream_change`."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
@@ -23,12 +23,11 @@ from mediaserver.api.streams.price_times import (
     withdraw_until_s,
 )
 from mediaserver.api.streams.stream_creators import MADE, check_count, check_creator
-from mediaserver.api.streams.uninvited import change
 from mediaserver.api.who import audited, principal
 from mediaserver.hls.slots import EARLY_WAIT_MS, early_text
 from mediaserver.http import request_records
 from mediaserver.http.problem import ApiError
-from mediaserver.people import guests, persons
+from mediaserver.people import guests, persons, stream_archive
 from mediaserver.people.records import Role
 from mediaserver.people.service import Connection
 from mediaserver.people.visibility import Visibility
@@ -67,24 +66,12 @@ class NewPrice:
     from_tick: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class StreamChange:
-    """Body of a change of a stream: what is left out stays."""
-
-    is_enabled: bool | None = None
-    slug: str | None = None
-    visibility: str | None = None
-    preview_s: int | None = None
-    show_cap_planck: Planck | None = None
-
-
 def routes() -> list[web.RouteDef]:
     """Return the routes of streams."""
     return [
         web.get("/api/v1/streams", _list),
         web.post("/api/v1/streams", _create),
         web.get("/api/v1/streams/{slug}", _show),
-        web.patch("/api/v1/streams/{slug}", _change),
         web.post("/api/v1/streams/{slug}/prices", _price),
         web.delete("/api/v1/streams/{slug}/prices/{number}", _withdraw),
         web.post("/api/v1/streams/{slug}/key", _rotate),
@@ -94,12 +81,13 @@ def routes() -> list[web.RouteDef]:
 async def _list(request: web.Request) -> web.Response:
     shared, after = context.of(request), request.query.get("after", "")
     limit = number(request, "limit", PAGE_STREAMS, PAGE_STREAMS)
-    found = await shared.book.run(lambda book: book.streams.page(after, limit + 1))
-    ids = [record.id for record in found]
-    others = await shared.people.read(lambda connection: guests.visibilities(connection, ids))
+    is_archived = _is_archived(request.query.get("archived", "no"))
+    where = stream_archive.listed(is_archived=is_archived)
+    found = await shared.book.run(lambda book: book.streams.page(after, limit + 1, where))
+    beside = await _beside(shared, found)
     return web.json_response(
         {
-            "streams": [_shown(shared, record, others) for record in found[:limit]],
+            "streams": [_shown(shared, record, beside) for record in found[:limit]],
             "next_after": found[limit - 1].slug if len(found) > limit else None,
         }
     )
@@ -124,6 +112,7 @@ async def _create(request: web.Request) -> web.Response:
 
     def create(book: Book, connection: Connection) -> tuple[StreamRecord, str]:
         check_count(request, connection)
+        stream_archive.require_free(connection, wanted.slug)
         made = book.streams.create(wanted.slug, title, planck, now_ms, fee_ppm, creator)
         if seen_by is not Visibility.PUBLIC:
             guests.set_visibility(connection, made[0].id, seen_by)
@@ -149,7 +138,7 @@ async def _create(request: web.Request) -> web.Response:
     shared.changed()
     await shared.sent()
     return web.json_response(
-        {**await _answer(shared, record), "stream_key": key}, status=HTTPStatus.CREATED
+        {**await answer(shared, record), "stream_key": key}, status=HTTPStatus.CREATED
     )
 
 
@@ -157,58 +146,13 @@ async def _show(request: web.Request) -> web.Response:
     shared = context.of(request)
     slug = request.match_info["slug"]
     record = await shared.book.run(lambda book: book.streams.get(slug))
-    shown = await _answer(shared, record)
+    shown = await answer(shared, record)
     # No worker that could say so: the stream is planned ahead of a clock that was set right.
     planned_ms = await shared.newest_tick(record.id) * 1000
     early = early_text(planned_ms, shared.clock.now_ms(), EARLY_WAIT_MS)
     if early and shown["health"]["state"] == "offline":
         shown["health"]["advice"].append(early)
     return web.json_response(shown)
-
-
-async def _change(request: web.Request) -> web.Response:
-    shared = context.of(request)
-    slug = request.match_info["slug"]
-    wanted = await request_records.read(request, StreamChange)
-    record = await shared.book.run(lambda book: book.streams.get(slug))
-    if wanted.slug not in (None, slug) and shared.health(record.id)["state"] != "offline":
-        raise ApiError(
-            409, "On air", f"{slug} is on air, and its viewers are at its address: end it first"
-        )
-
-    if wanted.show_cap_planck is not None:
-        await hold_price_room(shared, record)
-    seen_by = None if wanted.visibility is None else visibility(wanted.visibility)
-    # Of a show from here on no second can be claimed before every process knows.
-    newest_tick = await shared.newest_tick(record.id)
-    earliest = newest_tick + shared.settings.metering.policy_lost_s + 1
-
-    def work(book: Book, connection: Connection) -> tuple[StreamRecord, Visibility]:
-        made = book.streams.get(slug)
-        if seen_by is not None:
-            guests.set_visibility(connection, made.id, seen_by)
-        if wanted.is_enabled is not None:
-            made = book.streams.enable(slug, is_enabled=wanted.is_enabled)
-        if wanted.preview_s is not None:
-            made = book.streams.set_preview(slug, wanted.preview_s)
-        if wanted.show_cap_planck is not None:
-            book.show_caps.put(made.id, wanted.show_cap_planck, earliest)
-            made = book.streams.get(slug)
-        if wanted.slug not in (None, slug):
-            made = book.streams.rename(slug, str(wanted.slug))
-        return made, guests.visibility_of(connection, made.id)
-
-    record, _ = await change(
-        request,
-        "stream.change",
-        record.id,
-        work,
-        before=lambda book, connection: _audit_json(
-            book.streams.get(slug), guests.visibility_of(connection, record.id)
-        ),
-        after=lambda made: _audit_json(*made),
-    )
-    return web.json_response(await _answer(shared, record))
 
 
 async def _price(request: web.Request) -> web.Response:
@@ -274,7 +218,7 @@ async def _withdraw(request: web.Request) -> web.Response:
         before=lambda _, __: price_json(last),
     )
     shared.changed()
-    return web.json_response(await _answer(shared, record))
+    return web.json_response(await answer(shared, record))
 
 
 async def _rotate(request: web.Request) -> web.Response:
@@ -293,28 +237,18 @@ async def _rotate(request: web.Request) -> web.Response:
     return web.json_response({"slug": slug, "stream_key": key})
 
 
-def _audit_json(record: StreamRecord, seen_by: Visibility) -> dict[str, Any]:
-    """Return what of a stream may be changed, as the audit log keeps it."""
-    return {
-        "slug": record.slug,
-        "is_enabled": record.is_enabled,
-        "preview_s": record.preview_s,
-        "show_cap": None if not record.caps else _cap_json(record.caps[-1]),
-        "visibility": seen_by,
-    }
-
-
 def _caps_json(record: StreamRecord, show: int) -> dict[str, Any]:
     """Return what caps a show, the one on air or one that would begin now, and later ones."""
     cap = cap_of(record.caps, show)
     later = [cap for cap in record.caps if cap.from_show > show]
     return {
-        "show_cap": _cap_json(cap) if cap is not None and cap.planck else None,
-        "show_cap_to_come": _cap_json(later[-1]) if later else None,
+        "show_cap": cap_json(cap) if cap is not None and cap.planck else None,
+        "show_cap_to_come": cap_json(later[-1]) if later else None,
     }
 
 
-def _cap_json(cap: ShowCap) -> dict[str, Any]:
+def cap_json(cap: ShowCap) -> dict[str, Any]:
+    """Return a cap as the API shows it."""
     return {"from_show": cap.from_show, "planck": str(cap.planck)}
 
 
@@ -352,13 +286,40 @@ def check_price(shared: Context, planck: int) -> None:
         raise ApiError(422, "Invalid body", fault, faults=[fault])
 
 
-async def _answer(shared: Context, record: StreamRecord) -> dict[str, Any]:
-    return _shown(shared, record, await shared.people.read(guests.not_public))
+async def answer(shared: Context, record: StreamRecord) -> dict[str, Any]:
+    """Return a stream as the API shows it."""
+    return _shown(shared, record, await _beside(shared, [record]))
 
 
-def _shown(
-    shared: Context, record: StreamRecord, others: Mapping[UUID, Visibility]
-) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class _Beside:
+    """What the tables of people have of streams: of those that are not public, or archived."""
+
+    visibility: Mapping[UUID, Visibility]
+    archived_ms: Mapping[UUID, int]
+
+
+async def _beside(shared: Context, records: Sequence[StreamRecord]) -> _Beside:
+    ids = [record.id for record in records]
+    return await shared.people.read(
+        lambda connection: _Beside(
+            guests.visibilities(connection, ids), stream_archive.since(connection, ids)
+        )
+    )
+
+
+def _is_archived(text: str) -> bool:
+    """Return what the query ``archived`` says.
+
+    Raises:
+        ApiError: 422.
+    """
+    if text not in ("no", "yes"):
+        raise ApiError(422, "Invalid query", f"archived: {text[:20]} is neither yes nor no")
+    return text == "yes"
+
+
+def _shown(shared: Context, record: StreamRecord, beside: _Beside) -> dict[str, Any]:
     stream: UUID = record.id
     tick = shared.clock.now_ms() // 1000
     price = in_force(record.prices, tick)
@@ -369,7 +330,8 @@ def _shown(
         "title": record.title,
         "creator": account_text(record.creator),
         "is_enabled": record.is_enabled,
-        "visibility": others.get(stream, Visibility.PUBLIC),
+        "visibility": beside.visibility.get(stream, Visibility.PUBLIC),
+        "archived_ms": beside.archived_ms.get(stream),
         "platform_fee_ppm": record.platform_fee_ppm,
         "prices": [price_json(version) for version in record.prices],
         "price": None if price is None else price_json(price),
