@@ -24,6 +24,8 @@ OPEN_MAX: Final = 10_000
 REASON_MAX: Final = 200
 STAFF: Final = frozenset({Role.OWNER, Role.SUPPORT})
 """Whose bars a stream's creator neither replaces nor takes back."""
+_OF_STAFF: Final = " (staff)"
+"""Kept behind who made it; bars of before are staff's while their maker is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,7 @@ class Bar:
         reason: As who made it wrote it; the barred viewer reads it.
         made_by: As the audit log names them.
         ended_ms: When it was taken back.
+        is_by_staff: Who made it was staff then.
     """
 
     id: str
@@ -48,6 +51,7 @@ class Bar:
     made_by: str
     made_ms: int
     ended_ms: int | None
+    is_by_staff: bool = False
 
     def is_open(self, now_ms: int) -> bool:
         """Return whether it holds."""
@@ -62,8 +66,13 @@ def add(  # noqa: PLR0917 -- one row
     reason: str,
     made_by: str,
     now_ms: int,
+    *,
+    is_of_staff: bool = False,
 ) -> Bar:
     """Bar an account from a stream, or with None from the server; one that holds is replaced.
+
+    Args:
+        is_of_staff: Whether who makes it is staff now: it stays staff's when they leave.
 
     Raises:
         InvalidValueError: Its end is past, it has no reason, or too many hold.
@@ -92,7 +101,7 @@ def add(  # noqa: PLR0917 -- one row
             stream=_kept(stream),
             until_ms=until_ms,
             reason=reason.strip(),
-            made_by=made_by,
+            made_by=made_by + _OF_STAFF * is_of_staff,
             made_ms=now_ms,
         )
         .returning(bars)
@@ -143,9 +152,9 @@ def on(connection: Connection, account: AccountId, stream: UUID | None, now_ms: 
 
 
 def is_of_staff(connection: Connection, bar: Bar) -> bool:
-    """Return whether staff, or a machine of theirs, made a bar; people by what they are now."""
+    """Return whether staff, or a machine of theirs, made a bar, or who made it is staff now."""
     kind, _, person = bar.made_by.partition(":")
-    return kind != "person" or bool(persons.roles_of(connection, person) & STAFF)
+    return bar.is_by_staff or kind != "person" or bool(persons.roles_of(connection, person) & STAFF)
 
 
 def guarded(connection: Connection, now_ms: int) -> set[UUID]:
@@ -189,7 +198,8 @@ def _bar(row: Row[Any]) -> Bar:
         UUID(bytes=bytes(row.stream)) if row.stream else None,
         row.until_ms,
         row.reason,
-        row.made_by,
+        row.made_by.removesuffix(_OF_STAFF),
         row.made_ms,
         row.ended_ms,
+        row.made_by.endswith(_OF_STAFF),
     )

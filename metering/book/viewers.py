@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable
 from typing import Any, Final
+from uuid import UUID
 
 from sqlalchemy import (
     ColumnElement,
@@ -138,6 +139,25 @@ class ViewerRepository(Repository):
             record = self._viewer_where(viewers.account == raw)
         if record is None:
             raise UnknownNameError(f"there is no viewer {name_or_account!r}")
+        return record
+
+    def watched_by(self, stream: UUID, name: str) -> ViewerRecord:
+        """Return a viewer by name who has had a player of a stream.
+
+        Raises:
+            UnknownNameError: There is none: in the same words, and after the same work, whether
+                there is no such viewer or they never watched it.
+        """
+        viewers, sessions = schema.viewers.c, schema.sessions.c
+        has_watched = select(sessions.session).where(
+            sessions.account == viewers.account, sessions.stream == stream
+        )
+        record = self._viewer_where((viewers.name == name) & has_watched.exists())
+        if record is None:
+            raise UnknownNameError(
+                f"nobody called {name[:80]!r} has watched this stream: give their account, which "
+                "they see on their own page"
+            )
         return record
 
     def by_key(self, key: str) -> ViewerRecord | None:

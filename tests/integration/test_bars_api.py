@@ -93,6 +93,7 @@ async def test_a_creator_leaves_bars_that_staff_made(server) -> None:
     """A short bar of theirs would lift it."""
     await server.stream()
     await server.viewer()
+    await server.mint()
     boss = await creator(server)
     bar = {"viewer": "ann", "reason": "no"}
     theirs = (await boss.ask("POST", "streams/cam/bars", bar))[1]["bar"]
@@ -112,6 +113,58 @@ async def test_a_creator_leaves_bars_that_staff_made(server) -> None:
     status, made = await boss.ask("POST", "streams/cam/bars", short)
     assert status == 201
     assert (await boss.ask("DELETE", f"streams/cam/bars/{made['bar']}"))[0] == 200
+
+
+async def test_a_bar_of_staff_holds_against_the_creator_after_staff_left(server) -> None:
+    """The operator's support goes home for good; the troll does not come back by that."""
+    await server.stream()
+    await server.viewer()
+    boss, support = await creator(server), Browser(server)
+    await support.sign_up("Sup")
+    me = (await support.ask("GET", "me"))[1]["person"]
+    await server.api("PUT", f"people/{me}/roles", {"roles": ["support"]})
+    bar = {"viewer": "ann", "reason": "no"}
+    status, made = await support.ask("POST", "streams/cam/bars", bar)
+    assert (status, made["made_by"]) == (201, f"person:{me}")
+
+    await server.api("PUT", f"people/{me}/roles", {"roles": []})
+
+    assert (await boss.ask("DELETE", f"streams/cam/bars/{made['bar']}"))[0] == 403
+    viewer = {"viewer": made["viewer"], "reason": "x"}
+    assert (await boss.ask("POST", "streams/cam/bars", viewer))[0] == 409
+
+
+async def test_a_creator_does_not_learn_who_has_an_account_by_trying_names(server) -> None:
+    """A name that is there and one that is not are answered alike, until they watch the stream."""
+    await server.stream()
+    await server.viewer()
+    boss = await creator(server)
+    asks = {
+        "bars": ("POST", "bars", {"viewer": "{}", "reason": "x"}),
+        "guests": ("POST", "guests", {"viewer": "{}"}),
+        "price": ("PUT", "viewer-prices/{}", {"planck_per_s": "1"}),
+        "no price": ("DELETE", "viewer-prices/{}", {}),
+        "sessions": ("GET", "sessions?viewer={}", None),
+    }
+
+    async def answers(name: str) -> dict[str, tuple[int, str]]:
+        found = {}
+        for key, (method, path, body) in asks.items():
+            sent = body and {k: v.format(name) for k, v in body.items()}
+            status, told = await boss.ask(method, f"streams/cam/{path.format(name)}", sent)
+            found[key] = (status, str(told.get("detail")).replace(name, "NAME"))
+        return found
+
+    known, unknown = await answers("ann"), await answers("bob")
+
+    assert known == unknown
+    assert {status for status, _ in known.values()} == {404}
+    await server.mint()
+    assert {key: status for key, (status, _) in (await answers("ann")).items()} == {
+        **dict.fromkeys(("bars", "guests", "price", "no price"), 201),
+        "sessions": 200,
+    }
+    assert {status for status, _ in (await answers("bob")).values()} == {404}
 
 
 async def test_players_are_listed_by_stream_viewer_and_edge_in_pages(server) -> None:

@@ -17,6 +17,7 @@ from mediaserver.api import context
 from mediaserver.api.context import Context
 from mediaserver.api.queries import page_limit, whole
 from mediaserver.api.streams.uninvited import tell_store
+from mediaserver.api.streams.viewer_names import viewer_of
 from mediaserver.api.who import audited, principal
 from mediaserver.http import request_records
 from mediaserver.http.problem import ApiError
@@ -103,10 +104,17 @@ async def _add(request: web.Request) -> web.Response:
     now_ms, who = shared.clock.now_ms(), principal(request)
 
     def add(book: Book, connection: Connection) -> tuple[Bar, list[SessionRecord]]:
-        account = book.viewers.get(wanted.viewer).account
+        account = viewer_of(book, who, stream, wanted.viewer).account
         _hold_rank(connection, who, bars.on(connection, account, stream, now_ms), 409)
         made = bars.add(
-            connection, account, stream, wanted.until_ms, wanted.reason, who.actor, now_ms
+            connection,
+            account,
+            stream,
+            wanted.until_ms,
+            wanted.reason,
+            who.actor,
+            now_ms,
+            is_of_staff=_is_staff(who),
         )
         playing = book.sessions.not_over(account, stream, now_ms)
         book.sessions.end_all(playing, BARRED, now_ms)
@@ -159,8 +167,7 @@ def _hold_rank(connection: Connection, who: Principal, bar: Bar | None, status: 
     Raises:
         ApiError: Of that status, with who takes it back.
     """
-    is_staff = who.scopes is not None or bool(who.roles & bars.STAFF)
-    if bar is None or is_staff or not bars.is_of_staff(connection, bar):
+    if bar is None or _is_staff(who) or not bars.is_of_staff(connection, bar):
         return
     until = "" if bar.until_ms is None else f" until {bar.until_ms} (Unix, ms)"
     raise ApiError(
@@ -168,6 +175,10 @@ def _hold_rank(connection: Connection, who: Principal, bar: Bar | None, status: 
         "Barred by staff",
         f"staff barred this account{until}, by bar {bar.id}: ask them to change it or take it back",
     )
+
+
+def _is_staff(who: Principal) -> bool:
+    return who.scopes is not None or bool(who.roles & bars.STAFF)
 
 
 async def _stream(request: web.Request) -> UUID | None:

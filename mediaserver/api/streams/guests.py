@@ -13,6 +13,7 @@ from aiohttp import web
 
 from mediaserver.api import context
 from mediaserver.api.streams.uninvited import change
+from mediaserver.api.streams.viewer_names import viewer_of
 from mediaserver.api.who import audited, principal
 from mediaserver.http import request_records
 from mediaserver.http.problem import ApiError
@@ -101,13 +102,13 @@ async def _add(request: web.Request) -> web.Response:
         fault = "give a person by id, or a viewer by name or account"
         raise ApiError(422, "Invalid body", fault, faults=[fault])
     stream = await _stream(request)
-    now_ms = shared.clock.now_ms()
+    now_ms, who = shared.clock.now_ms(), principal(request)
 
     def add(book: Book, connection: Connection) -> Guest:
         if wanted.person is not None:
             name = guests.of_person(persons.get(connection, wanted.person).id)
         else:
-            account = book.viewers.get(str(wanted.viewer)).account
+            account = viewer_of(book, who, stream, str(wanted.viewer)).account
             owner = persons.of_account(connection, account)
             name = guests.of_account(account) if owner is None else guests.of_person(owner.id)
         guests.add(connection, stream, name, Way.LISTED, now_ms)

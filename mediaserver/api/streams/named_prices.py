@@ -12,10 +12,12 @@ from mediaserver.api import context
 from mediaserver.api.streams.policy_room import hold_price_room
 from mediaserver.api.streams.price_times import from_tick_fault
 from mediaserver.api.streams.streams import check_price
-from mediaserver.api.who import audited
+from mediaserver.api.streams.viewer_names import viewer_of
+from mediaserver.api.who import audited, principal
 from mediaserver.http import request_records
 from mediaserver.http.problem import ApiError
 from metering.book.book import Book
+from metering.book.records import StreamRecord, ViewerRecord
 from metering.errors import InvalidValueError
 from metering.model.named_prices import NamedPrice
 from metering.units import AccountId, Planck, account_text
@@ -77,9 +79,13 @@ async def _change(
     """Let a viewer pay something else, from a second on that nobody can have claimed yet."""
     shared = context.of(request)
     slug, name = request.match_info["slug"], request.match_info["viewer"]
-    record, viewer = await shared.book.run(
-        lambda book: (book.streams.get(slug), book.viewers.get(name))
-    )
+    who = principal(request)
+
+    def find(book: Book) -> tuple[StreamRecord, ViewerRecord]:
+        stream = book.streams.get(slug)
+        return stream, viewer_of(book, who, stream.id, name)
+
+    record, viewer = await shared.book.run(find)
     notice_s = shared.settings.price.change_notice_s
     earliest = await shared.newest_tick(record.id) + notice_s
     first = earliest if from_tick is None else from_tick

@@ -14,6 +14,7 @@ from aiohttp import web
 from mediaserver.api import context
 from mediaserver.api.queries import aged_cursor, page_limit
 from mediaserver.api.streams.audience_count import AudienceCount
+from mediaserver.api.streams.viewer_names import viewer_of
 from mediaserver.api.viewers import sessions
 from mediaserver.api.who import audited, principal
 from mediaserver.people.records import STAFF
@@ -42,11 +43,11 @@ async def _list(request: web.Request) -> web.Response:
     viewer, edge = request.query.get("viewer"), request.query.get("edge")
     limit, before = page_limit(request, PAGE_MAX), aged_cursor(request)
     live = await shared.audience()
-    now_ms = shared.clock.now_ms()
+    now_ms, who = shared.clock.now_ms(), principal(request)
 
     def read(book: Book) -> tuple[list[SessionRecord], dict[UUID, str]]:
         stream = None if slug is None else book.streams.get(slug).id
-        account = None if viewer is None else book.viewers.get(viewer).account
+        account = None if viewer is None else viewer_of(book, who, stream, viewer).account
         only = None if edge is None else _at_edge(live, edge)
         found = book.sessions.page(limit + 1, before, stream=stream, account=account, only=only)
         slugs = book.streams.slugs({record.stream for record in found})

@@ -44,7 +44,8 @@ def changed(
 ) -> tuple[StreamRecord, dict[AccountId, tuple[NamedPrice, ...]]]:
     """Return a stream after a price, a cap or a viewer's price more: none holds for the past."""
     tick = now + 60 + rng.randrange(7200)
-    number = len(record.prices) + sum(map(len, named.values())) + 1
+    own = (change.version or 0 for changes in named.values() for change in changes)
+    number = max(record.prices[-1].number, *own, 0) + 1
     match rng.randrange(6):
         case 0 | 1:
             later = max(now + 60, record.prices[-1].from_tick + 1) + rng.randrange(2000)

@@ -65,6 +65,21 @@ def test_a_bar_is_staffs_by_who_made_it(connection) -> None:
     assert bars.on(connection, ANN, None, 2) is None
 
 
+def test_a_bar_of_staff_stays_staffs_when_they_leave(connection) -> None:
+    """What they protect people from is not over with their job; who made it reads as before."""
+    support = persons.create(connection, "Sup", 1).id
+    persons.set_roles(connection, support, [Role.SUPPORT])
+    maker = f"person:{support}"
+    made = bars.add(connection, ANN, STREAM, None, "x", maker, 1, is_of_staff=True)
+    older = bars.add(connection, BOB, STREAM, None, "x", maker, 1)
+
+    persons.set_roles(connection, support, [])
+
+    kept = bars.get(connection, made.id, STREAM)
+    assert (bars.is_of_staff(connection, kept), kept.made_by) == (True, maker)
+    assert not bars.is_of_staff(connection, older)
+
+
 @pytest.mark.parametrize(
     ("until_ms", "reason", "fault"),
     [(5, "x", "is past"), (None, " ", "1 to"), (9, "x" * 201, "1 to")],
