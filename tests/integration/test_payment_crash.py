@@ -38,3 +38,14 @@ def test_a_withdrawal_is_whole_or_absent_in_the_book_and_in_redis(tmp_path) -> N
 
     assert steps > 20
     assert whole >= 2
+
+
+def test_a_payout_is_whole_or_absent_at_each_of_its_steps(tmp_path) -> None:
+    """Asked for, approved, paid: the bank's word and the earnings that leave are one."""
+    lines = run("payout_crash", tmp_path).splitlines()
+
+    for line in lines:
+        steps, whole = map(int, re.findall(r"\d+", line))
+        assert steps > 10, line
+        assert whole >= 1, line
+    assert [line.partition(":")[0] for line in lines] == ["requested", "approved", "paid"]

@@ -11,6 +11,7 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from sqlalchemy import event
 
@@ -27,6 +28,8 @@ from tests.support.payments_fixture import (
     make_payments,
     paid,
 )
+
+T = TypeVar("T")
 
 PLACES = ("begin", "before_cursor_execute", "after_cursor_execute", "commit")
 """Before and after the statements; where the last transaction commits, and just after that."""
@@ -57,7 +60,7 @@ def _hear(book: Book, notice: Notice) -> None:
 ACTS = (take, take_back, give_back)
 
 
-def die_at(url: str, act: Callable[[Book, Order], None], order: Order, step: int) -> int:
+def die_at(url: str, act: Callable[[Book, T], None], order: T, step: int) -> int:
     """Do an act in a fork that dies at a step; return the signal, 0: it had fewer steps."""
     child = os.fork()
     if child:
