@@ -151,8 +151,8 @@ async def test_a_creator_does_not_learn_who_has_an_account_by_trying_names(serve
         found = {}
         for key, (method, path, body) in asks.items():
             sent = body and {k: v.format(name) for k, v in body.items()}
-            status, told = await boss.ask(method, f"streams/cam/{path.format(name)}", sent)
-            found[key] = (status, str(told.get("detail")).replace(name, "NAME"))
+            status, answer = await boss.ask(method, f"streams/cam/{path.format(name)}", sent)
+            found[key] = (status, str(answer.get("detail")).replace(name, "NAME"))
         return found
 
     known, unknown = await answers("ann"), await answers("bob")
