@@ -60,7 +60,9 @@ class Proxy:
                 self.watch(playlist, answer, body)
             response = web.Response(status=answer.status, body=body)
             for name, value in answer.headers.items():
-                if name.lower() not in HOP:
+                if name.lower() == "set-cookie":
+                    response.headers.add(name, value)
+                elif name.lower() not in HOP:
                     response.headers[name] = value
             return response
 

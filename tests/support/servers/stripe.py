@@ -6,13 +6,17 @@ schema; a session is paid by the test, as by a person at its page.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import itertools
 import json
 import re
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any, Self
 
+import aiohttp
 import stripe
 from aiohttp import web
 
@@ -32,6 +36,7 @@ class FakeStripe:
         refuses: Its words when it gives nothing back; empty: it does.
         refund_status: Of the refunds that it makes.
         odd: What it answers instead to who asks for a refund; None: a refund.
+        hook_url: Where it sends its webhooks when somebody pays at its page; empty: nowhere.
     """
 
     def __init__(self) -> None:
@@ -42,7 +47,7 @@ class FakeStripe:
         self.refund_status = "succeeded"
         self.odd: Any = None
         self.is_away = False
-        self.url = ""
+        self.url = self.hook_url = ""
         self._keys: dict[str, tuple[dict[str, Any], str]] = {}
         self._numbers = itertools.count(1)
 
@@ -51,6 +56,8 @@ class FakeStripe:
         app.router.add_post("/v1/checkout/sessions", self._create)
         app.router.add_post("/v1/refunds", self._give_back)
         app.router.add_get("/v1/refunds", self._refunds)
+        app.router.add_get("/pay/{session}", _pay_page)
+        app.router.add_post("/pay/{session}", self._pay)
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
@@ -117,6 +124,16 @@ class FakeStripe:
         return web.json_response(
             {"object": "list", "url": "/v1/refunds", "has_more": False, "data": found}
         )
+
+    async def _pay(self, request: web.Request) -> web.Response:
+        """Take the money, tell the server, and send the payer back."""
+        session = request.match_info["session"]
+        async with aiohttp.ClientSession() as http:
+            for told in self.events_of_payment(session, f"pi_{session}"):
+                raw, headers = signed(told)
+                async with http.post(self.hook_url, data=raw, headers=headers) as answer:
+                    assert answer.status == 200, await answer.text()
+        raise web.HTTPSeeOther(self.sessions[session]["success_url"])
 
     def forget_keys(self) -> None:
         """Forget all idempotency keys, as it does after a day."""
@@ -197,6 +214,33 @@ def signed(body: dict[str, Any] | bytes, secret: str = SECRET, age_s: int = 0) -
         raw.decode("utf-8", "replace"), secret, int(time.time()) - age_s
     )
     return raw, {"Stripe-Signature": header, "Content-Type": "application/json; charset=utf-8"}
+
+
+async def _pay_page(_: web.Request) -> web.Response:
+    page = "<!doctype html><title>Checkout</title><form method=post><button>Pay</button></form>"
+    return web.Response(text=page, content_type="text/html")
+
+
+@contextlib.contextmanager
+def on_its_own() -> Iterator[FakeStripe]:
+    """Run a fake in a thread of its own, for tests that have no loop."""
+    made, ready, end = FakeStripe(), threading.Event(), asyncio.Event()
+    loop = asyncio.new_event_loop()
+
+    async def run() -> None:
+        async with made:
+            ready.set()
+            await end.wait()
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(run(),))
+    thread.start()
+    try:
+        assert ready.wait(10)
+        yield made
+    finally:
+        loop.call_soon_threadsafe(end.set)
+        thread.join(10)
+        loop.close()
 
 
 def _nested(text: str) -> dict[str, Any]:

@@ -270,9 +270,9 @@ class SmallPublisher(Publisher):
 
 
 @contextmanager
-def counting_proxy(server: Server) -> Iterator[str]:
-    """Yield the URL of a counting proxy in front of the server."""
-    port = free_port()
+def counting_proxy(server: Server, port: int | None = None) -> Iterator[str]:
+    """Yield the URL of a counting proxy in front of the server, on a port or any that is free."""
+    port = port or free_port()
     script = str(ROOT / "tests" / "support" / "counting_proxy.py")
     with subprocess.Popen(
         [sys.executable, script, str(port), str(server.port)], stdout=subprocess.PIPE
