@@ -34,6 +34,7 @@ from mediaserver.api.streams import (
     guests,
     named_prices,
     redeem,
+    rules,
     stream_change,
     streams,
 )
@@ -65,7 +66,7 @@ ROOMS: Final = (
     *(join_stream, limits, top_ups, refunds, payments, withdrawals, token_join),
     *(payouts, statements, guests, redeem, named_prices, stream_change),
     *(history, players, player_settings, letters),
-    *(audience, session_list, bars, webhooks),
+    *(audience, session_list, bars, rules, webhooks),
 )
 """Whose routes they are."""
 

@@ -14,6 +14,7 @@ from aiohttp import web
 from mediaserver.api.streams.audience_count import AudienceCount
 from mediaserver.clock import Clock
 from mediaserver.payments.service import Payments
+from mediaserver.people.countries import Countries
 from mediaserver.people.service import People
 from mediaserver.settings.records import Settings
 from mediaserver.webhooks.service import Webhooks
@@ -103,6 +104,7 @@ class Context:
         people: Who people are, in the same database.
         payments: What they pay in through providers, in the same database.
         webhooks: Who is told what happens, in the same database.
+        countries: In which country an address is.
         store: Lends the store, which is not rebuilt meanwhile; raises StoreUnavailableError while
             it is not recovered.
         apply_deposits: Writes to a lent store what an account paid in.
@@ -129,6 +131,7 @@ class Context:
     people: People
     payments: Payments
     webhooks: Webhooks
+    countries: Countries
     store: Callable[[], AbstractAsyncContextManager[Store]]
     apply_deposits: Callable[[Store, AccountId], Awaitable[None]]
     apply_later: Callable[[AccountId], None]

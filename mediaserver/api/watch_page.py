@@ -20,6 +20,8 @@ from mediaserver.clock import Clock
 from mediaserver.errors import AccessDeniedError
 from mediaserver.hls import addresses
 from mediaserver.hls.live_store import LiveStore
+from mediaserver.hls.places import Places
+from mediaserver.hls.responses import RefusedError
 from mediaserver.hls.restrictions import EVERYBODYS, HiddenError
 from mediaserver.http.problem_response import problem_response
 from mediaserver.ipc.messages import Policy
@@ -65,6 +67,7 @@ class WatchPage:
 
     Args:
         find: Returns a stream by its public name, None when there is none.
+        places: From where it may be watched; None: from everywhere.
         control: Returns what control sent last, None before it has been heard of.
     """
 
@@ -77,6 +80,7 @@ class WatchPage:
         clock: Clock,
         find: Callable[[str], StreamPolicy | None],
         control: Callable[[], Policy | None],
+        places: Places | None = None,
     ) -> None:
         self.settings = settings
         self._pages = pages
@@ -84,13 +88,14 @@ class WatchPage:
         self._clock = clock
         self._find = find
         self._control = control
+        self._places = places
         self.restrictions = EVERYBODYS
         self._cors = Cors(settings.server.cors_origins)
 
     def answer(self, request: web.BaseRequest, address: addresses.Address) -> web.Response:
         """Return the page, its data, or what is wrong."""
         try:
-            visit = self._visit(address)
+            visit = self._visit(request, address)
         except _RefusedError as refused:
             return _refusal(request, refused)
         if is_program(request):
@@ -197,7 +202,7 @@ class WatchPage:
             return _RefusedError(404, reason, Notice(title, (text,)))
         return None
 
-    def _visit(self, address: addresses.Address) -> _Visit:
+    def _visit(self, request: web.BaseRequest, address: addresses.Address) -> _Visit:
         slug = address.place.slug
         policy = self._find(slug)
         if self._control() is None or (policy is None and self._store.current(slug) is not None):
@@ -210,7 +215,9 @@ class WatchPage:
         except HiddenError:
             raise self._no_such_stream(address) from None
         except AccessDeniedError as denied:
+            self._hold_place(request, policy)
             raise self._not_public(policy, denied.reason) from denied
+        self._hold_place(request, policy)
         if not policy.is_enabled:
             line = "The operator of this server has closed it. You are billed nothing."
             raise _RefusedError(404, "closed", Notice(f"{policy.title} is closed", (line,)))
@@ -219,6 +226,16 @@ class WatchPage:
             raise self._entry(policy) if fault == "token" else self._bad_link(policy, fault)
         seen = policy if grant is None else policy.seen_by(grant.account)
         return _Visit(seen, grant, "" if fault == "token" else fault)
+
+    def _hold_place(self, request: web.BaseRequest, policy: StreamPolicy) -> None:
+        try:
+            if self._places is not None:
+                self._places.check(policy.stream, request)
+        except RefusedError as refused:
+            if refused.status != 403:
+                raise _starting() from refused
+            notice = Notice(f"{policy.title} is not shown here", (refused.detail,))
+            raise _RefusedError(403, refused.reason, notice) from refused
 
     def _no_such_stream(self, address: addresses.Address) -> _RefusedError:
         """Return what is told of a stream that is not there, and of one that is not for them."""

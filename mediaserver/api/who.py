@@ -110,6 +110,11 @@ def address(request: web.BaseRequest) -> str:
     return request.headers.get(FORWARDED_FOR, _LOCAL)
 
 
+def is_local(request: web.BaseRequest) -> bool:
+    """Return whether the operator asks at a shell."""
+    return FORWARDED_FOR not in request.headers
+
+
 async def audited(
     request: web.Request,
     action: str,

@@ -33,6 +33,7 @@ _MODULES: Final = (
     "ledger",
     "audience",
     "sessions",
+    "stream_rules",
     "payments",
     "earnings",
     "webhooks",

@@ -36,6 +36,7 @@ _DETAILS: Final = {
     "signature": "The token was not signed by this server.",
     "expired": "The token is no longer valid: open the page again.",
     "stream": "The token is for another stream.",
+    "place": "This stream is not shown where you are.",
     "not_found": "There is nothing at this address.",
     "closed": "The operator has closed this stream.",
     "starting": "The server is starting: try again in a moment.",

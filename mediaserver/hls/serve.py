@@ -33,6 +33,7 @@ from mediaserver.hls.audience import Audience
 from mediaserver.hls.blocking_reload import Ready, Reject, decide
 from mediaserver.hls.cache_policy import Kind
 from mediaserver.hls.live_store import LiveStore
+from mediaserver.hls.places import Places
 from mediaserver.hls.rendition_window import Presence
 from mediaserver.hls.response import SEND_TIMEOUT_S, Response
 from mediaserver.hls.responses import RefusedError, Responses
@@ -61,13 +62,14 @@ class MediaHandler:
     takes longer than `send_timeout_s` to read one object is cut off.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 -- collaborators
         self,
         store: LiveStore,
         gate: Gate,
         clock: Clock,
         edge_key: bytes = b"",
         send_timeout_s: float = SEND_TIMEOUT_S,
+        places: Places | None = None,
     ) -> None:
         self.answers: Counter[tuple[str, int]] = Counter()
         """Answers by kind of place and status."""
@@ -78,7 +80,7 @@ class MediaHandler:
         self._clock = clock
         self.edge_key = edge_key
         self._responses = Responses(clock, send_timeout_s)
-        self._viewers = ViewerCheck(gate, clock)
+        self._viewers = ViewerCheck(gate, clock, places)
 
     def set_policy(self, policy: Policy) -> None:
         """Take over control's token keys, restrictions and top-up address."""
@@ -125,12 +127,12 @@ class MediaHandler:
 
     async def _authorize(self, request: web.BaseRequest, address: Address) -> int:
         place = address.place
-        self._viewers.check_sight(address)
+        self._viewers.check_sight(address, request)
         await self._await_show(place, HELD_S)
         policy = self._policy(place.slug)
         if not isinstance(place, Segment | PartAddress):
             is_free = isinstance(place, Multivariant | MediaPlaylist | Init | WatchPage)
-            self._viewers.check_sight(address)
+            self._viewers.check_sight(address, request)
             return 204 if is_free else 404
         show, media, grant = await self._find(request, address, place, policy, is_free=False)
         method = request.headers.get(METHOD_HEADER, "GET")
@@ -151,7 +153,7 @@ class MediaHandler:
         place = address.place
         is_fill = has_edge_key(request, EDGE_HEADER, self.edge_key)
         if not is_fill:
-            self._viewers.check_sight(address)
+            self._viewers.check_sight(address, request)
         is_plain = isinstance(place, MediaPlaylist | Multivariant) and "?" not in request.raw_path
         await self._await_show(place, PLAIN_HELD_S if is_plain else HELD_S)
         policy = self._policy(place.slug)
@@ -171,7 +173,7 @@ class MediaHandler:
             case _:
                 raise RefusedError(404, "not_found")
         if not is_fill:
-            self._viewers.check_sight(address)  # It may have changed while this waited.
+            self._viewers.check_sight(address, request)  # It may have changed while this waited.
         return answer
 
     async def _media(
@@ -222,7 +224,7 @@ class MediaHandler:
                 raise RefusedError(408, "left")
             policy = self._policy(place.slug)
             if not is_free:
-                self._viewers.check_sight(address)
+                self._viewers.check_sight(address, request)
             grant = None if is_free else self._viewers.payer(address.token, policy, run)
         return show, media, grant
 

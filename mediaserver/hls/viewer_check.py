@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from typing import Final
 
+from aiohttp import web
+
 from mediaserver.clock import Clock
 from mediaserver.errors import AccessDeniedError
 from mediaserver.hls.addresses import Address
+from mediaserver.hls.places import Places
 from mediaserver.hls.responses import RefusedError
 from mediaserver.hls.restrictions import EVERYBODYS, HiddenError, of_policy
 from mediaserver.ipc.messages import Policy
@@ -24,19 +27,22 @@ _NOT_PUBLIC: Final = "This stream is not public: open its page and sign in to wa
 
 
 class ViewerCheck:
-    """Tokens by control's keys, and its restrictions."""
+    """Tokens by control's keys, and its restrictions; without `places` addresses do not count."""
 
-    def __init__(self, gate: Gate, clock: Clock) -> None:
+    def __init__(self, gate: Gate, clock: Clock, places: Places | None = None) -> None:
         self.keys: tuple[tuple[int, bytes], ...] = ()
         """Key number and secret of each that is good; none before control was heard of."""
         self._gate = gate
         self._clock = clock
         self._grants: dict[str, Grant] = {}
         self._restrictions = EVERYBODYS
+        self._places = places
 
     def set_policy(self, policy: Policy) -> bool:
         """Take over control's keys and restrictions; return whether the keys are others."""
         self._restrictions = of_policy(policy)
+        if self._places is not None:
+            self._places.set_policy(policy)
         if policy.token_keys == self.keys:
             return False
         self.keys = policy.token_keys
@@ -47,11 +53,11 @@ class ViewerCheck:
         """Return what a token grants that was verified of late."""
         return self._grants.get(token)
 
-    def check_sight(self, address: Address) -> None:
+    def check_sight(self, address: Address, request: web.BaseRequest) -> None:
         """Hold that who asks may see the stream of an address, whatever of it they ask for.
 
         Raises:
-            RefusedError: 404 as of a stream that is not there; 401 or 403.
+            RefusedError: 404 as of a stream that is not there; 401, 403, or 503 as `Places` says.
         """
         policy = self._gate.policy(address.place.slug)
         if policy is None:
@@ -63,6 +69,8 @@ class ViewerCheck:
         except AccessDeniedError as denied:
             detail = _NOT_PUBLIC if denied.reason == "token" else ""
             raise RefusedError(denied.status, denied.reason, detail=detail) from denied
+        if self._places is not None:
+            self._places.check(policy.stream, request)
 
     def payer(self, token: str, policy: StreamPolicy, run: Run) -> Grant | None:
         """Return who pays, None when nothing is to be paid.

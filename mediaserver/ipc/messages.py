@@ -116,6 +116,20 @@ class ShowEnded(_Message, frozen=True):
     """ENDLIST: nothing follows in this show."""
 
 
+class AddressRules(Struct, frozen=True, array_like=True):
+    """From which addresses a stream may be watched (`mediaserver.people.place_rules`).
+
+    Attributes:
+        stream: None: every stream.
+    """
+
+    stream: UUID | None
+    allow_countries: tuple[str, ...] = ()
+    deny_countries: tuple[str, ...] = ()
+    allow_networks: tuple[str, ...] = ()
+    deny_networks: tuple[str, ...] = ()
+
+
 class Policy(_Message, frozen=True):
     """Sent by control at each change and every 5 s; replaces the last one whole.
 
@@ -140,6 +154,7 @@ class Policy(_Message, frozen=True):
         invited: Streams for guests alone.
         ended_sessions: Viewer sessions of these that are over while a token of theirs is not, the
             newest first: refused without asking the store, as what is free is never claimed.
+        address_rules: Of streams that have some, and of the server.
     """
 
     streams: tuple[StreamPolicy, ...]
@@ -157,6 +172,7 @@ class Policy(_Message, frozen=True):
     unlisted: tuple[UUID, ...] = ()
     invited: tuple[UUID, ...] = ()
     ended_sessions: tuple[int, ...] = ()
+    address_rules: tuple[AddressRules, ...] = ()
 
 
 class Request(_Message, frozen=True):

@@ -116,6 +116,11 @@ TABLE: Final = (
     _row("GET bars", *_READERS, scope="viewers:read"),
     _row("POST bars", _R.OWNER, _R.SUPPORT, scope="viewers:write"),
     _row("DELETE bars/{bar}", _R.OWNER, _R.SUPPORT, scope="viewers:write"),
+    # From where it may be watched.
+    _row("GET streams/{slug}/rules", *_READERS, _R.CREATOR, scope="streams:read"),
+    _row("PUT streams/{slug}/rules", _R.OWNER, _R.SUPPORT, _R.CREATOR, scope="streams:write"),
+    _row("GET rules", *_READERS, scope="streams:read"),
+    _row("PUT rules", _R.OWNER, _R.SUPPORT, scope="streams:write"),
     _row("POST streams/{slug}/join", open_to=OpenTo.SIGNED_IN),
     _row("POST streams/{slug}/join/token", open_to=OpenTo.ANYONE),
     # Who may see a stream.

@@ -213,7 +213,18 @@ players = Table(
     Column("account", LargeBinary(32), nullable=False),
     Column("agent", String(200), nullable=False),
     Column("minted_ms", BigInteger, nullable=False),
+    # Host of the page that asked (`place_rules.referrer_refusal`); empty: none was named.
+    Column("referrer", String(253), nullable=False, server_default=""),
     Index("people_players_by_account", "account"),
+)
+
+stream_rules = Table(
+    "people_stream_rules",
+    metadata,
+    # From where streams may be watched, as JSON; empty bytes: every stream.
+    Column("stream", LargeBinary(16), primary_key=True),
+    Column("rules", Text, nullable=False),
+    Column("changed_ms", BigInteger, nullable=False),
 )
 
 player_settings = Table(

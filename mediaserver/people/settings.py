@@ -47,6 +47,8 @@ class WatchSettings:
     """Who else lets viewers in."""
 
     issuers: tuple[WatchIssuer, ...] = ()
+    country_file: str = ""
+    country_failure: str = field(default="closed", metadata={"choices": ("closed", "open")})
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ from mediaserver.listening import ListeningClock
 from mediaserver.payments.refunding import keep_asking
 from mediaserver.payments.service import Payments, providers_of
 from mediaserver.people import api_keys
+from mediaserver.people.countries import Countries
 from mediaserver.people.records import ApiKey
 from mediaserver.people.service import People
 from mediaserver.processes import bootstrap, library_pages, secret_files
@@ -91,6 +92,7 @@ class Control:
         self._workers = Workers(self._listening.monotonic, waiting_line(notify_fd))
         self._planned = PlannedTicks(start.data_dir / "shows", self._workers, self._clock)
         self._audience = LiveAudience(start.run_dir, self._clock.monotonic)
+        self._countries = Countries(start.settings.watch)
         self._changes = PolicyChanges()
         self._policy: Policy | None = None
         self._book_health: BookHealth | None = None
@@ -149,6 +151,7 @@ class Control:
             people=people,
             payments=payments,
             webhooks=webhooks,
+            countries=self._countries,
             store=supervisor.lend,
             apply_deposits=supervisor.apply_deposits,
             apply_later=supervisor.apply_later,
@@ -219,7 +222,10 @@ class Control:
         socket.unlink(missing_ok=True)
         await web.UnixSite(runner, str(socket)).start()
         hello = Hello("control", "control", os.getpid())
-        async with LinkClients(self._start.run_dir, hello, self._replay) as links:
+        async with (
+            LinkClients(self._start.run_dir, hello, self._replay) as links,
+            self._countries,
+        ):
             keeping = asyncio.create_task(supervisor.run())
             pushing = asyncio.create_task(self._push_policies(shared, supervisor, links))
             self._book_health = BookHealth(shared.book, self._start.data_dir, self._changes.ask)
@@ -306,6 +312,7 @@ class Control:
                     _log.error("control.policy.failed", reason=str(error), times=count)
             else:
                 throttle.succeeded()
+                self._countries.want(is_wanted=limits.has_countries)
                 self._policy = self._make_policy(streams, named, keys, limits, supervisor)
                 links.send(self._policy)
                 await self._changes.finish(number)
@@ -335,13 +342,16 @@ class Control:
             unlisted=limits.unlisted,
             invited=limits.invited,
             ended_sessions=limits.ended,
+            address_rules=limits.address_rules,
             admin_sha256=hashlib.sha256(self._admin_token.encode()).digest(),
         )
 
     def _faults(self, supervisor: StoreSupervisor) -> list[str]:
         """Return what keeps control from its work, in words."""
-        faults = [] if self._book_health is None else [self._book_health.fault]
-        return [fault for fault in (supervisor.wait.text, *faults) if fault]
+        faults = [supervisor.wait.text, self._countries.wanted_fault]
+        if self._book_health is not None:
+            faults.append(self._book_health.fault)
+        return [fault for fault in faults if fault]
 
     def _oldest_tick(self) -> int:
         """Return the oldest second that may still be claimed."""

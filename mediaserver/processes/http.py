@@ -7,7 +7,6 @@ from control's: one that restarts is refilled by both, and goes on alone while c
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import sys
 from contextlib import AsyncExitStack
@@ -28,6 +27,7 @@ from mediaserver.api.watch_page import WatchPage
 from mediaserver.errors import AccessDeniedError, AddressError, ConfigError
 from mediaserver.hls import addresses
 from mediaserver.hls.live_store import LiveStore
+from mediaserver.hls.places import Places
 from mediaserver.hls.restrictions import HiddenError, of_policy
 from mediaserver.hls.serve import MediaHandler
 from mediaserver.http.client_address import Client, Networks
@@ -39,6 +39,7 @@ from mediaserver.http.unix_http import Proxy
 from mediaserver.ipc.messages import Policy
 from mediaserver.ipc.server import LinkServer
 from mediaserver.live.show_state import resumable
+from mediaserver.people.countries import Countries
 from mediaserver.processes import bootstrap, descriptors, library_pages
 from mediaserver.processes.answer_times import AnswerTimes, kind_of_request
 from mediaserver.processes.availability import PLATFORM_KINDS, Availability, Reading
@@ -47,14 +48,13 @@ from mediaserver.processes.http_metrics import HttpMetrics
 from mediaserver.processes.metrics_endpoint import Scrape
 from mediaserver.processes.own_answers import own_answers
 from mediaserver.processes.public_answers import PublicAnswers
+from mediaserver.processes.readiness import ready
 from mediaserver.processes.server_clock import open_clock
 from mediaserver.processes.sites import start_sites
 from mediaserver.processes.whip_front import WhipFront
 from mediaserver.settings.records import Settings
 from metering.admission.gate import LocalGate
-from metering.errors import StoreUnavailableError
 from metering.store.claim_client import RawClaims
-from metering.store.clock_check import apart_fault
 
 REDIS_SOCKET: Final = "redis.sock"
 """Under ``run/``: the embedded Redis."""
@@ -93,10 +93,14 @@ class HttpProcess:
         self._links = LinkServer(run_dir / f"{self._name}.link", self._live_store, self._on_policy)
         self._edge_key_file = Path(tree.auth.edge_key_file or start.data_dir / "edge.key")
         edge_key = self._read_edge_key()
-        self._media = MediaHandler(self._live_store, self._gate, self._clock, edge_key=edge_key)
         proxies = Networks(tree.server.trusted_proxies)
         admins = Networks(tree.auth.admin_networks)
         self._access = Access(proxies, admins, self._clock, edge_key)
+        self._countries = Countries(tree.watch)
+        places = Places(self._countries, self._access.client)
+        self._media = MediaHandler(
+            self._live_store, self._gate, self._clock, edge_key, places=places
+        )
         self._bounds = Bounds(
             min(tree.server.connections_max, max(descriptors.limit() - DESCRIPTORS_KEPT, 64)),
             tree.server.connections_per_address_max,
@@ -111,6 +115,7 @@ class HttpProcess:
             clock=self._clock,
             find=self._gate.policy,
             control=lambda: self._policy,
+            places=places,
         )
         self._cors = Cors(tree.server.cors_origins)
         self._proxy = Proxy(run_dir)
@@ -169,6 +174,7 @@ class HttpProcess:
             await stack.enter_async_context(self._meter)
             stack.push_async_callback(self._gate.close)
             await stack.enter_async_context(self._links)
+            await stack.enter_async_context(self._countries)
             await stack.enter_async_context(self._availability)
             # A bare server for each: an application's router and middlewares cost a part 10 us.
             self._public = Connections(self._answer, self._bounds)
@@ -285,7 +291,7 @@ class HttpProcess:
             case "/healthz":
                 return web.Response(text="ok\n")
             case "/readyz":
-                return await self._ready()
+                return await ready(self._policy, self._gate, self._claims, self._clock)
             case "/metrics":
                 return await self._all_metrics()
         return self._watch_page.nothing(request)
@@ -333,24 +339,6 @@ class HttpProcess:
         except AccessDeniedError as error:
             return problem_response(error.status, "Not allowed", error.reason)
         return await self._meter.serve(request, Viewer(grant.account, grant.session, policy))
-
-    async def _ready(self) -> web.Response:
-        faults = []
-        if self._policy is None:
-            faults.append("control has not been heard of")
-        of_control = self._policy.faults if self._policy is not None else ()
-        faults.extend(of_control)
-        if not self._gate.is_ready and not of_control:
-            faults.append("Redis is away or not yet recovered: priced media is refused")
-        if self._claims.refusal:
-            faults.append(f"Redis refuses claims, and so is priced media: {self._claims.refusal}")
-        with contextlib.suppress(StoreUnavailableError):  # told above
-            before_ms, redis_ms = self._clock.now_ms(), await self._claims.redis_ms()
-            apart = apart_fault((before_ms + self._clock.now_ms()) // 2, redis_ms)
-            faults += [apart] if apart else []
-        if faults:
-            return web.json_response({"ready": False, "faults": faults}, status=503)
-        return web.json_response({"ready": True})
 
     def _measure(self) -> str:
         return metrics.own_text(self._name)

@@ -10,9 +10,11 @@ import re
 import resource
 import shutil
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from mediaserver.people import countries
 from mediaserver.processes import descriptors, secret_files
 from mediaserver.processes.bootstrap import StartRefusedError
 from mediaserver.processes.finding import Finding, fault, good, warning
@@ -61,6 +63,24 @@ def check_files(settings: Settings, data_dir: Path) -> Iterator[Finding]:
             yield good("secrets", "admin token, token keys and edge key can be used")
     except StartRefusedError as error:
         yield fault("secrets", str(error), "see docs/operator/security.md")
+
+
+def check_countries(settings: Settings) -> Iterator[Finding]:
+    """Yield whether the file of countries can be read, where one is named."""
+    path = settings.watch.country_file
+    if not path:
+        return
+    try:
+        built_s = countries.read(path).metadata().build_epoch
+    except (OSError, ValueError) as error:
+        does = "let everybody" if settings.watch.country_failure == "open" else "let nobody"
+        yield fault(
+            "countries",
+            f"{path} cannot be read: {error}",
+            f"rules of countries {does} watch until it can: put a MaxMind DB (.mmdb) there",
+        )
+    else:
+        yield good("countries", f"{path}, built {datetime.fromtimestamp(built_s, UTC):%Y-%m-%d}")
 
 
 def check_disk(data_dir: Path) -> Finding:

@@ -7,7 +7,9 @@ from functools import partial
 from typing import Final
 from uuid import UUID
 
-from mediaserver.people import bars, guests
+from mediaserver.ipc.messages import AddressRules
+from mediaserver.people import bars, guests, stream_rules
+from mediaserver.people.place_rules import PlaceRules
 from mediaserver.people.service import People
 from mediaserver.people.visibility import Visibility
 from metering.book.async_book import AsyncBook
@@ -25,6 +27,8 @@ class Restricted:
     unlisted: tuple[UUID, ...]
     invited: tuple[UUID, ...]
     ended: tuple[SessionId, ...]
+    address_rules: tuple[AddressRules, ...]
+    has_countries: bool
 
 
 async def restricted(book: AsyncBook, people: People, now_ms: int) -> Restricted:
@@ -37,6 +41,11 @@ async def restricted(book: AsyncBook, people: People, now_ms: int) -> Restricted
     # Who is barred would come back without a token: everybody shows one.
     for stream in await people.read(partial(bars.guarded, now_ms=now_ms)):
         streams.setdefault(stream, Visibility.UNLISTED)
+    rules = await people.read(stream_rules.everything)
+    # Their rules are held when a token is minted, so everybody shows one.
+    for ruled in rules:
+        if ruled is not None:
+            streams.setdefault(ruled, Visibility.UNLISTED)
     ended: list[SessionId] = []
     if streams:
         ended = await book.run(lambda book: book.sessions.over(streams, now_ms, ENDED_MAX))
@@ -44,4 +53,20 @@ async def restricted(book: AsyncBook, people: People, now_ms: int) -> Restricted
     def those(wanted: Visibility) -> tuple[UUID, ...]:
         return tuple(stream for stream, seen_by in streams.items() if seen_by is wanted)
 
-    return Restricted(those(Visibility.UNLISTED), those(Visibility.INVITED), tuple(ended))
+    return Restricted(
+        those(Visibility.UNLISTED),
+        those(Visibility.INVITED),
+        tuple(ended),
+        tuple(_of_addresses(stream, found) for stream, found in rules.items()),
+        any(found.has_countries for found in rules.values()),
+    )
+
+
+def _of_addresses(stream: UUID | None, rules: PlaceRules) -> AddressRules:
+    return AddressRules(
+        stream,
+        rules.allow_countries,
+        rules.deny_countries,
+        rules.allow_networks,
+        rules.deny_networks,
+    )

@@ -9,11 +9,16 @@ from uuid import UUID
 import aiohttp
 from aiohttp import web
 
+from mediaserver.api.access import Access
 from mediaserver.errors import AddressError
 from mediaserver.hls.addresses import parse, part_name
 from mediaserver.hls.live_store import Feed, LiveStore
+from mediaserver.hls.places import Places
 from mediaserver.hls.serve import MediaHandler
+from mediaserver.http.client_address import Networks
 from mediaserver.ipc.messages import Policy
+from mediaserver.people.countries import Countries
+from mediaserver.people.settings import WatchSettings
 from mediaserver.playback_token import Grant, mint
 from metering.units import (
     AccountId,
@@ -105,11 +110,13 @@ def bytes_of(msn: int, part: int, rendition: str = "source") -> bytes:
 
 
 @asynccontextmanager
-async def serving() -> AsyncIterator[ServeHarness]:
-    """Serve one live stream until the block ends."""
+async def serving(countries: Countries | None = None) -> AsyncIterator[ServeHarness]:
+    """Serve one live stream until the block ends; proxies on this machine name their clients."""
     clock, gate, show = FakeClock(), FakeGate(), Show()
     store = LiveStore(clock, reconnect_wait_s=60, waiters_max=3)
-    handler = MediaHandler(store, gate, clock, EDGE_KEY, send_timeout_s=0.2)
+    access = Access(Networks(["127.0.0.1"]), Networks([]), clock, EDGE_KEY)
+    places = Places(countries or Countries(WatchSettings()), access.client)
+    handler = MediaHandler(store, gate, clock, EDGE_KEY, send_timeout_s=0.2, places=places)
     handler.set_policy(
         Policy((), KEYS, Asset(), "", "", "https://pay/{account}", is_top_up_open=False,
                replay_from_ms=0)

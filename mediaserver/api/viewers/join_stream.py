@@ -17,6 +17,7 @@ from aiohttp import web
 from mediaserver.api import context
 from mediaserver.api.context import Context
 from mediaserver.api.people.me import person_of
+from mediaserver.api.streams.rules import hold_place
 from mediaserver.api.viewers.limits import checked_limit
 from mediaserver.api.viewers.own_account import account_of
 from mediaserver.api.viewers.players import keep_agent
@@ -76,6 +77,7 @@ async def _join(request: web.Request) -> web.Response:
     stream = await shared.people.write(
         lambda book, connection: guests.seen_stream(book, connection, slug, who)
     )
+    referrer = await hold_place(request, stream)
     account = await account_of(request, person)
     await hold_access(shared, account, stream)
 
@@ -94,7 +96,7 @@ async def _join(request: web.Request) -> web.Response:
         )
     else:
         made, token = await mint_again(shared, known, stream, own_limit)
-    await keep_agent(request, made)
+    await keep_agent(request, made, referrer)
     return web.json_response(
         {
             **token_json(shared, made, token, stream),

@@ -28,12 +28,14 @@ def routes() -> list[web.RouteDef]:
     ]
 
 
-async def keep_agent(request: web.Request, made: ViewerSession) -> None:
-    """Note the browser that was given a token of a session."""
+async def keep_agent(request: web.Request, made: ViewerSession, referrer: str) -> None:
+    """Note the browser that was given a token of a session, and the page that it was on."""
     shared = context.of(request)
     agent, now_ms = request.headers.get("User-Agent", ""), shared.clock.now_ms()
     await shared.people.write(
-        lambda _, connection: players.keep(connection, made.account, made.session, agent, now_ms)
+        lambda _, connection: players.keep(
+            connection, made.account, made.session, agent, now_ms, referrer
+        )
     )
 
 

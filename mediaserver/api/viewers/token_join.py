@@ -17,8 +17,10 @@ from mediaserver import log
 from mediaserver.api import context, who
 from mediaserver.api.auth import bearer
 from mediaserver.api.context import Context
+from mediaserver.api.streams.rules import hold_place
 from mediaserver.api.viewers.join_stream import JOINS, hold_access
 from mediaserver.api.viewers.limits import checked_limit
+from mediaserver.api.viewers.players import keep_agent
 from mediaserver.api.viewers.tokens import invite, mint_again, open_session, token_json
 from mediaserver.errors import AccessDeniedError
 from mediaserver.http import request_records
@@ -67,6 +69,7 @@ async def _join(request: web.Request) -> web.Response:
     own_limit = await checked_limit(shared, grant.limit, "the token's limit")
     account = await _account(request, grant)
     request.app[JOINS].hold(account, shared.clock.now_ms())
+    referrer = await hold_place(request, stream)
     await hold_access(shared, account, stream)
     known = await _known(shared, grant, account, stream)
     if known is None:
@@ -87,6 +90,7 @@ async def _join(request: web.Request) -> web.Response:
         )
     else:
         made, token = await mint_again(shared, known, stream, own_limit)
+    await keep_agent(request, made, referrer)
     return web.json_response(
         {
             **token_json(shared, made, token, stream),

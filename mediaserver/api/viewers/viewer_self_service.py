@@ -19,6 +19,7 @@ from mediaserver.api.context import Context
 from mediaserver.api.money import receipt_answers
 from mediaserver.api.money.payment_orders import pay
 from mediaserver.api.notice_page import is_person, refused_link
+from mediaserver.api.streams.rules import hold_place
 from mediaserver.api.viewers import players, sessions
 from mediaserver.api.viewers.player_settings import settings_json
 from mediaserver.api.viewers.tokens import mint_again, token_json
@@ -91,8 +92,9 @@ async def _session(request: web.Request) -> web.Response:
     """Mint again, for the same player: its session goes on, or another follows it."""
     shared = context.of(request)
     known, stream = await _granted(request, shared)
+    referrer = await hold_place(request, stream)
     made, token = await mint_again(shared, known, stream)
-    await players.keep_agent(request, made)
+    await players.keep_agent(request, made, referrer)
     shown = token_json(shared, made, token, stream)
     return web.json_response(
         {key: shown[key] for key in ("token", "path", "session", "expires_ms", "ends_ms")},

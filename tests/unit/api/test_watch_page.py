@@ -18,7 +18,12 @@ from mediaserver.api.watch_page import WatchPage
 from mediaserver.errors import AddressError
 from mediaserver.hls import addresses
 from mediaserver.hls.live_store import LiveStore
+from mediaserver.hls.places import Places
+from mediaserver.hls.responses import RefusedError
 from mediaserver.hls.restrictions import Restrictions
+from mediaserver.http.client_address import Client
+from mediaserver.people.countries import Countries
+from mediaserver.people.settings import WatchSettings
 from mediaserver.playback_token import Grant, mint
 from mediaserver.settings.records import Settings
 from metering.units import (
@@ -306,3 +311,24 @@ def test_a_newcomer_is_given_the_script_that_lets_them_in(tmp_path):
     policy = answer.headers["Content-Security-Policy"]
     assert "'self'; connect-src 'self'" in policy
     assert "unsafe" not in policy
+
+
+@pytest.mark.parametrize("slug", ["cam", "free"])
+def test_who_is_not_shown_a_stream_reads_so_before_anything_else(tmp_path, slug) -> None:
+    """In words to people, as a problem to programs; a link of their own makes no difference."""
+
+    class Elsewhere(Places):
+        def check(self, stream: UUID, request: Any) -> None:  # noqa: ARG002
+            raise RefusedError(403, "place", detail="Not in your country.")
+
+    page = watch_page(tmp_path)
+    page._places = Elsewhere(Countries(WatchSettings()), lambda _request: Client(None))
+    page.restrictions = Restrictions(unlisted=frozenset({PRICED.stream}))
+
+    for path in (f"/{slug}/", f"/w/{token(STREAMS[slug])}/{slug}/"):
+        shown = ask(page, path, PERSON)
+        answered = ask(page, path, "application/json")
+        assert (shown.status, answered.status) == (403, 403)
+        assert "is not shown here" in shown.text
+        assert "Not in your country." in shown.text
+        assert json.loads(answered.text)["reason"] == "place"

@@ -9,6 +9,8 @@ from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
+from aiohttp.test_utils import make_mocked_request
+
 from mediaserver.hls.addresses import Address, WatchPage
 from mediaserver.playback_token import Grant, mint
 from mediaserver.processes.bootstrap import Start
@@ -32,8 +34,8 @@ async def test_v1_page_sends_a_viewer_to_a_top_up_in_their_name(tmp_path):
     process._watch_page._find = {"cam": STREAM}.get
     token = mint(Grant(ACCOUNT, STREAM.stream, SessionId(1), int(time.time()) + 60), KEYS)
 
-    page = process._watch_page
-    known = page.boot(page._visit(Address(WatchPage("cam"), token)))["top_up"]["url"]
-    unknown = page.boot(page._visit(Address(WatchPage("cam"))))["top_up"]["url"]
+    page, asked = process._watch_page, make_mocked_request("GET", "/cam/")
+    known = page.boot(page._visit(asked, Address(WatchPage("cam"), token)))["top_up"]["url"]
+    unknown = page.boot(page._visit(asked, Address(WatchPage("cam"))))["top_up"]["url"]
     assert known == f"https://pay.example.org/?account=0x{ACCOUNT.hex()}"
     assert unknown == ""
