@@ -27,6 +27,7 @@ from metering.settlement.settler import Settler
 from metering.settlement.submitter_lease import RedisSubmitterLease
 from metering.signing import KeyPair
 from metering.store.client import Store
+from metering.units import AccountId
 
 SUBSTRATE: Final = "substrate"
 POLL_S: Final = 1.0
@@ -92,9 +93,13 @@ class Settlement:
         return self._remote
 
     def settler(
-        self, store: Store, cutter: Cutter, adopted: Callable[[], Awaitable[None]] | None = None
+        self,
+        store: Store,
+        cutter: Cutter,
+        gave_back: Callable[[AccountId], None],
+        adopted: Callable[[], Awaitable[None]] | None = None,
     ) -> Settler:
-        """Return the settler of one life of the store; `adopted` is called as `Settler` says."""
+        """Return the settler of one life of the store; it calls the others as it says."""
         chain: Chain
         if self.is_local:
             now_ms, finality_ms = self._clock.now_ms, self._settings.finality_ms
@@ -113,6 +118,7 @@ class Settlement:
             forget=cutter.forget_final,
             lease=self._lease,
             adopted=adopted,
+            gave_back=gave_back,
             idle_s=idle_s(self._settings.batch_period_s),
         )
         return self._settler

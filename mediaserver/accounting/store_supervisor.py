@@ -239,13 +239,13 @@ class StoreSupervisor:
             pending_ticks=recovery.pending_ticks,
         )
 
-        # What serves this life only: the cuts, the settler and, on a chain, the balances. The
-        # chain may have moved on while the store was away, so every balance is written again.
+        # For this life only: cuts, settler and, on a chain, balances: all are written again.
         cutter = self._cutter(store)
         adopted = self._escrow.write_adopted if self._escrow else None
+        settler = self._settlement.settler(store, cutter, self.apply_later, adopted)
         tasks = [
             asyncio.create_task(cutter.run()),
-            asyncio.create_task(self._settlement.settler(store, cutter, adopted).run()),
+            asyncio.create_task(settler.run()),
         ]
         if self._escrow is not None:
             self._escrow.all_again()

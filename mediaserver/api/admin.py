@@ -9,6 +9,7 @@ from aiohttp import web
 from mediaserver.api import context, webhooks, who
 from mediaserver.api.context import Context
 from mediaserver.api.money import (
+    bad_seconds,
     chain,
     ledger,
     payments,
@@ -64,7 +65,7 @@ ROOMS: Final = (
     *(streams, viewers, sessions, tokens, ledger, chain, viewer_self_service),
     *(sign_in, wallet_sign_in, mail_sign_in, oidc_sign_in, me, people, keys),
     *(join_stream, limits, top_ups, refunds, payments, withdrawals, token_join),
-    *(payouts, statements, guests, redeem, named_prices, stream_change),
+    *(payouts, statements, bad_seconds, guests, redeem, named_prices, stream_change),
     *(history, players, player_settings, letters),
     *(audience, session_list, bars, rules, webhooks),
 )

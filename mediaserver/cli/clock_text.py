@@ -18,6 +18,11 @@ def utc(unix_ms: int) -> str:
     return time.strftime("%Y-%m-%d %H:%M", time.gmtime(unix_ms / 1000))
 
 
+def utc_second(unix_s: int) -> str:
+    """Return ``2026-11-30 14:03:20``, UTC."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(unix_s))
+
+
 def span_text(seconds: float) -> str:
     """Return a length of time in its two largest units: ``47 s``, ``2 min 5 s``, ``3 h 20 min``."""
     left = max(0, round(seconds))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from datetime import UTC, datetime
 from typing import Any
 
 from mediaserver.cli.amounts import asset_of
 from mediaserver.cli.client import api_of, show, table, verb
-from mediaserver.cli.clock_text import utc
+from mediaserver.cli.clock_text import utc, utc_second
 from metering.model.amounts import amount_text
 from metering.units import Asset
 
@@ -39,6 +40,24 @@ def add(groups: Any) -> None:
     done = verb(verbs, "refund-done", _refund_done, "note that a refund was made by hand")
     done.add_argument("refund")
     done.add_argument("--reference", required=True, help="the provider's id of it")
+    seconds = verb(
+        verbs,
+        "refund-seconds",
+        _refund_seconds,
+        "give seconds of a show that were bad back to everyone who paid for them",
+    )
+    seconds.add_argument("stream", help="slug")
+    when = "Unix second of the media, or a time as 2026-11-30T20:15:00Z"
+    seconds.add_argument("--from", dest="first", required=True, type=_tick, help=f"first {when}")
+    seconds.add_argument("--to", dest="last", required=True, type=_tick, help="last one, likewise")
+    seconds.add_argument("--show", type=int, help="its number: refused when they are of another")
+    seconds.add_argument("--why", required=True, help="kept with it")
+    seconds.add_argument(
+        "--key", required=True, help="your own name of this refund: repeated, it changes nothing"
+    )
+    bad = verb(verbs, "refunded-seconds", _refunded_seconds, "what of a stream was given back")
+    bad.add_argument("stream", help="slug")
+    bad.add_argument("--before", help="the number behind which the list begins")
 
 
 def _list(arguments: argparse.Namespace) -> int:
@@ -115,6 +134,52 @@ def _refund_done(arguments: argparse.Namespace) -> int:
     made = api.post("payments", "refunds", arguments.refund, "done", body=body)
     show(arguments, made, _refund_table([made], asset_of(api)))
     return 0
+
+
+def _tick(text: str) -> int:
+    """Return a second of Unix time, given as such or as a time of the calendar, UTC."""
+    if text.isascii() and text.isdigit():
+        return int(text)
+    when = datetime.fromisoformat(text)
+    return int((when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp())
+
+
+def _refund_seconds(arguments: argparse.Namespace) -> int:
+    api = api_of(arguments)
+    body = {"from_tick": arguments.first, "to_tick": arguments.last, "why": arguments.why}
+    if arguments.show is not None:
+        body["show"] = arguments.show
+    headers = {"Idempotency-Key": arguments.key}
+    made = api.post("streams", arguments.stream, "refunds", body=body, headers=headers)
+    later = "what of them has not settled yet is given back when it has"
+    show(arguments, made, "\n".join([_seconds_table([made], asset_of(api)), later]))
+    return 0
+
+
+def _refunded_seconds(arguments: argparse.Namespace) -> int:
+    api = api_of(arguments)
+    answer = api.get("streams", arguments.stream, "refunds", **_query(arguments, "before"))
+    text = "\n".join([_seconds_table(answer["refunds"], asset_of(api)), *_next(answer)])
+    show(arguments, answer, text)
+    return 0
+
+
+def _seconds_table(refunds: list[dict[str, Any]], asset: Asset) -> str:
+    rows = [
+        (
+            item["number"],
+            utc_second(item["from_tick"]),
+            utc_second(item["to_tick"]),
+            item["show"] or "-",
+            item["viewers"],
+            item["seconds"],
+            amount_text(int(item["planck"]), asset),
+            item["why"],
+        )
+        for item in refunds
+    ]
+    heads = ("REFUND", "FROM", "TO", "SHOW", "VIEWERS", "SECONDS PAID", "GIVEN BACK", "WHY")
+    return table(heads, rows)
 
 
 def _refund_table(refunds: list[dict[str, Any]], asset: Asset) -> str:

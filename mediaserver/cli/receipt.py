@@ -10,7 +10,7 @@ from typing import Any, Final
 from mediaserver.cli.client import add_server_options, api_of, show
 from mediaserver.cli.errors import CliError
 from metering.errors import NoReceiptsError
-from metering.model import receipt
+from metering.model import receipt_file
 from metering.model.amounts import both_texts
 from metering.units import Cause, account_text, parse_account
 
@@ -81,7 +81,7 @@ def _verify(arguments: argparse.Namespace) -> int:
     except OSError as error:
         raise CliError(f"{arguments.file} cannot be read: {error.strerror}") from error
     try:
-        proof = receipt.verify(content, operator)
+        proof = receipt_file.verify(content, operator)
     except NoReceiptsError as error:
         raise CliError(
             f'{arguments.file} is not a file that the page\'s "Save the signed file" (or '
@@ -93,6 +93,7 @@ def _verify(arguments: argparse.Namespace) -> int:
         "receipts": len(proof.receipts),
         "seconds": proof.ticks - proof.covered_ticks,
         "covered_seconds": proof.covered_ticks,
+        "given_back_seconds": proof.back_ticks,
         "covered_by": {str(cause): count for cause, count in proof.covered_by_cause.items()},
         "planck": str(proof.amount),
     }
@@ -100,6 +101,8 @@ def _verify(arguments: argparse.Namespace) -> int:
     if proof.covered_ticks:
         why = ", ".join(f"{n} by {_WHY[cause]}" for cause, n in proof.covered_by_cause.items())
         worth += f", and {proof.covered_ticks} seconds that were covered, {why}"
+    if proof.back_ticks:
+        worth += f", less {proof.back_ticks} seconds that were bad and given back"
     show(
         arguments,
         answer,

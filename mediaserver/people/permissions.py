@@ -188,6 +188,13 @@ TABLE: Final = (
         is_fresh=True,
     ),
     _row("POST viewers/{viewer}/refunds", _R.OWNER, _R.FINANCE, scope="money:write", is_fresh=True),
+    _row("GET streams/{slug}/refunds", *_MONEY_READERS, _R.CREATOR, scope="money:read"),
+    _row(
+        "POST streams/{slug}/refunds",
+        *(_R.OWNER, _R.FINANCE, _R.CREATOR),
+        scope="money:write",
+        is_fresh=True,
+    ),
     _row("GET streams/{slug}/earnings", *_MONEY_READERS, _R.CREATOR, scope="money:read"),
     _row("GET streams/{slug}/payouts", *_MONEY_READERS, _R.CREATOR, scope="money:read"),
     _row(

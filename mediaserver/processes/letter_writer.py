@@ -140,7 +140,7 @@ def _look(book: Book, now_ms: int) -> Iterable[Looked]:
             and version.planck_per_tick
         ]
         viewer = book.viewers.get(asked.account)
-        stayed = Planck(viewer.deposited - viewer.withdrawn)
+        stayed = viewer.stayed
         balance, _ = balance_and_debt(stayed, book.cuts.spent(asked.account))
         crossed, letter = look(asked.crossed, balance, Planck(min(costs, default=0)))
         if crossed != asked.crossed:

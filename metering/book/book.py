@@ -16,6 +16,7 @@ from typing import Self
 from sqlalchemy import Connection, Engine
 
 from metering.book.adoption import AdoptionRepository
+from metering.book.bad_seconds import BadSecondsRepository
 from metering.book.change_count import ChangeCount
 from metering.book.covered import CoveredRepository
 from metering.book.cuts import CutRepository
@@ -23,6 +24,7 @@ from metering.book.deposits import DepositRepository
 from metering.book.engine import open_engine, reading
 from metering.book.escrow import EscrowRepository
 from metering.book.facts import Facts
+from metering.book.given_back import GivenBackRepository
 from metering.book.held_calls import HeldCallRepository
 from metering.book.joins import JoinRepository
 from metering.book.journal_rows import JournalRepository
@@ -84,6 +86,8 @@ class Book:
         self.receipts = ReceiptRepository(engine, asset)
         self.ledger = LedgerRepository(engine, asset)
         self.payouts = PayoutRepository(engine, asset)
+        self.bad_seconds = BadSecondsRepository(engine, asset)
+        self.given_back = GivenBackRepository(engine, asset)
         self.journal = JournalRepository(engine, asset)
 
     @classmethod

@@ -13,6 +13,7 @@ from typing import Final
 from sqlalchemy import Connection, func, insert, select
 
 from metering.book import schema
+from metering.book.given_back import given_back
 from metering.book.postings import post
 from metering.book.records import Deposit
 from metering.book.returns import returned
@@ -78,10 +79,15 @@ class DepositRepository(Repository):
         return Deposit(is_new=True, total_planck=total)
 
     def total(self, account: AccountId) -> Planck:
-        """Return what an account paid in and did not get back; 0 for one that is not known."""
+        """Return what an account may have spent in all; 0 for one that is not known.
+
+        It paid that in and did not get it out again, or was given it back for bad seconds.
+        """
+        none = Planck(0)
         with self._reading() as connection:
-            paid = deposited(connection, [account]).get(account, Planck(0))
-            return Planck(paid - returned(connection, [account]).get(account, Planck(0)))
+            paid = deposited(connection, [account]).get(account, none)
+            again = given_back(connection, [account]).get(account, none)
+            return Planck(paid + again - returned(connection, [account]).get(account, none))
 
     def with_keys(self, prefix: str) -> dict[str, tuple[AccountId, Planck]]:
         """Return account and planck of each deposit whose idempotency key begins with `prefix`."""

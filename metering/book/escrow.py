@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Row, insert, select
 from metering.book import escrow_schema as tables
 from metering.book import schema
 from metering.book.engine import upsert
+from metering.book.given_back import given_back
 from metering.book.joins import take_joins
 from metering.book.postings import post
 from metering.book.records import Cursor, Funds, Taken
@@ -177,6 +178,8 @@ def funds_of(connection: Connection, accounts: Sequence[AccountId]) -> dict[Acco
             sums[row.account][index] += row.planck
     for account, planck in returned(connection, accounts).items():
         sums[account][1] += planck
+    for account, planck in given_back(connection, accounts).items():
+        sums[account][0] += planck
     frozen = _frozen(connection, accounts)
     adopted = _adopted(connection, accounts)
     return {

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, bindparam, func, insert, select, tuple_,
 
 from metering.book import schema
 from metering.book.covered import take_unreceipted
+from metering.book.given_back import set_receipt, unreceipted, waiting_for_receipts
 from metering.book.rows import Repository, chunks, is_key, key_binds, key_of
 from metering.book.streams import prices_of
 from metering.model import receipt, tick_runs, ticks
@@ -32,6 +33,9 @@ class ReceiptRepository(Repository):
         lines_max: int = 20_000,
     ) -> int:
         """Make one receipt for each viewer and stream with booked ticks that have none yet.
+
+        What was given back of ticks goes into the receipt that has them, or a later one; alone
+        when nothing new was watched.
 
         Args:
             account: Only this viewer's; None: all viewers'.
@@ -65,10 +69,15 @@ class ReceiptRepository(Repository):
         with self._writing() as connection:
             # One receipt per viewer and stream.
             waiting: dict[tuple[AccountId, UUID], list[Row[Any]]] = {}
-            for row in connection.execute(
+            rows = connection.execute(
                 query.order_by(lines.account, lines.stream).limit(lines_max)
-            ):
+            ).all()
+            for row in rows:
                 waiting.setdefault((row.account, row.stream), []).append(row)
+            last = (rows[-1].account, rows[-1].stream) if len(rows) == lines_max else None
+            given = _add_given_back(
+                connection, waiting, account, last, now_ms - waited_ms if waited_ms else None
+            )
             if not waiting:
                 return 0
 
@@ -82,12 +91,18 @@ class ReceiptRepository(Repository):
                 body = receipt.make(
                     stream,
                     payer,
-                    [*_lines(rows, prices), *map(receipt.covered_line, free, free.values())],
+                    [
+                        *_lines(stream, rows, prices),
+                        *map(receipt.covered_line, free, free.values()),
+                        *_back_lines(connection, payer, stream, prices, given),
+                    ],
                     number=number + 1,
                     made_ms=now_ms,
                     previous=previous,
                 )
                 made.append(self._values(receipt.sign(body, self._asset, operator)))
+                if (payer, stream) in given:
+                    set_receipt(connection, payer, stream, number + 1)
                 covered += [
                     {"of_cut": row.cut, "number": number + 1, **key_binds(key_of(row))}
                     for row in rows
@@ -95,12 +110,13 @@ class ReceiptRepository(Repository):
 
             # In the same transaction the lines get the number: no tick is in two receipts.
             connection.execute(insert(schema.receipts), made)
-            connection.execute(
-                update(schema.cut_lines)
-                .where(lines.cut == bindparam("of_cut"), *is_key(schema.cut_lines))
-                .values(receipt=bindparam("number")),
-                covered,
-            )
+            if covered:
+                connection.execute(
+                    update(schema.cut_lines)
+                    .where(lines.cut == bindparam("of_cut"), *is_key(schema.cut_lines))
+                    .values(receipt=bindparam("number")),
+                    covered,
+                )
         return len(made)
 
     def of(self, account: AccountId, stream: UUID) -> list[SignedReceipt]:
@@ -144,6 +160,7 @@ class ReceiptRepository(Repository):
                         line.version,
                         str(line.planck_per_tick),
                         tick_runs.to_text(line.runs),
+                        *([1] if line.is_back else ()),
                     ]
                     for line in body.lines
                 ]
@@ -178,15 +195,63 @@ def _newest(
     return newest_receipts
 
 
-def _lines(rows: Sequence[Row[Any]], prices: dict[tuple[UUID, int], Planck]) -> list[ReceiptLine]:
+def _lines(
+    stream: UUID, rows: Sequence[Row[Any]], prices: dict[tuple[UUID, int], Planck]
+) -> list[ReceiptLine]:
     """Return the receipt lines of some cut lines: runs merged by join number and version."""
     runs_by_price: dict[tuple[int, int], list[Run]] = {}
     for row in rows:
         runs_by_price.setdefault((row.join, row.version), []).extend(tick_runs.from_text(row.runs))
-    stream = rows[0].stream
     return [
         ReceiptLine(join, version, prices[stream, version], ticks.normal(watched))
         for (join, version), watched in runs_by_price.items()
+    ]
+
+
+def _add_given_back(
+    connection: Connection,
+    waiting: dict[tuple[AccountId, UUID], list[Row[Any]]],
+    account: AccountId | None,
+    partly: tuple[AccountId, UUID] | None,
+    made_ms: int | None,
+) -> set[tuple[AccountId, UUID]]:
+    """Return of whom something given back goes into their receipt now; some are added to `waiting`.
+
+    What is given back is never in a receipt before the ticks are.
+
+    Args:
+        account: Only this viewer's; None: all viewers'.
+        partly: Not all lines of this viewer and stream are in `waiting`, and of those behind it
+            none.
+        made_ms: What was given back by then waits for no other line; None: nothing waits.
+    """
+    with_lines = waiting.keys() & set(waiting_for_receipts(connection, account))
+    if partly is not None:
+        return with_lines - {partly}
+    alone = set(waiting_for_receipts(connection, account, made_ms)) - waiting.keys()
+    lines = schema.cut_lines.c
+    for some in chunks(sorted({payer for payer, _ in alone})):
+        query = select(lines.account, lines.stream).where(
+            lines.receipt.is_(None), lines.account.in_(some)
+        )
+        alone -= {(row.account, row.stream) for row in connection.execute(query)}
+    waiting.update({at: [] for at in sorted(alone, key=lambda at: (at[0], at[1].bytes))})
+    return with_lines | alone
+
+
+def _back_lines(
+    connection: Connection,
+    payer: AccountId,
+    stream: UUID,
+    prices: dict[tuple[UUID, int], Planck],
+    given: set[tuple[AccountId, UUID]],
+) -> list[ReceiptLine]:
+    """Return the lines of what was given back and is in no receipt yet."""
+    if (payer, stream) not in given:
+        return []
+    return [
+        ReceiptLine(join, version, prices[stream, version], runs, is_back=True)
+        for (join, version), runs in unreceipted(connection, payer, stream).items()
     ]
 
 
@@ -199,8 +264,10 @@ def _receipt(row: Row[Any]) -> SignedReceipt:
             row.made_ms,
             row.previous,
             tuple(
-                ReceiptLine(join, version, Planck(int(planck)), tick_runs.from_text(text))
-                for join, version, planck, text in json.loads(row.lines)
+                ReceiptLine(
+                    join, version, Planck(int(planck)), tick_runs.from_text(text), bool(back)
+                )
+                for join, version, planck, text, *back in json.loads(row.lines)
             ),
             row.amount,
         ),

@@ -59,6 +59,7 @@ class ViewerRecord:
         deposited: All they ever paid in.
         withdrawn: All that went out again: taken from an escrow, refunded, charged back.
         has_wallet: False when the server made the key and keeps its seed in the book.
+        given_back: For bad seconds that they had paid.
     """
 
     account: AccountId
@@ -67,6 +68,12 @@ class ViewerRecord:
     deposited: Planck
     has_wallet: bool
     withdrawn: Planck = _NOTHING
+    given_back: Planck = _NOTHING
+
+    @property
+    def stayed(self) -> Planck:
+        """Return what they may have spent in all."""
+        return Planck(self.deposited + self.given_back - self.withdrawn)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +94,7 @@ class Funds:
     """What an account has to do with its escrow, in planck.
 
     Attributes:
-        deposited: All that was ever paid in, by final events.
+        deposited: All that was ever paid in, by final events, or given back for bad seconds.
         withdrawn: All that was ever taken out again.
         frozen: Requested for withdrawal: it may leave, so it is not to be spent.
         adopted: What the chain settled for a book that was lost: gone from the escrow.
@@ -384,7 +391,7 @@ class Counters:
         unpaid_ticks: Delivered and reported, but the balance was empty; never collected.
         forgiven_ticks: Served unbilled after the book itself was restored.
         late_ticks: Reported too late to know whether they were billed.
-        covered_ticks: Watched and billed to nobody, as a preview or a cap allows.
+        covered_ticks: Watched and billed to nobody.
     """
 
     unpaid_ticks: int

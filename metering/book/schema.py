@@ -237,6 +237,7 @@ history = Table(
     Column("runs", Text, nullable=False),
     PrimaryKeyConstraint(*KEY, "hour"),
     Index("history_by_shard", "shard", "hour"),
+    Index("history_by_stream", "stream", "hour"),
 )
 
 unbilled = Table(

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Row, bindparam, func, insert, select, update
 
 from metering.book import schema
+from metering.book.bad_seconds import give_back_settled
 from metering.book.facts import BatchFinal, Facts
 from metering.book.outbox import (
     batch_of,
@@ -107,7 +108,8 @@ class SettlementRepository(Repository):
     def finalize(self, outcome: BatchOutcome, now_ms: int, token: int = 0) -> BatchRecord:
         """Close a batch with its finalized outcome, and post what it settled; once.
 
-        In one transaction: the outcome, its refusals, each entry's settled count, the ledger.
+        In one transaction: the outcome, its refusals, each entry's settled count, the ledger, and
+        what standing rules give back of it (bad_seconds.py).
 
         Args:
             outcome: From finalized state.
@@ -157,6 +159,7 @@ class SettlementRepository(Repository):
                     Planck(moved),
                 )
                 self._facts.tell(connection, fact)
+                give_back_settled(connection, outcome.seq, now_ms)
         return self.get(outcome.seq)
 
     def exposure(self) -> tuple[int, Planck]:

@@ -21,6 +21,7 @@ from sqlalchemy.exc import IntegrityError
 from metering import signing
 from metering.book import escrow_schema, schema
 from metering.book.escrow import adopt
+from metering.book.given_back import given_back
 from metering.book.records import ViewerRecord
 from metering.book.returns import returned
 from metering.book.rows import Repository, chunks
@@ -202,7 +203,8 @@ def _records(connection: Connection, rows: Iterable[Row[Any]]) -> list[ViewerRec
     paid, out = (
         _sums(connection, table, rows) for table in (schema.deposits, escrow_schema.withdrawals)
     )
-    back = returned(connection, None if len(rows) > PAGE_MAX else [row.account for row in rows])
+    named = None if len(rows) > PAGE_MAX else [row.account for row in rows]
+    back, again = returned(connection, named), given_back(connection, named)
     return [
         ViewerRecord(
             row.account,
@@ -211,6 +213,7 @@ def _records(connection: Connection, rows: Iterable[Row[Any]]) -> list[ViewerRec
             Planck(paid.get(row.account, 0)),
             row.seed is None,
             Planck(out.get(row.account, 0) + back.get(row.account, 0)),
+            again.get(row.account, Planck(0)),
         )
         for row in rows
     ]

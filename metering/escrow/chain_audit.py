@@ -11,7 +11,7 @@ from uuid import UUID
 
 from metering.chain.node import storage
 from metering.chain.node.scale import Codec
-from metering.model.audit import ChainState, Records
+from metering.model.audit_records import ChainState, Records
 from metering.units import AccountId, EntryKey
 
 READ_AT_ONCE: Final = 200

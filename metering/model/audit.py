@@ -14,115 +14,23 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
 from metering.model import ticks
-from metering.model.ledger import NOBODY, Holder, Role, cost, split
-from metering.units import AccountId, CutLine, EntryKey, Planck, Run, account_text
+from metering.model.audit_records import (
+    ChainState,
+    Difference,
+    EntryCounts,
+    Records,
+    subject_of,
+)
+from metering.model.bad_seconds_audit import wrongly_given_back
+from metering.model.ledger import Holder, Role, cost, split
+from metering.units import AccountId, EntryKey, Planck, Run, account_text
 
 _NOTHING: Final = Planck(0)
-
-
-@dataclass(frozen=True, slots=True)
-class EntryCounts:
-    """What the book counts of an entry, beside its ticks.
-
-    `ahead` is what the chain has settled beyond `settled`, for a book that was lost: adopted.
-    """
-
-    booked: int
-    settled: int
-    refused: int
-    planck_per_tick: Planck
-    ahead: int = 0
-
-    @property
-    def moved(self) -> int:
-        """Return the ticks whose money has moved: settled from this book, and adopted."""
-        return self.settled + self.ahead
-
-
-@dataclass(frozen=True, slots=True)
-class Earner:
-    """Who earns of a stream."""
-
-    creator: AccountId
-    platform_fee_ppm: int
-
-
-@dataclass(frozen=True, slots=True)
-class ChainState:
-    """A chain's own storage, at the finalized block up to which the book has read it.
-
-    Attributes:
-        last_seq: Newest batch of this operator.
-        settled: Cumulative ticks of each entry of the book that it knows.
-        joins: Stream, account and join number of each session that is still there; one that ended
-            long ago may have been removed.
-        held: Planck in the escrow of each viewer.
-        totals: Ticks and planck that each stream ever had settled.
-        credits: Planck that each payee has earned and not taken out.
-        outcomes: Hash of the entries, and places of the refused ones, of the newest batches.
-    """
-
-    last_seq: int
-    settled: Mapping[EntryKey, int]
-    joins: frozenset[tuple[UUID, AccountId, int]]
-    held: Mapping[AccountId, int]
-    totals: Mapping[UUID, tuple[int, int]]
-    credits: Mapping[AccountId, int]
-    outcomes: Mapping[int, tuple[bytes, tuple[int, ...]]]
-
-
-@dataclass(frozen=True, slots=True)
-class Records:
-    """The raw records, all read at about the same time; pending before the book.
-
-    Attributes:
-        booked: Every run of ticks in the book; a key may come many times.
-        pending: Ticks that only the store has, less those that the book has.
-        entries: What the book counts.
-        earners: By stream.
-        deposits: By account.
-        ledger: Balance of every holder.
-        unbalanced: Kind, reference and sum of each transfer that does not sum to nothing.
-        journal: Settled cumulative ticks as the journal has them, of batches that are final in the
-            book; None when batches go to a chain.
-        store_metered: Least and most ticks that the store counted while this was read; None when it
-            was not asked.
-        withdrawals: What left each viewer's escrow.
-        payouts: What went out of creators' earnings.
-        batches: Hash of the entries, and places of the refused ones, of each batch that is final in
-            the book; only with a chain.
-        passed_seq: Up to which number the chain had taken batches of a book that was lost.
-        chain: The chain's own state; None when it was not asked.
-        operator: The platform's account, which the chain pays its share to.
-        ended: Joins that may have been removed from the chain.
-    """
-
-    booked: tuple[tuple[EntryKey, tuple[Run, ...]], ...]
-    pending: tuple[CutLine, ...]
-    entries: Mapping[EntryKey, EntryCounts]
-    earners: Mapping[UUID, Earner]
-    deposits: Mapping[AccountId, Planck]
-    ledger: Mapping[Holder, Planck]
-    unbalanced: tuple[tuple[str, str, Planck], ...] = ()
-    journal: Mapping[EntryKey, int] | None = None
-    store_metered: tuple[int, int] | None = None
-    withdrawals: Mapping[AccountId, Planck] = field(default_factory=dict)
-    payouts: Mapping[Holder, Planck] = field(default_factory=dict)
-    batches: Mapping[int, tuple[bytes, tuple[int, ...]]] = field(default_factory=dict)
-    chain: ChainState | None = None
-    operator: AccountId = NOBODY
-    ended: frozenset[tuple[UUID, AccountId, int]] = frozenset()
-    passed_seq: int = 0
-
-    @property
-    def last_seq(self) -> int:
-        """Return the number of the newest batch that is final, as the book knows."""
-        return max(self.passed_seq, *self.batches, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,26 +61,6 @@ class Row:
     adopted_planck: Planck = _NOTHING
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """Two things that must be equal and are not.
-
-    Attributes:
-        subject: Whose, or which.
-        what: Which law it breaks.
-        expected: By the ticks.
-        actual: By the record that is compared.
-    """
-
-    subject: str
-    what: str
-    expected: int
-    actual: int
-
-    def __str__(self) -> str:
-        return f"{self.subject}: {self.what}: expected {self.expected}, found {self.actual}"
-
-
 def audit(records: Records) -> tuple[tuple[Row, ...], tuple[Difference, ...]]:
     """Return the books by stream, account and version, and all that is wrong with them."""
     booked = _runs_by_key(records.booked)
@@ -182,6 +70,7 @@ def audit(records: Records) -> tuple[tuple[Row, ...], tuple[Difference, ...]]:
         *_journal(records),
         *_chain_state(records),
         *_money(records),
+        *wrongly_given_back(records),
         *_store(records),
     ]
     return _rows(records, booked), tuple(differences)
@@ -236,7 +125,7 @@ def _twice(records: Records) -> Iterable[Difference]:
         twice = ticks.intersection(seen.get(at, ()), runs)
         if twice:
             yield Difference(
-                _subject(key),
+                subject_of(key),
                 f"second {twice[0].first} and what follows is billed again",
                 0,
                 ticks.count(twice),
@@ -250,12 +139,14 @@ def _counts(records: Records, booked: Mapping[EntryKey, tuple[Run, ...]]) -> Ite
         counts = records.entries.get(key)
         have = ticks.count(booked.get(key, ()))
         if counts is None:
-            yield Difference(_subject(key), "ticks without an entry", have, 0)
+            yield Difference(subject_of(key), "ticks without an entry", have, 0)
             continue
         if counts.booked != have:
-            yield Difference(_subject(key), "booked count", have, counts.booked)
+            yield Difference(subject_of(key), "booked count", have, counts.booked)
         if counts.settled > have:
-            yield Difference(_subject(key), "settled above what was watched", have, counts.settled)
+            yield Difference(
+                subject_of(key), "settled above what was watched", have, counts.settled
+            )
 
 
 def _journal(records: Records) -> Iterable[Difference]:
@@ -267,7 +158,7 @@ def _journal(records: Records) -> Iterable[Difference]:
         in_book = 0 if entry is None else entry.settled
         journaled = records.journal.get(key, 0)
         if in_book != journaled:
-            yield Difference(_subject(key), "settled in the journal", in_book, journaled)
+            yield Difference(subject_of(key), "settled in the journal", in_book, journaled)
 
 
 def _chain_state(records: Records) -> Iterable[Difference]:
@@ -300,7 +191,7 @@ def _chain_state(records: Records) -> Iterable[Difference]:
         actual = chain.settled.get(key, 0)
         is_kept = join in chain.joins or join not in records.ended
         if is_kept and actual != counts.moved:
-            yield Difference(_subject(key), "settled on the chain", counts.moved, actual)
+            yield Difference(subject_of(key), "settled on the chain", counts.moved, actual)
 
     # Streams: the sums of their entries, which the chain keeps when the joins are pruned.
     for stream in records.earners:
@@ -335,7 +226,7 @@ def _credits(records: Records, chain: ChainState) -> Iterable[Difference]:
 
 
 def _money(records: Records) -> Iterable[Difference]:
-    """Name each holder whose balance is not what deposits, settled ticks and payouts make."""
+    """Name each holder whose balance is not what deposits, ticks, payouts and refunds make."""
     expected: dict[Holder, int] = defaultdict(int)
     went_out = sum(records.withdrawals.values()) + sum(records.payouts.values())
     expected[Holder(Role.OUTSIDE)] = went_out - sum(records.deposits.values())
@@ -345,16 +236,20 @@ def _money(records: Records) -> Iterable[Difference]:
         expected[Holder(Role.VIEWER, account)] -= planck
     for holder, planck in records.payouts.items():
         expected[holder] -= planck
+    given: dict[EntryKey, int] = defaultdict(int)
+    for key, runs in records.given_back:
+        given[key] += ticks.count(runs)
     for key, counts in records.entries.items():
         earner = records.earners.get(key.stream)
         if earner is None:
-            yield Difference(_subject(key), "entries of an unknown stream", 0, counts.booked)
+            yield Difference(subject_of(key), "entries of an unknown stream", 0, counts.booked)
             continue
-        paid = cost(counts.moved, counts.planck_per_tick)
-        creator, platform = split(paid, earner.platform_fee_ppm)
-        expected[Holder(Role.VIEWER, key.account)] -= paid
-        expected[Holder(Role.CREATOR, earner.creator, key.stream)] += creator
-        expected[Holder(Role.PLATFORM, stream=key.stream)] += platform
+        for count, sign in ((counts.moved, 1), (given[key], -1)):
+            paid = cost(count, counts.planck_per_tick)
+            creator, platform = split(paid, earner.platform_fee_ppm)
+            expected[Holder(Role.VIEWER, key.account)] -= sign * paid
+            expected[Holder(Role.CREATOR, earner.creator, key.stream)] += sign * creator
+            expected[Holder(Role.PLATFORM, stream=key.stream)] += sign * platform
     for holder in expected.keys() | records.ledger.keys():
         want, actual = expected.get(holder, 0), records.ledger.get(holder, 0)
         if want != actual:
@@ -385,13 +280,6 @@ def _runs_by_key(
     for key, runs in booked:
         by_key[key].extend(runs)
     return {key: ticks.normal(runs) for key, runs in by_key.items()}
-
-
-def _subject(key: EntryKey) -> str:
-    return (
-        f"stream {key.stream} account {account_text(key.account)} "
-        f"join {key.join} version {key.version}"
-    )
 
 
 def _holder(holder: Holder) -> str:

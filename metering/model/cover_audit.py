@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
 from metering.model import show_caps, ticks
-from metering.model.audit import Difference, Records
+from metering.model.audit_records import Difference, Records
 from metering.units import AccountId, Cause, Planck, Run, ShowCap, account_text
 
 Viewer = tuple[UUID, AccountId]

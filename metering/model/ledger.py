@@ -168,6 +168,22 @@ def settlement_postings(settled: Iterable[Settled]) -> tuple[Posting, ...]:
     )
 
 
+def give_back_postings(given: Iterable[Settled]) -> tuple[Posting, ...]:
+    """Return the postings of settled ticks that are given back, of each side its share.
+
+    The platform's part is a function of the cumulative ticks given back, as its share is of those
+    settled: when all of an entry went back, nothing of it is left to anybody, and never less.
+
+    Args:
+        given: Cumulative ticks given back of each entry, in place of those settled.
+
+    Raises:
+        LedgerImbalanceError: If an entry goes back.
+    """
+    moved = settlement_postings(given)
+    return tuple(Posting(line.holder, Planck(-line.planck)) for line in moved)
+
+
 def balanced(postings: tuple[Posting, ...]) -> tuple[Posting, ...]:
     """Return `postings` when they sum to nothing.
 

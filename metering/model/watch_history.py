@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 from uuid import UUID
 
 from metering.units import Planck, Run
+
+_NOTHING: Final = Planck(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +24,14 @@ class WatchedTicks:
     Attributes:
         planck_per_tick: What each cost; 0 for what was billed to nobody.
         is_covered: A preview, or the cap of a show, paid for them.
+        is_back: They were bad, and are given back; watched ticks name them too.
     """
 
     stream: UUID
     runs: tuple[Run, ...]
     planck_per_tick: Planck
     is_covered: bool = False
+    is_back: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,7 @@ class WatchedShow:
         seconds: Watched in all.
         covered_seconds: Those of them that a preview, or the cap of a show, paid for.
         planck: What the others cost.
+        given_back: Planck of that that was given back, for bad seconds.
     """
 
     stream: UUID
@@ -49,6 +55,7 @@ class WatchedShow:
     seconds: int
     covered_seconds: int
     planck: Planck
+    given_back: Planck = _NOTHING
 
 
 def by_show(
@@ -57,7 +64,7 @@ def by_show(
     """Return what was watched, a row for each show, the newest first.
 
     Args:
-        watched: No tick of a stream twice.
+        watched: No tick of a stream twice, but for those that are given back.
         shows: Numbers of each stream's shows, ascending.
     """
     rows: dict[tuple[UUID, int | None], WatchedShow] = {}
@@ -66,14 +73,18 @@ def by_show(
             for show, piece in _by_show(run, shows.get(part.stream, ())):
                 key = part.stream, show
                 row = rows.get(key)
-                rows[key] = WatchedShow(
-                    part.stream,
-                    show,
-                    piece.first if row is None else min(row.first_tick, piece.first),
-                    piece.end if row is None else max(row.end_tick, piece.end),
-                    (0 if row is None else row.seconds) + piece.count,
-                    (0 if row is None else row.covered_seconds) + piece.count * part.is_covered,
-                    Planck((0 if row is None else row.planck) + piece.count * part.planck_per_tick),
+                if row is None:
+                    row = WatchedShow(*key, piece.first, piece.end, 0, 0, _NOTHING)
+                cost = piece.count * part.planck_per_tick
+                seen = 0 if part.is_back else piece.count
+                rows[key] = replace(
+                    row,
+                    first_tick=min(row.first_tick, piece.first),
+                    end_tick=max(row.end_tick, piece.end),
+                    seconds=row.seconds + seen,
+                    covered_seconds=row.covered_seconds + seen * part.is_covered,
+                    planck=Planck(row.planck + seen * part.planck_per_tick),
+                    given_back=Planck(row.given_back + part.is_back * cost),
                 )
     return sorted(rows.values(), key=_newest_first)
 

@@ -16,7 +16,8 @@ from metering.book.book import Book
 from metering.book.records import Counters, Cursor, Restore
 from metering.errors import ChainError
 from metering.escrow.chain_audit import ChainReads, read_chain_state
-from metering.model.audit import Difference, Earner, EntryCounts, Records, Row, audit
+from metering.model.audit import Row, audit
+from metering.model.audit_records import Difference, Earner, EntryCounts, Records
 from metering.model.batch_state import BatchState
 from metering.model.cover_audit import billed_too, causes_of, covered_of, over_cap
 from metering.model.entries import decode
@@ -212,6 +213,8 @@ def read(book: Book, unbooked: list[CutLine], *, has_journal: bool) -> tuple[Rec
         settled_by_journal(book) if has_journal else None,
         withdrawals=_went_out(book),
         payouts=book.payouts.by_holder(),
+        bad_seconds=tuple((rule.stream, rule.run) for rule in book.bad_seconds.all()),
+        given_back=tuple((back.key, back.runs) for back in book.given_back.all()),
     )
     return records, book.unbilled.counters()
 

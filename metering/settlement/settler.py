@@ -38,7 +38,7 @@ from metering.settlement.progress import Progress
 from metering.settlement.sealer import Sealer
 from metering.settlement.submitter_lease import NoSubmitterLease, SubmitterLease
 from metering.signing import KeyPair
-from metering.units import Planck
+from metering.units import AccountId, Planck
 
 RECEIPT_WAIT_MS: Final = 600_000
 """One receipt per viewer and stream in ten minutes: each is kept indefinitely, some 400 bytes."""
@@ -62,6 +62,7 @@ class Settler:
         receipt_wait_ms: How long a viewer's ticks wait for a receipt, unless they ask for one.
         lease: The right to submit; its token goes with every write to the outbox.
         adopted: Called when balances are lower by what the chain settled for a book that was lost.
+        gave_back: Called with each account that has more again, with the batch that was closed.
 
     Attributes:
         progress: For metrics.
@@ -81,6 +82,7 @@ class Settler:
         receipt_wait_ms: int = RECEIPT_WAIT_MS,
         lease: SubmitterLease | None = None,
         adopted: Callable[[], Awaitable[None]] | None = None,
+        gave_back: Callable[[AccountId], None] = lambda _: None,
     ) -> None:
         self._book = book
         self._chain = chain
@@ -94,7 +96,7 @@ class Settler:
         self._read_ms = 0
         self._receipt_wait_ms = receipt_wait_ms
         self._lease: SubmitterLease = lease or NoSubmitterLease()
-        self._adopted = adopted
+        self._adopted, self._gave_back = adopted, gave_back
         self._token = 0
         self._looked_ms = 0
         self._tidied_ms = 0
@@ -344,6 +346,8 @@ class Settler:
         assert outcome is not None
         now_ms, token = self._now_ms(), self._token
         await self._book.run(lambda book: book.settlements.finalize(outcome, now_ms, token))
+        for account in await self._book.run(lambda book: book.given_back.accounts(seq=batch.seq)):
+            self._gave_back(account)
         self._failing.succeeded()
         self.progress.settled += 1
         self.progress.refused += len(outcome.refused)

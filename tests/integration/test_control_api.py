@@ -11,7 +11,7 @@ import pytest
 from mediaserver import playback_token
 from mediaserver.processes import secret_files
 from metering.book.book import Book
-from metering.model import receipt
+from metering.model import receipt_file
 from metering.units import Planck, Verdict, parse_account
 from tests.support.control_server import PRICE, Server, settings
 from tests.support.worker_report import report
@@ -266,7 +266,7 @@ async def test_a_token_opens_its_stream_and_its_seconds_are_booked_and_receipted
         assert got.status == 200
         operator = (await got.json())["public_key"]
     async with server.http.get(f"http://c/w/{minted['token']}/cam/receipts") as got:
-        found = receipt.verify(await got.read(), parse_account(operator))
+        found = receipt_file.verify(await got.read(), parse_account(operator))
     assert (found.ticks, found.amount) == (3, 3 * PRICE)
     ledger = await server.api("GET", "ledger")
     assert ledger["sum"] == "0"

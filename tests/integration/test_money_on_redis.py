@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from metering.errors import StoreUnavailableError
-from metering.model import receipt
+from metering.model import receipt_file
 from metering.recovery.reconcile import reconcile
 from metering.recovery.recovery import recover
 from metering.recovery.shard_state import RecoveryPolicy
@@ -109,8 +109,8 @@ async def test_every_second_claimed_is_settled_once(redis_any):
         assert fixture.book.receipts.make(OPERATOR, fixture.clock.wall_ms) == 4
         for account in fixture.accounts:
             chain = fixture.book.receipts.of(account, fixture.stream.id)
-            data = receipt.file_bytes(Asset(), OPERATOR.account, chain)
-            assert receipt.verify(data, OPERATOR.account).amount == 15 * PRICE
+            data = receipt_file.file_bytes(Asset(), OPERATOR.account, chain)
+            assert receipt_file.verify(data, OPERATOR.account).amount == 15 * PRICE
         await watch(fixture, claims, NOW, 15)
         assert (await cutter.round()).ticks == 0
 

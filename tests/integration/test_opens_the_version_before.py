@@ -60,7 +60,7 @@ def test_streams_and_balances_are_as_they_were(server, report):
     stream = server.api("GET", "streams/cam")
 
     assert {name: stream[name] for name in EXPECTED["stream"]} == EXPECTED["stream"]
-    viewers = [{**viewer, "debt": "0"} for viewer in EXPECTED["viewers"]]
+    viewers = [{**viewer, "debt": "0", "given_back": "0"} for viewer in EXPECTED["viewers"]]
     assert server.api("GET", "viewers")["viewers"] == viewers
     assert server.api("GET", "ledger") == EXPECTED["ledger"] | {
         "covered_ticks": "0",

@@ -93,6 +93,7 @@ async def test_what_was_watched_is_told_by_show_the_newest_first(server) -> None
         "seconds": 20,
         "covered_seconds": 0,
         "planck": str(20 * PRICE),
+        "given_back": "0",
         "receipts_url": f"{ORIGIN}/api/v1/me/receipts/{talks['id']}",
     }
     # All that was paid is there.

@@ -32,6 +32,17 @@ def test_what_comes_or_goes_back_is_whole_or_absent_wherever_the_process_dies(tm
     assert len(lines) == 3
 
 
+def test_bad_seconds_go_back_whole_or_not_yet_wherever_the_process_dies(tmp_path) -> None:
+    """By a rule, with the batch that settles them, and in receipts; repeated, it is done once."""
+    lines = run("bad_seconds_crash", tmp_path).splitlines()
+
+    for line in lines:
+        steps, whole = map(int, re.findall(r"\d+", line))
+        assert steps > 10, line
+        assert whole >= 1, line
+    assert len(lines) == 3
+
+
 def test_a_withdrawal_is_whole_or_absent_in_the_book_and_in_redis(tmp_path) -> None:
     """The money is spent, or on its way out, or neither; asked again it goes out once."""
     steps, whole = map(int, re.findall(r"\d+", run("withdrawal_crash", tmp_path)))

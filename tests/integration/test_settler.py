@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from metering.book.async_book import AsyncBook
 from metering.book.book import Book
 from metering.errors import StoreUnavailableError
-from metering.model import receipt
+from metering.model import receipt_file
 from metering.model.batch_state import Action, BatchState
 from metering.model.ledger import Holder, Role
 from metering.recovery.reconcile import reconcile
@@ -101,8 +101,8 @@ class World:
         self.fixture.book.receipts.make(OPERATOR, self.fixture.clock.wall_ms)
         for viewer in self.fixture.accounts:
             chain = self.fixture.book.receipts.of(viewer, self.fixture.stream.id)
-            data = receipt.file_bytes(Asset(), OPERATOR.account, chain)
-            proven = receipt.verify(data, OPERATOR.account)
+            data = receipt_file.file_bytes(Asset(), OPERATOR.account, chain)
+            proven = receipt_file.verify(data, OPERATOR.account)
             assert proven.amount == self.fixture.book.cuts.spent(viewer)
 
 

@@ -3,6 +3,7 @@
 import ast
 import doctest
 import functools
+import inspect
 import re
 import shlex
 import typing
@@ -20,7 +21,7 @@ from mediaserver.people import permissions
 from mediaserver.people.permissions import OpenTo
 from mediaserver.settings.load import load
 from mediaserver.settings.records import Settings
-from metering.model import audit
+from metering.model import audit, bad_seconds_audit
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -252,10 +253,11 @@ def test_log_events_that_operators_are_told_of_exist() -> None:
 
 def test_every_difference_of_the_books_has_its_remedy() -> None:
     """Whatever `vilokanam reconcile` names, the operator's page says what to do about it."""
-    tree = ast.parse(Path(audit.__file__).read_text())
+    trees = [ast.parse(inspect.getsource(module)) for module in (audit, bad_seconds_audit)]
     described = (DOCS / "operator/money.md").read_text()
     called = [
         node.args[1]
+        for tree in trees
         for node in ast.walk(tree)
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Difference"
     ]

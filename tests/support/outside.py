@@ -31,7 +31,7 @@ from metering import signing
 from metering.book.book import Book
 from metering.chain.node import extrinsic
 from metering.chain.node.scale import Hash
-from metering.model import receipt
+from metering.model import receipt, receipt_file
 from metering.model.batch import seal
 from metering.model.receipt import ReceiptLine
 from metering.store import keys
@@ -209,7 +209,7 @@ def signed() -> Iterator[str]:
     whole = receipt.SignedReceipt(made, bytes(range(64)))
     yield f"receipt {receipt.canonical_bytes(made, ASSET).hex()}"
     yield f"receipt hash {receipt.hash_of(made, ASSET).hex()}"
-    yield f"receipt file {receipt.file_bytes(ASSET, operator.account, [whole])!r}"
+    yield f"receipt file {receipt_file.file_bytes(ASSET, operator.account, [whole])!r}"
     lines = [
         (EntryKey(UUID(int=5), VIEWER, 3, 1), 60),
         (EntryKey(UUID(int=5), AccountId(b"\x01" * 32), 2, 2), 1 << 33),

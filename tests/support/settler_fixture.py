@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from metering.book.book import Book
-from metering.model.audit import Difference
+from metering.model.audit_records import Difference
 from metering.model.batch_state import Action
 from metering.ports import Chain
 from metering.recovery.reconcile import reconcile

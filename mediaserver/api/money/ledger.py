@@ -16,10 +16,10 @@ from mediaserver.http.problem import ApiError
 from mediaserver.payments.comparison import compare
 from metering.book.book import Book
 from metering.book.records import Attempt, BatchRecord, StreamRecord
-from metering.model import receipt
 from metering.model.batch_state import BatchState
 from metering.model.ledger import Holder, Role
 from metering.model.receipt import SignedReceipt
+from metering.model.receipt_file import file_bytes
 from metering.units import AccountId, Planck, account_text
 
 PAGE_HOLDERS: Final = 500
@@ -189,7 +189,7 @@ def receipt_file(
 ) -> web.Response:
     """Return the signed file of receipts, under the name that docs/viewer.md says."""
     return web.Response(
-        body=receipt.file_bytes(shared.settings.asset, shared.operator.account, chain),
+        body=file_bytes(shared.settings.asset, shared.operator.account, chain),
         content_type="application/json",
         headers={
             "Cache-Control": "no-store",

@@ -44,6 +44,8 @@ def receipt_page(
     amount = sum(signed.receipt.amount for signed in receipts)
     cost = escape(amount_text(amount, asset))
     cost += f"; {span_text(covered)} were free" if covered else ""
+    back = sum(signed.receipt.back_ticks for signed in receipts)
+    cost += f"; {span_text(back)} were bad and are given back" if back else ""
     rows = [row for signed in reversed(receipts) for row in _rows(signed, asset)]
     older = len(rows) - ROWS_MAX
     more = f"<p>{older} older lines are in the file.</p>" if older > 0 else ""
@@ -79,14 +81,15 @@ def _rows(signed: SignedReceipt, asset: Asset) -> list[str]:
     rows = []
     for line in receipt.lines:
         count = ticks.count(line.runs)
+        why = _WHY[line.cause] if line.cause else ", given back" if line.is_back else ""
         first, last = line.runs[0].first, line.runs[-1].first + line.runs[-1].count
         cells = (
             str(receipt.number),
             f"{datetime.fromtimestamp(first, UTC):%Y-%m-%d %H:%M:%S}",
             f"{datetime.fromtimestamp(last, UTC):%H:%M:%S}",
             span_text(count),
-            amount_text(line.planck_per_tick, asset) + (_WHY[line.cause] if line.cause else ""),
-            amount_text(count * line.planck_per_tick, asset),
+            amount_text(line.planck_per_tick, asset) + why,
+            amount_text(line.amount, asset),
         )
         rows.append(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>")
     return rows

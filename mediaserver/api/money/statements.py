@@ -36,6 +36,7 @@ async def _statement(request: web.Request) -> web.Response:
         with book.viewing() as connection:
             notes = payouts.bank_references(connection, stream.id)
         moves = book.payouts.moves(stream, end_ms)
+        notes |= book.bad_seconds.notes(stream.id, moves)
         opening, lines, closing = statement.sums_of(moves, month, notes)
         return Statement(
             stream=stream.id,

@@ -37,7 +37,7 @@ from mediaserver.people.service import Connection
 from metering.book.book import Book
 from metering.errors import UnknownNameError
 from metering.model.ledger import balance_and_debt
-from metering.units import AccountId, Planck, account_text
+from metering.units import AccountId, account_text
 
 _ADD_PASSKEY: Final = f"{ways_in.ADD}passkey"
 
@@ -127,7 +127,7 @@ async def _money(shared: Context, shown: dict[str, Any]) -> dict[str, Any]:
     viewer, spent = await shared.book.run(
         lambda book: (book.viewers.get(account), book.cuts.spent(account))
     )
-    balance, debt = balance_and_debt(Planck(viewer.deposited - viewer.withdrawn), spent)
+    balance, debt = balance_and_debt(viewer.stayed, spent)
     has_one = len(shown["credentials"]) == 1 and not shown["recovery_codes"]
     advice = (
         ["There is money here, and one way to sign in: add another, or make recovery codes."]

@@ -57,7 +57,9 @@ async def _watched(request: web.Request, account: AccountId) -> list[WatchedShow
     """Return all that an account watched; it may be much, so not in the book's thread."""
     shared = context.of(request)
     request.app[ALLOWANCE].hold(f"history of {person_of(request)}", shared.clock.now_ms())
-    watched = await shared.book.view(lambda book: book.watch_history.of(account))
+    watched = await shared.book.view(
+        lambda book: [*book.watch_history.of(account), *book.given_back.of(account)]
+    )
     numbers = await shared.people.read(
         lambda connection: shows.of_streams(connection, {part.stream for part in watched})
     )
@@ -106,5 +108,6 @@ def _json(row: WatchedShow, name: dict[str, str | None], public_url: str) -> dic
         "seconds": row.seconds,
         "covered_seconds": row.covered_seconds,
         "planck": str(row.planck),
+        "given_back": str(row.given_back),
         "receipts_url": f"{public_url}/api/v1/me/receipts/{row.stream}",
     }

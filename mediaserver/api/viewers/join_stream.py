@@ -164,7 +164,7 @@ async def _money(shared: Context, account: AccountId) -> tuple[Planck, Planck]:
     viewer, spent = await shared.book.run(
         lambda book: (book.viewers.get(account), book.cuts.spent(account))
     )
-    return balance_and_debt(Planck(viewer.deposited - viewer.withdrawn), spent)
+    return balance_and_debt(viewer.stayed, spent)
 
 
 async def _known(

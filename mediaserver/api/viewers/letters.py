@@ -63,7 +63,7 @@ async def _put(request: web.Request) -> web.Response:
         balance_letters.drop(connection, person)
         if threshold:
             viewer = book.viewers.get(account)
-            stayed = Planck(viewer.deposited - viewer.withdrawn)
+            stayed = viewer.stayed
             balance, _ = balance_and_debt(stayed, book.cuts.spent(account))
             # What is below already was not crossed.
             crossed, _ = look(Crossed(threshold), balance, NONE)

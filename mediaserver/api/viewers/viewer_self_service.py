@@ -138,7 +138,7 @@ async def _top_up(request: web.Request) -> web.Response:
     viewer, spent = await shared.book.run(
         lambda book: (book.viewers.get(known.account), book.cuts.spent(known.account))
     )
-    balance, debt = balance_and_debt(Planck(viewer.deposited - viewer.withdrawn), spent)
+    balance, debt = balance_and_debt(viewer.stayed, spent)
     return web.json_response({"balance": str(balance), "debt": str(debt)})
 
 

@@ -221,8 +221,7 @@ async def _deposit_on_chain(
 
 def shown(record: ViewerRecord, spent: Planck) -> dict[str, Any]:
     """Return a viewer as staff sees them."""
-    stayed = Planck(record.deposited - record.withdrawn)
-    balance, debt = balance_and_debt(stayed, spent)
+    balance, debt = balance_and_debt(record.stayed, spent)
     return {
         "account": account_text(record.account),
         "name": record.name,
@@ -230,6 +229,7 @@ def shown(record: ViewerRecord, spent: Planck) -> dict[str, Any]:
         "has_wallet": record.has_wallet,
         "deposited": str(record.deposited),
         "withdrawn": str(record.withdrawn),
+        "given_back": str(record.given_back),
         "spent": str(spent),
         "balance": str(balance),
         "debt": str(debt),

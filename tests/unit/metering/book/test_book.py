@@ -99,6 +99,8 @@ def test_migrations_make_the_tables_that_the_code_uses(tmp_path):
 
 USAGE = ("viewer_hours", "stream_minutes", "usage_backlog")
 """Tables of revision 13."""
+BAD_SECONDS = ("given_back", "bad_seconds")
+"""Tables of revision 19; it has the index history_by_stream too."""
 PAGES = ("sessions_by_age", "sessions_of_stream_by_age", "sessions_of_account_by_age")
 """Indexes of revision 17."""
 
@@ -117,9 +119,10 @@ def test_what_a_book_had_covered_was_by_a_preview(tmp_path):
     with closing(sqlite3.connect(path)) as raw, raw:
         for later in (
             *("covered", "show_caps", "counted_shows"),
-            *("creator_payouts", "deposit_returns", "named_prices", *USAGE),
+            *("creator_payouts", "deposit_returns", "named_prices", *USAGE, *BAD_SECONDS),
         ):
             raw.execute(f"DROP TABLE {later}")
+        raw.execute("DROP INDEX history_by_stream")
         raw.execute("ALTER TABLE prices DROP COLUMN is_named")
         for index in PAGES:
             raw.execute(f"DROP INDEX {index}")
@@ -188,6 +191,9 @@ def test_a_book_of_the_old_split_is_brought_to_the_new_one(tmp_path):
         raw.execute("DROP TABLE viewer_limits")
         raw.execute("DROP TABLE deposit_returns")
         raw.execute("DROP TABLE creator_payouts")
+        for later in BAD_SECONDS:
+            raw.execute(f"DROP TABLE {later}")
+        raw.execute("DROP INDEX history_by_stream")
         for later in ("chain_cursor", "escrow_events", "frozen", "withdrawals", "joins"):
             raw.execute(f"DROP TABLE {later}")
         raw.execute("DROP TABLE held_calls")

@@ -2,7 +2,7 @@
 
 from metering import signing
 from metering.book.records import CoveredTicks
-from metering.model import receipt
+from metering.model import receipt, receipt_file
 from metering.units import Asset, Cause, Cut, CutLine, Run, shard_of
 from tests.support.book_fixture import OPERATOR, PRICE, make_book
 
@@ -48,7 +48,9 @@ def test_a_second_is_kept_by_why_it_is_covered():
     book.receipts.make(OPERATOR, 1)
 
     chain = book.receipts.of(who, stream)
-    proof = receipt.verify(receipt.file_bytes(Asset(), OPERATOR.account, chain), OPERATOR.account)
+    proof = receipt_file.verify(
+        receipt_file.file_bytes(Asset(), OPERATOR.account, chain), OPERATOR.account
+    )
 
     assert {line.cause for line in book.covered.all()} == {Cause.PREVIEW, Cause.CAP}
     assert proof.covered_by_cause == {Cause.PREVIEW: 30, Cause.CAP: 12}
@@ -68,7 +70,9 @@ def test_a_receipt_names_what_was_covered_once_at_no_cost():
         assert book.receipts.make(OPERATOR, number) == 1
 
     chain = book.receipts.of(who, stream)
-    proof = receipt.verify(receipt.file_bytes(Asset(), OPERATOR.account, chain), OPERATOR.account)
+    proof = receipt_file.verify(
+        receipt_file.file_bytes(Asset(), OPERATOR.account, chain), OPERATOR.account
+    )
 
     assert [signed.receipt.covered_ticks for signed in chain] == [30, 0]
     assert (proof.ticks, proof.covered_ticks, proof.amount) == (50, 30, 20 * PRICE)

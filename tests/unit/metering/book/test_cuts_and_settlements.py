@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from metering.errors import (
     LedgerImbalanceError,
 )
-from metering.model import receipt
+from metering.model import receipt_file
 from metering.model.batch_state import BatchState
 from metering.model.ledger import Holder, Role
 from metering.ports import BatchOutcome
@@ -231,8 +231,10 @@ def test_receipts_come_from_booked_cuts_and_chain():
         assert fixture.book.receipts.make(OPERATOR, number) == 1
         assert fixture.book.receipts.make(OPERATOR, number, account) == 0
 
-    data = receipt.file_bytes(Asset(), OPERATOR.account, fixture.book.receipts.of(account, stream))
-    checked = receipt.verify(data, OPERATOR.account)
+    data = receipt_file.file_bytes(
+        Asset(), OPERATOR.account, fixture.book.receipts.of(account, stream)
+    )
+    checked = receipt_file.verify(data, OPERATOR.account)
 
     assert [row.receipt.number for row in checked.receipts] == [1, 2]
     assert checked.amount == fixture.book.cuts.spent(account) == 20 * PRICE

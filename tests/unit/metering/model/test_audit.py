@@ -7,7 +7,8 @@ from uuid import UUID
 
 import pytest
 
-from metering.model.audit import ChainState, Earner, EntryCounts, Records, audit
+from metering.model.audit import audit
+from metering.model.audit_records import ChainState, Earner, EntryCounts, Records
 from metering.model.ledger import Holder, Role
 from metering.units import AccountId, EntryKey, Planck, Run
 

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from metering.model.audit import Records
+from metering.model.audit_records import Records
 from metering.model.cover_audit import billed_too, covered_of, over_cap
 from metering.units import AccountId, CutLine, EntryKey, Planck, Run, ShowCap
 
