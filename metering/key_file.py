@@ -33,12 +33,18 @@ def read_or_make(path: Path) -> signing.KeyPair:
     Two processes that make it at once agree: the first complete file stays.
 
     Raises:
-        InvalidValueError: If the file is there but is not a seed, or cannot be made.
+        InvalidValueError: If the file is there but is not a seed, or cannot be made; also when its
+            folder is not there.
     """
     if not path.exists():
         made = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+        if not path.parent.is_dir():
+            # One that is made at a mistyped place would sign receipts as somebody new.
+            raise InvalidValueError(
+                f"{path} cannot be made: there is no {path.parent}; correct "
+                "chain.operator_key_file, or make the folder if this is a new operator's key"
+            )
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "w", encoding="ascii") as file:
                 file.write("0x" + secrets.token_hex(signing.SEED_BYTES) + "\n")

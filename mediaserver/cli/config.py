@@ -11,6 +11,7 @@ from typing import Any
 
 from mediaserver.errors import ConfigError
 from mediaserver.ingest.bind_check import unusable_addresses
+from mediaserver.processes.configured_files import unusable_files
 from mediaserver.processes.listen_check import host_fault
 from mediaserver.processes.listeners import places
 from mediaserver.settings import effective, shipped
@@ -66,7 +67,7 @@ def faults_of(path: Path | None) -> tuple[str, ...]:
         faults += tuple(unusable_addresses(settings.ingest.bind_addresses).values())
     if not any("server.host" in fault for fault in faults):
         faults += tuple(filter(None, (host_fault(settings.server.host),)))
-    return faults
+    return faults + tuple(unusable_files(settings))
 
 
 def _check(arguments: argparse.Namespace) -> int:

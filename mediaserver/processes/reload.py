@@ -1,4 +1,4 @@
-"""What a reload may change while the server runs; pure but for `has_terminal`."""
+"""What a reload may change while the server runs, and what refuses one."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import dataclasses
 import os
 from typing import Final
 
+from mediaserver.errors import ConfigError
 from mediaserver.settings.records import Settings
 
 RELOADABLE: Final = frozenset({"log.level", "price.top_up_url"})
@@ -30,3 +31,16 @@ def has_terminal() -> bool:
     except OSError:
         return False
     return True
+
+
+def check_files(settings: Settings) -> None:
+    """Hold that a start would find the files that the settings name.
+
+    Raises:
+        ConfigError: It would not, and the server would be gone.
+    """
+    # The rooms that read them are no part of a server that runs: 12 MB.
+    from mediaserver.processes.configured_files import unusable_files  # noqa: PLC0415
+
+    if faults := tuple(unusable_files(settings)):
+        raise ConfigError(faults)

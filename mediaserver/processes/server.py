@@ -145,6 +145,7 @@ class Server:
         self._manager.reloading()
         try:
             start = bootstrap.begin(self._start.arguments)
+            reload.check_files(start.settings)
             secrets = secret_files.contents(start.settings, start.data_dir)
             self._listeners.check(start.settings.server.host, start.settings.server.port)
         except (ConfigError, StartRefusedError) as error:

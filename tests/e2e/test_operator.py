@@ -337,6 +337,10 @@ def test_o4_a_reload_takes_over_level_keys_and_top_up_and_ends_nothing(tmp_path)
         # A faulty file changes nothing.
         server.config.write_text(text.replace('level = "info"', 'level = "loud"'))
         hang_up(server, '"server.reload.refused"')
+        # Nor does one that names a file which is not there: a start would end at it.
+        target = 'name = "crm"\nurl = "https://crm.example.org/"\nsecret_file = "/none/crm"\n'
+        server.config.write_text(f"{text}\n[[webhooks.targets]]\n{target}")
+        hang_up(server, "webhooks.targets[0].secret_file: /none/crm cannot be read")
         # Level, top-up address and admin token are taken over.
         server.config.write_text(
             text.replace('level = "info"', 'level = "warning"').replace(
@@ -360,7 +364,7 @@ def test_o4_a_reload_takes_over_level_keys_and_top_up_and_ends_nothing(tmp_path)
     assert "https://pay.example.org/new" in page.decode()
     # Control began anew with the new token, and said no more than warnings.
     assert log.count('"control.process.started"') == 1
-    assert log.count('"server.reload.refused"') == 1
+    assert log.count('"server.reload.refused"') == 2
 
 
 def hang_up(server, event):

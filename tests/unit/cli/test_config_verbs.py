@@ -140,3 +140,27 @@ def test_o13_config_check_takes_its_file_as_all_other_commands_do(machine, capsy
     assert "server.prot" in capsys.readouterr().err
     assert main(["config", "check", "bad.toml", "--config", "bad.toml"]) == 2
     assert "give it once" in capsys.readouterr().err
+
+
+def test_config_check_tells_every_file_that_a_start_would_miss(machine, capsys) -> None:
+    """It said "good", and after a reload by such a file the server was gone for good."""
+    Path("short").write_text("too-short")
+    Path("bad.toml").write_text(
+        '[payments]\nwebhook_secret_file = "/none/pay"\n'
+        '[people]\nmail_url = "smtps://mail.example.org"\nmail_password_file = "/none/mail"\n'
+        'mail_from = "live@example.org"\n'
+        '[[webhooks.targets]]\nname = "crm"\nurl = "https://crm.example.org/"\n'
+        'secret_file = "/none/crm"\n'
+    )
+    assert main(["config", "check", "bad.toml"]) == 2
+    faults = capsys.readouterr().err
+    assert "payments.webhook_secret_file: /none/pay cannot be read" in faults
+    assert "people.mail_password_file: /none/mail cannot be read" in faults
+    assert "webhooks.targets[0].secret_file: /none/crm cannot be read" in faults
+
+    Path("bad.toml").write_text(
+        '[[webhooks.targets]]\nname = "crm"\nurl = "https://crm.example.org/"\n'
+        'secret_file = "short"\n'
+    )
+    assert main(["config", "check", "bad.toml"]) == 2
+    assert "webhooks.targets crm: secret_file: short" in capsys.readouterr().err

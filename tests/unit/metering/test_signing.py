@@ -38,13 +38,23 @@ def test_a_key_never_shows_its_secret():
 
 def test_the_operators_file_is_made_once_and_for_us_alone(tmp_path):
     """A restart finds the same key; others cannot read it."""
-    path = tmp_path / "keys" / "operator.key"
+    path = tmp_path / "operator.key"
 
     made = key_file.read_or_make(path)
 
     assert key_file.read_or_make(path) == made == key_file.read(path)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_no_key_is_made_at_a_mistyped_place(tmp_path):
+    """Receipts would be another operator's from that start on, and nobody would be told."""
+    path = tmp_path / "kyes" / "operator.key"
+
+    with pytest.raises(InvalidValueError, match=r"there is no .*kyes; correct chain.operator_key"):
+        key_file.read_or_make(path)
+
+    assert not path.parent.exists()
 
 
 @pytest.mark.parametrize("content", ["", "0x12", "hello", "0x" + "g" * 64, "é"])
