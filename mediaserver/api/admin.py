@@ -35,9 +35,11 @@ from mediaserver.api.streams import (
     guests,
     named_prices,
     redeem,
+    reports,
     rules,
     stream_change,
     streams,
+    takedowns,
 )
 from mediaserver.api.viewers import (
     history,
@@ -67,7 +69,7 @@ ROOMS: Final = (
     *(join_stream, limits, top_ups, refunds, payments, withdrawals, token_join),
     *(payouts, statements, bad_seconds, guests, redeem, named_prices, stream_change),
     *(history, players, player_settings, letters),
-    *(audience, session_list, bars, rules, webhooks),
+    *(audience, session_list, bars, rules, takedowns, reports, webhooks),
 )
 """Whose routes they are."""
 
@@ -84,6 +86,7 @@ def application(shared: Context) -> web.Application:
     app[token_join.ISSUERS] = token_join.issuers(shared)
     app[join_stream.JOINS] = viewer_self_service.Allowance()
     app[redeem.PASSWORDS] = redeem.Passwords()
+    app[reports.REPORTERS] = reports.reporters()
     for room in ROOMS:
         app.router.add_routes(room.routes())
     who.require_rows(app.router)

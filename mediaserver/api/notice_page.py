@@ -32,9 +32,10 @@ _STYLE: Final = (
     "margin:1.2rem .3rem .4rem;padding:.75rem 1.6rem;border:0;border-radius:999px;font:inherit;"
     "background:#f0b35a;color:#1d1305;font-weight:600;text-decoration:none;cursor:pointer}"
     ".quiet{background:#ffffff22;color:#f3efe8}.button:disabled{opacity:.6}a{color:#f0b35a}"
-    "label{display:block;margin:1rem 0 0;color:#a9a59d}select,input{font:inherit;color:#f3efe8;"
-    "background:#1a1c22;border:1px solid #ffffff33;border-radius:.5rem;padding:.4rem .6rem}"
-    ".error{color:#ff9a9d}"
+    "label{display:block;margin:1rem 0 0;color:#a9a59d}select,input,textarea{font:inherit;"
+    "color:#f3efe8;background:#1a1c22;"
+    "border:1px solid #ffffff33;border-radius:.5rem;padding:.4rem .6rem}"
+    ".error{color:#ff9a9d}textarea{display:block;width:100%;margin-top:.4rem}"
     "table{width:100%;margin:1.2rem 0;border-collapse:collapse;font-variant-numeric:tabular-nums;"
     "font-size:.9rem}td,th{padding:.5rem .3rem;border-bottom:1px solid #ffffff22;text-align:right}"
     "td:first-child,th:first-child{text-align:left}.scroll{overflow-x:auto}"
@@ -43,6 +44,7 @@ _STYLE: Final = (
     ".2rem}td:first-child,th:first-child{display:none}}"
     ":focus-visible{outline:2px solid #f0b35a;outline-offset:3px}"
 )
+_SELF, _NOBODY = "'self'", "'none'"
 _EYE: Final = (
     '<svg viewBox="0 0 96 48" aria-hidden="true"><path d="M4 24C18 8 33 3 48 3s30 5 44 21C78 40 '
     '63 45 48 45S18 40 4 24z"/><circle cx="48" cy="24" r="13"/></svg>'
@@ -100,6 +102,7 @@ class Notice:
         join: What the script at `join_script` needs: names and values of data attributes.
         join_script: Address of the script that adds the way in; empty: none.
         is_resumed: True: a tab that was watching goes back to its own link.
+        report: The stream that the page is of and may be reported; empty: none.
         is_link_good: False: a link that this tab keeps is forgotten, as it does not work.
     """
 
@@ -114,6 +117,7 @@ class Notice:
     join_script: str = ""
     is_resumed: bool = False
     is_link_good: bool = False
+    report: str = ""
 
 
 def notice_response(status: int, notice: Notice, retry_after_s: int = 0) -> web.Response:
@@ -139,11 +143,18 @@ def refused_link(request: web.BaseRequest, error: AccessDeniedError) -> web.Resp
 
 
 def page_response(
-    status: int, head: str, body: str, script: str = "", module: str = ""
+    status: int,
+    head: str,
+    body: str,
+    script: str = "",
+    module: str = "",
+    *,
+    has_form: bool = False,
 ) -> web.Response:
     """Return a page whose only script and style are its own; no cache keeps it.
 
     Args:
+        has_form: Whether a form of it is sent to us.
         module: Address of a script of ours, which speaks to the API.
     """
     sources = [source_hash(script)] if script else []
@@ -154,7 +165,8 @@ def page_response(
         "Cache-Control": "no-store",
         "Content-Security-Policy": (
             f"default-src 'none'; style-src {source_hash(_STYLE)}; {runs}"
-            "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+            f"base-uri 'none'; form-action {_SELF if has_form else _NOBODY}; "
+            "frame-ancestors 'none'"
         ),
         "Referrer-Policy": "no-referrer",
         "Vary": "Accept",
@@ -224,6 +236,8 @@ def _body(notice: Notice) -> str:
         data = "".join(f' data-{name}="{escape(value)}"' for name, value in notice.join)
         body.append(f'<div id="join"{data}></div>')
     body.extend(f"<p>{escape(line)}</p>" for line in notice.lines)
+    if notice.report:
+        body.append(f'<p><a href="/{notice.report}/report">Report this stream</a></p>')
     return "".join(body)
 
 

@@ -14,7 +14,8 @@ from typing import Any, Final
 from aiohttp import web
 
 from mediaserver.api.cors import Cors
-from mediaserver.api.notice_page import BAD_LINKS, Notice, card, is_person, notice_response
+from mediaserver.api.notice_page import BAD_LINKS, Notice, card
+from mediaserver.api.page_refusals import PageRefusedError, is_program, refusal, starting
 from mediaserver.api.pages import Pages
 from mediaserver.clock import Clock
 from mediaserver.errors import AccessDeniedError
@@ -22,8 +23,7 @@ from mediaserver.hls import addresses
 from mediaserver.hls.live_store import LiveStore
 from mediaserver.hls.places import Places
 from mediaserver.hls.responses import RefusedError
-from mediaserver.hls.restrictions import EVERYBODYS, HiddenError
-from mediaserver.http.problem_response import problem_response
+from mediaserver.hls.restrictions import EVERYBODYS, HiddenError, TakenDownError
 from mediaserver.ipc.messages import Policy
 from mediaserver.playback_token import Grant, verify
 from mediaserver.settings.records import Settings
@@ -32,25 +32,12 @@ from metering.model.price import in_force, next_change
 from metering.model.show_caps import cap_of
 from metering.units import Planck, StreamPolicy, session_text, top_up_address
 
-_AGAIN_S: Final = 3
-"""A server starts in about five seconds."""
 _STATES: Final = {
     "live": "Live now",
     "waiting": "Waiting for the creator",
     "restarting": "The server is restarting",
     "offline": "Not live",
 }
-
-
-class _RefusedError(Exception):
-    """There is nothing to watch at this address, or not for this person, or not now."""
-
-    def __init__(self, status: int, reason: str, notice: Notice, **extra: object) -> None:
-        super().__init__(reason)
-        self.status = status
-        self.reason = reason
-        self.notice = notice
-        self.extra = extra
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +83,8 @@ class WatchPage:
         """Return the page, its data, or what is wrong."""
         try:
             visit = self._visit(request, address)
-        except _RefusedError as refused:
-            return _refusal(request, refused)
+        except PageRefusedError as refused:
+            return refusal(request, refused)
         if is_program(request):
             headers = {"Cache-Control": "no-store", "Access-Control-Allow-Origin": "*"}
             boot = self.boot(visit)
@@ -107,7 +94,7 @@ class WatchPage:
         if not self.settings.hls.is_page_enabled:
             title = "This server has no watch page"
             playlist = "Play the stream in a player of yours, by its address ending in index.m3u8."
-            return _refusal(request, _RefusedError(404, "page", Notice(title, (playlist,))))
+            return refusal(request, PageRefusedError(404, "page", Notice(title, (playlist,))))
         return self._pages.page(self.boot(visit), self._card(visit.policy))
 
     def nothing(self, request: web.BaseRequest) -> web.Response:
@@ -117,14 +104,29 @@ class WatchPage:
             token, _, rest = path.removeprefix("/w/").partition("/")
             path = f"/{rest}"
             if (fault := self._fault(token)) is not None:
-                return _refusal(request, fault)
+                return refusal(request, fault)
         line = f"There is nothing at {path[:80]}: see that the address is whole."
         if path == "/":
             title = "No stream is named"
             line = "The address ends before the name of a stream: open the whole link."
         notice = Notice(title, (line,), is_link_good=path != request.path)
-        refused = _RefusedError(404, "not_found", notice)
-        return _refusal(request, refused)
+        refused = PageRefusedError(404, "not_found", notice)
+        return refusal(request, refused)
+
+    def may_report(
+        self, request: web.BaseRequest, address: addresses.Address
+    ) -> web.Response | None:
+        """Return None where who asks may know of a stream, else what they are told."""
+        policy = self._find(address.place.slug)
+        if policy is None:
+            return refusal(request, self._no_such_stream(address))
+        try:
+            self.restrictions.check(policy.stream, lambda: self.grant(address.token))
+        except HiddenError:
+            return refusal(request, self._no_such_stream(address))
+        except AccessDeniedError:
+            return None  # they know of it, and may say what is wrong with it
+        return None
 
     def grant(self, token: str) -> Grant:
         """Return what a token grants now.
@@ -190,16 +192,16 @@ class WatchPage:
             },
         }
 
-    def _fault(self, token: str) -> _RefusedError | None:
+    def _fault(self, token: str) -> PageRefusedError | None:
         """Return what is wrong with the link of an address that is none of ours, or None."""
         try:
             self.grant(token)
         except AccessDeniedError as error:
             if error.reason == "key" and self._control() is None:
-                return _starting()
+                return starting()
             reason = "malformed" if error.reason == "token" else error.reason
             title, text = BAD_LINKS[reason]
-            return _RefusedError(404, reason, Notice(title, (text,)))
+            return PageRefusedError(404, reason, Notice(title, (text,)))
         return None
 
     def _visit(self, request: web.BaseRequest, address: addresses.Address) -> _Visit:
@@ -207,20 +209,25 @@ class WatchPage:
         policy = self._find(slug)
         if self._control() is None or (policy is None and self._store.current(slug) is not None):
             # Control has not been heard of: which streams there are is not known.
-            raise _starting()
+            raise starting()
         if policy is None:
             raise self._no_such_stream(address)
         try:
             self.restrictions.check(policy.stream, lambda: self.grant(address.token))
         except HiddenError:
             raise self._no_such_stream(address) from None
+        except TakenDownError as down:
+            title = f"{policy.title} was taken down"
+            raise PageRefusedError(
+                down.status, down.reason, Notice(title, (down.detail,))
+            ) from down
         except AccessDeniedError as denied:
             self._hold_place(request, policy)
             raise self._not_public(policy, denied.reason) from denied
         self._hold_place(request, policy)
         if not policy.is_enabled:
             line = "The operator of this server has closed it. You are billed nothing."
-            raise _RefusedError(404, "closed", Notice(f"{policy.title} is closed", (line,)))
+            raise PageRefusedError(404, "closed", Notice(f"{policy.title} is closed", (line,)))
         grant, fault = self._known(address.token, policy)
         if grant is None and self.price_now(policy):
             raise self._entry(policy) if fault == "token" else self._bad_link(policy, fault)
@@ -233,11 +240,11 @@ class WatchPage:
                 self._places.check(policy.stream, request)
         except RefusedError as refused:
             if refused.status != 403:
-                raise _starting() from refused
+                raise starting() from refused
             notice = Notice(f"{policy.title} is not shown here", (refused.detail,))
-            raise _RefusedError(403, refused.reason, notice) from refused
+            raise PageRefusedError(403, refused.reason, notice) from refused
 
-    def _no_such_stream(self, address: addresses.Address) -> _RefusedError:
+    def _no_such_stream(self, address: addresses.Address) -> PageRefusedError:
         """Return what is told of a stream that is not there, and of one that is not for them."""
         slug, join_script = address.place.slug, self._join_script()
         lines = [f"There is no stream at /{slug}/ here: see that the address is spelled right."]
@@ -251,16 +258,16 @@ class WatchPage:
             # A tab that has a link of its own goes back to that, once.
             is_resumed=not address.token,
         )
-        return _RefusedError(404, "not_found", notice)
+        return PageRefusedError(404, "not_found", notice)
 
     def _join_script(self) -> str:
         return self._pages.join_script if self.settings.hls.is_page_enabled else ""
 
-    def _not_public(self, policy: StreamPolicy, fault: str) -> _RefusedError:
+    def _not_public(self, policy: StreamPolicy, fault: str) -> PageRefusedError:
         """Return what is told of an unlisted stream to who has no token that counts."""
         if fault == "session":
             lines = ("Ask for a new one where you got it.",)
-            return _RefusedError(403, fault, Notice("This link has ended", lines))
+            return PageRefusedError(403, fault, Notice("This link has ended", lines))
         if fault != "token":
             return self._bad_link(policy, fault)
         return self._entry(policy)
@@ -273,7 +280,7 @@ class WatchPage:
             return None, error.reason
         return (grant, "") if grant.stream == policy.stream else (None, "stream")
 
-    def _entry(self, policy: StreamPolicy) -> _RefusedError:
+    def _entry(self, policy: StreamPolicy) -> PageRefusedError:
         """Return what a newcomer is told of a priced stream: what it is, its price, the way in."""
         way, price = self._way_in(policy), self.settings.price
         join_script = self._join_script()
@@ -299,8 +306,9 @@ class WatchPage:
             ),
             join_script=join_script,
             is_resumed=True,
+            report=policy.slug,
         )
-        return _RefusedError(
+        return PageRefusedError(
             401,
             "token",
             notice,
@@ -312,12 +320,12 @@ class WatchPage:
             join_url=join_address(policy.slug),
         )
 
-    def _bad_link(self, policy: StreamPolicy, fault: str) -> _RefusedError:
+    def _bad_link(self, policy: StreamPolicy, fault: str) -> PageRefusedError:
         title, text = BAD_LINKS[fault]
         way = self._way_in(policy)
         link = (way, "Get a new link") if way else None
         notice = Notice(title, (text, "You were billed nothing for this."), link=link)
-        return _RefusedError(403, fault, notice, entry_url=way)
+        return PageRefusedError(403, fault, notice, entry_url=way)
 
     def _way_in(self, policy: StreamPolicy) -> str:
         """Return where a newcomer gets a link of their own; empty when the operator names none."""
@@ -365,34 +373,3 @@ class WatchPage:
 def join_address(slug: str) -> str:
     """Return where who is signed in mints a link of a stream for themselves."""
     return f"/api/v1/streams/{slug}/join"
-
-
-def is_program(request: web.BaseRequest) -> bool:
-    """Return whether the asker wants data."""
-    return not is_person(request) and "json" in request.headers.get("Accept", "").lower()
-
-
-def _starting() -> _RefusedError:
-    lines = ("This page opens by itself in a moment.", "You pay nothing while you wait.")
-    notice = Notice("The server is starting", lines, again_s=_AGAIN_S, is_resumed=True)
-    return _RefusedError(503, "starting", notice)
-
-
-def _refusal(request: web.BaseRequest, refused: _RefusedError) -> web.Response:
-    notice = refused.notice
-    retry_s = _AGAIN_S if refused.status == 503 else 0
-    if is_person(request):
-        # What a stream is and costs is what this address says to a newcomer, and to the service
-        # that previews it; to a program that wants the media it is a refusal.
-        status = 200 if refused.status == 401 else refused.status
-        return notice_response(status, notice, retry_s)
-    headers = {"Cache-Control": "no-store", "Vary": "Accept", "Access-Control-Allow-Origin": "*"}
-    if retry_s:
-        headers["Retry-After"] = str(retry_s)
-    if refused.status == 401:
-        headers["WWW-Authenticate"] = 'Bearer realm="vilokanam"'  # RFC 9110, 15.5.2
-    detail = " ".join((notice.price and f"{notice.price}.", *notice.lines)).strip()
-    extra = {key: value for key, value in refused.extra.items() if value != ""}
-    return problem_response(
-        refused.status, notice.title, detail, headers, reason=refused.reason, **extra
-    )

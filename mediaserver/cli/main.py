@@ -34,6 +34,7 @@ _MODULES: Final = (
     "audience",
     "sessions",
     "stream_rules",
+    "moderation",
     "payments",
     "earnings",
     "webhooks",

@@ -130,6 +130,13 @@ class PlayerSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class Report:
+    """`<slug>/report`: GET is a form for people, POST reports the stream."""
+
+    slug: str
+
+
+@dataclass(frozen=True, slots=True)
 class WhipEndpoint:
     """`<slug>/whip`: where publishers POST their offer."""
 
@@ -159,6 +166,7 @@ Place = (
     | TopUp
     | Receipts
     | PlayerSettings
+    | Report
     | WhipEndpoint
     | WhipSession
 )
@@ -177,6 +185,7 @@ _KINDS: Final[dict[type[Place], str]] = {
     TopUp: "top-up",
     Receipts: "receipts",
     PlayerSettings: "settings",
+    Report: "report",
     WhipEndpoint: "whip",
     WhipSession: "whip-session",
 }
@@ -218,7 +227,7 @@ _PLACE: Final = re.compile(
     rf"(?P<msn>{NUMBER})(?:\.(?P<part>{NUMBER}))?-(?P<first>{NUMBER})x(?P<count>{_COUNT})\.m4s"
     rf"|(?P<playlist>media\.m3u8)"
     rf"|init-(?P<hash>[0-9a-f]{{16}})\.mp4)"
-    rf"|(?P<leaf>|index\.m3u8|meter|session|sessions|top-up|receipts|settings|whip)"
+    rf"|(?P<leaf>|index\.m3u8|meter|session|sessions|top-up|receipts|settings|report|whip)"
     rf"|whip/(?P<worker>[A-Za-z0-9_-]{{1,64}})\.(?P<secret>[A-Za-z0-9_-]{{1,128}}))"
 )
 _LEAVES: Final[dict[str, Callable[[str], Place]]] = {
@@ -230,6 +239,7 @@ _LEAVES: Final[dict[str, Callable[[str], Place]]] = {
     "top-up": TopUp,
     "receipts": Receipts,
     "settings": PlayerSettings,
+    "report": Report,
     "whip": WhipEndpoint,
 }
 _TOKEN_NEEDED: Final = (Meter, SessionMint, Sessions, TopUp, Receipts, PlayerSettings)
@@ -371,6 +381,8 @@ def _bare(place: Place) -> str:
             return f"/{slug}/receipts"
         case PlayerSettings(slug):
             return f"/{slug}/settings"
+        case Report(slug):
+            return f"/{slug}/report"
         case WhipEndpoint(slug):
             return f"/{slug}/whip"
         case WhipSession(slug, worker, secret):

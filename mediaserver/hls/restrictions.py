@@ -6,17 +6,25 @@ either. One by invitation is answered, without a token of its own, as a stream t
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from mediaserver.errors import AccessDeniedError
-from mediaserver.ipc.messages import Policy
+from mediaserver.ipc.messages import Policy, TakenDown
 from mediaserver.playback_token import Grant
 
 
 class HiddenError(Exception):
     """To who asks, there is no such stream."""
+
+
+class TakenDownError(AccessDeniedError):
+    """Nobody may watch it; `detail` says why, in words."""
+
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(status, "taken_down")
+        self.detail = detail
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +35,13 @@ class Restrictions:
         unlisted: For those who have the address, and say who they are.
         invited: For guests alone.
         ended: Sessions of these that are over, while a token of theirs is not.
+        taken_down: For nobody.
     """
 
     unlisted: frozenset[UUID] = frozenset()
     invited: frozenset[UUID] = frozenset()
     ended: frozenset[int] = frozenset()
+    taken_down: Mapping[UUID, TakenDown] = field(default_factory=dict)
 
     def is_public(self, stream: UUID) -> bool:
         """Return whether a stream is everybody's."""
@@ -46,7 +56,11 @@ class Restrictions:
         Raises:
             HiddenError: It is by invitation, and they show none.
             AccessDeniedError: 401 or 403, of an unlisted one; 403 ``session`` when it is over.
+            TakenDownError: To all who may know of it.
         """
+        taken = self.taken_down.get(stream)
+        if taken is not None and stream not in self.invited:
+            raise TakenDownError(taken.status, taken.text)
         if self.is_public(stream):
             return
         fault = AccessDeniedError(403, "stream")
@@ -55,6 +69,8 @@ class Restrictions:
         except AccessDeniedError as denied:
             fault = denied
         else:
+            if taken is not None and grant.stream == stream:
+                raise TakenDownError(taken.status, taken.text)
             if grant.session in self.ended and grant.stream == stream:
                 raise AccessDeniedError(403, "session")
             if grant.stream == stream:
@@ -68,5 +84,8 @@ EVERYBODYS = Restrictions()
 def of_policy(policy: Policy) -> Restrictions:
     """Return what a policy says."""
     return Restrictions(
-        frozenset(policy.unlisted), frozenset(policy.invited), frozenset(policy.ended_sessions)
+        frozenset(policy.unlisted),
+        frozenset(policy.invited),
+        frozenset(policy.ended_sessions),
+        {item.stream: item for item in policy.taken_down},
     )

@@ -15,7 +15,7 @@ from mediaserver.errors import AccessDeniedError
 from mediaserver.hls.addresses import Address
 from mediaserver.hls.places import Places
 from mediaserver.hls.responses import RefusedError
-from mediaserver.hls.restrictions import EVERYBODYS, HiddenError, of_policy
+from mediaserver.hls.restrictions import EVERYBODYS, HiddenError, TakenDownError, of_policy
 from mediaserver.ipc.messages import Policy
 from mediaserver.playback_token import Grant, verify
 from metering.ports import Gate
@@ -68,6 +68,8 @@ class ViewerCheck:
             raise unknown(policy.slug) from None
         except AccessDeniedError as denied:
             detail = _NOT_PUBLIC if denied.reason == "token" else ""
+            if isinstance(denied, TakenDownError):
+                detail = denied.detail
             raise RefusedError(denied.status, denied.reason, detail=detail) from denied
         if self._places is not None:
             self._places.check(policy.stream, request)

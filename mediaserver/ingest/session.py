@@ -41,6 +41,7 @@ class EndReason(StrEnum):
     DRAINED = "drained"
     TIME_STAMPS = "time_stamps"
     MEMORY = "memory"
+    TAKEN_DOWN = "taken_down"
 
 
 class PatchKind(Enum):

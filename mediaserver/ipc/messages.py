@@ -23,6 +23,9 @@ from mediaserver.ipc.framing import HEADER_BYTES_MAX, Frame, FrameReader, pack
 from mediaserver.media import Part, Rendition, Slot
 from metering.units import Asset, StreamPolicy
 
+TAKEN_DOWN_HEADER: Final = "X-Vilokanam-Taken-Down"
+"""In control's answer to the report of a worker whose stream nobody may publish any more."""
+
 
 class _Message(Struct, frozen=True, array_like=True, tag=True, forbid_unknown_fields=True):
     """Base of all messages."""
@@ -130,6 +133,14 @@ class AddressRules(Struct, frozen=True, array_like=True):
     deny_networks: tuple[str, ...] = ()
 
 
+class TakenDown(Struct, frozen=True, array_like=True):
+    """A stream that nobody may watch: what its address is answered with, and why, in words."""
+
+    stream: UUID
+    status: int
+    text: str
+
+
 class Policy(_Message, frozen=True):
     """Sent by control at each change and every 5 s; replaces the last one whole.
 
@@ -155,6 +166,7 @@ class Policy(_Message, frozen=True):
         ended_sessions: Viewer sessions of these that are over while a token of theirs is not, the
             newest first: refused without asking the store, as what is free is never claimed.
         address_rules: Of streams that have some, and of the server.
+        taken_down: Streams that nobody may watch.
     """
 
     streams: tuple[StreamPolicy, ...]
@@ -173,6 +185,7 @@ class Policy(_Message, frozen=True):
     invited: tuple[UUID, ...] = ()
     ended_sessions: tuple[int, ...] = ()
     address_rules: tuple[AddressRules, ...] = ()
+    taken_down: tuple[TakenDown, ...] = ()
 
 
 class Request(_Message, frozen=True):

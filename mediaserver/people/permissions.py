@@ -116,6 +116,12 @@ TABLE: Final = (
     _row("GET bars", *_READERS, scope="viewers:read"),
     _row("POST bars", _R.OWNER, _R.SUPPORT, scope="viewers:write"),
     _row("DELETE bars/{bar}", _R.OWNER, _R.SUPPORT, scope="viewers:write"),
+    # What is reported, and taken down.
+    _row("POST streams/{slug}/takedown", _R.OWNER, _R.SUPPORT, scope="streams:write"),
+    _row("DELETE streams/{slug}/takedown", _R.OWNER, _R.SUPPORT, scope="streams:write"),
+    _row("GET takedowns", *_READERS, scope="streams:read"),
+    _row("GET reports", *_READERS, scope="streams:read"),
+    _row("POST reports/{report}/resolve", _R.OWNER, _R.SUPPORT, scope="streams:write"),
     # From where it may be watched.
     _row("GET streams/{slug}/rules", *_READERS, _R.CREATOR, scope="streams:read"),
     _row("PUT streams/{slug}/rules", _R.OWNER, _R.SUPPORT, _R.CREATOR, scope="streams:write"),

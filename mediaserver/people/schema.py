@@ -268,3 +268,32 @@ balance_letters = Table(
     Column("due_ms", BigInteger, nullable=False),
     Column("balance", String(48), nullable=False),
 )
+
+reports = Table(
+    "people_reports",
+    metadata,
+    # What anybody wrote of a stream, and what staff made of it.
+    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("id", String(16), nullable=False, unique=True),
+    Column("stream", StreamBytes, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("made_ms", BigInteger, nullable=False),
+    Column("word", String(200), nullable=False),
+    Column("by", String(80), nullable=False),
+    Column("resolved_ms", BigInteger, nullable=True),
+    Index("people_reports_by_stream", "stream", "number"),
+    Index("people_reports_open", "number", sqlite_where=text("resolved_ms IS NULL")),
+)
+
+takedowns = Table(
+    "people_takedowns",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("stream", StreamBytes, nullable=False),
+    Column("reason", String(200), nullable=False),
+    Column("is_legal", Boolean, nullable=False),
+    Column("made_by", String(80), nullable=False),
+    Column("made_ms", BigInteger, nullable=False),
+    Column("ended_ms", BigInteger, nullable=True),
+    Index("people_takedowns_held", "stream", unique=True, sqlite_where=text("ended_ms IS NULL")),
+)

@@ -250,10 +250,7 @@ class Control:
 
     def _application(self, shared: Context, supervisor: StoreSupervisor) -> web.Application:
         app = application(shared)
-        forward = WhipForward(
-            self._start.run_dir, self._workers, lambda slug, key: check_key(shared, slug, key)
-        )
-
+        forward = WhipForward(self._start.run_dir, self._workers, partial(check_key, shared))
         reports = WorkerReports(
             self._workers,
             shared.book,
@@ -261,6 +258,7 @@ class Control:
             shared.webhooks,
             self._oldest_tick,
             self._listening.monotonic,
+            lambda: self._policy,
         )
 
         async def health(_: web.Request) -> web.Response:
@@ -343,6 +341,7 @@ class Control:
             invited=limits.invited,
             ended_sessions=limits.ended,
             address_rules=limits.address_rules,
+            taken_down=limits.taken_down,
             admin_sha256=hashlib.sha256(self._admin_token.encode()).digest(),
         )
 

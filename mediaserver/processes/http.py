@@ -22,6 +22,7 @@ from mediaserver.api.auth import ADMIN_PREFIX, HOOKS_PREFIX, PUBLIC, WRONG_HEADE
 from mediaserver.api.cors import Cors
 from mediaserver.api.notice_page import refused_link
 from mediaserver.api.pages import Pages
+from mediaserver.api.report_page import report
 from mediaserver.api.viewers.meter import Meter, Viewer
 from mediaserver.api.watch_page import WatchPage
 from mediaserver.errors import AccessDeniedError, AddressError, ConfigError
@@ -258,6 +259,9 @@ class HttpProcess:
                 if request.method == "OPTIONS":
                     return self._cors.preflight(request)
                 return self._cors.marked(request, await self._own(request, address))
+            case addresses.Report():
+                refused = self._watch_page.may_report(request, address)
+                return refused or await report(request, address, self._access, self._forward)
             case addresses.WhipEndpoint(slug=slug):
                 return await self._whip.endpoint(request, slug)
             case addresses.WhipSession(worker=worker):

@@ -7,8 +7,8 @@ from functools import partial
 from typing import Final
 from uuid import UUID
 
-from mediaserver.ipc.messages import AddressRules
-from mediaserver.people import bars, guests, stream_rules
+from mediaserver.ipc.messages import AddressRules, TakenDown
+from mediaserver.people import bars, guests, stream_rules, takedowns
 from mediaserver.people.place_rules import PlaceRules
 from mediaserver.people.service import People
 from mediaserver.people.visibility import Visibility
@@ -28,6 +28,7 @@ class Restricted:
     invited: tuple[UUID, ...]
     ended: tuple[SessionId, ...]
     address_rules: tuple[AddressRules, ...]
+    taken_down: tuple[TakenDown, ...]
     has_countries: bool
 
 
@@ -46,6 +47,7 @@ async def restricted(book: AsyncBook, people: People, now_ms: int) -> Restricted
     for ruled in rules:
         if ruled is not None:
             streams.setdefault(ruled, Visibility.UNLISTED)
+    down = await people.read(takedowns.all_held)
     ended: list[SessionId] = []
     if streams:
         ended = await book.run(lambda book: book.sessions.over(streams, now_ms, ENDED_MAX))
@@ -58,6 +60,12 @@ async def restricted(book: AsyncBook, people: People, now_ms: int) -> Restricted
         those(Visibility.INVITED),
         tuple(ended),
         tuple(_of_addresses(stream, found) for stream, found in rules.items()),
+        tuple(
+            TakenDown(
+                item.stream, item.status, takedowns.words(item.reason, is_legal=item.is_legal)
+            )
+            for item in down.values()
+        ),
         any(found.has_countries for found in rules.values()),
     )
 

@@ -36,7 +36,7 @@ from mediaserver.ingest.encoder import Encoder
 from mediaserver.ingest.session import EndReason
 from mediaserver.ingest.whip import CORS_HEADERS, WhipEndpoint
 from mediaserver.ipc.client import LinkClients
-from mediaserver.ipc.messages import Hello, Message
+from mediaserver.ipc.messages import TAKEN_DOWN_HEADER, Hello, Message
 from mediaserver.listening import ListeningClock
 from mediaserver.live.broadcast import Broadcast
 from mediaserver.live.clock_wait import until_due
@@ -54,6 +54,7 @@ REPORT_PERIOD_S: Final = 1.0
 """Control takes a worker for gone after five of these."""
 SPARE_REPORT_PERIOD_S: Final = 2.0
 """Of a worker without a stream, which has nothing new to report: half of what control allows."""
+_TAKEN_DOWN: Final = "This stream was taken down; `vilokanam streams show` says why."
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,6 +287,8 @@ class Worker:
         with contextlib.suppress(aiohttp.ClientError, TimeoutError):
             async with control.post("http://control/internal/workers", json=report) as answer:
                 is_kept = answer.status == http.HTTPStatus.NO_CONTENT
+                if self._endpoint is not None and TAKEN_DOWN_HEADER in answer.headers:
+                    self._endpoint.end_publisher(EndReason.TAKEN_DOWN, _TAKEN_DOWN)
             for part in reported if is_kept else ():
                 with contextlib.suppress(ValueError):  # dropped for want of room meanwhile
                     unkept.remove(part)

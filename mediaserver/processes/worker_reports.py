@@ -11,6 +11,7 @@ from uuid import UUID
 from aiohttp import web
 
 from mediaserver.http.problem import ApiError
+from mediaserver.ipc.messages import TAKEN_DOWN_HEADER, Policy
 from mediaserver.people import shows
 from mediaserver.people.service import People
 from mediaserver.processes.placement import LOST_S, Workers, worker_of
@@ -35,8 +36,14 @@ class WorkerReports:
         webhooks: Webhooks,
         oldest_tick: Callable[[], int],
         monotonic: Callable[[], float],
+        policy: Callable[[], Policy | None],
     ) -> None:
-        """Take collaborators; what ended before `oldest_tick` need not be kept any more."""
+        """Take collaborators; what ended before `oldest_tick` need not be kept any more.
+
+        Args:
+            policy: Returns what HTTP processes were told last.
+        """
+        self._policy = policy
         self._monotonic = monotonic
         self._began_s = monotonic()
         self._workers = workers
@@ -61,7 +68,10 @@ class WorkerReports:
                 await self._book.run(lambda book: book.true_runs.keep(runs, oldest))
             except BookError as error:
                 raise ApiError(503, "The book does not answer", str(error)) from error
-        return web.Response(status=204)
+        policy = self._policy()
+        down = policy.taken_down if policy is not None else ()
+        is_down = any(item.stream == worker.stream for item in down)
+        return web.Response(status=204, headers={TAKEN_DOWN_HEADER: "1"} if is_down else {})
 
     async def _tell_shows(self) -> None:
         """Have webhooks told which shows are live.

@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from mediaserver.http.edge_key import EDGE_HEADER
-from mediaserver.ipc.messages import Policy
+from mediaserver.ipc.messages import Policy, TakenDown
 from metering.units import Asset
 from tests.support.builders import INIT, STREAM
 from tests.support.serve_harness import EDGE_KEY, KEYS, ServeHarness, serving
@@ -78,3 +78,37 @@ async def test_an_edge_asks_of_everything_and_fills_by_its_key(harness: ServeHar
     harness.handler.set_policy(replace(INVITED, ended_sessions=(9,)))
     for path in (*FREE_OF_TICKS, harness.part(19, 3)):
         assert await question(f"/w/{harness.token()}{path}") == 403
+
+
+@pytest.mark.parametrize("policy", [PUBLIC, replace(PUBLIC, unlisted=(STREAM,)), INVITED])
+@pytest.mark.parametrize("status", [410, 451])
+async def test_of_a_stream_that_is_taken_down_nobody_gets_a_byte(
+    harness: ServeHarness, policy: Policy, status: int
+) -> None:
+    """Nor does who waits; it says why, but not to who may not know of it; then it is back."""
+    harness.handler.set_policy(policy)
+    below = f"/w/{harness.token()}"
+    paths = (harness.part(20, 2), f"{SHOW}/media.m3u8?_HLS_msn=20&_HLS_part=2")
+    asked = [asyncio.create_task(harness.get(below + path)) for path in paths]
+    await harness.waiting(2)
+
+    harness.handler.set_policy(
+        replace(policy, taken_down=(TakenDown(STREAM, status, "It was taken down: stolen"),))
+    )
+    slot = harness.show.slot(2)
+    harness.tell(*(harness.show.part(each.name, slot) for each in harness.show.renditions))
+
+    assert [(await answer).status for answer in asked] == [status, status]
+    assert harness.gate.claimed == []
+    key = {EDGE_HEADER.replace("-", "_"): EDGE_KEY.decode()}
+    for path in (*FREE_OF_TICKS, harness.part(19, 3)):
+        answer = await harness.get(below + path)
+        assert answer.status == status
+        assert "stolen" in (await answer.json())["detail"]
+        assert answer.headers["Cache-Control"] == "no-store"
+        bare = await harness.get(path)
+        assert bare.status == (404 if policy is INVITED else status)
+        edge = await harness.get("/_edge/authorise", X_Original_URI=below + path, **key)
+        assert edge.status == status
+    harness.handler.set_policy(policy)
+    assert (await harness.get(below + FREE_OF_TICKS[0])).status == 200

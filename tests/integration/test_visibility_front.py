@@ -33,6 +33,7 @@ PLACES = {
     addresses.TopUp: "POST /cam/top-up",
     addresses.Receipts: "GET /cam/receipts",
     addresses.PlayerSettings: "GET /cam/settings",
+    addresses.Report: "GET /cam/report",
     addresses.WhipEndpoint: "POST /cam/whip",
     addresses.WhipSession: "DELETE /cam/whip/w1.secret",
 }
@@ -47,7 +48,9 @@ BELOW_A_TOKEN = {
 PUBLISHERS = {addresses.WhipEndpoint, addresses.WhipSession}
 FORWARDED = BELOW_A_TOKEN - {addresses.Meter}
 """Control looks their session up in the book."""
-SEEN = [kind for kind in PLACES if kind not in PUBLISHERS | FORWARDED | {addresses.Meter}]
+OTHERS = {addresses.Meter, addresses.Report}
+"""Who knows of a stream may report it, with a token or without."""
+SEEN = [kind for kind in PLACES if kind not in PUBLISHERS | FORWARDED | OTHERS]
 
 
 @pytest.fixture

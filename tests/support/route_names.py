@@ -16,6 +16,7 @@ NAMES = {
     "notice": "1",
     "link": "0123456789abcdef",
     "bar": "0123456789abcdef",
+    "report": "0123456789abcdef",
     "player": "0123456789abcdef",
     "stream": "cam",
     "target": "ops",

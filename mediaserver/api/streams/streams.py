@@ -23,13 +23,15 @@ from mediaserver.api.streams.price_times import (
     withdraw_until_s,
 )
 from mediaserver.api.streams.stream_creators import MADE, check_count, check_creator
+from mediaserver.api.streams.takedowns import takedown_json
 from mediaserver.api.who import audited, principal
 from mediaserver.hls.slots import EARLY_WAIT_MS, early_text
 from mediaserver.http import request_records
 from mediaserver.http.problem import ApiError
-from mediaserver.people import guests, persons, stream_archive
+from mediaserver.people import guests, persons, stream_archive, takedowns
 from mediaserver.people.records import Role
 from mediaserver.people.service import Connection
+from mediaserver.people.takedowns import TakeDown
 from mediaserver.people.visibility import Visibility
 from mediaserver.settings.rules import price_fault
 from metering.book.book import Book
@@ -293,17 +295,20 @@ async def answer(shared: Context, record: StreamRecord) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class _Beside:
-    """What the tables of people have of streams: of those that are not public, or archived."""
+    """What the tables of people have of streams: not public, archived, or taken down."""
 
     visibility: Mapping[UUID, Visibility]
     archived_ms: Mapping[UUID, int]
+    taken_down: Mapping[UUID, TakeDown]
 
 
 async def _beside(shared: Context, records: Sequence[StreamRecord]) -> _Beside:
     ids = [record.id for record in records]
     return await shared.people.read(
         lambda connection: _Beside(
-            guests.visibilities(connection, ids), stream_archive.since(connection, ids)
+            guests.visibilities(connection, ids),
+            stream_archive.since(connection, ids),
+            takedowns.all_held(connection),
         )
     )
 
@@ -323,13 +328,14 @@ def _shown(shared: Context, record: StreamRecord, beside: _Beside) -> dict[str, 
     stream: UUID = record.id
     tick = shared.clock.now_ms() // 1000
     price = in_force(record.prices, tick)
-    health = shared.health(stream)
+    health, taken = shared.health(stream), beside.taken_down.get(stream)
     return {
         "id": str(stream),
         "slug": record.slug,
         "title": record.title,
         "creator": account_text(record.creator),
         "is_enabled": record.is_enabled,
+        "taken_down": None if taken is None else takedown_json(taken),
         "visibility": beside.visibility.get(stream, Visibility.PUBLIC),
         "archived_ms": beside.archived_ms.get(stream),
         "platform_fee_ppm": record.platform_fee_ppm,

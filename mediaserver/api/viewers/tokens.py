@@ -17,6 +17,7 @@ from mediaserver import playback_token
 from mediaserver.api import context
 from mediaserver.api.context import Context
 from mediaserver.api.streams.bars import check_unbarred, hold_unbarred
+from mediaserver.api.streams.takedowns import check_up, hold_up
 from mediaserver.api.viewers.joins import OpenJoin, join_for
 from mediaserver.api.viewers.limits import apply_limits, session_limit
 from mediaserver.api.who import audited
@@ -126,6 +127,7 @@ async def mint_again(
         StoreUnavailableError: Redis is away; try again.
         ApiError: On a chain: they have not joined, or their caps are too low.
     """
+    await hold_up(shared, stream.id)
     await hold_unbarred(shared, known.account, stream.id)
     join = await join_for(shared, known.account, stream)
     now_ms = shared.clock.now_ms()
@@ -203,6 +205,7 @@ async def open_session(
         # Together, so that who is made no guest at this moment has no session left behind.
         if not guests.may_watch(connection, stream.id, account):
             raise no_stream(stream.slug)
+        check_up(connection, stream.id)
         check_unbarred(connection, account, stream.id, now_ms)
         _add(book, made, own_limit)
 

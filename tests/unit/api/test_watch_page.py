@@ -22,6 +22,7 @@ from mediaserver.hls.places import Places
 from mediaserver.hls.responses import RefusedError
 from mediaserver.hls.restrictions import Restrictions
 from mediaserver.http.client_address import Client
+from mediaserver.ipc.messages import TakenDown
 from mediaserver.people.countries import Countries
 from mediaserver.people.settings import WatchSettings
 from mediaserver.playback_token import Grant, mint
@@ -132,7 +133,7 @@ def test_v3_without_an_entry_the_page_says_whom_to_ask(tmp_path, top_up_url, way
     text = ask(page, "/cam/", PERSON).text
 
     assert ("Ask for one where you found this address" in text) is (way is None)
-    assert ("<a " in text) is (way is not None)
+    assert ('<a class="button"' in text) is (way is not None)
     assert "{account}" not in text
 
 
@@ -332,3 +333,19 @@ def test_who_is_not_shown_a_stream_reads_so_before_anything_else(tmp_path, slug)
         assert "is not shown here" in shown.text
         assert "Not in your country." in shown.text
         assert json.loads(answered.text)["reason"] == "place"
+
+
+def test_who_opens_a_stream_that_was_taken_down_reads_why(tmp_path) -> None:
+    """With a link of their own too; to who may not know of it, it is not there."""
+    page = watch_page(tmp_path)
+    taken = {PRICED.stream: TakenDown(PRICED.stream, 451, "Taken down as the law demands: <x>")}
+    page.restrictions = Restrictions(taken_down=taken)
+
+    for path in ("/cam/", f"/w/{token(PRICED)}/cam/"):
+        shown = ask(page, path, PERSON)
+        answered = ask(page, path, "application/json")
+        assert (shown.status, answered.status) == (451, 451)
+        assert "as the law demands: &lt;x&gt;" in shown.text
+        assert json.loads(answered.text)["reason"] == "taken_down"
+    page.restrictions = Restrictions(invited=frozenset({PRICED.stream}), taken_down=taken)
+    assert ask(page, "/cam/", PERSON).status == 404
