@@ -8,6 +8,7 @@ Source: docs/metering.md, "Bad seconds".
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
@@ -152,19 +153,21 @@ class BadSecondsRepository(Repository):
 def give_back_settled(connection: Connection, seq: int, now_ms: int) -> None:
     """Give back what a batch that is final now settled within the ranges of rules."""
     # Most streams have no rule, and most lines of those that have are in no range.
-    rules: dict[UUID, list[tuple[int, Run]]] = defaultdict(list)
-    for row in connection.execute(select(_rules).order_by(_rules.c.number)):
-        rules[row.stream].append((row.number, _run(row)))
-    if not rules:
-        return
     cuts, lines = schema.cuts.c, schema.cut_lines.c
-    settled: dict[UUID, dict[EntryKey, list[Run]]] = defaultdict(lambda: defaultdict(list))
-    for streams in chunks(sorted(rules)):
-        query = _settled_lines().where(cuts.batch_seq == seq, lines.stream.in_(streams))
-        for row in connection.execute(query):
-            _add_within(settled[row.stream], row, [run for _, run in rules[row.stream]])
-    for stream, keys in settled.items():
-        _give_back(connection, stream, rules[stream], _normal(keys), seq, now_ms)
+    query = _settled_lines().where(cuts.batch_seq == seq, lines.stream.in_(select(_rules.c.stream)))
+    rows: dict[UUID, list[Row[Any]]] = defaultdict(list)
+    for row in connection.execute(query):
+        rows[row.stream].append(row)
+    for stream, of_stream in rows.items():
+        found = connection.execute(
+            select(_rules).where(_rules.c.stream == stream).order_by(_rules.c.number)
+        )
+        rules = [(row.number, _run(row)) for row in found]
+        ranges = ticks.normal(run for _, run in rules)
+        settled: dict[EntryKey, list[Run]] = defaultdict(list)
+        for row in of_stream:
+            _add_within(settled, row, ranges)
+        _give_back(connection, stream, rules, _normal(settled), seq, now_ms)
 
 
 def _settled_in(connection: Connection, stream: UUID, run: Run) -> dict[EntryKey, ticks.Runs]:
@@ -172,7 +175,7 @@ def _settled_in(connection: Connection, stream: UUID, run: Run) -> dict[EntryKey
     lines, history, entries = schema.cut_lines.c, schema.history.c, schema.entries.c
     found: dict[EntryKey, list[Run]] = defaultdict(list)
     for row in connection.execute(_settled_lines().where(lines.stream == stream)):
-        _add_within(found, row, [run])
+        _add_within(found, row, (run,))
 
     # Merged lines are final. Of an entry that a chain refused it is not known which of them are:
     # it waits until it has settled.
@@ -186,7 +189,7 @@ def _settled_in(connection: Connection, stream: UUID, run: Run) -> dict[EntryKey
         )
     )
     for row in connection.execute(merged):
-        _add_within(found, row, [run])
+        _add_within(found, row, (run,))
     return _normal(found)
 
 
@@ -210,8 +213,12 @@ def _same_entry(one: Any, other: Any) -> Any:
     )
 
 
-def _add_within(found: dict[EntryKey, list[Run]], row: Row[Any], ranges: Sequence[Run]) -> None:
-    inside = ticks.intersection(tick_runs.from_text(row.runs), ticks.normal(ranges))
+def _add_within(found: dict[EntryKey, list[Run]], row: Row[Any], ranges: ticks.Runs) -> None:
+    """Add the ticks of a line that are in `ranges`, of which only those near it are looked at."""
+    runs = tick_runs.from_text(row.runs)
+    start = bisect_right(ranges, runs[0].first, key=lambda run: run.end)
+    stop = bisect_left(ranges, runs[-1].end, key=lambda run: run.first)
+    inside = ticks.intersection(runs, ranges[start:stop]) if start < stop else ()
     if inside:
         found[key_of(row)].extend(inside)
 
@@ -245,7 +252,7 @@ def _give_back(  # noqa: PLR0917 -- one transaction
     by_rule: dict[int, list[BackLine]] = defaultdict(list)
     for line in lines:
         by_rule[line.rule].append(line)
-    for number, parts in by_rule.items():
+    for number, parts in sorted(by_rule.items()):
         moved, rows, seconds, planck = [], [], 0, 0
         for line in parts:
             price, count = prices[stream, line.key.version], ticks.count(line.runs)

@@ -76,10 +76,17 @@ def back_lines(
     """
     lines = []
     had = dict(given)
-    for number, run in rules:
-        for key, runs in settled.items():
-            fresh = ticks.difference(ticks.intersection(runs, (run,)), had.get(key.account, ()))
-            if fresh:
-                had[key.account] = ticks.union(had.get(key.account, ()), fresh)
+    for key, runs in settled.items():
+        known = had.get(key.account, ())
+        left = ticks.difference(runs, known)
+        for number, run in rules:
+            if not left:
+                break
+            if run.end <= left[0].first or left[-1].end <= run.first:
+                continue
+            if fresh := ticks.intersection(left, (run,)):
+                left = ticks.difference(left, fresh)
+                known = ticks.union(known, fresh)
                 lines.append(BackLine(number, key, fresh))
+        had[key.account] = known
     return lines

@@ -82,7 +82,7 @@ async def _list(request: web.Request) -> web.Response:
 
 async def _refund(request: web.Request) -> web.Response:
     shared, slug = context.of(request), request.match_info["slug"]
-    _hold_no_chain(shared)
+    hold_no_chain(shared)
     key = idempotency_key(request, "refund of seconds")
     wanted = await request_records.read(request, SecondsBody)
     stream = await shared.book.run(lambda book: book.streams.get(slug))
@@ -191,7 +191,12 @@ def _json(rule: BadSeconds, viewers: int) -> dict[str, Any]:
     }
 
 
-def _hold_no_chain(shared: Context) -> None:
+def hold_no_chain(shared: Context) -> None:
+    """Refuse what the chain's pallet has no call for.
+
+    Raises:
+        ApiError: 409 with a chain.
+    """
     if shared.escrow is not None:
         raise ApiError(
             409,
