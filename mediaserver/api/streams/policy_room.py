@@ -15,8 +15,10 @@ from uuid import UUID
 from mediaserver.api.context import Context
 from mediaserver.api.streams.stream_policies import in_force
 from mediaserver.http.problem import ApiError
+from metering.book import policy_counts
 from metering.book.book import Book
 from metering.book.named_prices import Named
+from metering.book.policy_counts import PolicyCounts
 from metering.book.records import StreamRecord
 from metering.model.named_prices import prices_of
 
@@ -31,6 +33,8 @@ still be claimed, or some 10,000 prices without named viewers."""
 _STREAM_BYTES: Final = 330
 """Its policy without title and prices, the hash of its key, and whom it is for."""
 _PRICE_BYTES: Final = 104
+_TITLE_FACTOR: Final = 6
+"""JSON writes a byte of UTF-8 as six at most."""
 _VIEWER_BYTES: Final = 80
 """A named viewer without prices."""
 
@@ -41,8 +45,15 @@ async def hold_stream_room(shared: Context, title: str) -> None:
     Raises:
         ApiError: 409.
     """
-    streams, size, _ = await shared.book.view(lambda book: _sizes(shared, book, None))
-    if streams >= STREAMS_MAX or size + stream_bytes(title, 1) > POLICY_BYTES_MAX:
+    oldest, growth = _oldest(shared), stream_bytes(title, 1)
+
+    def read(book: Book) -> tuple[int, bool]:
+        with book.viewing() as connection:
+            count = policy_counts.count(connection).streams
+        return count, _total(book, oldest, growth) + growth <= POLICY_BYTES_MAX
+
+    streams, fits = await shared.book.view(read)
+    if streams >= STREAMS_MAX or not fits:
         raise ApiError(
             409,
             "Too many streams",
@@ -56,9 +67,11 @@ async def hold_title_room(shared: Context, record: StreamRecord, title: str) -> 
     Raises:
         ApiError: 409.
     """
-    growth = len(json.dumps(title)) - len(json.dumps(record.title))
-    _, size, _ = await shared.book.view(lambda book: _sizes(shared, book, None))
-    if growth > 0 and size + growth > POLICY_BYTES_MAX:
+    growth, oldest = len(json.dumps(title)) - len(json.dumps(record.title)), _oldest(shared)
+    if growth <= 0:
+        return
+    size = await shared.book.view(lambda book: _total(book, oldest, growth))
+    if size + growth > POLICY_BYTES_MAX:
         raise ApiError(
             409, "Too many streams", f"no longer title fits: of all streams {size} bytes are told"
         )
@@ -70,8 +83,14 @@ async def hold_price_room(shared: Context, record: StreamRecord) -> None:
     Raises:
         ApiError: 409, with what makes room.
     """
-    _, size, (own, growth) = await shared.book.view(lambda book: _sizes(shared, book, record.id))
-    hours = shared.settings.metering.watched_hours
+    oldest, hours = _oldest(shared), shared.settings.metering.watched_hours
+
+    def read(book: Book) -> tuple[int, int, int]:
+        named = book.named_prices.of(record.id)
+        growth = growth_bytes(record, named, oldest)
+        return record_bytes(record, named, oldest), growth, _total(book, oldest, growth)
+
+    own, growth, size = await shared.book.view(read)
     if own + growth > STREAM_BYTES_MAX:
         raise ApiError(
             409,
@@ -126,15 +145,27 @@ def growth_bytes(record: StreamRecord, named: Named, oldest: int) -> int:
     return _VIEWER_BYTES + max(of_stream, of_viewer) * _PRICE_BYTES
 
 
-def _sizes(shared: Context, book: Book, stream: UUID | None) -> tuple[int, int, tuple[int, int]]:
-    """Return how many streams there are, their bytes; and of one its bytes and its growth."""
-    oldest = shared.clock.now_ms() // 1000 - shared.settings.metering.watched_hours * 3600
+def counted_bytes(counts: PolicyCounts) -> int:
+    """Return a bound on the bytes of all streams by what the database counts of them."""
+    return (
+        counts.streams * stream_bytes("", 0)
+        + counts.title_bytes * _TITLE_FACTOR
+        + (counts.prices + counts.viewer_prices) * _PRICE_BYTES
+        + counts.viewers * _VIEWER_BYTES
+    )
+
+
+def _total(book: Book, oldest: int, growth: int) -> int:
+    """Return at most how many bytes all streams take; to the stream only where it is near."""
+    with book.viewing() as connection:
+        most = counted_bytes(policy_counts.count(connection))
+    if most + growth <= POLICY_BYTES_MAX:
+        return most
     named: Mapping[UUID, Named] = book.named_prices.all()
-    count, total, own = 0, 0, (0, 0)
-    for record in book.streams.all():
-        viewers = named.get(record.id, {})
-        size = record_bytes(record, viewers, oldest)
-        count, total = count + 1, total + size
-        if record.id == stream:
-            own = (size, growth_bytes(record, viewers, oldest))
-    return count, total, own
+    return sum(
+        record_bytes(record, named.get(record.id, {}), oldest) for record in book.streams.all()
+    )
+
+
+def _oldest(shared: Context) -> int:
+    return shared.clock.now_ms() // 1000 - shared.settings.metering.watched_hours * 3600

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from mediaserver.processes.policy_changes import PolicyChanges
+from mediaserver.processes.policy_changes import REST_MAX_S, PolicyChanges
 
 
 async def test_an_answer_waits_for_a_policy_that_was_begun_after_the_change() -> None:
@@ -34,3 +34,21 @@ async def test_a_policy_that_cannot_be_made_keeps_no_answer_back() -> None:
     changes.ask()
 
     await asyncio.wait_for(changes.sent(timeout_s=0.01), 5)
+
+
+async def test_changes_without_end_share_policies_that_take_long() -> None:
+    """Others get the book and the processor meanwhile; nobody waits for half a second more."""
+    now_s = 0.0
+    changes, loop = PolicyChanges(lambda: now_s), asyncio.get_running_loop()
+    took_s = []
+    for made_s in (0.0, 0.1, 60.0):
+        changes.begin()
+        now_s += made_s
+        changes.ask()
+        began_s = loop.time()
+        await changes.next(60)
+        took_s.append(loop.time() - began_s)
+
+    assert round(took_s[0], 1) == 0
+    assert took_s[1] >= 3 * 0.1 * 0.99
+    assert REST_MAX_S * 0.99 <= took_s[2] < 5
