@@ -74,9 +74,9 @@ publishers: tests/publishers/node_modules/.installed tests/publishers/pion/whip 
 
 chain-tools: chain/npm/node_modules/.installed  ## Install chopsticks, which runs the local chain
 
-soak: setup $(VENV)/.dev chain-tools  ## What takes an hour: 100,000 sequences of claims, kill -9 at every step of a settlement, chaos, many players (ROUNDS=, SEED=)
+soak: setup $(VENV)/.dev chain-tools  ## What takes an hour: 100,000 sequences of claims, kill -9 at every step of a settlement, chaos, many players (SEQUENCES=, ROUNDS=, SEED=)
 	@scripts/need redis-server chromium
-	@VILOKANAM_SEQUENCES=100000 $(BIN)/python -m pytest tests/integration/test_claims_property.py tests/integration/test_covered_property.py $(PYTEST_ARGS)
+	@VILOKANAM_SEQUENCES=$(or $(SEQUENCES),100000) $(BIN)/python -m pytest tests/integration/test_claims_property.py tests/integration/test_covered_property.py $(PYTEST_ARGS)
 	@VILOKANAM_SEQUENCES=100000 $(BIN)/python -m pytest --timeout 1200 tests/unit/payments/test_webhook_sequences.py $(PYTEST_ARGS)
 	@$(BIN)/python -m tests.simulate.settlement_soak --rounds $(or $(ROUNDS),1000) --seed $(or $(SEED),1)
 	@$(BIN)/python -m tests.simulate.settlement_soak --chain chopsticks --rounds 20 --seed $(or $(SEED),1)

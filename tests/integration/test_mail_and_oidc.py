@@ -69,6 +69,30 @@ async def test_a_mailed_link_opens_once_by_a_press(server, mailbox) -> None:
     assert (status, again["person"]) == (200, made["person"])
 
 
+async def test_who_asks_for_a_letter_does_not_learn_who_has_an_account(server, mailbox) -> None:
+    """Where nobody new is taken only who is known gets one; the answers are the same."""
+    browser = Browser(server)
+    await browser.ask("POST", "sign-in/mail", {"address": "ann@example.org"})
+    secret = await mailbox.secret()
+    assert (await browser.ask("POST", "sign-in/mail/confirm", {"secret": secret}))[0] == 201
+    await server.stop_control()
+    server.tree = replace(server.tree, people=replace(server.tree.people, sign_up=False))
+    await server.start_control()
+    await server.until_ready()
+
+    stranger = Browser(server)
+    answers = []
+    for address in ("bob@example.org", "ann@example.org"):
+        answer = await stranger.ask("POST", "sign-in/mail", {"address": address})
+        answers.append((answer, stranger.jar, sorted(set(stranger.answer_headers) - {"Date"})))
+
+    assert answers[0] == answers[1]
+    assert answers[0][0][0] == 202
+    receivers, _, _ = await mailbox.next()
+    assert receivers == ["ann@example.org"]
+    assert mailbox.letters.empty()
+
+
 async def test_a_mail_address_never_joins_two_persons(server, mailbox) -> None:
     """Who is signed in adds it; who has it elsewhere is not made the same person."""
     ann, bob = Browser(server), Browser(server)

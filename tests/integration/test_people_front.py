@@ -88,3 +88,26 @@ async def test_the_account_page_is_one_address(front) -> None:
     short = await front.ask("GET /me")
     assert (short.status, short.headers["location"]) == (308, "/me/")
     assert "set-cookie" not in page.headers
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "//evil.example",
+        "//evil.example/me",
+        "/\\\\evil.example",
+        "/%2f%2fevil.example",
+        "/https:%2f%2fevil.example",
+        "/me?next=https://evil.example",
+        "/cam?back=//evil.example",
+        "/w/x/cam?to=//evil.example",
+    ],
+)
+async def test_no_address_sends_anybody_to_another_site(front, path) -> None:
+    """Where a slash is added, it is to our own path, and to nothing that the address brought."""
+    answer = await front.ask(f"GET {path}")
+
+    location = answer.headers.get("location", "/")
+    assert location.startswith("/")
+    assert not location.startswith(("//", "/\\"))
+    assert "evil" not in location
