@@ -152,7 +152,7 @@ class Asker:
                 ("POST", "streams/{slug}/bars", {"viewer": viewer, "reason": "x"}, False),
                 ("DELETE", "viewers/{viewer}/sessions", {}, False),
                 ("PATCH", "me", {"name": f"Person {number}"}, True),
-                ("PUT", "me/limits", {"stream_limit_planck": planck}, True),
+                ("PUT", "me/limits", {"stream_planck": planck}, True),
                 ("PUT", "me/player-settings", {"hidden_stop_s": 60 + number % 60}, True),
                 ("POST", "streams/{slug}/join", {}, True),
             ):

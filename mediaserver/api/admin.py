@@ -54,6 +54,7 @@ from mediaserver.api.viewers import (
     tokens,
     viewer_self_service,
     viewers,
+    wallet_payer,
 )
 from mediaserver.http import request_records
 from mediaserver.http.client_address import FORWARDED_FOR
@@ -68,7 +69,7 @@ ROOMS: Final = (
     *(sign_in, wallet_sign_in, mail_sign_in, oidc_sign_in, me, people, keys),
     *(join_stream, limits, top_ups, refunds, payments, withdrawals, token_join),
     *(payouts, statements, bad_seconds, guests, redeem, named_prices, stream_change),
-    *(history, players, player_settings, letters),
+    *(history, players, player_settings, letters, wallet_payer),
     *(audience, session_list, bars, rules, takedowns, reports, webhooks),
 )
 """Whose routes they are."""

@@ -262,6 +262,7 @@ TABLE: Final = (
     _row("POST me/credentials/mail/confirm", open_to=OpenTo.SIGNED_IN, is_fresh=True),
     _row("POST me/credentials/oidc/{issuer}", open_to=OpenTo.SIGNED_IN, is_fresh=True),
     _row("POST me/recovery-codes", open_to=OpenTo.SIGNED_IN, is_fresh=True),
+    _row("PUT me/account", open_to=OpenTo.SIGNED_IN, is_fresh=True),
     _row("GET me/limits", open_to=OpenTo.SIGNED_IN),
     _row("PUT me/limits", open_to=OpenTo.SIGNED_IN),
     _row("GET me/player-settings", open_to=OpenTo.SIGNED_IN),

@@ -299,7 +299,6 @@ class Control:
             number = self._changes.begin()
             living = partial(api_keys.living, now_ms=self._clock.now_ms())
             try:
-                # All streams are read: not in the book's only thread, where others wait.
                 streams, named = await shared.book.view(
                     lambda book: (book.streams.all(), book.named_prices.all())
                 )
