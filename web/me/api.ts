@@ -46,6 +46,7 @@ export interface WatchedShow {
   seconds: number;
   covered_seconds: number;
   planck: string;
+  given_back: string;
   receipts_url: string;
 }
 

@@ -210,7 +210,7 @@ function history({ shows, asset, hasOlder }: Watching, acts: WatchingActs): HTML
     return section("What you watched", el("p", {}, text));
   }
   const items = shows.map((item) => {
-    const cost = `${formatShort(BigInt(item.planck), asset.decimals)} ${asset.symbol}`;
+    const cost = `${formatShort(BigInt(item.planck), asset.decimals)} ${asset.symbol}${backText(item, asset)}`;
     const free = item.covered_seconds > 0 ? `, ${formatSpan(item.covered_seconds)} free` : "";
     const title = item.title ?? HIDDEN;
     const link = el("a", { href: item.receipts_url, rel: "noreferrer" }, "Receipt");
@@ -226,6 +226,13 @@ function history({ shows, asset, hasOlder }: Watching, acts: WatchingActs): HTML
   const made = section("What you watched", el("ul", {}, ...items));
   if (hasOlder) made.append(button("Show older", "quiet", acts.older));
   return made;
+}
+
+/** Return what of a show came back because its seconds were bad, empty when nothing did. */
+export function backText(item: WatchedShow, asset: Asset): string {
+  const back = BigInt(item.given_back);
+  if (back === 0n) return "";
+  return `, of which ${formatShort(back, asset.decimals)} ${asset.symbol} came back`;
 }
 
 function moment(ms: number): string {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { agentText } from "../me/watching";
+import { agentText, backText } from "../me/watching";
 import { formatExact, parseAmount } from "../sdk/money";
 
 describe("an amount that somebody writes", () => {
@@ -38,5 +38,23 @@ describe("a browser's word for itself", () => {
       "Safari on iPhone",
     );
     expect(agentText("")).toBe("A program");
+  });
+});
+
+describe("a show of which seconds were bad", () => {
+  const asset = { symbol: "EUR", decimals: 6 };
+  const show = {
+    stream: "cam",
+    title: "Camera",
+    from_ms: 0,
+    seconds: 20,
+    covered_seconds: 0,
+    planck: "2000000",
+    receipts_url: "",
+  };
+
+  it("says what of its cost came back", () => {
+    expect(backText({ ...show, given_back: "500000" }, asset)).toContain("0.5 EUR came back");
+    expect(backText({ ...show, given_back: "0" }, asset)).toBe("");
   });
 });
