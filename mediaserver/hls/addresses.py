@@ -96,7 +96,7 @@ class Meter:
 
 @dataclass(frozen=True, slots=True)
 class SessionMint:
-    """`/w/<token>/<slug>/session`: POST mints again."""
+    """`/w/<token>/<slug>/session`: POST mints again, DELETE frees the player's slot."""
 
     slug: str
 

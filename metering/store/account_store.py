@@ -90,6 +90,13 @@ class AccountStore(OwnedStore):
             )
         )
 
+    async def leave_session(self, account: AccountId, session: SessionId) -> bool:
+        """Let another player have the slot of one who left; True when the session is live.
+
+        It goes on, and its next claim or token takes the slot back, unless another player has it.
+        """
+        return bool(await self._run("leave_session", keys.session(account, session)))
+
     async def limit_session(
         self, account: AccountId, session: SessionId, limit_units: Units
     ) -> bool:

@@ -40,6 +40,7 @@ _END: Final = struct.Struct(">16sQ")
 _SCRIPTS: Final = (
     "open_session",
     "end_session",
+    "leave_session",
     "limit_session",
     "deposits",
     "withdraw",

@@ -29,8 +29,8 @@ big-endian. The scripts build the same names (scripts/common.lua).
     {k}:s<account><session>
         hash: i stream, s state, x expires ms, j join, l limit units, u units of that limit, h
         those of u that it took over, e ended ms, k the session it replaced, q the one that
-        replaced it, b packed (`SLOT`), c 1 when its join is one of the chain. Until expiry or end,
-        and the watched hours + 1 h.
+        replaced it, b packed (`SLOT`), c 1 when its join is one of the chain, f 1 while its player
+        has left. Until expiry or end, and the watched hours + 1 h.
     {k}:w<id>:<hour>
         string, bitmap: watched, bit = tick mod 3600. End of the hour + watched hours + 1 h.
     {k}:p

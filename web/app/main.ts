@@ -315,7 +315,14 @@ stage.addEventListener("pointerdown", (event) => {
 stage.addEventListener("focusin", showControls);
 showControls();
 
-addEventListener("pagehide", () => stream.destroy());
+addEventListener("pagehide", () => {
+  // Another player may have the place at once; this one takes it again by what it asks for next.
+  const { session, path } = stream.snapshot();
+  if (session !== null) {
+    void fetch(`${path}session`, { method: "DELETE", keepalive: true, credentials: "omit" });
+  }
+  stream.destroy();
+});
 addEventListener("pageshow", (event) => {
   // From the back-forward cache: everything was released.
   if (event.persisted) location.reload();

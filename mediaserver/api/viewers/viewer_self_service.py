@@ -80,6 +80,7 @@ def routes() -> list[web.RouteDef]:
     """Return the routes of viewers' own requests."""
     return [
         web.post("/w/{token}/{slug}/session", _session),
+        web.delete("/w/{token}/{slug}/session", _leave),
         web.get("/w/{token}/{slug}/sessions", _sessions, allow_head=False),
         web.delete("/w/{token}/{slug}/sessions", _end_sessions),
         web.post("/w/{token}/{slug}/top-up", _top_up),
@@ -100,6 +101,15 @@ async def _session(request: web.Request) -> web.Response:
         {key: shown[key] for key in ("token", "path", "session", "expires_ms", "ends_ms")},
         status=HTTPStatus.CREATED,
     )
+
+
+async def _leave(request: web.Request) -> web.Response:
+    """Free the slot of a player who leaves; the same token takes it again while it is free."""
+    shared = context.of(request)
+    known, _ = await _granted(request, shared)
+    async with shared.store() as store:
+        is_live = await store.leave_session(known.account, known.session)
+    return web.json_response({"left": is_live})
 
 
 async def _sessions(request: web.Request) -> web.Response:

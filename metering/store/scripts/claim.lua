@@ -1,7 +1,7 @@
 -- claim: many claims of one shard, each granted or refused whole (law 5). A refused one changes nothing.
 -- KEYS  {k}:e epoch marker (routes the call; all other keys share its tag)
 -- reads {k}:m {k}:s<account><session> {k}:a<account> {k}:w<id>:<hour>
--- writes {k}:s b, u {k}:a b, u<day> {k}:n<id> u {k}:w {k}:p {k}:f {k}:t; all is counted, so that a limit set later holds
+-- writes {k}:s b, u, f {k}:a b, u<day> {k}:n<id> u {k}:w {k}:p {k}:f {k}:t; all is counted, so that a limit set later holds
 -- where something may be covered also reads and writes {k}:n<id> f<show> r<show> o, and writes {k}:v: no balance, limit
 -- or join is asked for those ticks
 -- on a chain also reads {k}:n<id> c l t v<join>, and writes a t v<join>: what the chain would refuse is refused here
@@ -38,7 +38,7 @@ local function claim(packed)
   local account = sub(id, 1, 32)
   local S = P .. 's' .. account .. session
   local A, N = P .. 'a' .. account, P .. 'n' .. id
-  local s = call('HMGET', S, 's', 'x', 'i', 'j', 'l', 'b', 'c')
+  local s = call('HMGET', S, 's', 'x', 'i', 'j', 'l', 'b', 'c', 'f')
   local a = call('HMGET', A, 'b', 'm', 'y', 'n')
   local balance = a[1] or '0'
   if s[1] ~= 'live' or s[3] ~= sub(id, 33) or tonumber(s[2]) <= now then return 3, 0, 0, balance, 0 end
@@ -143,6 +143,7 @@ local function claim(packed)
   covered = covered + capped + listed
   sum_new, sum_forgiven, sum_covered = sum_new + new, sum_forgiven + forgiven, sum_covered + covered
   call('HSET', S, 'b', pack_slot(v, w, now, ticks + new, hour))
+  if s[8] then call('HDEL', S, 'f') end -- its player is back
   return 0, new, cost, balance, covered
 end
 

@@ -15,6 +15,7 @@ local known = call('HMGET', S, 's', 'k')
 if known[1] then
   if known[1] == 'live' then
     call('HSET', S, 'x', ARGV[6], 'l', ARGV[5])
+    call('HDEL', S, 'f')
     call('PEXPIREAT', S, until_ms)
     if call('PTTL', KEYS[1]) < tonumber(until_ms) - now then call('PEXPIREAT', KEYS[1], until_ms) end
   end
@@ -41,11 +42,11 @@ while followed ~= '' do
 end
 for _, member in ipairs(call('SMEMBERS', KEYS[1])) do
   local key = own .. member
-  local s = call('HMGET', key, 's', 'x', 'b', 'e', 'u')
+  local s = call('HMGET', key, 's', 'x', 'b', 'e', 'u', 'f')
   if not s[1] then
     call('SREM', KEYS[1], member)
   else
-    local one = {member = member, key = key, units = s[5]}
+    local one = {member = member, key = key, units = s[5], is_left = s[6] == '1'}
     one.v, one.a, one.at = slot_of(s[3])
     if s[1] == 'live' and tonumber(s[2]) <= now then
       finish(key, 'expired', now, keep)
@@ -61,7 +62,9 @@ for _, member in ipairs(call('SMEMBERS', KEYS[1])) do
     end
   end
 end
+-- Whose player left makes room first.
 table.sort(live, function(x, y)
+  if x.is_left ~= y.is_left then return x.is_left end
   if x.at ~= y.at then return x.at < y.at end
   return x.member < y.member
 end)
