@@ -106,6 +106,8 @@ function show(shown: Snapshot): void {
   text("latency", shown.latencyS === null ? "" : `${shown.latencyS.toFixed(1)} s behind`);
   text("behind", shown.latencyS === null ? "\u2013" : `${shown.latencyS.toFixed(1)}\u00a0s`);
   text("fine", fineLine(shown));
+  // Of a stream by invitation only who has a link may know.
+  $<HTMLAnchorElement>("report").href = `${shown.path}report`;
 }
 
 function showNotice(shown: Snapshot): void {
