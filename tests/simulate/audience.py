@@ -1,6 +1,6 @@
 """Many viewers, half of them through an edge: is their number right at every second?
 
-    python -m tests.simulate.audience [--viewers 500] [--seconds 60]
+    python -m tests.simulate.audience [--viewers 500] [--seconds 90] [--part-ms 1000]
 
 Every fifth viewer has two tabs, every third player is a plain one that fetches whole segments. They
 come and go; each process is killed with -9 meanwhile. Each second the live count must lie between
@@ -36,7 +36,7 @@ from tests.support.servers.vilokanam import Server, SmallPublisher, get, running
 VARIANT = re.compile(r"^(\d+/[^/]+/)media\.m3u8$", re.MULTILINE)
 MEDIA = re.compile(r'(?:URI="([^"]+\.m4s)"|^([^#\s]+\.m4s)$)', re.MULTILINE)
 HINT = re.compile(r'PRELOAD-HINT:TYPE=PART,URI="(\d+)\.(\d+)-')
-PART_S, SEGMENT_S = 0.5, 2.0
+SEGMENT_S, PART_MS = 2.0, 500
 LATE_S = 2.0
 """What is promised."""
 SLACK_S = 0.5
@@ -52,6 +52,7 @@ class Tab:
     account: str
     url: str
     is_plain: bool
+    part_s: float = PART_MS / 1000
     first_s: float = 0.0
     until_s: float = 0.0
     is_leaving: bool = False
@@ -92,7 +93,7 @@ class Tab:
         self.done.add(uri)
         now_s = time.monotonic()
         self.first_s = self.first_s if self.until_s + LATE_S > now_s else now_s
-        self.until_s = now_s + (SEGMENT_S if self.is_plain else PART_S)
+        self.until_s = now_s + (SEGMENT_S if self.is_plain else self.part_s)
 
 
 @dataclass
@@ -130,7 +131,9 @@ def kill(server: Server, what: str) -> None:
     os.kill(server.children(what)[0], signal.SIGKILL)
 
 
-def open_tabs(server: Server, bases: Sequence[str], viewers: int) -> list[Tab]:
+def open_tabs(
+    server: Server, bases: Sequence[str], viewers: int, part_ms: int = PART_MS
+) -> list[Tab]:
     """Return the players of so many viewers with money."""
     tabs = []
     for number in range(viewers):
@@ -141,7 +144,8 @@ def open_tabs(server: Server, bases: Sequence[str], viewers: int) -> list[Tab]:
         for tab in range(2 if number % 5 == 0 else 1):
             path = server.api("POST", "tokens", {"viewer": name, "stream": "cam"})["path"]
             is_plain = (number + tab) % 3 == 0
-            tabs.append(Tab(account, bases[number % len(bases)] + path, is_plain))
+            url = bases[number % len(bases)] + path
+            tabs.append(Tab(account, url, is_plain, part_ms / 1000))
     return tabs
 
 
@@ -253,11 +257,23 @@ def compare_minutes(server: Server, report: Report) -> None:
 
 
 def simulate(
-    directory: Path, viewers: int, seconds: float, faults: Sequence[str], *, has_edge: bool
+    directory: Path,
+    viewers: int,
+    seconds: float,
+    faults: Sequence[str],
+    *,
+    has_edge: bool,
+    part_ms: int = PART_MS,
 ) -> Report:
-    """Run a server, an edge if wanted, a publisher and viewers; return what was found."""
+    """Run a server, an edge if wanted, a publisher and viewers; return what was found.
+
+    Args:
+        part_ms: A player asks twice for each part: longer ones are fewer requests, so that 500
+            players, the server and its edge have room on two cores.
+    """
     port = nginx.free_port()
-    config = f'[edge]\nlisten = "127.0.0.1:{port}"\nfill_wait_ms = 400\n'
+    config = f"[hls]\npart_target_ms = {part_ms}\n"
+    config += f'[edge]\nlisten = "127.0.0.1:{port}"\nfill_wait_ms = 400\n'
     server = Server(directory, http_processes=2, config=config)
     with server.config.open("a") as file:
         file.write(f'origin_url = "{server.url}"\n')
@@ -270,7 +286,7 @@ def simulate(
             server.run("edge", "config", "nginx", "--standalone", str(folder))
             stack.enter_context(nginx.running(folder / "nginx.conf", port))
             bases.append(f"http://127.0.0.1:{port}")
-        tabs = open_tabs(server, bases, viewers)
+        tabs = open_tabs(server, bases, viewers, part_ms)
         until(lambda: b"STREAM-INF" in get(tabs[0].url + "index.m3u8")[1], "cam live")
         report = asyncio.run(watch(server, tabs, seconds, faults))
         report.books = settled(server)["exit"]
@@ -283,10 +299,16 @@ def main(words: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="audience")
     parser.add_argument("--viewers", type=int, default=500)
     parser.add_argument("--seconds", type=float, default=90)
+    parser.add_argument("--part-ms", type=int, default=1000)
     arguments = parser.parse_args(words)
     with tempfile.TemporaryDirectory(prefix="audience-") as directory:
         report = simulate(
-            Path(directory), arguments.viewers, arguments.seconds, FAULTS, has_edge=True
+            Path(directory),
+            arguments.viewers,
+            arguments.seconds,
+            FAULTS,
+            has_edge=True,
+            part_ms=arguments.part_ms,
         )
     print(f"{arguments.viewers} viewers, {report.samples} counts, {len(report.wrong)} wrong")
     for at_s, least, count, most in report.wrong:
