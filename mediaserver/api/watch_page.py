@@ -266,8 +266,9 @@ class WatchPage:
     def _not_public(self, policy: StreamPolicy, fault: str) -> PageRefusedError:
         """Return what is told of an unlisted stream to who has no token that counts."""
         if fault == "session":
-            lines = ("Ask for a new one where you got it.",)
-            return PageRefusedError(403, fault, Notice("This link has ended", lines))
+            lines = ("The player that it opened was ended: nothing more is charged through it.",)
+            again = (f"/{policy.slug}/#watch", "Come in again")
+            return PageRefusedError(403, fault, Notice("This link has ended", lines, link=again))
         if fault != "token":
             return self._bad_link(policy, fault)
         return self._entry(policy)

@@ -159,3 +159,24 @@ def test_another_device_takes_over_and_a_click_takes_it_back(live, page, request
             "the other device is told in its turn",
             5,
         )
+
+
+def test_who_is_barred_reads_it_and_comes_in_again_from_the_same_tab(live, page, request):
+    """It read "Playing on another device", with a button that did nothing."""
+    name = f"out-{request.node.callspec.id}"
+    open_viewer(live, name, str(600 * PRICE))
+    open_page(page, live, mint(live, name, "cam"))
+    plays_on(page)
+    bar = live.api("POST", "streams/cam/bars", {"viewer": name, "reason": "spam in the chat"})
+    page.wait_for_function(STATE, arg="kicked", timeout=10000)
+    page.wait_for_function("() => document.querySelector('#notice').innerText.includes('spam')")
+    shoot(page, "barred")
+    notice = page.inner_text("#notice")
+    assert not page.is_visible("#notice-button")
+    live.api("DELETE", f"streams/cam/bars/{bar['bar']}")
+
+    page.click("#notice-link")
+    page.wait_for_function("() => document.body.innerText.includes('You pay for what you watch')")
+
+    assert "barred from this stream" in notice
+    assert "another device" not in notice

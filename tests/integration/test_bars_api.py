@@ -3,6 +3,7 @@
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -54,7 +55,9 @@ async def test_a_barred_viewer_plays_and_mints_nothing(server, place) -> None:
     refused = await server.api("POST", "tokens", {"viewer": "ann", "stream": "cam"}, 403)
     assert (refused["reason"], refused["until_ms"]) == ("barred", until_ms)
     assert "spam" in refused["detail"]
-    await server.ask("POST", f"/w/{minted['token']}/cam/session", status=403)
+    again = await server.ask("POST", f"/w/{minted['token']}/cam/session", status=403)
+    assert again["reason"] == "barred"
+    assert f"{datetime.fromtimestamp(until_ms / 1000, UTC):%Y-%m-%d %H:%M}" in again["detail"]
     entries = (await server.api("GET", f"audit?target=viewer:{ann['account']}"))["entries"]
     (entry,) = [entry for entry in entries if entry["action"] == "viewer.bar"]
     assert entry["after"]["ended"] == 1
@@ -216,3 +219,22 @@ async def test_players_are_listed_by_stream_viewer_and_edge_in_pages(server) -> 
     }
     assert states == {everyone[0]: "live", everyone[1]: "creator"}
     await runner.cleanup()
+
+
+async def test_a_player_hears_who_ended_it(server) -> None:
+    """Its page said "Playing on another device", and offered to take back what nobody gives."""
+    await server.stream()
+    ann = await server.viewer()
+    by_staff, by_owner = await server.mint(), await server.mint()
+    await server.api("DELETE", f"viewers/ann/sessions/{by_staff['session']}")
+    await server.ask("DELETE", f"/w/{by_owner['token']}/cam/sessions?session={by_owner['session']}")
+
+    answers = [
+        await server.ask("GET", f"/w/{minted['token']}/cam/settings", status=403)
+        for minted in (by_staff, by_owner)
+    ]
+
+    assert ann["account"]
+    assert [one["ended"] for one in answers] == ["operator", "owner"]
+    assert "who runs the stream" in answers[0]["detail"]
+    assert "its own account" in answers[1]["detail"]

@@ -63,6 +63,11 @@ if (stream.snapshot().isPriced && stream.snapshot().session !== null) {
 }
 performance.mark("vilokanam:started");
 
+// The way in anew, from this very address: the server's page asks who comes, and for what limit.
+addEventListener("hashchange", () => {
+  if (location.hash === "#watch") location.reload();
+});
+
 // --- showing
 
 const root = document.documentElement;
@@ -136,6 +141,8 @@ function showNotice(shown: Snapshot): void {
   noticeLink.hidden = now.link === null;
   if (now.link !== null) {
     noticeLink.href = now.link.url;
+    // A way of ours goes on in this tab; where one pays is another place.
+    noticeLink.target = now.link.url.startsWith("/") ? "_self" : "_blank";
     text("notice-link", now.link.label);
   }
 }

@@ -55,7 +55,7 @@ export function statusLine(shown: Snapshot): string {
     case "stopped":
       return shown.reason === "limit" ? "Stopped at your limit" : "Stopped: the balance is empty";
     case "kicked":
-      return "Playing somewhere else";
+      return shown.ended === "" ? "Playing somewhere else" : "Ended. Nothing more is charged";
     case "denied":
       return linkLines(shown)[0];
   }
@@ -140,6 +140,13 @@ export function noticeFor(shown: Snapshot): Notice | null {
             hint: visitLine(shown),
           });
     case "kicked":
+      if (shown.ended !== "") {
+        return notice("Ended", shown.ended, {
+          eye: "closed",
+          hint: visitLine(shown),
+          link: { url: `/${shown.stream}/#watch`, label: "Come in again" },
+        });
+      }
       return shown.reason === "pace"
         ? notice(
             "Stopped by the server",

@@ -98,6 +98,8 @@ export interface Snapshot {
   /** True while a click's request is under way; what went wrong with the last one, or "". */
   isBusy: boolean;
   error: string;
+  /** Kicked for good: why, as a sentence of the server's; "" where a click takes the session back. */
+  ended: string;
   /** Unix ms of the next attempt, or null. */
   retryAtMs: number | null;
   /** True while the publisher is known to be disconnected. */
@@ -130,6 +132,7 @@ export function firstSnapshot(boot: Boot, path: string, isPriceKnown = true): Sn
   return {
     state: "loading",
     reason: null,
+    ended: "",
     stream: boot.stream,
     title: boot.title || boot.stream,
     session: boot.session,

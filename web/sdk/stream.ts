@@ -7,6 +7,7 @@
 import { delayMs, OFFLINE, RECONNECT } from "./backoff";
 import { fetchBoot } from "./boot";
 import { Counter } from "./counter";
+import { tellEnd } from "./ending";
 import { warningFor } from "./meter";
 import { Paying } from "./paying";
 import { Playback } from "./playback";
@@ -296,6 +297,7 @@ export class TickStream {
       this.#socket.close();
       this.#renewal.stop();
       this.#store.set({ isMeterOpen: false });
+      if (reason === "session" && this.#canRenew) void tellEnd(this.#at("settings"), this.#store);
     }
     this.#tick();
   }

@@ -124,6 +124,15 @@ describe("states as text", () => {
     );
   });
 
+  it("offers no way back into a session that was ended for good", () => {
+    const ended = "This account is barred from this stream: spam.";
+    const notice = noticeFor(shown({ state: "kicked", reason: "session", ended }));
+
+    expect(notice?.text).toBe(ended);
+    expect(notice?.action).toBeNull();
+    expect(notice?.link?.url).toBe("/cam/#watch");
+  });
+
   it("explains the pace and the wait", () => {
     expect(toastLine(shown({ state: "slowed", reason: "pace" }))).toContain(
       "asks this player to wait",

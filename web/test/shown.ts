@@ -32,6 +32,7 @@ export const shown = (change: Partial<Snapshot> = {}): Snapshot => ({
   topUp: { isOpen: true, url: "" },
   isBusy: false,
   error: "",
+  ended: "",
   retryAtMs: null,
   isPublisherAway: false,
   isServerAway: false,

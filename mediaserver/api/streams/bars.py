@@ -7,6 +7,7 @@ store and the HTTP processes learn of them at once.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Final
 from uuid import UUID
@@ -72,7 +73,9 @@ def check_unbarred(connection: Connection, account: AccountId, stream: UUID, now
     if bar is None:
         return
     place = "this server" if bar.stream is None else "this stream"
-    until = "" if bar.until_ms is None else f" until {bar.until_ms} (Unix, ms)"
+    until = ""
+    if bar.until_ms is not None:
+        until = f" until {datetime.fromtimestamp(bar.until_ms / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
     raise ApiError(
         403,
         "Barred",

@@ -19,7 +19,10 @@ from mediaserver.api.context import Context
 from mediaserver.api.money import receipt_answers
 from mediaserver.api.money.payment_orders import pay
 from mediaserver.api.notice_page import is_person, refused_link
+from mediaserver.api.streams.bars import hold_unbarred
 from mediaserver.api.streams.rules import hold_place
+from mediaserver.api.streams.stream_change import ARCHIVED
+from mediaserver.api.streams.uninvited import UNINVITED
 from mediaserver.api.viewers import players, sessions
 from mediaserver.api.viewers.player_settings import settings_json
 from mediaserver.api.viewers.tokens import mint_again, token_json
@@ -73,6 +76,13 @@ class Allowance:
         return True
 
 
+_WHY_OVER: Final = {
+    sessions.OWNER: "this player was ended by its own account",
+    sessions.OPERATOR: "this player was ended by who runs the stream or the server",
+    UNINVITED: "the stream is by invitation now, and this account is not among its guests",
+    ARCHIVED: "this stream was closed by its creator",
+}
+"""What viewers are told of a session that is over for good, by its reason."""
 ALLOWANCE: Final = web.AppKey("allowance", Allowance)
 
 
@@ -190,8 +200,12 @@ async def _granted(request: web.Request, shared: Context) -> tuple[SessionRecord
         raise ApiError(403, "Access denied", "the token is for another stream", reason="stream")
     request.app[ALLOWANCE].hold(grant.account, now_ms)
     known = await _known(shared, grant)
-    if known is None or not known.may_return(now_ms):
+    if known is None:
         raise AccessDeniedError(403, "session")
+    if not known.may_return(now_ms):
+        await hold_unbarred(shared, known.account, stream.id)
+        why = _WHY_OVER.get(known.reason or "", "the time of this link is over")
+        raise ApiError(403, "Access denied", why, reason="session", ended=known.reason)
     return known, stream
 
 
