@@ -20,6 +20,7 @@ from mediaserver.api.money import (
     withdrawals,
 )
 from mediaserver.api.people import (
+    closing,
     keys,
     mail_sign_in,
     me,
@@ -66,7 +67,7 @@ INTERNAL_PREFIX: Final = "/internal/"
 
 ROOMS: Final = (
     *(streams, viewers, sessions, tokens, ledger, chain, viewer_self_service),
-    *(sign_in, wallet_sign_in, mail_sign_in, oidc_sign_in, me, people, keys),
+    *(sign_in, wallet_sign_in, mail_sign_in, oidc_sign_in, me, people, keys, closing),
     *(join_stream, limits, top_ups, refunds, payments, withdrawals, token_join),
     *(payouts, statements, bad_seconds, guests, redeem, named_prices, stream_change),
     *(history, players, player_settings, letters, wallet_payer),

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import json
+import os
+import sys
+from pathlib import Path
 from typing import Any
 
 from mediaserver.cli.client import api_of, show, table, verb
@@ -24,6 +28,14 @@ def add(groups: Any) -> None:
     )
     end = verb(verbs, "end-sessions", _end_sessions, "sign somebody out everywhere")
     end.add_argument("person")
+    held = verb(verbs, "export", _export, "write all that is held of somebody, as JSON lines")
+    held.add_argument("person")
+    held.add_argument("--output", type=Path, help="write it to this file instead")
+    erase = verb(verbs, "erase", _erase, "close somebody's account and erase what is theirs")
+    erase.add_argument("person")
+    erase.add_argument(
+        "--forfeit-planck", default="0", metavar="N", help="what of their balance may be lost"
+    )
     invite = verb(verbs, "invite", _invite, "make an address that hands something over, once")
     invite.add_argument("--viewer", help="an existing viewer, with their balance")
     invite.add_argument("--stream", help="a stream, to work on as --role")
@@ -74,6 +86,28 @@ def _roles(arguments: argparse.Namespace) -> int:
 def _end_sessions(arguments: argparse.Namespace) -> int:
     answer = api_of(arguments).delete("people", arguments.person, "sessions")
     show(arguments, answer, f"ended: {answer['ended']}")
+    return 0
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    answer = api_of(arguments).pages("rows", "people", arguments.person, "export")
+    text = "".join(json.dumps(row) + "\n" for row in answer["rows"])
+    if arguments.output is None:
+        sys.stdout.write(text)
+        return 0
+    # What is held of somebody is for them alone.
+    with os.fdopen(
+        os.open(arguments.output, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w"
+    ) as file:
+        file.write(text)
+    return 0
+
+
+def _erase(arguments: argparse.Namespace) -> int:
+    body = {"forfeit_planck": arguments.forfeit_planck}
+    answer = api_of(arguments).post("people", arguments.person, "erase", body=body)
+    stays = answer["account"] or "nothing"
+    show(arguments, answer, f"erased: {answer['person']}\nmoney's rows stay under: {stays}")
     return 0
 
 

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
+from mediaserver.people import persons
 from mediaserver.people.balance_crossing import Crossed, Letter
 from mediaserver.people.schema import balance_letters, credentials, people
 from metering.book import schema as book_schema
@@ -58,6 +59,7 @@ def of_person(connection: Connection, person: str) -> Asked | None:
 
 def put(connection: Connection, person: str, credential: str, crossed: Crossed) -> None:
     """Have a person's letters sent to the address of one of their ways in."""
+    persons.require_open(connection, person)
     drop(connection, person)
     connection.execute(
         insert(balance_letters).values(

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
-from mediaserver.people import tokens
+from mediaserver.people import persons, tokens
 from mediaserver.people.records import BrowserSession
 from mediaserver.people.schema import browser_sessions, people
 from metering.errors import UnknownNameError
@@ -35,6 +35,7 @@ def begin(
 
     Sessions that are over, and the oldest beyond `OF_PERSON_MAX`, are removed.
     """
+    persons.require_open(connection, person)
     kept = of_person(connection, person, now_ms)[: OF_PERSON_MAX - 1]
     connection.execute(
         delete(browser_sessions).where(

@@ -9,7 +9,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from mediaserver.people import tokens
+from mediaserver.people import persons, tokens
 from mediaserver.people.records import Credential, CredentialKind
 from mediaserver.people.schema import credentials, recovery_codes
 from metering.errors import InvalidValueError, UnknownNameError
@@ -40,6 +40,7 @@ def add(connection: Connection, person: str, shown: NewCredential, now_ms: int) 
     Raises:
         InvalidValueError: Somebody has it already, or the person has too many.
     """
+    persons.require_open(connection, person)
     if len(of_person(connection, person)) >= CREDENTIALS_MAX:
         raise InvalidValueError(
             f"you have {CREDENTIALS_MAX} ways to sign in already; remove one that you do not use"
@@ -131,6 +132,7 @@ def remove(connection: Connection, person: str, credential: str) -> Credential:
 
 def new_codes(connection: Connection, person: str, now_ms: int) -> list[str]:
     """Return new recovery codes, shown this once; the old ones open nothing any more."""
+    persons.require_open(connection, person)
     connection.execute(delete(recovery_codes).where(recovery_codes.c.person == person))
     made = [_new_code() for _ in range(CODES)]
     connection.execute(

@@ -278,10 +278,14 @@ TABLE: Final = (
     _row("POST me/top-ups", open_to=OpenTo.SIGNED_IN),
     _row("GET me/withdrawals", open_to=OpenTo.SIGNED_IN),
     _row("POST me/withdrawals", open_to=OpenTo.SIGNED_IN, is_fresh=True),
+    _row("GET me/export", open_to=OpenTo.SIGNED_IN, is_fresh=True),
+    _row("POST me/close", open_to=OpenTo.SIGNED_IN, is_fresh=True),
     # People, keys and the audit log.
     _row("GET people", *_READERS, scope="people:read"),
     _row("GET people/{person}", *_READERS, scope="people:read"),
     _row("PUT people/{person}/roles", _R.OWNER, is_fresh=True),
+    _row("GET people/{person}/export", _R.OWNER, _R.SUPPORT, is_fresh=True),
+    _row("POST people/{person}/erase", _R.OWNER, _R.SUPPORT, is_fresh=True),
     _row("DELETE people/{person}/sessions", _R.OWNER, _R.SUPPORT, scope="people:write"),
     _row("GET invitations", _R.OWNER, _R.SUPPORT, scope="people:read", open_to=OpenTo.SIGNED_IN),
     _row(

@@ -85,7 +85,9 @@ def rename(connection: Connection, person: str, name: str) -> bool:
     """
     wanted = checked_name(name)
     done = connection.execute(
-        update(people).where(people.c.id == person, people.c.name != wanted).values(name=wanted)
+        update(people)
+        .where(people.c.id == person, people.c.name != wanted, people.c.closed_ms.is_(None))
+        .values(name=wanted)
     )
     return bool(done.rowcount)
 
@@ -111,6 +113,16 @@ def give_account(connection: Connection, person: str, account: AccountId) -> Non
             )
     except IntegrityError as error:
         raise InvalidValueError(f"account {account_text(account)} is another person's") from error
+
+
+def require_open(connection: Connection, person: str) -> None:
+    """Hold that a person is not closed: a request of theirs may be on its way still.
+
+    Raises:
+        UnknownNameError: They are closed, or there are none.
+    """
+    if get(connection, person).closed_ms is not None:
+        raise UnknownNameError("this account was closed")
 
 
 def close(connection: Connection, person: str, now_ms: int) -> None:

@@ -21,7 +21,7 @@ from metering.book.change_count import ChangeCount
 from metering.book.covered import CoveredRepository
 from metering.book.cuts import CutRepository
 from metering.book.deposits import DepositRepository
-from metering.book.engine import open_engine, reading
+from metering.book.engine import leave_no_trace, open_engine, reading
 from metering.book.escrow import EscrowRepository
 from metering.book.facts import Facts
 from metering.book.given_back import GivenBackRepository
@@ -125,6 +125,11 @@ class Book:
         """
         with database_errors(), reading(self._engine) as connection:
             yield connection
+
+    def leave_no_trace(self) -> bool:
+        """Let nothing of what was erased be left in the database's log; see `engine`."""
+        with database_errors():
+            return leave_no_trace(self._engine)
 
     def close(self) -> None:
         """Give back its connections."""

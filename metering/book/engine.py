@@ -74,6 +74,24 @@ def reading(engine: Engine) -> Iterator[Connection]:
         yield connection
 
 
+def leave_no_trace(engine: Engine) -> bool:
+    """Empty the write-ahead log, which has what was erased from the file as it was before.
+
+    Returns:
+        False while a reader keeps it: the log is written over later.
+    """
+    if engine.dialect.name != "sqlite":
+        return True  # PostgreSQL's vacuum and log are its operator's
+    connection = engine.raw_connection()  # outside of any transaction
+    try:
+        cursor = connection.cursor()
+        is_busy: int = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        cursor.close()
+    finally:
+        connection.close()
+    return not is_busy
+
+
 def upsert(
     connection: Connection, table: Table, rows: Sequence[dict[str, Any]], changed: Iterable[str]
 ) -> None:
@@ -111,6 +129,8 @@ def _create(url: str) -> Engine:
             "journal_mode=WAL",
             "synchronous=FULL",
             "foreign_keys=ON",
+            # What is erased is written over with zeros: it is somebody's name.
+            "secure_delete=ON",
             f"busy_timeout={_BUSY_MS}",
         ):
             dbapi.execute(f"PRAGMA {pragma}").close()

@@ -106,6 +106,7 @@ export class Problem extends Error {
     readonly status: number,
     readonly reason: string,
     detail: string,
+    readonly balance = "",
   ) {
     super(detail);
   }
@@ -114,6 +115,7 @@ export class Problem extends Error {
 interface ProblemBody {
   detail?: string;
   reason?: string;
+  balance?: string;
 }
 
 /** Ask the API; the answer's shape is the caller's to know. Throws a `Problem`. */
@@ -131,6 +133,10 @@ export async function ask<T>(
   });
   const answered: unknown = await answer.json().catch(() => ({}));
   if (answer.ok) return answered as T;
-  const { detail = `The server answered ${answer.status}.`, reason = "" } = answered as ProblemBody;
-  throw new Problem(answer.status, reason, detail);
+  const {
+    detail = `The server answered ${answer.status}.`,
+    reason = "",
+    balance = "",
+  } = answered as ProblemBody;
+  throw new Problem(answer.status, reason, detail, balance);
 }

@@ -16,6 +16,7 @@ import {
   type Ways,
 } from "./api";
 import { el } from "./dom";
+import { exported, save, type Left } from "./leaving";
 import * as passkey from "./passkey";
 import { account, invitationText, visitor, type Acts } from "./views";
 import { accounts, type Account } from "./wallet";
@@ -80,6 +81,7 @@ function forgetHash(): void {
 let codes: string[] = [];
 let older: Watched[] = [];
 let notice = "";
+let left: Left | null = null;
 let newest: Watched | null = null;
 const PAGE = 10;
 
@@ -155,6 +157,22 @@ const acts: Acts = {
       });
       notice =
         planck === "0" ? "You are written to no more." : "You are written to, once each time.";
+    }),
+  download: () =>
+    run(async () => {
+      const text = await exported((path) => askFresh("GET", path));
+      save(text, "my-data.jsonl");
+    }),
+  close: (forfeitPlanck) =>
+    run(async () => {
+      try {
+        await askFresh("POST", "me/close", { forfeit_planck: forfeitPlanck });
+        left = null;
+        notice = "Your account is closed, and what was yours is erased.";
+      } catch (error) {
+        if (!(error instanceof Problem) || error.balance === "") throw error;
+        left = { balance: error.balance, words: error.message };
+      }
     }),
   older: () => run(async () => older.push(await ask<Watched>("GET", nextPage()))),
   accept: () =>
@@ -246,7 +264,14 @@ async function show(): Promise<void> {
   const me = await ask<Me>("GET", "me");
   const { sessions } = await ask<{ sessions: Session[] }>("GET", "me/sessions");
   view.replaceChildren(
-    account(me, ways, sessions, await look(), { codes, invited, hasLetter: hasLetter() }, acts),
+    account(
+      me,
+      ways,
+      sessions,
+      await look(),
+      { codes, invited, hasLetter: hasLetter(), left },
+      acts,
+    ),
   );
   tell();
   codes = [];

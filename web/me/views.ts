@@ -2,11 +2,12 @@
 
 import type { Credential, Invitation, Me, Session, Ways } from "./api";
 import { button, day, el, section } from "./dom";
+import { leaving, type Left, type LeavingActs } from "./leaving";
 import { agentText, watching, type Watching, type WatchingActs } from "./watching";
 import { hasWallet } from "./wallet";
 
 /** What a press does; each shows the page anew. */
-export interface Acts extends WatchingActs {
+export interface Acts extends WatchingActs, LeavingActs {
   signIn: () => void;
   signUp: (name: string) => void;
   recover: (code: string) => void;
@@ -93,6 +94,7 @@ export interface Visit {
   codes: string[];
   invited: string;
   hasLetter: boolean;
+  left: Left | null;
 }
 
 export function account(
@@ -100,7 +102,7 @@ export function account(
   ways: Ways,
   sessions: Session[],
   seen: Watching,
-  { codes, invited, hasLetter }: Visit,
+  { codes, invited, hasLetter, left }: Visit,
   acts: Acts,
 ): HTMLElement {
   const made = el("div", {}, el("h1", {}, me.name));
@@ -117,6 +119,7 @@ export function account(
   const name = el("input", { name: "name", maxLength: 80, value: me.name });
   made.append(
     section("Your name", form("How you want to be called", name, "Change it", acts.rename)),
+    leaving(left, acts),
     button("Sign out", "quiet", acts.signOut),
   );
   return made;

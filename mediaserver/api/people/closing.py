@@ -1,0 +1,275 @@
+"""Closing an account, and all that we hold of it: ``me/close``, ``me/export``, and staff's of both.
+
+Closing erases. What stays are money's rows, under numbers that say nothing of anybody, so that the
+books, statements and receipts stay whole (docs/people.md, "Closed accounts").
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, Final
+
+from aiohttp import web
+
+from mediaserver.api import context
+from mediaserver.api.context import Context
+from mediaserver.api.cookies import SESSION, drop_cookie
+from mediaserver.api.people.me import person_of
+from mediaserver.api.viewers.sessions import OWNER
+from mediaserver.api.who import add_entry, principal
+from mediaserver.http import request_records
+from mediaserver.http.problem import ApiError
+from mediaserver.payments import personal_rows as payment_rows
+from mediaserver.payments import withdrawals
+from mediaserver.people import api_keys, personal_rows, persons, stream_archive
+from mediaserver.people.records import STAFF, Role
+from mediaserver.people.service import Connection
+from metering.book import account_rows
+from metering.book.account_rows import HeldRows
+from metering.book.book import Book
+from metering.errors import StoreUnavailableError
+from metering.model.ledger import balance_and_debt
+from metering.units import AccountId, Planck, SessionId, account_text
+
+PAGE_ROWS: Final = 500
+_NOTHING: Final = Planck(0)
+_CURSOR: Final = re.compile(r"(\d{1,3})-(\d{1,12})", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Body of closing an account.
+
+    Attributes:
+        forfeit_planck: What of the balance may be lost with it: as much as there is, or more.
+    """
+
+    forfeit_planck: Planck = _NOTHING
+
+
+def routes() -> list[web.RouteDef]:
+    """Return the routes."""
+    return [
+        web.post("/api/v1/me/close", _close_own),
+        web.get("/api/v1/me/export", _export_own),
+        web.post("/api/v1/people/{person}/erase", _close),
+        web.get("/api/v1/people/{person}/export", _export),
+    ]
+
+
+async def _close_own(request: web.Request) -> web.Response:
+    shared = context.of(request)
+    answer = await _erase(request, person_of(request))
+    response = web.json_response(answer)
+    drop_cookie(response, SESSION, shared.settings)
+    return response
+
+
+async def _close(request: web.Request) -> web.Response:
+    return web.json_response(await _erase(request, request.match_info["person"]))
+
+
+async def _erase(request: web.Request, person: str) -> dict[str, Any]:
+    """Close a person and erase what is theirs; return what stayed. Again is harmless."""
+    shared = context.of(request)
+    wanted = await request_records.read(request, Close)
+    now_ms = shared.clock.now_ms()
+
+    def work(book: Book, connection: Connection) -> tuple[AccountId | None, list[SessionId]]:
+        known = persons.get(connection, person)
+        _hold_rank(request, connection, person)
+        account, ended = known.account, list[SessionId]()
+        _hold_no_stream(book, connection, person)
+        _hold_nothing_on_its_way(connection, person, account)
+        left = _NOTHING
+        if account is not None:
+            left = _hold_forfeit(shared, book, connection, account, wanted.forfeit_planck)
+            _, ended = book.sessions.end_account(account, OWNER, now_ms)
+        for prefix in api_keys.end_of(connection, f"person:{person}", now_ms):
+            add_entry(
+                request, connection, "key.end", f"key:{prefix}", after={"because": "person.erase"}
+            )
+        persons.close(connection, person, now_ms)
+        # Before the addresses go: its own is among them.
+        add_entry(
+            request,
+            connection,
+            "person.erase",
+            f"person:{person}",
+            after={"forfeited_planck": str(left), "ended": len(ended)},
+        )
+        account_rows.erase(connection, _held(person, account))
+        return account, ended
+
+    account, ended = await shared.people.write(work)
+    await shared.book.run(lambda book: book.leave_no_trace())
+    shared.changed()
+    await _tell_store(shared, account, ended)
+    return {
+        "person": person,
+        "account": None if account is None else account_text(account),
+        "closed_ms": now_ms,
+    }
+
+
+def _held(person: str, account: AccountId | None) -> list[HeldRows]:
+    """Return all rows about a person, in the order in which they can go."""
+    own = [] if account is None else account_rows.of_account(account)
+    return [
+        *personal_rows.of_person(person, account),
+        *payment_rows.of_person(person, account),
+        *own,
+    ]
+
+
+def _hold_rank(request: web.Request, connection: Connection, person: str) -> None:
+    """Hold that staff is erased by an owner alone, or by themselves.
+
+    Raises:
+        ApiError: 403.
+    """
+    by = principal(request)
+    is_staff = persons.roles_of(connection, person) & STAFF
+    if is_staff and by.person != person and Role.OWNER not in by.roles:
+        raise ApiError(403, "Not allowed", "this person is staff: an owner may do this")
+
+
+def _hold_no_stream(book: Book, connection: Connection, person: str) -> None:
+    """Hold that no stream is left that nobody could look after.
+
+    Raises:
+        ApiError: 409 naming them.
+    """
+    held = persons.streams_of(connection, person)
+    archived = stream_archive.since(connection, list(held))
+    alone = [
+        stream
+        for stream, roles in held.items()
+        if Role.CREATOR in roles
+        and stream not in archived
+        and not any(
+            Role.CREATOR in theirs
+            for other, theirs in persons.of_stream(connection, stream).items()
+            if other != person
+        )
+    ]
+    if alone:
+        slugs = ", ".join(sorted(book.streams.slugs(alone).values()))
+        raise ApiError(
+            409,
+            "Creator of streams",
+            f"nobody else is a creator of {slugs}: archive it, or invite another creator, first",
+            streams=sorted(map(str, alone)),
+        )
+
+
+def _hold_nothing_on_its_way(
+    connection: Connection, person: str, account: AccountId | None
+) -> None:
+    """Hold that no money of theirs is on its way: who could not take it would send it back.
+
+    Raises:
+        ApiError: 409.
+    """
+    for rows in payment_rows.undecided(person, account):
+        if account_rows.page(connection, rows, 0, 1):
+            what = "payout" if rows.table.name == "payment_payouts" else "withdrawal or refund"
+            raise ApiError(
+                409,
+                "Money on its way",
+                f"a {what} is not done yet: wait until it is, then close the account",
+            )
+
+
+def _hold_forfeit(
+    shared: Context, book: Book, connection: Connection, account: AccountId, forfeit: Planck
+) -> Planck:
+    """Return the balance that is lost, at most `forfeit`.
+
+    Raises:
+        ApiError: 409 with what is left, and how much of it may be taken out first.
+    """
+    viewer = book.viewers.get(account)
+    balance, _ = balance_and_debt(viewer.stayed, book.cuts.spent(account))
+    if balance <= forfeit:
+        return balance
+    settings, of = shared.payments.settings, []
+    if shared.escrow is None:
+        of = withdrawals.sources(connection, account, settings.currency, shared.payments.names)
+    withdrawable = min(withdrawals.planck_of(of), balance)
+    raise ApiError(
+        409,
+        "Money is left",
+        f"{balance} planck are left, and {withdrawable} of them may be taken out: take them out "
+        f'first; what stays is lost with the account, and "forfeit_planck": "{balance}" agrees to '
+        "that",
+        balance=str(balance),
+        withdrawable_planck=str(withdrawable),
+    )
+
+
+async def _tell_store(shared: Context, account: AccountId | None, ended: list[SessionId]) -> None:
+    """End sessions there too; one that is away is rebuilt of the book, which has them ended."""
+    if account is None:
+        return
+    try:
+        async with shared.store() as store:
+            for session in ended:
+                await store.end_session(account, session, OWNER)
+    except StoreUnavailableError:
+        return
+
+
+async def _export_own(request: web.Request) -> web.Response:
+    return await _exported(request, person_of(request))
+
+
+async def _export(request: web.Request) -> web.Response:
+    return await _exported(request, request.match_info["person"])
+
+
+async def _exported(request: web.Request, person: str) -> web.Response:
+    """Return a page of all rows about a person, each with the name of its table."""
+    shared = context.of(request)
+    begin = _begin(request.query.get("after"))
+
+    def read(book: Book) -> tuple[list[dict[str, Any]], str | None]:
+        with book.viewing() as connection:
+            held = _held(person, persons.get(connection, person).account)
+            return _page(connection, held, *begin)
+
+    # Beside the book's thread: there may be much.
+    rows, after = await shared.book.view(read)
+    return web.json_response({"rows": rows, "next_after": after})
+
+
+def _page(
+    connection: Connection, held: list[HeldRows], first: int, offset: int
+) -> tuple[list[dict[str, Any]], str | None]:
+    """Return at most `PAGE_ROWS` rows, and where the next page begins."""
+    found: list[dict[str, Any]] = []
+    for index in range(first, len(held)):
+        room = PAGE_ROWS - len(found)
+        rows = account_rows.page(connection, held[index], offset, room + 1)
+        found += ({"table": held[index].table.name, "row": row} for row in rows[:room])
+        if len(rows) > room:
+            return found, f"{index}-{offset + room}"
+        offset = 0
+    return found, None
+
+
+def _begin(text: str | None) -> tuple[int, int]:
+    """Return table and row at which a page begins.
+
+    Raises:
+        ApiError: 422: it is not what a page answered.
+    """
+    if text is None:
+        return 0, 0
+    match = _CURSOR.fullmatch(text)
+    if match is None:
+        raise ApiError(
+            422, "Invalid query", f"after: {text[:40]} is not what a page answered as next_after"
+        )
+    return int(match[1]), int(match[2])

@@ -1,0 +1,69 @@
+"""Rows of payments that are about one person; see `metering.book.account_rows`.
+
+Amounts, states and the provider's own ids stay, as the books need them; what providers sent word
+for word, addresses to pay at, names on bank accounts and what staff wrote go.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import or_, select
+
+from mediaserver.payments.schema import notices, orders, payouts, refunds, withdrawals
+from metering.book.account_rows import HeldRows
+from metering.units import AccountId
+
+ERASED: Final = "erased"
+
+
+def of_person(person: str, account: AccountId | None) -> list[HeldRows]:
+    """Return the rows of a person and of the account that they pay from."""
+    actor = f"person:{person}"
+    payout = HeldRows(
+        payouts,
+        payouts.c.made_by == actor,
+        erased={"payee": ERASED, "bank_account": "", "why": "", "idempotency_key": payouts.c.id},
+    )
+    if account is None:
+        return [payout]
+    theirs = orders.c.account == account
+    by_order = select(orders.c.id).where(theirs)
+    by_payment = select(orders.c.payment).where(theirs, orders.c.payment.is_not(None))
+    return [
+        HeldRows(
+            notices,
+            or_(notices.c.order.in_(by_order), notices.c.payment.in_(by_payment)),
+            frozenset({"body"}),
+            {"body": b"", "detail": ""},
+        ),
+        HeldRows(orders, theirs, erased={"pay_url": "", "idempotency_key": None}),
+        HeldRows(
+            refunds,
+            refunds.c.account == account,
+            frozenset({"made_by"}),
+            {"why": "", "detail": ""},
+        ),
+        HeldRows(
+            withdrawals,
+            withdrawals.c.account == account,
+            erased={"idempotency_key": withdrawals.c.id},
+        ),
+        payout,
+    ]
+
+
+def undecided(person: str, account: AccountId | None) -> list[HeldRows]:
+    """Return what of a person's money is still on its way: nobody could tell them how it ended."""
+    asked = [
+        HeldRows(
+            payouts,
+            (payouts.c.made_by == f"person:{person}")
+            & payouts.c.state.in_(["requested", "approved"]),
+        )
+    ]
+    if account is not None:
+        asked.append(
+            HeldRows(refunds, (refunds.c.account == account) & (refunds.c.state == "asked"))
+        )
+    return asked
