@@ -273,6 +273,15 @@ class StreamRepository(Repository):
         seed: bytes | None = row.creator_seed
         return seed
 
+    def some(self, streams: Collection[UUID]) -> list[StreamRecord]:
+        """Return those of some streams that there are, by slug."""
+        table, found = schema.streams.c, list[StreamRecord]()
+        with self._reading() as connection:
+            for some in chunks(sorted(streams)):
+                rows = connection.execute(select(schema.streams).where(table.id.in_(some))).all()
+                found += _records(connection, rows)
+        return sorted(found, key=lambda record: record.slug)
+
     def slugs(self, streams: Collection[UUID]) -> dict[UUID, str]:
         """Return the public names of some streams."""
         table = schema.streams.c

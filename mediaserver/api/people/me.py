@@ -103,7 +103,7 @@ async def _show(request: web.Request) -> web.Response:
 
 
 async def _streams(shared: Context, held: Any) -> list[dict[str, Any]]:
-    records = await shared.book.run(lambda book: book.streams.all()) if held else []
+    records = await shared.book.run(lambda book: book.streams.some(held))
     archived = await shared.people.read(
         lambda connection: stream_archive.since(connection, list(held))
     )

@@ -20,7 +20,7 @@ async def names_of(
     What they watched of it and paid stays theirs to know.
     """
     shared, who = context.of(request), principal(request)
-    records = await shared.book.run(lambda book: book.streams.all())
+    records = await shared.book.run(lambda book: book.streams.some(streams))
     seen = await shared.people.read(
         lambda connection: {stream for stream in streams if guests.sees(connection, stream, who)}
     )
