@@ -255,8 +255,9 @@ async def test_somebody_reads_all_that_is_held_of_them(
     assert f"Ann {CANARY} B" in text
     assert account in text
     assert "Bob Other" not in text
-    shown = [(row["table"], str(row["row"])) for row in rows]
-    assert len(set(shown)) == len(shown)
+    # Ten codes without what opens are ten times the same.
+    shown = [str(row) for row in rows if row["table"] != "people_recovery_codes"]
+    assert len(set(shown)) == len(shown) == len(rows) - 10
     for secret in ("sha256", "seed", "salt"):
         assert all(secret not in row["row"] for row in rows)
     assert (await ann.ask("GET", "me/export?after=x"))[0] == 422
