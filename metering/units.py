@@ -212,6 +212,7 @@ class Cause(StrEnum):
     PREVIEW = "preview"
     CAP = "cap"
     FREE_LIST = "free_list"
+    PASS = "pass"  # noqa: S105 -- no password: what somebody bought
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,8 @@ from prometheus_client import Counter, Gauge
 
 from mediaserver import log
 from mediaserver.accounting.escrow_service import Escrow
+from mediaserver.accounting.pass_sales import Ask, Limits, Pay, Sale, sell, settle, settle_all
+from mediaserver.accounting.recovery_policy import recovery_policy
 from mediaserver.accounting.report import as_json
 from mediaserver.accounting.settlement_service import Settlement
 from mediaserver.accounting.store_wait import StoreWait
@@ -30,10 +32,8 @@ from mediaserver.settings.records import Settings
 from metering.book.async_book import AsyncBook
 from metering.errors import BookError, MeteringError, StoreRefusedError, StoreUnavailableError
 from metering.model.ledger import NOBODY
-from metering.model.spending_limits import operator_limits
 from metering.recovery.reconcile import reconcile
 from metering.recovery.recovery import Recovery, recover
-from metering.recovery.shard_state import RecoveryPolicy
 from metering.settlement.cutter import Cutter
 from metering.store.client import Store
 from metering.store.owned_store import Owner
@@ -148,7 +148,7 @@ class StoreSupervisor:
         self._apply_later[account] = None
 
     async def apply_deposits(self, store: Store, account: AccountId) -> None:
-        """Write to a lent store what an account paid in.
+        """Write to a lent store what an account paid in, and its passes.
 
         One at a time: the last sum written counts, and of two top-ups at once the older sum would
         otherwise be written last now and then.
@@ -163,6 +163,7 @@ class StoreSupervisor:
         async with self._applying:
             total = await self._book.run(lambda book: book.deposits.total(account))
             await store.set_deposits(account, Units(total // self._settings.asset.quantum))
+            await settle(store, self._book, account)
 
     async def take_out(
         self, account: AccountId, planck: Planck, post: Callable[[], Awaitable[T]]
@@ -170,6 +171,11 @@ class StoreSupervisor:
         """Return what `post` returns, which books that `planck` left; see `take_out`."""
         async with self.lend() as store, self._applying:
             return await take_out(store, self._book, account, planck, post, self.apply_later)
+
+    async def sell_pass(self, account: AccountId, ask: Ask, pay: Pay, limits: Limits) -> Sale:
+        """Sell a pass to an account; see `pass_sales.sell`."""
+        async with self.lend() as store, self._applying:
+            return await sell(store, self._book, account, ask, pay, limits, self.apply_later)
 
     def stop(self) -> None:
         """Let `run` cut what is pending a last time, and end."""
@@ -279,11 +285,13 @@ class StoreSupervisor:
             if await self._lock.take(store):
                 # Its processes may still claim: all that they know of is void from here on.
                 await store.void()
+            if self._escrow is None:
+                await settle_all(store, self._book)
             self.recovery = await recover(
                 store,
                 self._book,
                 self._clock.now_ms(),
-                self._policy(),
+                recovery_policy(self._settings, has_joins=self._escrow is not None),
                 newest_ticks=await self._newest_ticks(),
                 overlay=self._escrow.overlay if self._escrow else None,
             )
@@ -388,13 +396,4 @@ class StoreSupervisor:
             self._clock.now_ms,
             self._settings.metering.cut_period_s,
             self._settings.metering.minutes_kept_days,
-        )
-
-    def _policy(self) -> RecoveryPolicy:
-        return RecoveryPolicy(
-            watched_hours=self._settings.metering.watched_hours,
-            cut_period_s=self._settings.metering.cut_period_s,
-            window_ms=self._settings.hls.window_ms,
-            limits=operator_limits(self._settings.price),
-            has_joins=self._escrow is not None,
         )

@@ -35,6 +35,7 @@ from mediaserver.api.streams import (
     bars,
     guests,
     named_prices,
+    passes,
     redeem,
     reports,
     rules,
@@ -47,6 +48,7 @@ from mediaserver.api.viewers import (
     join_stream,
     letters,
     limits,
+    own_passes,
     player_settings,
     players,
     session_list,
@@ -71,6 +73,7 @@ ROOMS: Final = (
     *(join_stream, limits, top_ups, refunds, payments, withdrawals, token_join),
     *(payouts, statements, bad_seconds, guests, redeem, named_prices, stream_change),
     *(history, players, player_settings, letters, wallet_payer),
+    *(passes, own_passes),
     *(audience, session_list, bars, rules, takedowns, reports, webhooks),
 )
 """Whose routes they are."""

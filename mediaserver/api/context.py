@@ -20,9 +20,10 @@ from mediaserver.settings.records import Settings
 from mediaserver.webhooks.service import Webhooks
 from metering.book.async_book import AsyncBook
 from metering.book.records import StreamRecord, ViewerRecord, ViewerStatus
+from metering.model.passes import Pass
 from metering.signing import KeyPair
 from metering.store.client import Store
-from metering.units import AccountId, Planck
+from metering.units import AccountId, Planck, Units, Verdict
 
 
 class EscrowPort(Protocol):
@@ -93,6 +94,19 @@ class TakeOut(Protocol):
         """Return what `post` returns, after the store let go of `planck`."""
 
 
+class SellPass(Protocol):
+    """Sells a pass to an account, see `mediaserver.accounting.pass_sales`."""
+
+    def __call__(
+        self,
+        account: AccountId,
+        ask: Callable[[], Awaitable[Pass]],
+        pay: Callable[[Pass], Awaitable[Pass]],
+        limits: tuple[Units, Units],
+    ) -> Awaitable[tuple[Pass | None, Verdict, Units]]:
+        """Return the pass, None where it was refused; why; the balance then."""
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """Collaborators of the handlers.
@@ -110,6 +124,7 @@ class Context:
         apply_deposits: Writes to a lent store what an account paid in.
         take_out: Takes an amount out of an account in the store, then calls what books that; raises
             NotEnoughError.
+        sell_pass: Sells a pass: its price leaves the store, then it is posted.
         apply_later: Remembers an account whose deposits the store does not have.
         token_keys: Keys of viewers' tokens, the one that signs first.
         admin_token: Bearer of the admin API.
@@ -136,6 +151,7 @@ class Context:
     apply_deposits: Callable[[Store, AccountId], Awaitable[None]]
     apply_later: Callable[[AccountId], None]
     take_out: TakeOut
+    sell_pass: SellPass
     token_keys: Sequence[tuple[int, bytes]]
     admin_token: str
     operator: KeyPair

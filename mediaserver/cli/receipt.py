@@ -19,6 +19,7 @@ _WHY: Final = {
     Cause.PREVIEW: "a free preview",
     Cause.CAP: "the cap of a show",
     Cause.FREE_LIST: "the creator's free list",
+    Cause.PASS: "a pass",
 }
 
 

@@ -6,7 +6,7 @@ import argparse
 import time
 from typing import Any
 
-from mediaserver.cli import audience, stream_guests
+from mediaserver.cli import audience, stream_guests, stream_passes
 from mediaserver.cli.amounts import AMOUNT_HELP, add_amount, asset_of, planck_of
 from mediaserver.cli.client import api_of, show, table, verb
 from mediaserver.cli.clock_text import clock_text
@@ -86,6 +86,7 @@ def add(groups: Any) -> None:
     cap.add_argument("slug")
     cap.add_argument("amount", metavar="AMOUNT|none", help=f"of each show; {AMOUNT_HELP}")
     stream_guests.add(verbs)
+    stream_passes.add(verbs)
     audience.add_to_streams(verbs)
     for name, is_enabled in (("open", True), ("close", False)):
         change = verb(verbs, name, _change, f"{name} a stream to viewers")

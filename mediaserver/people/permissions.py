@@ -86,6 +86,16 @@ TABLE: Final = (
         *(_R.OWNER, _R.CREATOR),
         scope="streams:write",
     ),
+    _row(
+        "GET streams/{slug}/passes",
+        *(*_READERS, _R.CREATOR),
+        scope="streams:read",
+        open_to=OpenTo.SIGNED_IN,
+    ),
+    _row("GET streams/{slug}/passes/sold", *_MONEY_READERS, _R.CREATOR, scope="money:read"),
+    _row("PUT streams/{slug}/passes/{kind}", _R.OWNER, _R.CREATOR, scope="streams:write"),
+    _row("DELETE streams/{slug}/passes/{kind}", _R.OWNER, _R.CREATOR, scope="streams:write"),
+    _row("POST passes/{pass}/refund", _R.OWNER, _R.FINANCE, scope="money:write", is_fresh=True),
     _row("POST streams/{slug}/key", _R.OWNER, _R.CREATOR, scope="streams:write", is_fresh=True),
     _row("GET streams/{slug}/people", *_READERS, _R.CREATOR, scope="people:read"),
     _row(
@@ -280,6 +290,8 @@ TABLE: Final = (
     _row("POST me/withdrawals", open_to=OpenTo.SIGNED_IN, is_fresh=True),
     _row("GET me/export", open_to=OpenTo.SIGNED_IN, is_fresh=True),
     _row("POST me/close", open_to=OpenTo.SIGNED_IN, is_fresh=True),
+    _row("GET me/passes", open_to=OpenTo.SIGNED_IN),
+    _row("POST me/passes", open_to=OpenTo.SIGNED_IN),
     # People, keys and the audit log.
     _row("GET people", *_READERS, scope="people:read"),
     _row("GET people/{person}", *_READERS, scope="people:read"),

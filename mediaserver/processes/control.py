@@ -156,6 +156,7 @@ class Control:
             apply_deposits=supervisor.apply_deposits,
             apply_later=supervisor.apply_later,
             take_out=supervisor.take_out,
+            sell_pass=supervisor.sell_pass,
             token_keys=self._token_keys,
             admin_token=self._admin_token,
             operator=operator,

@@ -238,8 +238,8 @@ class LocalGate:
         return Admission(Verdict.STORE)
 
     def _cover(self, policy: StreamPolicy, show: int) -> Cover:
-        """Return what may be covered of a show; nothing, at no cost, for most streams."""
-        if not show or not (policy.preview_s or policy.caps):
+        """Return what may be covered of a show; by a pass, only the store knows."""
+        if not show:
             return NO_COVER
         cap = show_caps.cap_units(policy.caps, show, self._asset.quantum)
         return Cover(show, policy.preview_s, cap)

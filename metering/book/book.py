@@ -31,6 +31,7 @@ from metering.book.journal_rows import JournalRepository
 from metering.book.limits import LimitRepository
 from metering.book.named_prices import NamedPriceRepository
 from metering.book.outbox import OutboxRepository
+from metering.book.passes import PassRepository
 from metering.book.payouts import PayoutRepository
 from metering.book.postings import LedgerRepository
 from metering.book.receipts import ReceiptRepository
@@ -85,6 +86,7 @@ class Book:
         self.adoption = AdoptionRepository(engine, asset)
         self.receipts = ReceiptRepository(engine, asset)
         self.ledger = LedgerRepository(engine, asset)
+        self.passes = PassRepository(engine, asset)
         self.payouts = PayoutRepository(engine, asset)
         self.bad_seconds = BadSecondsRepository(engine, asset)
         self.given_back = GivenBackRepository(engine, asset)

@@ -21,6 +21,7 @@ from sqlalchemy import (
 from metering.book import schema
 from metering.book.engine import upsert
 from metering.book.meta import meta, meta_int, put_meta
+from metering.book.passes import paid_for
 from metering.book.records import BookedTicks, EntryRecord
 from metering.book.rows import (
     Repository,
@@ -200,7 +201,7 @@ class CutRepository(Repository):
         return ticks.normal(all_runs)
 
     def spent(self, account: AccountId) -> Planck:
-        """Return what an account's booked and adopted ticks cost, each at its version's price."""
+        """Return what an account's booked and adopted ticks cost, and its passes."""
         return self.spent_by([account])[account]
 
     def spent_by(self, accounts: Sequence[AccountId]) -> dict[AccountId, Planck]:
@@ -212,6 +213,8 @@ class CutRepository(Repository):
                 for row in connection.execute(_entry_query().where(entries.account.in_(some))):
                     cost = (row.booked + row.ahead) * row.planck_per_tick
                     sums[row.account] = Planck(sums[row.account] + cost)
+            for account, planck in paid_for(connection, accounts).items():
+                sums[account] = Planck(sums[account] + planck)
         return sums
 
     def last_ms(self) -> int | None:

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, func, insert, select
 
 from metering.book import schema
 from metering.book.given_back import given_back
+from metering.book.passes import refunded
 from metering.book.postings import post
 from metering.book.records import Deposit
 from metering.book.returns import returned
@@ -81,12 +82,14 @@ class DepositRepository(Repository):
     def total(self, account: AccountId) -> Planck:
         """Return what an account may have spent in all; 0 for one that is not known.
 
-        It paid that in and did not get it out again, or was given it back for bad seconds.
+        It paid that in and did not get it out again, or was given it back for bad seconds, or for a
+        pass that was refunded: in the store what those cost stays spent.
         """
         none = Planck(0)
         with self._reading() as connection:
             paid = deposited(connection, [account]).get(account, none)
             again = given_back(connection, [account]).get(account, none)
+            again = Planck(again + refunded(connection, [account]).get(account, none))
             return Planck(paid + again - returned(connection, [account]).get(account, none))
 
     def with_keys(self, prefix: str) -> dict[str, tuple[AccountId, Planck]]:

@@ -98,22 +98,10 @@ def _rows(records: Records, booked: Mapping[EntryKey, tuple[Run, ...]]) -> tuple
         row[7] += counts.ahead * counts.planck_per_tick
     out = []
     for (stream, account, version), row in sums.items():
-        metered, settled, in_flight, waiting, refused, planck, adopted, adopted_planck = row
-        out.append(
-            Row(
-                stream,
-                account,
-                version,
-                metered,
-                settled,
-                in_flight,
-                waiting,
-                refused,
-                Planck(planck),
-                adopted,
-                Planck(adopted_planck),
-            )
-        )
+        metered, settled, in_flight, waiting, refused, *costs = row
+        planck, adopted, adopted_planck = Planck(costs[0]), costs[1], Planck(costs[2])
+        seconds = (metered, settled, in_flight, waiting, refused)
+        out.append(Row(stream, account, version, *seconds, planck, adopted, adopted_planck))
     return tuple(sorted(out, key=lambda row: (row.stream.int, row.account, row.version)))
 
 
@@ -236,6 +224,8 @@ def _money(records: Records) -> Iterable[Difference]:
         expected[Holder(Role.VIEWER, account)] -= planck
     for holder, planck in records.payouts.items():
         expected[holder] -= planck
+    for holder, planck in records.passes.items():
+        expected[holder] += planck
     given: dict[EntryKey, int] = defaultdict(int)
     for key, runs in records.given_back:
         given[key] += ticks.count(runs)

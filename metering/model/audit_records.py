@@ -82,6 +82,7 @@ class Records:
             was not asked.
         withdrawals: What left each viewer's escrow.
         payouts: What went out of creators' earnings.
+        passes: What passes moved from viewers to creators and the platform.
         bad_seconds: Stream and range of each standing rule.
         given_back: Ticks that were given back of entries, in parts.
         batches: Hash of the entries, and places of the refused ones, of each batch that is final in
@@ -103,6 +104,7 @@ class Records:
     store_metered: tuple[int, int] | None = None
     withdrawals: Mapping[AccountId, Planck] = field(default_factory=dict)
     payouts: Mapping[Holder, Planck] = field(default_factory=dict)
+    passes: Mapping[Holder, Planck] = field(default_factory=dict)
     bad_seconds: tuple[tuple[UUID, Run], ...] = ()
     given_back: tuple[tuple[EntryKey, tuple[Run, ...]], ...] = ()
     batches: Mapping[int, tuple[bytes, tuple[int, ...]]] = field(default_factory=dict)

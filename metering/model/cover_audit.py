@@ -7,13 +7,39 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
 from uuid import UUID
 
 from metering.model import show_caps, ticks
 from metering.model.audit_records import Difference, Records
+from metering.model.passes import Pass, not_covered
 from metering.units import AccountId, Cause, Planck, Run, ShowCap, account_text
 
 Viewer = tuple[UUID, AccountId]
+
+
+class CoveredShow(Protocol):
+    """Seconds of a show that were covered (`metering.book.records.CoveredTicks`)."""
+
+    @property
+    def account(self) -> AccountId:
+        """Whose."""
+
+    @property
+    def stream(self) -> UUID:
+        """Of which stream."""
+
+    @property
+    def show(self) -> int:
+        """Of which show."""
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        """Which."""
+
+    @property
+    def cause(self) -> Cause:
+        """Why."""
 
 
 def covered_of(covered: Iterable[tuple[Viewer, tuple[Run, ...]]]) -> dict[Viewer, ticks.Runs]:
@@ -59,6 +85,29 @@ def over_cap(
                 subject = f"stream {stream} account {account_text(account)}"
                 what = f"planck of show {show}, at most"
                 differences.append(Difference(subject, what, cap.planck, cost))
+    return tuple(differences)
+
+
+def outside_passes(
+    covered: Iterable[CoveredShow], passes: Iterable[Pass]
+) -> tuple[Difference, ...]:
+    """Name each viewer of a show with seconds that are said to be covered by a pass, and by none.
+
+    Args:
+        passes: All that were ever paid, refunded ones too.
+    """
+    held: dict[Viewer, list[Pass]] = defaultdict(list)
+    for item in passes:
+        held[item.stream, item.account].append(item)
+    differences = []
+    for line in covered:
+        if line.cause is Cause.PASS:
+            of_viewer = held.get((line.stream, line.account), ())
+            free = not_covered(line.runs, line.show, of_viewer)
+            if free:
+                subject = f"stream {line.stream} account {account_text(line.account)}"
+                what = f"second {free[0].first} and what follows has no pass"
+                differences.append(Difference(subject, what, 0, ticks.count(free)))
     return tuple(differences)
 
 

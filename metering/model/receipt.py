@@ -34,7 +34,7 @@ from metering.units import AccountId, Asset, Cause, Planck, Run
 
 FIRST_PREVIOUS: Final = bytes(32)
 _U128: Final = 16
-CAUSES: Final = (Cause.PREVIEW, Cause.CAP, Cause.FREE_LIST)
+CAUSES: Final = (Cause.PREVIEW, Cause.CAP, Cause.FREE_LIST, Cause.PASS)
 """Why a line is covered, by its version. Receipts are kept by others: the order stays."""
 
 

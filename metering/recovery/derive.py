@@ -13,6 +13,7 @@ from uuid import UUID
 from metering.book.records import BookedTicks, CoveredTicks, EntryRecord, Funds
 from metering.model import show_caps, ticks
 from metering.model.join_caps import Join, JoinLimits, caps_of
+from metering.model.passes import Pass, packed
 from metering.model.price import UNITS_MAX, to_units
 from metering.model.spending_limits import SpendingLimits, limit_units
 from metering.store.records import BalanceState, JoinState, ShardMark, ShowCount, WatchedState
@@ -108,6 +109,8 @@ def balance_states(
     pending: Sequence[CutLine],
     now_tick: int,
     prices: Mapping[tuple[UUID, int], Planck],
+    passes: Sequence[Pass] = (),
+    oldest: int = 0,
 ) -> tuple[BalanceState, ...]:
     """Return every balance of a shard: what was paid in and spent, booked and pending.
 
@@ -121,6 +124,8 @@ def balance_states(
         booked: Ticks of the current day at least.
         pending: Ticks that the book has not.
         prices: By stream and version.
+        passes: All that were paid; of one that was refunded the price came in again.
+        oldest: Oldest second that may still be claimed.
     """
     spent: dict[AccountId, int] = defaultdict(int)
     by_stream: dict[AccountId, dict[UUID, int]] = defaultdict(lambda: defaultdict(int))
@@ -131,6 +136,15 @@ def balance_states(
         cost = count * prices[key.stream, key.version]
         spent[key.account] += cost
         by_stream[key.account][key.stream] += cost
+    refunds: dict[AccountId, int] = defaultdict(int)
+    held: dict[AccountId, list[Pass]] = defaultdict(list)
+    for item in passes:
+        spent[item.account] += item.planck
+        by_stream[item.account][item.stream] += item.planck
+        if item.created_ms // 1000 // _DAY_S == now_tick // _DAY_S:
+            today[item.account] += item.planck
+        refunds[item.account] += item.planck if item.refunded_ms is not None else 0
+        held[item.account].append(item)
     day = [Run(now_tick // _DAY_S * _DAY_S, _DAY_S)]
     for entry in [*booked, *(BookedTicks(line.key, line.runs) for line in pending)]:
         count = ticks.count(ticks.intersection(entry.runs, day))
@@ -138,7 +152,7 @@ def balance_states(
     return tuple(
         BalanceState(
             account,
-            whole_units(had.net, quantum),
+            whole_units(Planck(had.net + refunds[account]), quantum),
             to_units(Planck(spent[account]), quantum),
             *_balance_limits(limits.within(own_limits.get(account, NO_LIMITS)), quantum),
             to_units(Planck(today[account]), quantum),
@@ -148,6 +162,7 @@ def balance_states(
             ),
             whole_units(provisional.get(account, Planck(0)), quantum),
             frozen_units(frozen.get(account, had.frozen), quantum),
+            packed(held[account], oldest),
         )
         for account, had in funds.items()
     )

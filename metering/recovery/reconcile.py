@@ -19,9 +19,10 @@ from metering.escrow.chain_audit import ChainReads, read_chain_state
 from metering.model.audit import Row, audit
 from metering.model.audit_records import Difference, Earner, EntryCounts, Records
 from metering.model.batch_state import BatchState
-from metering.model.cover_audit import billed_too, causes_of, covered_of, over_cap
+from metering.model.cover_audit import billed_too, causes_of, covered_of, outside_passes, over_cap
 from metering.model.entries import decode
 from metering.model.ledger import NOBODY
+from metering.model.passes import sums_of
 from metering.recovery.derive import less_booked
 from metering.settlement import journal
 from metering.store.records import StoreTotals
@@ -106,16 +107,18 @@ async def reconcile(
         after = await store.totals()
         records = replace(records, store_metered=(before.metered_ticks, after.metered_ticks))
     rows, differences = audit(records)
-    lines, shows, caps, prices = await book.run(
+    lines, shows, caps, prices, passes = await book.run(
         lambda book: (
             book.covered.all(),
             book.show_caps.shows(),
             book.show_caps.all(),
             book.streams.prices(),
+            book.passes.all(),
         )
     )
     covered = covered_of(((line.stream, line.account), line.runs) for line in lines)
     differences += billed_too(records, covered) + over_cap(records, shows, caps, prices)
+    differences += outside_passes(lines, passes)
     restores = tuple(await book.run(lambda book: book.unbilled.restores()))
     return Reconciliation(
         rows,
@@ -215,6 +218,7 @@ def read(book: Book, unbooked: list[CutLine], *, has_journal: bool) -> tuple[Rec
         payouts=book.payouts.by_holder(),
         bad_seconds=tuple((rule.stream, rule.run) for rule in book.bad_seconds.all()),
         given_back=tuple((back.key, back.runs) for back in book.given_back.all()),
+        passes=sums_of(book.passes.all()),
     )
     return records, book.unbilled.counters()
 

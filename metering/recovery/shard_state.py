@@ -166,6 +166,8 @@ def shard_state(
             pending=pending,
             now_tick=work.now_ms // 1000,
             prices=work.prices,
+            passes=book.passes.of_shard(shard),
+            oldest=work.oldest,
         ),
         watched=watched_states(watched),
         pending=pending,

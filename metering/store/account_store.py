@@ -11,16 +11,21 @@ from typing import Final
 
 from metering.errors import InvalidValueError
 from metering.model.join_caps import JoinCaps
+from metering.model.passes import Pass
 from metering.model.price import UNITS_MAX
 from metering.store import keys
 from metering.store.owned_store import OwnedStore
 from metering.store.rebuild import ShardWriter, caps_fields
 from metering.store.records import SessionGrant
 from metering.store.store_connection import errors_as_unavailable
-from metering.units import AccountId, SessionId, Units, shard_of
+from metering.units import AccountId, SessionId, Units, Verdict, shard_of
 
 _SLOT: Final = struct.Struct(">IIQII")
 """A session's field ``b`` (scripts/common.lua): two buckets, when they were that full, and more."""
+
+
+_BOUGHT: Final = (Verdict.GRANTED, Verdict.PURSE, Verdict.LIMIT)
+"""By what scripts/buy_pass.lua answers."""
 
 
 class AccountStore(OwnedStore):
@@ -123,6 +128,45 @@ class AccountStore(OwnedStore):
             raise InvalidValueError(f"a withdrawal of {units} units is not in 1..{UNITS_MAX}")
         is_taken, left = await self._run("withdraw", keys.balance(account), units)
         return bool(is_taken), Units(int(left))
+
+    async def buy_pass(
+        self,
+        item: Pass,
+        units: Units,
+        limits: tuple[Units, Units],
+        passes: bytes,
+    ) -> tuple[Verdict, Units]:
+        """Take the price of a pass out of a balance and let it cover, or do nothing; idempotent.
+
+        Args:
+            limits: What one stream, and one day, may take; 0 for no limit.
+            passes: All of the account with this one (`passes.packed`).
+
+        Returns:
+            Whether it is granted, and the balance.
+        """
+        if not 0 < units <= UNITS_MAX:
+            raise InvalidValueError(f"a pass of {units} units is not in 1..{UNITS_MAX}")
+        code, balance = await self._run(
+            "buy_pass",
+            keys.balance(item.account),
+            item.account + item.stream.bytes,
+            bytes.fromhex(item.id),
+            units,
+            *limits,
+            passes,
+        )
+        return _BOUGHT[code], Units(int(balance))
+
+    async def has_pass(self, item: Pass) -> bool:
+        """Return whether the store took the price of a pass."""
+        async with errors_as_unavailable():
+            known: bytes | None = await self._redis.hget(keys.balance(item.account), "q")  # type: ignore[assignment]  # redis-py types it as if it decoded
+        return known is not None and bytes.fromhex(item.id) in known
+
+    async def set_passes(self, account: AccountId, passes: bytes) -> None:
+        """Set the passes of an account, as `passes.packed` has them."""
+        await self._put(keys.balance(account), {"q": passes})
 
     async def set_balance(
         self, account: AccountId, total: Units, provisional: Units, frozen: Units

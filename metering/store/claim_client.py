@@ -199,7 +199,7 @@ class RawClaims:
             for account, stream, session in some:
                 key = keys.session(account, session)
                 commands.append(resp.command(b"HMGET", key, b"s", b"b", b"u", b"i", b"h"))
-                commands.append(resp.command(b"HGET", keys.balance(account), b"b"))
+                commands.append(resp.command(b"HMGET", keys.balance(account), b"b", b"q"))
                 if show := shows.get(stream):
                     counts = keys.counts(account, stream)
                     commands.append(resp.command(b"HMGET", counts, b"f%d" % show, b"r%d" % show))
@@ -208,9 +208,9 @@ class RawClaims:
                 raise self._failure(failed[0])
             answers = iter(replies)
             for _, stream, _ in some:
-                fields, balance = next(answers), next(answers)
+                fields, of_account = next(answers), next(answers)
                 show_fields = next(answers) if shows.get(stream) else (None, None)
-                readings.append(_reading(fields, balance, show_fields, stream))
+                readings.append(_reading(fields, of_account, show_fields, stream))
         return readings
 
     async def redis_ms(self) -> int:
@@ -383,13 +383,14 @@ def _ignore(_reply: Any) -> None:
 
 
 def _reading(
-    fields: Sequence[Any], balance: bytes | None, show_fields: Sequence[Any], stream: bytes
+    fields: Sequence[Any], account: Sequence[Any], show_fields: Sequence[Any], stream: bytes
 ) -> MeterReading:
     (state, packed, units, of_stream, taken_over), (covered, left) = fields, show_fields
+    balance, passes = account
     if state is None or packed is None or of_stream != stream:
         return MeterReading(Units(int(balance or 0)), 0, Units(0), "gone")
     ticks = keys.SLOT.unpack(packed)[3]
     own_units = Units(int(units or 0) - int(taken_over or 0))
     left_units = None if left is None else Units(int(left))
     shown = Units(int(balance or 0)), ticks, own_units, state.decode()
-    return MeterReading(*shown, int(covered or 0), left_units)
+    return MeterReading(*shown, int(covered or 0), left_units, passes or b"")

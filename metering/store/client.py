@@ -44,6 +44,7 @@ _SCRIPTS: Final = (
     "limit_session",
     "deposits",
     "withdraw",
+    "buy_pass",
     "cut",
     "forget",
     "forget_unbilled",

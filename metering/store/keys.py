@@ -14,8 +14,8 @@ big-endian. The scripts build the same names (scripts/common.lua).
         was to be told. Always, 256.
     {k}:a<account>
         hash of units: b balance, d deposits applied, m limit per stream, y limit per day,
-        u<day> spent that day; n day number; on a chain v provisional
-        credit and z frozen, both in b. As long as the account.
+        u<day> spent that day; n day number; q its passes, packed (`model.passes`); on a chain
+        v provisional credit and z frozen, both in b. As long as the account.
     {k}:n<id>
         hash: <join>:<version> ticks cut so far; u units spent on the stream;
         of each of the newest shows f<show> ticks that its preview covered, and r<show> units that
@@ -41,8 +41,9 @@ big-endian. The scripts build the same names (scripts/common.lua).
         forgiven). Until the book has them.
     {k}:v
         hash: <id>:<show>:<word> = bits of 30 ticks that are watched and covered by a preview,
-        <id>:<show>c:<word> by a cap, <id>:<show>l:<word> by a free list; <stream>:<show> = 1, a
-        show of which is counted what it costs. Until the book has them.
+        <id>:<show>c:<word> by a cap, <id>:<show>l:<word> by a free list, <id>:<show>p:<word> by
+        a pass; <stream>:<show> = 1, a show of which is counted what it costs. Until the book has
+        them.
     {k}:g
         string: fencing token that control's writes must carry. Always, 256.
     {0}:o

@@ -11,7 +11,7 @@ from metering.store import keys
 from metering.store.records import CoveredState, WatchedState
 from metering.units import AccountId, Cause, CutLine, EntryKey, Run
 
-_CAUSES: Final = {b"c": Cause.CAP, b"l": Cause.FREE_LIST}
+_CAUSES: Final = {b"c": Cause.CAP, b"l": Cause.FREE_LIST, b"p": Cause.PASS}
 """By the letter that follows the show's number; none does where a preview covered a word."""
 _LETTERS: Final = b"".join(_CAUSES)
 _STREAM_BYTES: Final = 16

@@ -64,6 +64,8 @@ class ShardWriter:
                     "n": day,
                 },
             )
+            if balance.passes:
+                pipe.hset(key, "q", balance.passes)
             for stream, units in balance.stream_spent:
                 pipe.hincrby(keys.counts(balance.account, stream), "u", units)
         for entry, count in state.cumulative:

@@ -54,6 +54,7 @@ class BalanceState:
         stream_spent: Spent so far by stream (16 bytes); needed for the stream limit only.
         provisional_units: Credit for deposits that are not final.
         frozen_units: Asked back from the escrow, so not to be spent.
+        passes: Its passes, packed.
     """
 
     account: AccountId
@@ -65,6 +66,7 @@ class BalanceState:
     stream_spent: tuple[tuple[bytes, Units], ...] = ()
     provisional_units: Units = _NONE
     frozen_units: Units = _NONE
+    passes: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +251,7 @@ class MeterReading:
         state: ``live``, ``gone`` when the store has no such session, else why it ended.
         covered_ticks: By the preview of the show that was asked of, over all sessions.
         left_units: What that show may still cost; None where nothing of it was counted yet.
+        passes: Those of the account, packed (`model.passes`).
     """
 
     balance_units: Units
@@ -257,3 +260,4 @@ class MeterReading:
     state: str
     covered_ticks: int = 0
     left_units: Units | None = None
+    passes: bytes = b""

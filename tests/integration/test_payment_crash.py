@@ -60,3 +60,11 @@ def test_a_payout_is_whole_or_absent_at_each_of_its_steps(tmp_path) -> None:
         assert steps > 10, line
         assert whole >= 1, line
     assert [line.partition(":")[0] for line in lines] == ["requested", "approved", "paid"]
+
+
+def test_a_pass_is_whole_or_absent_in_the_book_and_in_redis(tmp_path) -> None:
+    """Paid, posted and covering, or none of it; asked again it is bought once."""
+    steps, whole = map(int, re.findall(r"\d+", run("pass_crash", tmp_path)))
+
+    assert steps > 15
+    assert whole >= 2

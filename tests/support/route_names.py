@@ -8,6 +8,8 @@ NAMES = {
     "seq": "1",
     "session": "0123456789abcdef",
     **dict.fromkeys(("person", "order", "guest", "refund", "payout"), "ab" * 16),
+    "pass": "ab" * 16,
+    "kind": "month",
     "role": "moderator",
     "credential": "0123456789abcdef",
     "prefix": "0123456789ab",

@@ -297,6 +297,9 @@ export function priceLines(shown: Snapshot): [string, string] {
   const price = BigInt(shown.pricePlanck);
   const per = (seconds: bigint): string =>
     `${formatShort(price * seconds, decimals)}\u00a0${symbol}`;
+  if (shown.passUntilMs !== null) {
+    return ["Covered by your pass", passEnd(shown.passUntilMs)];
+  }
   if (shown.isShowPaid) {
     return ["You pay no more for this show", "You have paid the most that it costs."];
   }
@@ -310,6 +313,13 @@ export function priceLines(shown: Snapshot): [string, string] {
   return free > 0
     ? [`Free for ${formatSpan(free)} more`, `then ${per(1n)} a second: ${more}`]
     : [`${per(1n)} a second`, more];
+}
+
+/** Return until when a pass covers the stream, in words. */
+export function passEnd(untilMs: number): string {
+  if (untilMs === 0) return "until this show ends";
+  const day = { dateStyle: "medium", timeStyle: "short" } as const;
+  return `until ${new Date(untilMs).toLocaleString("en", day)}`;
 }
 
 /** Return for how many more seconds the show is free to this viewer, as far as it is known. */

@@ -6,7 +6,7 @@
 import { ask, Problem, type Ways } from "../me/api";
 import { el } from "../me/dom";
 import { formatShort } from "../sdk/money";
-import { begin, join, offer, signedIn } from "./joining";
+import { begin, choose, offer, signedIn } from "./joining";
 import { press, retitle, run, show, text } from "./view";
 
 /** What a stream is and costs (mediaserver/api/streams/redeem.py, entry_json). */
@@ -51,9 +51,9 @@ async function lookAt(secret: string): Promise<void> {
 async function comeIn(given: { link: string } | { password: string }): Promise<void> {
   const entry = await ask<Entry>("POST", `streams/${offer.stream}/access`, given);
   history.replaceState(null, "", location.pathname);
-  if ("link" in given) return join();
+  if ("link" in given) return choose();
   tell(entry.title, entry);
-  begin("Watch", () => signedIn(join));
+  begin("Watch", () => signedIn(choose));
 }
 
 const invited = (): Promise<void> =>
@@ -66,7 +66,7 @@ async function isGuest(): Promise<boolean> {
   try {
     const entry = await ask<Entry>("GET", `streams/${offer.stream}/entry`);
     tell(entry.title, entry);
-    begin("Watch", () => signedIn(join));
+    begin("Watch", () => signedIn(choose));
     return true;
   } catch (error) {
     if (!(error instanceof Problem) || error.status !== 404) throw error;

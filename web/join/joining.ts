@@ -29,7 +29,7 @@ export const offer = {
 const sessionKey = `vilokanam:session:${offer.stream}`;
 let limit = "0";
 /** What follows once somebody is signed in. */
-let then = join;
+let then = choose;
 
 const amount = (planck: bigint): string => `${formatShort(planck, offer.decimals)} ${offer.symbol}`;
 
@@ -95,6 +95,51 @@ function showWays(ways: Ways): void {
   show(...made);
 }
 
+interface Passes {
+  sold: { kind: "show" | "month"; planck: string }[];
+  held: { until_ms: number | null } | null;
+}
+
+/** Let who is signed in pay by the second, or once where there is a pass; who has one goes on. */
+export async function choose(): Promise<void> {
+  const { sold, held } = await ask<Passes>("GET", `streams/${offer.stream}/passes`);
+  if (held !== null || sold.length === 0 || offer.price === "0") {
+    await join();
+    return;
+  }
+  const names = { show: "for this show", month: "for 30 days" };
+  const passes = sold.map(({ kind, planck }) => {
+    const key = orderKey();
+    const buy = async (): Promise<void> => {
+      await buyPass(kind, planck, key);
+    };
+    return press(`Pass ${names[kind]}: ${amount(BigInt(planck))}`, "quiet", buy);
+  });
+  show(
+    text("Pay by the second, or once: what a pass covers costs nothing more."),
+    press("Watch by the second", "primary", join),
+    ...passes,
+  );
+}
+
+async function buyPass(
+  kind: "show" | "month",
+  planck: string,
+  key: Record<string, string>,
+): Promise<void> {
+  const buy = async (): Promise<void> => {
+    await buyPass(kind, planck, key);
+  };
+  try {
+    await ask("POST", "me/passes", { stream: offer.stream, kind, planck }, key);
+  } catch (error) {
+    if (!(error instanceof Problem) || error.status !== 402) throw error;
+    await showTopUp(error, "Your balance does not pay for the pass. Pay in, and buy it.", buy);
+    return;
+  }
+  await join();
+}
+
 export async function join(): Promise<void> {
   const session = keptSession();
   const body = {
@@ -114,26 +159,30 @@ export async function join(): Promise<void> {
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
     if (error.reason === "sign_in") showWays(await ask<Ways>("GET", "sign-in"));
-    else if (error.status === 402) await showTopUp(error);
-    else throw error;
+    else if (error.status === 402) {
+      await showTopUp(error, "Your balance is empty. Pay in, and it plays.", join);
+    } else throw error;
   }
 }
 
-async function showTopUp(problem: Problem): Promise<void> {
+async function showTopUp(
+  problem: Problem,
+  words: string,
+  next: () => Promise<void>,
+): Promise<void> {
   const known = await ask<TopUps>("GET", "me/top-ups");
-  const made: Node[] = [text("Your balance is empty. Pay in, and it plays.")];
+  const made: Node[] = [text(words)];
+  const demo = async (): Promise<void> => {
+    await ask("POST", "me/top-ups", { provider: "demo" }, orderKey());
+    await next();
+  };
   for (const provider of known.providers) {
     if (provider === "demo") made.push(press("Get demo credit", "primary", demo));
     else made.push(...paying(provider, known));
   }
   if (known.providers.length === 0) made.push(text(problem.message));
-  made.push(press("I have paid: watch", "quiet", join));
+  made.push(press("I have paid: go on", "quiet", next));
   show(...made);
-}
-
-async function demo(): Promise<void> {
-  await ask("POST", "me/top-ups", { provider: "demo" }, orderKey());
-  await join();
 }
 
 function paying(provider: string, known: TopUps): Node[] {

@@ -6,7 +6,7 @@
  */
 
 import { beginGuest } from "./guest";
-import { begin, join, signedIn } from "./joining";
+import { begin, choose, signedIn } from "./joining";
 import { root } from "./view";
 
 /** Return the secret of the guest link that the page was opened by; it is never sent in an address. */
@@ -17,7 +17,7 @@ function secretOfLink(): string {
 function main(): void {
   const secret = secretOfLink();
   if (secret !== "" || root?.dataset["isHidden"] !== undefined) beginGuest(secret);
-  else begin("Watch", () => signedIn(join));
+  else begin("Watch", () => signedIn(choose));
 }
 
 addEventListener("hashchange", main);

@@ -26,6 +26,7 @@ export class Counter {
         secondsLeft: null,
         freeS: null,
         showLeft: null,
+        passUntilMs: null,
       },
       playedMs: this.#playedMs,
     };
@@ -61,9 +62,11 @@ export class Counter {
   /** Take the balance after a deposit. */
   deposited(balance: bigint): void {
     const { price } = this.#anchor.reading;
-    const { seconds, spent, freeS, showLeft } = this.count();
-    const secondsLeft = price > 0n ? Number(balance / price) + (freeS ?? 0) : null;
-    const reading = { seconds, spent, price, balance, secondsLeft, freeS, showLeft };
+    const { seconds, spent, freeS, showLeft, passUntilMs } = this.count();
+    const isBilled = price > 0n && passUntilMs === null;
+    const secondsLeft = isBilled ? Number(balance / price) + (freeS ?? 0) : null;
+    const left = { secondsLeft, freeS, showLeft, passUntilMs };
+    const reading = { seconds, spent, price, balance, ...left };
     this.#anchor = { reading, playedMs: this.#playedMs };
     this.#shown = null;
   }

@@ -13,6 +13,8 @@ export interface Count {
   freeS: number | null;
   /** What this show may still cost; null: no bound, or not known yet. */
   showLeft: bigint | null;
+  /** Until when a pass covers it all, Unix ms; 0: until the show ends. Null: none, or not known. */
+  passUntilMs: number | null;
 }
 
 /** A reading, and how long the picture had played when it came. */
@@ -21,6 +23,7 @@ export interface Anchor {
     balance: bigint | null;
     freeS: number | null;
     showLeft: bigint | null;
+    passUntilMs: number | null;
   };
   playedMs: number;
 }
@@ -44,6 +47,7 @@ export function countOn(anchor: Anchor, playedMs: number): Count {
   if (reading.showLeft !== null && reading.price > 0n) {
     billed = Math.min(billed, Number(reading.showLeft / reading.price));
   }
+  if (reading.passUntilMs !== null) billed = 0;
   const cost = reading.price * BigInt(billed);
   return {
     seconds: reading.seconds + billed,
@@ -52,6 +56,7 @@ export function countOn(anchor: Anchor, playedMs: number): Count {
     secondsLeft: reading.secondsLeft === null ? null : reading.secondsLeft - ticks,
     freeS: reading.freeS === null ? null : Math.max(0, reading.freeS - ticks),
     showLeft: reading.showLeft === null ? null : reading.showLeft - cost,
+    passUntilMs: reading.passUntilMs,
   };
 }
 

@@ -82,6 +82,8 @@ export interface Snapshot {
   freeS: number | null;
   /** True when the most that the show costs is paid: it costs no more. */
   isShowPaid: boolean;
+  /** Until when a pass covers it all, Unix ms; 0: until the show ends. Null: none does. */
+  passUntilMs: number | null;
   warning: Warning | null;
   /** True while a sign of life is asked for: without one a priced picture stops soon. */
   isAsked: boolean;
@@ -150,6 +152,7 @@ export function firstSnapshot(boot: Boot, path: string, isPriceKnown = true): Sn
     secondsLeft: null,
     freeS: null,
     isShowPaid: false,
+    passUntilMs: null,
     warning: null,
     isAsked: false,
     isMeterOpen: false,

@@ -374,7 +374,7 @@ export class TickStream {
     const absence = isPriced ? this.#presence.check(now, state === "live") : null;
     if (absence !== null) this.#playback.pause(absence);
     this.#playback.tick(now);
-    const { seconds, spent, balance, secondsLeft, freeS } = this.#counter.show(
+    const { seconds, spent, balance, secondsLeft, freeS, passUntilMs } = this.#counter.show(
       this.#playback.isRefused,
     );
     this.#store.set({
@@ -382,7 +382,7 @@ export class TickStream {
       secondsPlayed: this.#counter.playedS,
       spentPlanck: spent.toString(),
       balancePlanck: balance?.toString() ?? null,
-      ...{ secondsLeft, freeS, isShowPaid: this.#counter.isShowPaid },
+      ...{ secondsLeft, freeS, passUntilMs, isShowPaid: this.#counter.isShowPaid },
       warning: isPriced ? warningFor(secondsLeft) : null,
       isAsked: isPriced && state === "live" && this.#presence.isAsking,
       latencyS: this.#playback.latencyS,

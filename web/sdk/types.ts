@@ -54,6 +54,8 @@ export interface MeterReading {
   freeS: number;
   /** What this show may still cost; below the price of a second it costs no more. Null: no bound. */
   showLeft: bigint | null;
+  /** Until when a pass covers the stream, Unix ms; 0: until the show ends. Null: none does. */
+  passUntilMs: number | null;
   state: "live" | "waiting" | "restarting" | "ended";
 }
 
@@ -115,6 +117,7 @@ export function parseMeterMessage(text: string): MeterMessage | null {
         secondsLeft: isCount(left) ? left : null,
         freeS: isCount(data["free_s"]) ? data["free_s"] : 0,
         showLeft: parsePlanck(data["show_left"]),
+        passUntilMs: parsePass(data["pass"]),
         state: state as MeterReading["state"],
       };
     }
@@ -144,6 +147,13 @@ export function parseNextPrice(value: unknown): NextPrice | null {
   const planck = parsePlanck(data["planck_per_s"]);
   const fromMs = data["from_ms"];
   return planck !== null && isCount(fromMs) ? { planck, fromMs } : null;
+}
+
+/** Return until when a pass covers the stream: Unix ms, 0 for a show's; null: there is none. */
+function parsePass(value: unknown): number | null {
+  if (typeof value !== "object" || value === null) return null;
+  const untilMs = (value as Record<string, unknown>)["until_ms"];
+  return isCount(untilMs) ? untilMs : 0;
 }
 
 /** Return a minted token, or null when its path is not `/w/<token>/<stream>/` of this stream. */

@@ -82,6 +82,16 @@ describe("money as text", () => {
     expect(priceLines(shown({ price, isShowPaid: true }))[0]).toBe("You pay no more for this show");
   });
 
+  it("says until when a pass covers it", () => {
+    const untilMs = Date.UTC(2026, 11, 30, 12);
+
+    expect(priceLines(shown({ passUntilMs: 0 }))).toEqual([
+      "Covered by your pass",
+      "until this show ends",
+    ]);
+    expect(priceLines(shown({ passUntilMs: untilMs }))[1]).toMatch(/^until Dec 30, 2026, /u);
+  });
+
   it("says what was billed, which is not what was watched", () => {
     expect(visitLine(shown()).replaceAll("\u00a0", " ")).toBe(
       "You were billed 0.125 TICK for 2 min 5 s.",
@@ -163,8 +173,23 @@ describe("messages", () => {
       secondsLeft: 6,
       freeS: 0,
       showLeft: null,
+      passUntilMs: null,
       state: "live",
     });
+  });
+
+  it("reads until when a pass covers the stream", () => {
+    const reading = {
+      ...{ type: "meter", seconds: 4, spent: "40", balance: "60", price: "10", state: "live" },
+    };
+    const withPass = (pass: unknown): unknown =>
+      parseMeterMessage(JSON.stringify({ ...reading, pass }));
+
+    expect(withPass({ until_ms: 1_702_592_000_000 })).toMatchObject({
+      passUntilMs: 1_702_592_000_000,
+    });
+    expect(withPass({ until_ms: null })).toMatchObject({ passUntilMs: 0 });
+    expect(withPass(undefined)).toMatchObject({ passUntilMs: null });
   });
 
   it("V2, V19: reads the price to come and the server's clock", () => {

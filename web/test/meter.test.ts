@@ -15,6 +15,7 @@ const reading = (change: Partial<MeterReading> = {}): MeterReading => ({
   secondsLeft: 5,
   freeS: 0,
   showLeft: null,
+  passUntilMs: null,
   state: "live",
   ...change,
 });
@@ -32,6 +33,7 @@ describe("counting on between readings", () => {
       secondsLeft: 3,
       freeS: 0,
       showLeft: null,
+      passUntilMs: null,
     });
   });
 
@@ -49,6 +51,17 @@ describe("counting on between readings", () => {
     const count = countOn(anchor({ secondsLeft: null, showLeft: 250n }), 9_000);
 
     expect([count.seconds, count.spent, count.showLeft]).toEqual([12, 1_200n, 50n]);
+  });
+
+  it("bills nothing while a pass covers it", () => {
+    const count = countOn(anchor({ secondsLeft: null, passUntilMs: 0 }), 9_000);
+
+    expect([count.seconds, count.spent, count.balance, count.passUntilMs]).toEqual([
+      10,
+      1_000n,
+      500n,
+      0,
+    ]);
   });
 
   it("never spends more than the balance", () => {

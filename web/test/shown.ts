@@ -21,6 +21,7 @@ export const shown = (change: Partial<Snapshot> = {}): Snapshot => ({
   secondsLeft: 875,
   freeS: 0,
   isShowPaid: false,
+  passUntilMs: null,
   warning: null,
   isAsked: false,
   isMeterOpen: true,

@@ -21,6 +21,7 @@ _WHY: Final = {
     Cause.PREVIEW: ", free preview",
     Cause.CAP: ", above the most that a show costs",
     Cause.FREE_LIST: ", free for you",
+    Cause.PASS: ", covered by your pass",
 }
 ROWS_MAX: Final = 500
 """The newest lines that are shown; the file holds all."""

@@ -20,6 +20,7 @@ from aiohttp import web
 from mediaserver.api import context
 from mediaserver.api.auth import WRONG_HEADER
 from mediaserver.api.people.me import person_of
+from mediaserver.api.streams.passes import passes_json
 from mediaserver.api.viewers.own_account import known_account
 from mediaserver.api.who import address, audited, principal
 from mediaserver.errors import CapacityError
@@ -164,6 +165,7 @@ async def _entry_json(request: web.Request, record: StreamRecord) -> dict[str, A
         "state": shared.health(record.id)["state"],
         "planck_per_s": str(0 if version is None else version.planck_per_tick),
         "preview_s": record.preview_of(shared.settings.price.preview_s),
+        "passes": await passes_json(shared, record, account),
         "symbol": shared.settings.price.asset_symbol,
         "decimals": shared.settings.price.asset_decimals,
     }

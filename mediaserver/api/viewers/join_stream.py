@@ -121,7 +121,10 @@ async def hold_access(shared: Context, account: AccountId, stream: StreamRecord)
     if shared.escrow is None:
         balance, debt = await _money(shared, account)
     preview_s = stream.preview_of(shared.settings.price.preview_s)
-    is_paid = balance == 0 and await _is_show_paid(shared, account, stream, planck)
+    is_paid = balance == 0 and (
+        await _has_pass(shared, account, stream)
+        or await _is_show_paid(shared, account, stream, planck)
+    )
     match may_join(Visitor(stream.is_enabled, planck, balance, preview_s, is_paid)):
         case Access.CLOSED:
             raise ApiError(
@@ -144,6 +147,13 @@ async def hold_access(shared: Context, account: AccountId, stream: StreamRecord)
                 planck_per_s=str(planck),
                 top_up_url=top_up_address(shared.settings.price.top_up_url, account),
             )
+
+
+async def _has_pass(shared: Context, account: AccountId, stream: StreamRecord) -> bool:
+    """Return whether a pass of an account covers what it would watch."""
+    show, now_s = shared.health(stream.id)["show"] or 0, shared.clock.now_ms() // 1000
+    held = await shared.book.run(lambda book: book.passes.of_account(account))
+    return any(item.stream == stream.id and item.holds(now_s, show) for item in held)
 
 
 async def _is_show_paid(

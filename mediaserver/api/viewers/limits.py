@@ -50,7 +50,7 @@ def routes() -> list[web.RouteDef]:
 
 async def apply_limits(shared: Context, store: Store, account: AccountId) -> SpendingLimits:
     """Set in a lent store what a stream and a day may take of a balance; return all limits."""
-    limits = await _in_force(shared, account)
+    limits = await limits_in_force(shared, account)
     quantum = shared.settings.asset.quantum
     await store.set_limits(
         account, limit_units(limits.stream, quantum), limit_units(limits.day, quantum)
@@ -113,7 +113,8 @@ async def _put(request: web.Request) -> web.Response:
     return web.json_response(await _shown(shared, account))
 
 
-async def _in_force(shared: Context, account: AccountId) -> SpendingLimits:
+async def limits_in_force(shared: Context, account: AccountId) -> SpendingLimits:
+    """Return what may be spent: the lower of the operator's and the viewer's own limits."""
     own = await shared.book.run(lambda book: book.limits.get(account))
     return operator_limits(shared.settings.price).within(own)
 

@@ -21,6 +21,7 @@ from mediaserver import log
 from metering.book.records import RETURNING
 from metering.errors import StoreUnavailableError
 from metering.model.ledger import balance_and_debt
+from metering.model.passes import ENDLESS_TICK, covers_until
 from metering.model.show_caps import cap_of
 from metering.units import AccountId, Asset, Planck, SessionId, StreamPolicy, top_up_address
 
@@ -68,6 +69,10 @@ class Reading(Protocol):
     @property
     def left_units(self) -> int | None:
         """What the show may still cost the account; None where nothing of it was counted yet."""
+
+    @property
+    def passes(self) -> bytes:
+        """The account's passes, packed (`metering.model.passes`)."""
 
 
 class MeterSource(Protocol):
@@ -274,6 +279,11 @@ class Meter:
         show_left = None
         if cap is not None and cap.planck:
             show_left = cap.planck if reading.left_units is None else reading.left_units * quantum
+        covered_until = covers_until(
+            reading.passes, policy.stream.bytes, now_ms // 1000, self._show(policy.slug)
+        )
+        if covered_until is not None:
+            left_s = None
         if left_s is not None:
             # A balance that lasts until the show costs nothing more lasts to its end.
             is_enough = show_left is not None and left_s >= show_left // price_planck
@@ -294,6 +304,9 @@ class Meter:
             messages[0]["debt"] = str(debt)
         if free_s:
             messages[0]["free_s"] = free_s
+        if covered_until is not None:
+            is_month = covered_until != ENDLESS_TICK
+            messages[0]["pass"] = {"until_ms": covered_until * 1000 if is_month else None}
         if cap is not None and show_left is not None:
             messages[0] |= {"show_cap": str(cap.planck), "show_left": str(show_left)}
         if coming:

@@ -4,6 +4,7 @@
 -- writes {k}:s b, u, f {k}:a b, u<day> {k}:n<id> u {k}:w {k}:p {k}:f {k}:t; all is counted, so that a limit set later holds
 -- where something may be covered also reads and writes {k}:n<id> f<show> r<show> o, and writes {k}:v: no balance, limit
 -- or join is asked for those ticks
+-- where the account has passes also reads {k}:a q, and writes {k}:v: what a pass covers is asked nothing either
 -- on a chain also reads {k}:n<id> c l t v<join>, and writes a t v<join>: what the chain would refuse is refused here
 -- ARGV  epoch, watched seconds, bucket cap (1/5 ms), then one packed claim each (metering/store/resp.py)
 -- Answers per claim: verdict (0 granted 1 purse 2 limit 3 session 4 pace 5 too old 6 future), new ticks billed, cost, balance,
@@ -39,7 +40,7 @@ local function claim(packed)
   local S = P .. 's' .. account .. session
   local A, N = P .. 'a' .. account, P .. 'n' .. id
   local s = call('HMGET', S, 's', 'x', 'i', 'j', 'l', 'b', 'c', 'f')
-  local a = call('HMGET', A, 'b', 'm', 'y', 'n')
+  local a = call('HMGET', A, 'b', 'm', 'y', 'n', 'q')
   local balance = a[1] or '0'
   if s[1] ~= 'live' or s[3] ~= sub(id, 33) or tonumber(s[2]) <= now then return 3, 0, 0, balance, 0 end
   local join = s[7] and join_of(N, s[4])
@@ -84,6 +85,16 @@ local function claim(packed)
       if piece[8] == 0 then listed = listed + list_piece(piece) end
     end
     new = new - listed
+  end
+
+  local passed = 0
+  if a[5] and a[5] ~= '' and new > 0 then
+    local passes = passes_of(a[5], sub(id, 33), show)
+    for _, piece in ipairs(pieces) do
+      local n = pass_piece(piece, passes)
+      passed, cost = passed + n, cost - n * piece[9]
+    end
+    new = new - passed
   end
 
   local covered, capped, known = 0, 0, nil
@@ -140,7 +151,7 @@ local function claim(packed)
   if new > 0 and join then keep_join(join, new) end
   if new > 0 and most ~= '' then spend_below_cap(P, id, N, show, most, known, int(cost)) end
   if covered > 0 then count_covered(N, show, covered) end
-  covered = covered + capped + listed
+  covered = covered + capped + listed + passed
   sum_new, sum_forgiven, sum_covered = sum_new + new, sum_forgiven + forgiven, sum_covered + covered
   call('HSET', S, 'b', pack_slot(v, w, now, ticks + new, hour))
   if s[8] then call('HDEL', S, 'f') end -- its player is back

@@ -139,6 +139,18 @@ local function list_piece(piece)
   return n
 end
 
+-- The passes of an account that cover a stream, or one show of it: first second and end of each (model/passes.py).
+local PASS = '>c16I4I4I4c16'
+local function passes_of(packed, stream, show)
+  local held, at = {}, 1
+  while at <= #packed do
+    local of, of_show, from, till, _
+    of, of_show, from, till, _, at = struct.unpack(PASS, packed, at)
+    if of == stream and (of_show == 0 or of_show == show) then held[#held + 1] = {from, till} end
+  end
+  return held
+end
+
 -- Of a viewer and stream only the newest shows are kept: more than can be claimed.
 local SHOWS = 16
 local function forget_shows(N)
@@ -177,6 +189,7 @@ local function keep_covered(P, id, show, piece)
   if piece.covered then keep_bits(P .. 'v', id .. ':' .. show, piece, piece.covered) end
   if piece.capped then keep_bits(P .. 'v', id .. ':' .. show .. 'c', piece, piece.capped) end
   if piece.listed then keep_bits(P .. 'v', id .. ':' .. show .. 'l', piece, piece.listed) end
+  if piece.passed then keep_bits(P .. 'v', id .. ':' .. show .. 'p', piece, piece.passed) end
 end
 
 -- Where the forgiven range ends for streams that had planned past its common end, by stream id.
@@ -198,6 +211,21 @@ local function forgiven_bits(piece, from, to)
     if tick >= from and tick < to and band(piece[5], bit) ~= 0 then bits = bits + bit end
   end
   return bits
+end
+
+-- Takes the new ticks of a piece that a pass covers out of what is billed; returns how many.
+local function pass_piece(piece, passes)
+  local sum, n = 0, 0
+  for _, held in ipairs(passes) do
+    local bits = piece[6] > 0 and forgiven_bits(piece, held[1], held[2]) or 0
+    if bits > 0 then
+      local count = ones(bits)
+      sum, n = sum + bits, n + count
+      piece[5], piece[6] = piece[5] - bits, piece[6] - count
+    end
+  end
+  if n > 0 then piece.passed = sum end
+  return n
 end
 
 -- Units spent today are kept in a field of the day's name; the last day's is dropped.

@@ -6,7 +6,7 @@
 -- session is ended ('purse'). A tick older than the watched hours is counted late and not billed.
 -- What the chain would refuse of a join is unpaid too: beyond its rate, its spending, its price, after its end,
 -- or so late that half of the notice in which its entries are still settled is over.
--- What a preview, a cap or a free list covers is covered as in a claim, for a session that is known.
+-- What a preview, a cap, a free list or a pass covers is covered as in a claim, for a session that is known.
 -- Answers like a claim, verdict 0, with the ticks billed by it.
 if call('GET', KEYS[1]) ~= ARGV[1] then return 'EPOCH' end
 local P = prefix_of(KEYS[1])
@@ -62,14 +62,15 @@ local function evidence(packed)
   local S = P .. 's' .. account .. session
   local A, N = P .. 'a' .. account, P .. 'n' .. id
   local s = call('HMGET', S, 's', 'j', 'b', 'i', 'c')
-  local a = call('HMGET', A, 'b', 'n')
+  local a = call('HMGET', A, 'b', 'n', 'q')
   local join = s[4] == sub(id, 33) and s[2]
   local j
   if join and s[5] then
     j = join_of(N, join)
     if not j or now >= (j.till + j.notice / 2) * 1000 then join = false else j.room = room_of(j, now) end
   end
-  local billed, cost, covered, capped, listed, is_dry = 0, 0, 0, 0, 0, false
+  local billed, cost, covered, capped, listed, passed, is_dry = 0, 0, 0, 0, 0, 0, false
+  local passes = join and a[3] and a[3] ~= '' and passes_of(a[3], sub(id, 33), show) or {}
   local left, below, known = 0, 0, nil
   if join then left, below, known = show_left(N, show, preview, most) end
   for _ = 1, runs do
@@ -88,6 +89,7 @@ local function evidence(packed)
       T.forgiven = T.forgiven + n
       piece[5], piece[6] = piece[5] - free, piece[6] - n
       if join and version == 0 then listed = listed + list_piece(piece) end
+      passed = passed + pass_piece(piece, passes)
       if covered < left then covered = covered + cover(piece, left - covered) end
       if join and most ~= '' and piece[6] > 0 then capped = capped + cap_piece(piece, below) end
       watch(piece, watched_s, -1)
@@ -106,7 +108,7 @@ local function evidence(packed)
     end
   end
   if covered > 0 then count_covered(N, show, covered) end
-  covered = covered + capped + listed
+  covered = covered + capped + listed + passed
   T.covered = T.covered + covered
   if billed > 0 then
     local amount = int(cost)

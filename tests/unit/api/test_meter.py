@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import struct
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -18,6 +19,7 @@ from mediaserver.api.viewers.meter import (
     Viewer,
     seconds_left,
 )
+from metering.model.passes import ENDLESS_TICK
 from metering.units import AccountId, Asset, Planck, SessionId, ShowCap, StreamPolicy
 
 ACCOUNT = AccountId(b"\x07" * 32)
@@ -34,6 +36,7 @@ class Empty:
     state: str = "live"
     covered_ticks: int = 0
     left_units: int | None = None
+    passes: bytes = b""
 
 
 class Source:
@@ -111,6 +114,32 @@ async def test_an_empty_balance_goes_on_in_a_show_that_is_paid():
 
     assert (first["show_cap"], first["show_left"], first["seconds_left"]) == ("950", "99", None)
     assert again["type"] == "meter"
+
+
+@pytest.mark.parametrize(
+    ("show", "until_s", "told"),
+    [(0, 1_700_000_060, {"until_ms": 1_700_000_060_000}), (7, ENDLESS_TICK, {"until_ms": None})],
+)
+async def test_an_empty_balance_goes_on_while_a_pass_covers_the_stream(show, until_s, told):
+    """The page is told until when, and is not told to stop."""
+    entry = struct.pack(">16sIII16s", UUID(int=1).bytes, show, 0, until_s, bytes(16))
+    async with serving(Empty(passes=entry)) as (meter, client), client.ws_connect("/1") as socket:
+        first = await socket.receive_json(timeout=5)
+        await meter._feed(list(meter._sockets))
+        again = await socket.receive_json(timeout=5)
+
+    assert (first["pass"], first["seconds_left"], again["type"]) == (told, None, "meter")
+
+
+async def test_a_pass_for_another_show_covers_nothing():
+    """An empty balance is told to stop."""
+    entry = struct.pack(">16sIII16s", UUID(int=1).bytes, 6, 0, ENDLESS_TICK, bytes(16))
+    reading = Empty(passes=entry)
+    async with serving(reading) as (_, client), client.ws_connect("/1") as socket:
+        messages = [await socket.receive_json(timeout=5) for _ in range(2)]
+
+    assert "pass" not in messages[0]
+    assert (messages[1]["type"], messages[1]["reason"]) == ("stopped", "purse")
 
 
 @pytest.mark.parametrize(("balance", "left", "left_s"), [(899, None, 8), (900, None, None)])

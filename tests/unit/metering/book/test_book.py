@@ -101,6 +101,8 @@ USAGE = ("viewer_hours", "stream_minutes", "usage_backlog")
 """Tables of revision 13."""
 BAD_SECONDS = ("given_back", "bad_seconds")
 """Tables of revision 19; it has the index history_by_stream too."""
+PASSES = ("passes", "pass_offers")
+"""Tables of revision 17."""
 PAGES = ("sessions_by_age", "sessions_of_stream_by_age", "sessions_of_account_by_age")
 """Indexes of revision 17."""
 
@@ -119,7 +121,7 @@ def test_what_a_book_had_covered_was_by_a_preview(tmp_path):
     with closing(sqlite3.connect(path)) as raw, raw:
         for later in (
             *("covered", "show_caps", "counted_shows"),
-            *("creator_payouts", "deposit_returns", "named_prices", *USAGE, *BAD_SECONDS),
+            *("creator_payouts", "deposit_returns", "named_prices", *USAGE, *BAD_SECONDS, *PASSES),
         ):
             raw.execute(f"DROP TABLE {later}")
         raw.execute("DROP INDEX history_by_stream")
@@ -191,7 +193,7 @@ def test_a_book_of_the_old_split_is_brought_to_the_new_one(tmp_path):
         raw.execute("DROP TABLE viewer_limits")
         raw.execute("DROP TABLE deposit_returns")
         raw.execute("DROP TABLE creator_payouts")
-        for later in BAD_SECONDS:
+        for later in (*BAD_SECONDS, *PASSES):
             raw.execute(f"DROP TABLE {later}")
         raw.execute("DROP INDEX history_by_stream")
         for later in ("chain_cursor", "escrow_events", "frozen", "withdrawals", "joins"):
