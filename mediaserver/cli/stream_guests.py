@@ -151,7 +151,10 @@ def _read(file: Path | None) -> str:
             return (file.read_text().splitlines() or [""])[0]
         except (OSError, UnicodeDecodeError) as error:
             raise CliError(f"the password {file} cannot be read: {error}") from error
-    password = getpass.getpass("Password: ")
-    if getpass.getpass("Once more: ") != password:
-        raise CliError("these were two different passwords: nothing is changed")
+    try:
+        password = getpass.getpass("Password: ")
+        if getpass.getpass("Once more: ") != password:
+            raise CliError("these were two different passwords: nothing is changed")
+    except EOFError as error:
+        raise CliError("no password came: type it at a terminal, or give --file") from error
     return password

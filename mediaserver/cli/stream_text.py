@@ -145,15 +145,20 @@ def _media_lines(facts: dict[str, float]) -> Iterator[str]:
             f"{facts.get('fps', 0):.3g} frames a second, {facts.get('video_kbps', 0):.0f} kbit/s"
             + (f", a keyframe every {gap_s:.1f} s" if gap_s else "")
         )
+    else:
+        yield "picture: none comes"
     if facts.get("audio_kbps"):
         yield f"sound: Opus, {facts['audio_kbps']:.0f} kbit/s"
+    else:
+        yield "sound: none comes"
     loss = f"{facts.get('upload_loss_percent', 0):g} % of the packets were lost at the first try"
     mended = f"{facts.get('repaired', 0):.0f} were mended and {facts.get('lost', 0):.0f} never came"
     yield f"upload: {loss}; since the publisher connected, {mended}"
     how = "encoded again here" if facts.get("reencoding") else "passed on as it came"
-    late = f"; {facts['frames_not_made']:.0f} frames were not made in time"
+    count = round(facts.get("renditions", 0))
+    late = f"; {facts.get('frames_not_made', 0):.0f} frames were not made in time"
     yield (
-        f"viewers choose from: {facts.get('renditions', 0):.0f} renditions, the source {how}"
+        f"viewers choose from: {count} rendition{'' if count == 1 else 's'}, the source {how}"
         + (late if facts.get("frames_not_made") else "")
     )
 

@@ -110,7 +110,7 @@ def token_keys(path: Path) -> tuple[tuple[int, bytes], ...]:
         if not 0 <= key[0] < 1 << 32 or len(key[1]) < SECRET_BYTES or key[0] in dict(keys):
             raise StartRefusedError(
                 f"{path}: line {len(keys) + 1} is not a number of its own and "
-                f"{2 * SECRET_BYTES} hexadecimal digits; remove the file to have one made"
+                f"{2 * SECRET_BYTES} hexadecimal digits; correct it: without the file all links end"
             )
         keys.append(key)
     if not 0 < len(keys) <= TOKEN_KEYS_MAX:

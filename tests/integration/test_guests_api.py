@@ -275,3 +275,16 @@ async def test_who_joins_a_free_stream_is_who_may_see_it(server, visibility) -> 
     await server.api("DELETE", f"streams/{SECRET}/links/{link['id']}?guests=remove")
     status, _ = await guest.ask("POST", f"streams/{SECRET}/join", {})
     assert status == (404 if visibility == "invited" else 201)
+
+
+async def test_a_guest_is_removed_by_the_name_that_they_were_added_by(server) -> None:
+    """It said "'account:ann' is no guest of this stream"."""
+    await server.stream()
+    await server.viewer()
+    await server.api("POST", "streams/cam/guests", {"viewer": "ann"}, 201)
+
+    await server.api("DELETE", "streams/cam/guests/ann")
+
+    assert (await server.api("GET", "streams/cam/guests"))["guests"] == []
+    await server.api("DELETE", "streams/cam/guests/ann", status=404)
+    await server.api("DELETE", "streams/cam/guests/nobody", status=404)

@@ -18,6 +18,7 @@ from mediaserver.api.who import audited, principal
 from mediaserver.http import request_records
 from mediaserver.http.problem import ApiError
 from mediaserver.people import guests, passwords, persons
+from mediaserver.people.records import Principal
 from mediaserver.people.service import Connection
 from mediaserver.people.visibility import Guest, GuestLink, Visibility, Way
 from metering.book.book import Book
@@ -108,9 +109,7 @@ async def _add(request: web.Request) -> web.Response:
         if wanted.person is not None:
             name = guests.of_person(persons.get(connection, wanted.person).id)
         else:
-            account = viewer_of(book, who, stream, str(wanted.viewer)).account
-            owner = persons.of_account(connection, account)
-            name = guests.of_account(account) if owner is None else guests.of_person(owner.id)
+            name = _of_viewer(book, connection, who, stream, str(wanted.viewer))
         guests.add(connection, stream, name, Way.LISTED, now_ms)
         return guests.get(connection, stream, name)
 
@@ -126,15 +125,32 @@ async def _add(request: web.Request) -> web.Response:
 
 async def _remove(request: web.Request) -> web.Response:
     stream, guest = await _stream(request), request.match_info["guest"]
-    name = guests.of_person(guest) if _PERSON.fullmatch(guest) else f"account:{guest}"
+    who = principal(request)
+
+    def name(book: Book, connection: Connection) -> str:
+        if _PERSON.fullmatch(guest):
+            return guests.of_person(guest)
+        if guest.startswith("0x"):
+            return f"account:{guest}"
+        return _of_viewer(book, connection, who, stream, guest)
+
     await change(
         request,
         "stream.guest.remove",
         stream,
-        lambda _, connection: guests.remove(connection, stream, name),
-        before=lambda _, __: {"guest": name[:80]},
+        lambda book, connection: guests.remove(connection, stream, name(book, connection)),
+        before=lambda book, connection: {"guest": name(book, connection)[:80]},
     )
     return web.json_response({"removed": 1})
+
+
+def _of_viewer(
+    book: Book, connection: Connection, who: Principal, stream: UUID, viewer: str
+) -> str:
+    """Return what the list of guests calls a viewer: the person behind the account, if any."""
+    account = viewer_of(book, who, stream, viewer).account
+    owner = persons.of_account(connection, account)
+    return guests.of_account(account) if owner is None else guests.of_person(owner.id)
 
 
 async def _make_link(request: web.Request) -> web.Response:

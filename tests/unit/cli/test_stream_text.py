@@ -97,3 +97,13 @@ def test_times_are_told_as_people_say_them():
         "1 d 1 h",
     ]
     assert clock_text(NOW, NOW - 3 * 86_400).startswith("2027-01-1")
+
+
+def test_what_does_not_come_is_said() -> None:
+    """A creator whose microphone is on no track read nothing of it."""
+    health = {"state": "live", "show": NOW, "advice": [], "facts": {"renditions": 1.0}}
+    lines = list(show_lines({**STREAM, "health": health}, UNIT, NOW))
+
+    assert "picture: none comes" in lines
+    assert "sound: none comes" in lines
+    assert any("1 rendition," in line for line in lines)
