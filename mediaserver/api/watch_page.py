@@ -189,6 +189,7 @@ class WatchPage:
             "top_up": {
                 "open": control is not None and control.is_top_up_open,
                 "url": top_up_address(price.top_up_url, grant.account if grant else None),
+                "pay_in": self.settings.payments.has_provider,
             },
         }
 

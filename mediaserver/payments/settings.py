@@ -22,6 +22,11 @@ class PaymentsSettings:
     stripe_product: str = "Balance"
     stripe_url: str = "https://api.stripe.com"
 
+    @property
+    def has_provider(self) -> bool:
+        """Return whether people pay in by themselves, by a provider other than the demo's."""
+        return bool(self.webhook_secret_file or self.stripe_secret_key_file)
+
 
 @dataclass(frozen=True, slots=True)
 class PayoutSettings:

@@ -33,7 +33,7 @@ def payments_faults(settings: Settings) -> Iterator[str]:
     yield from _stripe(payments)
 
     rate = payments.planck_per_minor_unit
-    has_provider = bool(payments.webhook_secret_file or payments.stripe_secret_key_file)
+    has_provider = payments.has_provider
     if not _PLANCK.fullmatch(rate):
         yield (
             f'payments.planck_per_minor_unit: "{rate}" is not planck; use a whole decimal number '

@@ -24,6 +24,7 @@ import {
   priceLines,
   statusLine,
   toastLine,
+  topUpAddress,
   warningLine,
   type Action,
 } from "./messages";
@@ -198,8 +199,10 @@ function showMeter(shown: Snapshot): void {
   $("top-up").hidden = !shown.isPriced || !shown.topUp.isOpen || isOnStage;
   $<HTMLButtonElement>("top-up").disabled = shown.isBusy;
   const link = $<HTMLAnchorElement>("top-up-link");
-  link.hidden = !shown.isPriced || shown.topUp.isOpen || shown.topUp.url === "" || isOnStage;
-  if (!link.hidden) link.href = shown.topUp.url;
+  // In a tab of its own: here it plays on.
+  const address = topUpAddress(shown, false);
+  link.hidden = !shown.isPriced || shown.topUp.isOpen || address === "" || isOnStage;
+  if (!link.hidden) link.href = address;
   const receipts = $<HTMLAnchorElement>("receipts");
   receipts.hidden = shown.session === null || !shown.isPriced;
   receipts.href = `${shown.path}receipts`;

@@ -256,15 +256,24 @@ export function canAgreeNext(shown: Snapshot): boolean {
 }
 
 function topUpLine(shown: Snapshot): string {
-  const canTopUp = shown.topUp.isOpen || shown.topUp.url !== "";
+  const canTopUp = shown.topUp.isOpen || topUpAddress(shown, true) !== "";
   return canTopUp
     ? "Top up and the stream goes on right here."
     : "As soon as there is a new deposit, the stream goes on right here.";
 }
 
+/**
+ * Return where one pays in: on the account's page where it takes payments, else on the operator's
+ * own; "" for nowhere. `isBack`: who has paid comes back to the stream in this tab.
+ */
+export function topUpAddress({ topUp, stream }: Snapshot, isBack: boolean): string {
+  if (topUp.canPayIn) return isBack ? `/me/#pay-in=${stream}` : "/me/#pay-in";
+  return topUp.url;
+}
+
 function topUpWays(shown: Snapshot): Pick<Notice, "action" | "link"> {
   if (shown.topUp.isOpen) return { action: { kind: "top-up", label: "Top up" }, link: null };
-  const { url } = shown.topUp;
+  const url = topUpAddress(shown, true);
   return { action: null, link: url === "" ? null : { url, label: "Top up" } };
 }
 

@@ -4,18 +4,12 @@ import { rememberAgreement } from "../app/agreement";
 import { ask, Problem, type Ways } from "../me/api";
 import { el } from "../me/dom";
 import * as passkey from "../me/passkey";
+import { minorIn, payLabel } from "../me/minor";
+import type { TopUps } from "../me/balance";
 import { formatShort } from "../sdk/money";
 import { press, root, show, text } from "./view";
 
 type Json = Record<string, unknown>;
-
-interface TopUps {
-  providers: string[];
-  currency: string;
-  currency_decimals: number;
-  amount_min: number;
-  amount_max: number;
-}
 
 const LIMITS_S = [0, 600, 3600, 14_400];
 
@@ -177,7 +171,7 @@ async function showTopUp(
     await next();
   };
   for (const provider of known.providers) {
-    if (provider === "demo") made.push(press("Get demo credit", "primary", demo));
+    if (provider === "demo") made.push(press(payLabel("demo"), "primary", demo));
     else made.push(...paying(provider, known));
   }
   if (known.providers.length === 0) made.push(text(problem.message));
@@ -188,23 +182,20 @@ async function showTopUp(
 function paying(provider: string, known: TopUps): Node[] {
   const scale = 10 ** known.currency_decimals;
   const input = el("input", {
-    type: "number",
-    min: String(known.amount_min / scale),
-    max: String(known.amount_max / scale),
-    step: String(1 / scale),
+    inputMode: "decimal",
     value: String(known.amount_min / scale),
+    oninput: () => input.setCustomValidity(""),
   });
+  input.autocomplete = "off";
   const pay = async (): Promise<void> => {
-    const wanted = {
-      provider,
-      amount: Math.round(Number(input.value) * scale),
-      stream: offer.stream,
-    };
+    const amount = minorIn(input, known);
+    if (amount === null) return;
+    const wanted = { provider, amount, stream: offer.stream };
     const order = await ask<{ pay_url: string | null }>("POST", "me/top-ups", wanted, orderKey());
     if (order.pay_url !== null) location.assign(order.pay_url);
   };
   const label = el("label", {}, `Amount in ${known.currency} `, input);
-  return [label, press(`Pay by ${provider}`, "primary", pay)];
+  return [label, press(payLabel(provider), "primary", pay)];
 }
 
 const orderKey = (): Record<string, string> => ({ "Idempotency-Key": crypto.randomUUID() });

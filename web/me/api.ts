@@ -18,6 +18,8 @@ export interface Me {
   recovery_codes: number;
   streams: { id: string; slug: string; roles: string[] }[];
   balance: string | null;
+  /** What of the balance's last payments went back after it was spent; planck. */
+  debt: string | null;
   advice: string[];
 }
 

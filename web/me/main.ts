@@ -15,6 +15,7 @@ import {
   type Watched,
   type Ways,
 } from "./api";
+import type { Money, TopUps, Withdrawals } from "./balance";
 import { el } from "./dom";
 import { exported, save, type Left } from "./leaving";
 import * as passkey from "./passkey";
@@ -51,13 +52,18 @@ async function signIn(): Promise<void> {
 }
 
 /** Ask; where a way in has to be shown again, have it shown, and ask once more. */
-async function askFresh<T>(method: string, path: string, body?: unknown): Promise<T> {
+async function askFresh<T>(
+  method: string,
+  path: string,
+  body?: unknown,
+  headers: Record<string, string> = {},
+): Promise<T> {
   try {
-    return await ask<T>(method, path, body);
+    return await ask<T>(method, path, body, headers);
   } catch (error) {
     if (!(error instanceof Problem) || error.reason !== "show_again") throw error;
     await signIn();
-    return await ask<T>(method, path, body);
+    return await ask<T>(method, path, body, headers);
   }
 }
 
@@ -174,6 +180,27 @@ const acts: Acts = {
         left = { balance: error.balance, words: error.message };
       }
     }),
+  payIn: (provider, amount) =>
+    run(async () => {
+      const stream = payingFor();
+      const wanted = {
+        provider,
+        ...(amount !== null && { amount }),
+        ...(stream !== "" && { stream }),
+      };
+      const { pay_url } = await ask<{ pay_url: string | null }>(
+        "POST",
+        "me/top-ups",
+        wanted,
+        onceOnly(),
+      );
+      if (pay_url !== null) location.assign(pay_url);
+    }),
+  takeOut: (amount) =>
+    run(async () => {
+      await askFresh("POST", "me/withdrawals", { amount }, onceOnly());
+      notice = "It left your balance, and goes back to where it was paid from.";
+    }),
   older: () => run(async () => older.push(await ask<Watched>("GET", nextPage()))),
   accept: () =>
     run(async () => {
@@ -181,6 +208,15 @@ const acts: Acts = {
       forgetHash();
     }),
 };
+
+/** A key by which a request that is sent again is done once. */
+const onceOnly = (): Record<string, string> => ({ "Idempotency-Key": crypto.randomUUID() });
+
+/** The stream whose page sent one here to pay in; empty: none did. */
+function payingFor(): string {
+  const slug = behindHash("pay-in");
+  return /^[a-z0-9-]{1,64}$/.test(slug) ? slug : "";
+}
 
 /** What the device is, as its owner knows it, for the list of ways in. */
 function deviceName(): string {
@@ -243,6 +279,25 @@ async function look(): Promise<Watching> {
   return { players, limits, settings, letters, asset, shows, hasOlder: nextPage() !== "" };
 }
 
+async function money({ balance, debt }: Me): Promise<Money> {
+  const [topUps, withdrawals] = await Promise.all([
+    ask<TopUps>("GET", "me/top-ups"),
+    ask<Withdrawals>("GET", "me/withdrawals"),
+  ]);
+  return { balance, debt, topUps, withdrawals, stream: payingFor() };
+}
+
+let hasPointed = false;
+
+/** Bring who came to pay in to the form, once. */
+function pointAtPaying(): void {
+  if (hasPointed || !location.hash.startsWith("#pay-in")) return;
+  hasPointed = true;
+  const form = document.getElementById("pay-in");
+  form?.scrollIntoView({ block: "center" });
+  form?.querySelector("input")?.focus();
+}
+
 async function show(): Promise<void> {
   const refused = behindHash("refused");
   if (refused !== "") {
@@ -269,11 +324,13 @@ async function show(): Promise<void> {
       ways,
       sessions,
       await look(),
+      await money(me),
       { codes, invited, hasLetter: hasLetter(), left },
       acts,
     ),
   );
   tell();
+  pointAtPaying();
   codes = [];
   view.removeAttribute("aria-busy");
 }

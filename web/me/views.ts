@@ -1,5 +1,6 @@
 /** What the account page shows: a visitor's ways in, and a person's own things. */
 
+import { balance, type Money, type MoneyActs } from "./balance";
 import type { Credential, Invitation, Me, Session, Ways } from "./api";
 import { button, day, el, section } from "./dom";
 import { leaving, type Left, type LeavingActs } from "./leaving";
@@ -7,7 +8,7 @@ import { agentText, watching, type Watching, type WatchingActs } from "./watchin
 import { hasWallet } from "./wallet";
 
 /** What a press does; each shows the page anew. */
-export interface Acts extends WatchingActs, LeavingActs {
+export interface Acts extends WatchingActs, MoneyActs, LeavingActs {
   signIn: () => void;
   signUp: (name: string) => void;
   recover: (code: string) => void;
@@ -102,6 +103,7 @@ export function account(
   ways: Ways,
   sessions: Session[],
   seen: Watching,
+  money: Money,
   { codes, invited, hasLetter, left }: Visit,
   acts: Acts,
 ): HTMLElement {
@@ -114,7 +116,7 @@ export function account(
   if (hasLetter) made.append(button("Add the address of the letter", "primary", acts.takeMail));
   if (me.roles.length > 0) made.append(el("p", {}, `On this server: ${me.roles.join(", ")}.`));
   if (me.streams.length > 0) made.append(streams(me));
-  made.append(...watching(seen, acts));
+  made.append(balance(money, seen.asset, acts), ...watching(seen, acts));
   made.append(waysIn(me, ways, codes, acts), browsers(sessions, acts));
   const name = el("input", { name: "name", maxLength: 80, value: me.name });
   made.append(

@@ -96,7 +96,8 @@ export interface Snapshot {
   stalls: number;
   /** True when `playSmaller` would play a smaller picture. */
   canPlaySmaller: boolean;
-  topUp: { isOpen: boolean; url: string };
+  /** `canPayIn`: the server's account page takes payments; `url` is the operator's own page, or "". */
+  topUp: { isOpen: boolean; url: string; canPayIn: boolean };
   /** True while a click's request is under way; what went wrong with the last one, or "". */
   isBusy: boolean;
   error: string;
@@ -161,7 +162,11 @@ export function firstSnapshot(boot: Boot, path: string, isPriceKnown = true): Sn
     firstFrameMs: null,
     stalls: 0,
     canPlaySmaller: false,
-    topUp: { isOpen: boot.top_up.open, url: safeUrl(boot.top_up.url) },
+    topUp: {
+      isOpen: boot.top_up.open,
+      url: safeUrl(boot.top_up.url),
+      canPayIn: boot.top_up.pay_in ?? false,
+    },
     isBusy: false,
     error: "",
     retryAtMs: null,

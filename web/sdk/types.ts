@@ -14,7 +14,8 @@ export interface Boot {
   price: Price;
   /** Viewer session, 16 hex digits; null when nobody has to pay. */
   session: string | null;
-  top_up: { open: boolean; url: string };
+  /** `pay_in`: the account's page takes payments; absent: it takes none. */
+  top_up: { open: boolean; url: string; pay_in?: boolean };
   /** Why the token of the page's address counts for nothing on this free stream; absent: it counts. */
   link?: string;
   /** The operator lists this page's origin: it may renew, top up and read receipts. */

@@ -11,6 +11,7 @@ import {
   priceLines,
   statusLine,
   toastLine,
+  topUpAddress,
   visitLine,
   warningLine,
 } from "../app/messages";
@@ -123,9 +124,18 @@ describe("states as text", () => {
     expect(noticeFor(empty)?.action?.kind).toBe("top-up");
 
     const url = "https://pay.example/";
-    const linked = noticeFor({ ...empty, topUp: { isOpen: false, url } });
+    const linked = noticeFor({ ...empty, topUp: { isOpen: false, url, canPayIn: false } });
     expect(linked?.action).toBeNull();
     expect(linked?.link?.url).toBe(url);
+  });
+
+  it("leads to the account's page where that takes payments, and back to the stream", () => {
+    const topUp = { isOpen: false, url: "https://pay.example/", canPayIn: true };
+    const dry = noticeFor(shown({ state: "stopped", reason: "purse", topUp }));
+
+    expect(dry?.link).toEqual({ url: "/me/#pay-in=cam", label: "Top up" });
+    expect(dry?.text).toContain("Top up");
+    expect(topUpAddress(shown({ topUp }), false)).toBe("/me/#pay-in");
   });
 
   it("takes a session back only by a button", () => {

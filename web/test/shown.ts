@@ -30,7 +30,7 @@ export const shown = (change: Partial<Snapshot> = {}): Snapshot => ({
   firstFrameMs: 300,
   stalls: 0,
   canPlaySmaller: false,
-  topUp: { isOpen: true, url: "" },
+  topUp: { isOpen: true, url: "", canPayIn: false },
   isBusy: false,
   error: "",
   ended: "",

@@ -349,3 +349,17 @@ def test_who_opens_a_stream_that_was_taken_down_reads_why(tmp_path) -> None:
         assert json.loads(answered.text)["reason"] == "taken_down"
     page.restrictions = Restrictions(invited=frozenset({PRICED.stream}), taken_down=taken)
     assert ask(page, "/cam/", PERSON).status == 404
+
+
+@pytest.mark.parametrize("field", ["webhook_secret_file", "stripe_secret_key_file"])
+def test_the_page_knows_that_one_pays_in_by_oneself(tmp_path, field):
+    """Without it who ran dry saw no way to pay, though the server takes payments."""
+    tree = settings()
+    named: dict[str, Any] = {field: "secret"}
+    tree = replace(tree, payments=replace(tree.payments, **named))
+    path = f"/w/{token(PRICED)}/cam/"
+    with_provider = ask(watch_page(tmp_path, tree=tree), path, "application/json")
+    without = ask(watch_page(tmp_path), path, "application/json")
+
+    assert json.loads(with_provider.body)["top_up"]["pay_in"] is True
+    assert json.loads(without.body)["top_up"]["pay_in"] is False
