@@ -23,7 +23,6 @@ from mediaserver.api.auth import (
     NOT_A_KEY,
     NOT_ADMIN,
     NOT_STREAM_KEY,
-    PUBLIC,
     bearer,
 )
 from mediaserver.api.cookies import has_session
@@ -133,7 +132,7 @@ class Access:
             ApiError: 401 for a wrong key or none, 403 for the admin token from elsewhere than
                 ``auth.admin_networks``.
         """
-        if request.path in PUBLIC or request.path.startswith(HOOKS_PREFIX):
+        if request.path.startswith(HOOKS_PREFIX):
             return  # a webhook's signature is control's to judge
         if "Authorization" not in request.headers:
             if not permissions.is_open(request.path) and not has_session(request):

@@ -6,7 +6,7 @@ from typing import Final
 
 from aiohttp import web
 
-from mediaserver.api import context, webhooks, who
+from mediaserver.api import context, reference, webhooks, who
 from mediaserver.api.context import Context
 from mediaserver.api.money import (
     bad_seconds,
@@ -74,7 +74,7 @@ ROOMS: Final = (
     *(payouts, statements, bad_seconds, guests, redeem, named_prices, stream_change),
     *(history, players, player_settings, letters, wallet_payer),
     *(passes, own_passes),
-    *(audience, session_list, bars, rules, takedowns, reports, webhooks),
+    *(audience, session_list, bars, rules, takedowns, reports, webhooks, reference),
 )
 """Whose routes they are."""
 

@@ -11,8 +11,9 @@ from mediaserver.http.problem import ApiError
 ADMIN_PREFIX: Final = "/api/"
 HOOKS_PREFIX: Final = "/hooks/payments/"
 """Providers of payments tell us of them here: signed, without a key or cookie, for no page."""
-PUBLIC: Final = frozenset({"/api/v1/operator"})
-"""The same for everybody, signed in or not: a viewer checks a receipt with the operator's key."""
+PUBLIC: Final = frozenset({"/api/v1/operator", "/api/v1/openapi.json", "/llms.txt"})
+"""The same for everybody, signed in or not: a viewer checks a receipt with the operator's key, a
+program reads what the API is."""
 CHALLENGE: Final = {"WWW-Authenticate": 'Bearer realm="vilokanam"'}
 NOT_ADMIN: Final = "this is not the admin token; it is in the file auth.admin_token_file"
 WRONG_HEADER: Final = "X-Vilokanam-Wrong"

@@ -40,6 +40,7 @@ _MODULES: Final = (
     "webhooks",
     "receipt",
     "publish",
+    "api",
     "chain",
 )
 """Of `mediaserver.cli`, in the order of the help; each adds its commands."""

@@ -238,6 +238,7 @@ TABLE: Final = (
     _row("POST webhooks/{target}/test", _R.OWNER, _R.SUPPORT, scope="webhooks:write"),
     # The machine and the chain.
     _row("GET operator", open_to=OpenTo.ANYONE),
+    _row("GET openapi.json", open_to=OpenTo.ANYONE),
     _row("GET workers", *_READERS, scope="streams:read"),
     _row("GET chain", *_MONEY_READERS, scope="money:read"),
     _row("POST chain/operator", _R.OWNER, is_fresh=True),

@@ -269,11 +269,12 @@ class HttpProcess:
 
     async def _other(self, request: web.BaseRequest) -> web.StreamResponse:
         path = request.path
+        if path in PUBLIC:
+            client = self._access.client(request)
+            return await self._public_answers.answer(request, client.text)
         if path.startswith((ADMIN_PREFIX, HOOKS_PREFIX)):
             client = self._access.client(request)
             await self._access.api(request, client)
-            if path in PUBLIC:
-                return await self._public_answers.answer(request, client.text)
             answered = await self._forward(request, "control.sock", client, body_bytes_max(request))
             if kind := answered.headers.popall(WRONG_HEADER, ()):
                 await self._access.wrong(kind[0], client)

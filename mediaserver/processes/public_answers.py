@@ -37,7 +37,9 @@ class PublicAnswers:
         now_s = self._monotonic()
         begun_s, task = self._kept.get(path, (0.0, None))
         if task is None or (task.done() and now_s - begun_s >= KEPT_S):
-            task = asyncio.create_task(self._proxy.probe(request, "control.sock", client_address))
+            # The same for everybody: nothing of who happens to ask goes along, no key, no query.
+            plain = request.clone(method="GET", rel_url=path, headers={})
+            task = asyncio.create_task(self._proxy.probe(plain, "control.sock", client_address))
             self._kept[path] = (now_s, task)
         kept = await asyncio.shield(task)
         return web.Response(status=kept.status, body=kept.body, headers=kept.headers.copy())

@@ -56,6 +56,19 @@ async def test_a_m7_what_is_public_of_the_api_is_for_all(front) -> None:
     assert (asked, len(front.heard)) == (1, 2)
 
 
+async def test_what_is_public_is_asked_for_in_nobodys_name(front) -> None:
+    """A wrong key or a query of one who asks changes nothing for the others, and tries no key."""
+    for path in ("operator?x=1", "openapi.json"):
+        await front.ask(f"GET /api/v1/{path}", STRANGER, "Authorization: Bearer guess")
+    await front.ask("GET /llms.txt", STRANGER, "Cookie: vilokanam=x", "If-None-Match: *")
+
+    assert [heard.path for heard in front.heard] == [
+        *("/api/v1/operator", "/api/v1/openapi.json", "/llms.txt")
+    ]
+    held = {name.lower() for heard in front.heard for name, _ in heard.headers}
+    assert held.isdisjoint({"authorization", "cookie", "if-none-match"})
+
+
 @pytest.mark.parametrize(
     ("line", "fields", "status"),
     [

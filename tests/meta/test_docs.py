@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 
-from mediaserver.api.admin import ROOMS
 from mediaserver.cli import main
 from mediaserver.hls import addresses
 from mediaserver.people import permissions
@@ -177,15 +176,6 @@ def test_configurations_shown_are_legal(tmp_path: Path) -> None:
     assert shown
 
 
-def test_the_routes_of_the_api_are_those_described() -> None:
-    """A route that an operator reads of is there, and none is kept from them."""
-    routes = {f"{route.method} {route.path}" for room in ROOMS for route in room.routes()}
-    described = set(re.findall(r"^### ([A-Z]+ /\S+)$", (DOCS / "api.md").read_text(), re.MULTILINE))
-
-    own = ("/api/", "/hooks/", "POST /{slug}/report")
-    assert {r for r in described if any(part in r for part in own) or is_own(r)} == routes
-
-
 def test_the_table_of_who_may_what_is_the_codes() -> None:
     """An owner who reads that support may not, has it so."""
     columns = ("owner", "finance", "support", "auditor", "creator", "moderator")
@@ -311,11 +301,6 @@ def test_advice_shown_to_creators_is_given() -> None:
 
     assert len(table) > 3
     assert [text for text in table if not all(piece in texts for piece in text.split("…"))] == []
-
-
-def is_own(route: str) -> bool:
-    """True for what viewers ask of control with their token; the meter is answered elsewhere."""
-    return "/w/{token}/" in route and not route.endswith("/meter")
 
 
 def is_command(words: list[str]) -> bool:

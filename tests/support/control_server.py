@@ -22,6 +22,7 @@ from metering.ports import Claim, ClaimAnswer
 from metering.store.claim_client import RawClaims
 from metering.store.embedded import EmbeddedRedis
 from metering.units import NO_COVER, Cover, PricedRun, Run, SessionId, Units, parse_account
+from tests.support import declared
 
 PRICE = 100000000
 
@@ -121,6 +122,7 @@ class Server:
         async with self.http.request(method, f"http://c{path}", data=data, headers=names) as answer:
             text = await answer.text()
             assert answer.status == status, text
+            declared.hold(method, path, answer.status, answer.content_type, text)
             if status >= 400:
                 assert answer.content_type == "application/problem+json"
                 assert json.loads(text)["status"] == status

@@ -6,6 +6,7 @@ from typing import Any
 
 import aiohttp
 
+from tests.support import declared
 from tests.support.authenticator import Authenticator
 from tests.support.control_server import Server
 
@@ -43,6 +44,7 @@ class Browser:
                 if not morsel.value:
                     del self.jar[name]
             text = await answer.text()
+            declared.hold(method, f"/api/v1/{path}", answer.status, answer.content_type, text)
             is_json = answer.content_type.endswith("json")
             return answer.status, json.loads(text) if is_json and text else None
 
