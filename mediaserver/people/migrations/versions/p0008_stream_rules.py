@@ -1,6 +1,6 @@
 """From where streams may be watched, and the page that a player was last minted on.
 
-Revision: p0011, after p0010.
+Revision: p0008, after p0007.
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "p0011"
-down_revision = "p0010"
+revision = "p0008"
+down_revision = "p0007"
 branch_labels = None
 depends_on = None
 

@@ -1,6 +1,6 @@
 """Streams that are archived, and names that streams had.
 
-Revision: p0010, after p0006.
+Revision: p0007, after p0006.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "p0010"
+revision = "p0007"
 down_revision = "p0006"
 branch_labels = None
 depends_on = None

@@ -1,6 +1,6 @@
 """What people report of streams, and which streams are taken down.
 
-Revision: p0012, after p0011.
+Revision: p0009, after p0008.
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "p0012"
-down_revision = "p0011"
+revision = "p0009"
+down_revision = "p0008"
 branch_labels = None
 depends_on = None
 
