@@ -61,6 +61,7 @@ def test_a_newcomer_signs_in_pays_and_watches_up_to_their_limit(live):
         page.click("text=Get demo credit")
         page.wait_for_function("() => document.querySelector('video')?.currentTime > 0")
         assert page.url == f"{live.url}/cam/"
+        assert page.inner_text("#own-limit").split("\n") == ["Stops after", "0.000012\u00a0UNIT"]
         page.wait_for_function(
             "() => document.documentElement.dataset.state === 'stopped'", timeout=60000
         )

@@ -19,6 +19,11 @@ PRICE = 1_000
 SHOTS = Path(os.environ.get("VILOKANAM_SHOTS", ""))
 """A directory for pictures of the pages, to be looked at; empty: none are made."""
 STATE = "s => document.documentElement.dataset.state === s"
+LIMIT_A_DAY = """(planck) => fetch("/api/v1/me/limits", {
+  method: "PUT",
+  headers: {"Content-Type": "application/json"},
+  body: JSON.stringify({session_planck: "0", stream_planck: "0", day_planck: planck}),
+}).then((answer) => answer.status)"""
 ACCOUNT = "() => fetch('/api/v1/me').then((answer) => answer.json()).then((me) => me.account)"
 PAGE_OF_PAYMENTS = "https://pay.example.org"
 
@@ -95,7 +100,7 @@ def test_who_runs_dry_pays_in_from_the_watch_page_and_watches_on(live):
         live.api(
             "POST", f"viewers/{account}/credits", {"planck": str(8 * PRICE)}, Idempotency_Key="a"
         )
-        page.click("text=I have paid: watch")
+        page.click("text=I have paid")
         page.wait_for_function(STATE, arg="live")
         assert page.get_attribute("#top-up-link", "href") == "/me/#pay-in"
         page.wait_for_function(STATE, arg="stopped", timeout=60000)
@@ -114,6 +119,12 @@ def test_who_runs_dry_pays_in_from_the_watch_page_and_watches_on(live):
 
         page.wait_for_function(STATE, arg="live", timeout=30000)
         assert page.url == f"{live.url}/cam/"
+        assert page.evaluate(LIMIT_A_DAY, str(9 * PRICE)) == 200
+        page.wait_for_function(STATE, arg="stopped", timeout=30000)
+        shoot(page, "limit")
+        assert page.evaluate(LIMIT_A_DAY, "0") == 200
+        page.click("#notice-other")
+        page.wait_for_function(STATE, arg="live", timeout=30000)
         page.goto(f"{live.url}/me/")
         page.wait_for_selector("#take-out")
         shoot(page, "me")

@@ -12,9 +12,11 @@ import "./small_screen.css";
 import { TickStream, type Snapshot } from "../sdk";
 import { rememberAgreement, rememberedAgreement } from "./agreement";
 import { hideLink } from "./link";
+import { rememberedLimit } from "./own_limit";
 import { rememberedPlay, rememberPlay } from "./visit";
 import {
   canAgreeNext,
+  digitsOf,
   figures,
   fineLine,
   limitLabel,
@@ -83,6 +85,9 @@ let pending: Action = "play";
 let pendingOther: Action = "play";
 /** The largest balance so far, in seconds: the full length of the gauge. */
 let secondsMost = 1;
+/** Digits behind the point, enough for every price since the page opened: they never get fewer. */
+let digits = 0;
+const ownLimit = rememberedLimit(slug);
 
 function text(id: string, value: string): void {
   const element = $(id);
@@ -162,7 +167,10 @@ function showLimits(shown: Snapshot): void {
 }
 
 function showMeter(shown: Snapshot): void {
-  const { spent, balance, watched, billed, left } = figures(shown);
+  digits = Math.max(digits, digitsOf(shown));
+  const { spent, balance, watched, billed, left, limit } = figures(shown, digits, ownLimit);
+  $("own-limit").hidden = limit === "";
+  text("own-limit-amount", limit);
   $("meter").classList.toggle("free", !shown.isPriced);
   text("spent", spent);
   text("symbol", shown.price.symbol);

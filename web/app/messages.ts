@@ -9,6 +9,7 @@ import {
   formatTime,
 } from "../sdk/money";
 import type { Snapshot } from "../sdk/snapshot";
+import { secondsWithin } from "./own_limit";
 import { linkLines, mayTryAgain } from "./link_words";
 
 export type Action = "play" | "smaller" | "agree" | "top-up" | "take-over";
@@ -53,7 +54,10 @@ export function statusLine(shown: Snapshot): string {
     case "ended":
       return shown.reason === "closed" ? "Closed by the operator" : "The stream is over";
     case "stopped":
-      return shown.reason === "limit" ? "Stopped at your limit" : "Stopped: the balance is empty";
+      if (shown.reason === "limit") return "Stopped at your limit";
+      return shown.debtPlanck === "0"
+        ? "Stopped: the balance is empty"
+        : "Stopped: something is owed";
     case "kicked":
       return shown.ended === "" ? "Playing somewhere else" : "Ended. Nothing more is charged";
     case "denied":
@@ -129,12 +133,13 @@ export function noticeFor(shown: Snapshot): Notice | null {
       });
     case "stopped":
       return shown.reason === "limit"
-        ? notice("You reached your limit", "The limit set for this stream or day is used up.", {
+        ? notice("You reached your limit", LIMIT_USED_UP, {
             eye: "closed",
+            other: { kind: "play", label: "Try again" },
             hint: visitLine(shown),
             link: { url: `/${shown.stream}/#watch`, label: "Set another limit" },
           })
-        : notice("Your balance ran out", topUpLine(shown), {
+        : notice(...dryLines(shown), {
             eye: "closed",
             ...topUpWays(shown),
             hint: visitLine(shown),
@@ -255,6 +260,18 @@ export function canAgreeNext(shown: Snapshot): boolean {
   return !isAsked && shown.agreedPlanck !== null && isNextAbove(shown);
 }
 
+const LIMIT_USED_UP =
+  "The limit for this player, stream or day is used up. If you lift it on your account\u2019s page, press Try again here.";
+
+/** Return title and text where the balance pays for nothing more. */
+function dryLines(shown: Snapshot): [string, string] {
+  if (shown.debtPlanck === "0") return ["Your balance ran out", topUpLine(shown)];
+  const { decimals, symbol } = shown.price;
+  const owed = `${formatShort(BigInt(shown.debtPlanck), decimals)}\u00a0${symbol}`;
+  const why = "A payment went back after it was spent: what you pay in pays that first.";
+  return [`You owe ${owed}`, `${why} ${topUpLine(shown)}`];
+}
+
 function topUpLine(shown: Snapshot): string {
   const canTopUp = shown.topUp.isOpen || topUpAddress(shown, true) !== "";
   return canTopUp
@@ -336,20 +353,34 @@ function freeSeconds(shown: Snapshot): number {
   return shown.freeS ?? shown.price.preview_s ?? 0;
 }
 
+/** Return how many digits behind the point the price needs, and what was spent at any price before. */
+export function digitsOf(shown: Snapshot): number {
+  const { decimals } = shown.price;
+  const amounts = [BigInt(shown.pricePlanck), BigInt(shown.spentPlanck)];
+  return Math.max(...amounts.map((amount) => digitsFor(amount, decimals)));
+}
+
 /** Return the numbers of the panel. */
 export function figures(
   shown: Snapshot,
-): Record<"spent" | "balance" | "watched" | "billed" | "left", string> {
+  digits = digitsOf(shown),
+  limit: bigint | null = null,
+): Record<"spent" | "balance" | "watched" | "billed" | "left" | "limit", string> {
   const { decimals } = shown.price;
-  const digits = digitsFor(BigInt(shown.pricePlanck), decimals);
-  const { balancePlanck, secondsLeft } = shown;
+  const { balancePlanck } = shown;
+  const [spent, price] = [BigInt(shown.spentPlanck), BigInt(shown.pricePlanck)];
+  // What is still free costs nothing of a limit either; a pass or a paid show costs no more.
+  const isBilled = shown.isPriced && (shown.freeS ?? 0) === 0 && !shown.isShowPaid;
+  const within = isBilled && shown.passUntilMs === null ? limit : null;
+  const secondsLeft = secondsWithin(within, spent, price, shown.secondsLeft);
   return {
-    spent: formatPlanck(BigInt(shown.spentPlanck), decimals, digits),
+    spent: formatPlanck(spent, decimals, digits),
     balance:
       balancePlanck === null ? "\u2013" : formatPlanck(BigInt(balancePlanck), decimals, digits),
     watched: formatClock(shown.secondsPlayed),
     billed: formatClock(shown.secondsWatched),
     left: secondsLeft === null ? "\u2013" : formatSpan(secondsLeft),
+    limit: limit === null ? "" : `${formatShort(limit, decimals)}\u00a0${shown.price.symbol}`,
   };
 }
 

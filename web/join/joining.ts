@@ -1,6 +1,7 @@
 /** Signing in, a limit of one's own, paying in, and the link that opens the watch page. */
 
 import { rememberAgreement } from "../app/agreement";
+import { rememberLimit } from "../app/own_limit";
 import { ask, Problem, type Ways } from "../me/api";
 import { el } from "../me/dom";
 import * as passkey from "../me/passkey";
@@ -147,6 +148,8 @@ export async function join(): Promise<void> {
       body,
     );
     keepSession(made.session);
+    // Without one chosen now, a player that goes on keeps the one it has.
+    if (limit !== "0") rememberLimit(offer.stream, limit);
     // The claim holds the limit: the page need not count it once more.
     rememberAgreement(offer.stream, offer.price, null);
     location.replace(made.path);

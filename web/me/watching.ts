@@ -119,13 +119,20 @@ function read(inputs: HTMLInputElement[], asset: Asset): LimitValues | null {
 /** Return the planck of a field, 0 of an empty one, null after telling there that it is no amount. */
 function amountOf(input: HTMLInputElement, asset: Asset): bigint | null {
   if (input.value.trim() === "") return 0n;
-  const planck = parseAmount(input.value, asset.decimals);
+  const fault = amountFault(input.value, asset.decimals);
+  if (fault === "") return parseAmount(input.value, asset.decimals);
+  input.setCustomValidity(fault);
+  input.reportValidity();
+  return null;
+}
+
+/** Return what is wrong with an amount that somebody wrote, or "". */
+export function amountFault(text: string, decimals: number): string {
+  const planck = parseAmount(text, decimals);
   if (planck === null) {
-    const digits = `with at most ${asset.decimals} digits behind the point`;
-    input.setCustomValidity(`Write an amount such as 2.5, ${digits}; empty is none.`);
-    input.reportValidity();
+    return `Write an amount such as 2.5, with at most ${decimals} digits behind the point; empty is none.`;
   }
-  return planck;
+  return planck === 0n ? "0 would never be reached: leave it empty for none." : "";
 }
 
 function inForce(known: Limits, field: Field, asset: Asset): string {

@@ -145,8 +145,9 @@ export class Playback {
 
   /** Play again from the live edge, unless it plays or something else must happen first. */
   play(): void {
-    const { state } = this.#store.value;
-    if (["live", "waiting", "loading", "stopped", "kicked"].includes(state)) return;
+    const { state, reason } = this.#store.value;
+    if (["live", "waiting", "loading", "kicked"].includes(state)) return;
+    if (state === "stopped" && reason !== "limit") return; // A deposit starts it again by itself.
     // What is left of the buffer is not shown: it would pass for the live picture.
     this.#player.unload();
     this.#ask();

@@ -77,6 +77,8 @@ export interface Snapshot {
   spentPlanck: string;
   /** Null until the meter's first reading. */
   balancePlanck: string | null;
+  /** Owed: the next deposit pays it first. */
+  debtPlanck: string;
   secondsLeft: number | null;
   /** Seconds of the show that are still free, before its price counts; null: not known yet. */
   freeS: number | null;
@@ -150,6 +152,7 @@ export function firstSnapshot(boot: Boot, path: string, isPriceKnown = true): Sn
     secondsPlayed: 0,
     spentPlanck: "0",
     balancePlanck: null,
+    debtPlanck: "0",
     secondsLeft: null,
     freeS: null,
     isShowPaid: false,

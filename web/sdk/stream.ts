@@ -340,7 +340,7 @@ export class TickStream {
         isPublisherAway:
           message.state === "waiting" && performance.now() - this.#meterLostMs > BLAME_AFTER_MS,
         isServerAway: message.state === "restarting",
-        isPriced: message.price > 0n,
+        ...{ isPriced: message.price > 0n, debtPlanck: message.debt.toString() },
       });
       this.#afterDeposit();
       this.#tick();

@@ -45,6 +45,8 @@ export interface MeterReading {
   seconds: number;
   spent: bigint;
   balance: bigint;
+  /** What went back of payments after it was spent: the next deposit pays it first. */
+  debt: bigint;
   price: bigint;
   next: NextPrice | null;
   /** The server's clock, Unix ms; null from a server that does not tell it. */
@@ -112,6 +114,7 @@ export function parseMeterMessage(text: string): MeterMessage | null {
         seconds,
         spent,
         balance,
+        debt: parsePlanck(data["debt"]) ?? 0n,
         price,
         next: parseNextPrice(data["next_price"]),
         nowMs: isCount(data["now_ms"]) ? data["now_ms"] : null,

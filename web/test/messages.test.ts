@@ -103,7 +103,26 @@ describe("money as text", () => {
       watched: "2:10",
       billed: "2:05",
       left: "14\u00a0min 35\u00a0s",
+      limit: "",
     });
+  });
+
+  it("shows every price since the page opened to its last digit, so that the sums add up", () => {
+    // After 0.0125 a second came 0.005: three digits of the new price would cut what was spent.
+    const price = { planck_per_s: "5000", symbol: "EUR", decimals: 6 };
+    const cheaper = shown({ price, pricePlanck: "5000", spentPlanck: "18750" });
+    const { spent, balance } = figures({ ...cheaper, balancePlanck: "481250" });
+
+    expect([spent, balance]).toEqual(["0.01875", "0.48125"]);
+    expect(figures(cheaper, 6).spent).toBe("0.018750");
+  });
+
+  it("shows the limit of this player, and for how long the lower of both lasts", () => {
+    const limited = figures(shown(), 3, 185_000_000_000n);
+    expect([limited.limit, limited.left]).toEqual(["0.185\u00a0TICK", "1\u00a0min"]);
+    expect(figures(shown(), 3, 9_000_000_000_000n).left).toBe("14\u00a0min 35\u00a0s");
+    expect(figures(shown({ isShowPaid: true }), 3, 1n).left).toBe("14\u00a0min 35\u00a0s");
+    expect(figures(shown(), 3, 1n).left).toBe("0 s");
   });
 });
 
@@ -136,6 +155,21 @@ describe("states as text", () => {
     expect(dry?.link).toEqual({ url: "/me/#pay-in=cam", label: "Top up" });
     expect(dry?.text).toContain("Top up");
     expect(topUpAddress(shown({ topUp }), false)).toBe("/me/#pay-in");
+  });
+
+  it("names a debt, which the next deposit pays first", () => {
+    const owing = shown({ state: "stopped", reason: "purse", debtPlanck: "1250000000000" });
+
+    expect(noticeFor(owing)?.title).toBe("You owe 1.25\u00a0TICK");
+    expect(noticeFor(owing)?.text).toContain("what you pay in pays that first");
+    expect(statusLine(owing)).toBe("Stopped: something is owed");
+  });
+
+  it("says what to press where a limit was lifted", () => {
+    const limited = noticeFor(shown({ state: "stopped", reason: "limit" }));
+
+    expect(limited?.other).toEqual({ kind: "play", label: "Try again" });
+    expect(limited?.text).toContain("your account\u2019s page");
   });
 
   it("takes a session back only by a button", () => {
@@ -177,6 +211,7 @@ describe("messages", () => {
       seconds: 4,
       spent: 40n,
       balance: 60n,
+      debt: 0n,
       price: 10n,
       next: null,
       nowMs: null,

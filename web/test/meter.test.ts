@@ -9,6 +9,7 @@ const reading = (change: Partial<MeterReading> = {}): MeterReading => ({
   seconds: 10,
   spent: 1_000n,
   balance: 500n,
+  debt: 0n,
   price: 100n,
   next: null,
   nowMs: null,

@@ -18,6 +18,7 @@ export const shown = (change: Partial<Snapshot> = {}): Snapshot => ({
   secondsPlayed: 130,
   spentPlanck: "125000000000",
   balancePlanck: "875000000000",
+  debtPlanck: "0",
   secondsLeft: 875,
   freeS: 0,
   isShowPaid: false,

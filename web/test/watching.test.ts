@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { agentText, backText } from "../me/watching";
+import { agentText, amountFault, backText } from "../me/watching";
 import { formatExact, parseAmount } from "../sdk/money";
 
 describe("an amount that somebody writes", () => {
@@ -27,6 +27,14 @@ describe("an amount that somebody writes", () => {
     for (const planck of [0n, 1n, 10n ** 12n, 123_456_789_012_345_678n]) {
       expect(parseAmount(formatExact(planck, 12), 12)).toBe(planck);
     }
+  });
+});
+
+describe("a limit that somebody writes", () => {
+  it("is no 0, which would mean no limit", () => {
+    for (const zero of ["0", "0.000", "00"]) expect(amountFault(zero, 6)).toContain("empty");
+    expect(amountFault("0.5", 6)).toBe("");
+    expect(amountFault("ten", 6)).toContain("at most 6 digits");
   });
 });
 
