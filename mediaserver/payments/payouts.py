@@ -132,8 +132,9 @@ def ask(  # noqa: PLR0917 -- one row
     most = state.available // rate * rate
     planck = draft.planck or most
     if not 0 < planck <= most:
+        bounds = f"is not in {rate} to {most}" if most else "cannot be paid out"
         raise InvalidValueError(
-            f"planck: {planck} is not in {rate} to {most}: {state.available} planck are available "
+            f"planck: {planck} {bounds}: {state.available} planck are available "
             f"of {stream.slug}, {state.maturing} mature yet, {state.pending} are not settled yet"
         )
     if planck % rate:

@@ -27,6 +27,8 @@ DISK_FAULT_BYTES: Final = 256 << 20
 DISK_WARNING_BYTES: Final = 2 << 30
 _ADJTIMEX_BYTES: Final = 512
 """Larger than any `struct timex`; all of it zero asks and sets nothing."""
+_TCP_LISTEN: Final = "0A"
+"""The state of a listening socket in /proc/net/tcp."""
 _TIME_ERROR: Final = 5
 """adjtimex(2): the clock is not synchronized."""
 
@@ -148,12 +150,37 @@ async def check_server(settings: Settings, pid: int | None) -> Finding:
             text, _, remedy = str(error).partition("; ")
             return fault("server", text, remedy)
         return good("server", f"none runs; port {server.port} is free")
+    ports = listening_ports(pid)
+    if ports and server.port not in ports:
+        return fault(
+            "server",
+            f"process {pid} listens on port {', '.join(map(str, sorted(ports)))}, and server.port "
+            f"is {server.port} here",
+            "give doctor the --config and the VILOKANAM_ variables that it was started with",
+        )
     faults = await missing(server.host, server.port)
     if faults:
         return fault(
             "server", f"process {pid} is not ready: {'; '.join(faults)}", "look into its log"
         )
     return good("server", f"process {pid} is ready on port {server.port}")
+
+
+def listening_ports(pid: int) -> set[int]:
+    """Return the TCP ports that a process listens on, as /proc has them; proc(5)."""
+    inodes = set()
+    with contextlib.suppress(OSError):
+        for name in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(OSError):
+                inodes.add(str(name.readlink()).removeprefix("socket:[").removesuffix("]"))
+    ports = set()
+    for table in ("tcp", "tcp6"):
+        with contextlib.suppress(OSError):
+            for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
+                fields = line.split()
+                if fields[3] == _TCP_LISTEN and fields[9] in inodes:
+                    ports.add(int(fields[1].rpartition(":")[2], 16))
+    return ports
 
 
 def server_pid(data_dir: Path) -> int | None:

@@ -9,6 +9,7 @@ import os
 import shutil
 import socket
 import ssl
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -310,3 +311,28 @@ def test_r5_a_port_that_systemd_holds_for_the_server_is_no_fault(
     assert ours["text"] == f"none runs; v.socket holds port {port} for it"
     assert other["state"] == "fault"
     assert "is in use by another program" in other["text"]
+
+
+async def test_doctor_knows_a_server_that_was_started_with_another_port(unused_tcp_port) -> None:
+    """It said "the HTTP processes are starting" of a demo that had been ready for an hour."""
+    program = (
+        "import socket, sys\n"
+        f"held = socket.create_server(('127.0.0.1', {unused_tcp_port}))\n"
+        "print('listens', flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, stdin=pipe, stdout=pipe
+    )
+    assert process.stdout is not None
+    try:
+        assert await process.stdout.readline() == b"listens\n"
+        found = await machine_checks.check_server(settings(server={"port": 1}), process.pid)
+    finally:
+        process.kill()
+        await process.wait()
+
+    assert found.state is State.FAULT
+    assert f"listens on port {unused_tcp_port}, and server.port is 1" in found.text
+    assert "--config" in found.remedy

@@ -90,7 +90,10 @@ def differences(fixture):
 def test_what_was_settled_matures_and_goes_out_once(fixture) -> None:
     young = state(fixture, SETTLED_MS - 1)
     assert (young.available, young.maturing) == (0, 1000 * PLANCK + 9)
-    with pytest.raises(InvalidValueError, match="0 planck are available of talks, 10000009 mature"):
+    with pytest.raises(
+        InvalidValueError,
+        match="cannot be paid out: 0 planck are available of talks, 10000009 mature",
+    ):
         ask(fixture, matured_ms=SETTLED_MS - 1)
 
     made, is_new = ask(fixture)
