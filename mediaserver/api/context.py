@@ -17,6 +17,7 @@ from mediaserver.payments.service import Payments
 from mediaserver.people.countries import Countries
 from mediaserver.people.service import People
 from mediaserver.settings.records import Settings
+from mediaserver.webhooks.decisions import Decisions
 from mediaserver.webhooks.service import Webhooks
 from metering.book.async_book import AsyncBook
 from metering.book.records import StreamRecord, ViewerRecord, ViewerStatus
@@ -118,6 +119,7 @@ class Context:
         people: Who people are, in the same database.
         payments: What they pay in through providers, in the same database.
         webhooks: Who is told what happens, in the same database.
+        decisions: Asks the operator's server who may publish and watch.
         countries: In which country an address is.
         store: Lends the store, which is not rebuilt meanwhile; raises StoreUnavailableError while
             it is not recovered.
@@ -146,6 +148,7 @@ class Context:
     people: People
     payments: Payments
     webhooks: Webhooks
+    decisions: Decisions
     countries: Countries
     store: Callable[[], AbstractAsyncContextManager[Store]]
     apply_deposits: Callable[[Store, AccountId], Awaitable[None]]

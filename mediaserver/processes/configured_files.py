@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mediaserver.payments.service import providers_of
 from mediaserver.settings.records import Settings
+from mediaserver.webhooks.decisions import hook_secrets
 from mediaserver.webhooks.service import targets_of
 from metering.errors import InvalidValueError
 
@@ -30,6 +31,7 @@ def unusable_files(settings: Settings) -> Iterator[str]:
         for make in (
             lambda: providers_of(settings.payments, 0),
             lambda: targets_of(settings.webhooks),
+            lambda: hook_secrets(settings.hooks),
         ):
             try:
                 make()
@@ -44,6 +46,7 @@ def _named(settings: Settings) -> Iterator[tuple[str, str]]:
         ("payments.stripe_secret_key_file", payments.stripe_secret_key_file),
         ("payments.stripe_webhook_secret_file", payments.stripe_webhook_secret_file),
         ("people.mail_password_file", people.mail_password_file),
+        ("hooks.secret_file", settings.hooks.secret_file),
     ]
     for number, issuer in enumerate(people.oidc):
         named.append((f"people.oidc[{number}].client_secret_file", issuer.client_secret_file))

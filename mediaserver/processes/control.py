@@ -28,6 +28,7 @@ from mediaserver.accounting.store_supervisor import StoreSupervisor
 from mediaserver.accounting.tasks import end_tasks
 from mediaserver.api.admin import application
 from mediaserver.api.context import Context
+from mediaserver.api.streams.decisions import decisions_of
 from mediaserver.api.streams.stream_policies import stream_policies
 from mediaserver.errors import ConfigError
 from mediaserver.ipc.client import LinkClients
@@ -111,6 +112,7 @@ class Control:
             payments = await self._open_payments(book)
             webhooks = Webhooks(book, self._settings.webhooks, self._clock.now_ms)
             await webhooks.open()
+            decisions = decisions_of(self._settings, self._clock)
             book_id = await book.run(lambda book: book.recoveries.book_id())
             operator = key_file.read_or_make(self._paths.operator_key)
             await book.run(tell_refused_names)
@@ -124,11 +126,7 @@ class Control:
         )
         settlement = Settlement(self._settings, book, operator, self._clock, self._start.run_dir)
         escrow = open_escrow(
-            self._settings,
-            book,
-            settlement.remote,
-            operator=operator,
-            now_ms=self._clock.now_ms,
+            self._settings, book, settlement.remote, operator=operator, now_ms=self._clock.now_ms
         )
         on_chain = open_on_chain(self._settings, book, settlement, operator)
         supervisor = StoreSupervisor(
@@ -151,6 +149,7 @@ class Control:
             people=people,
             payments=payments,
             webhooks=webhooks,
+            decisions=decisions,
             countries=self._countries,
             store=supervisor.lend,
             apply_deposits=supervisor.apply_deposits,
@@ -304,7 +303,7 @@ class Control:
                     lambda book: (book.streams.all(), book.named_prices.all())
                 )
                 keys = await shared.people.read(living)
-                limits = await restricted(shared.book, shared.people, self._clock.now_ms())
+                limits = await restricted(shared, self._clock.now_ms())
             except BookError as error:
                 # Without one for policy_lost_s, HTTP processes refuse priced media by themselves.
                 if count := throttle.failed(str(error)):

@@ -23,6 +23,7 @@ from prometheus_client import Counter
 
 from mediaserver import log
 from mediaserver.api.auth import bearer
+from mediaserver.api.who import address
 from mediaserver.http import unix_http
 from mediaserver.http.problem import ApiError
 
@@ -208,12 +209,13 @@ class WhipForward:
         self,
         run_dir: Path,
         workers: Workers,
-        check_key: Callable[[str, str], Awaitable[StreamKey]],
+        check_key: Callable[[str, str, str], Awaitable[StreamKey]],
     ) -> None:
         """Take collaborators.
 
         Args:
-            check_key: Returns the stream of a slug and key; raises what the API answers.
+            check_key: Returns the stream of a slug and key, for who asks from an address; raises
+                what the API answers.
         """
         self._run_dir = run_dir
         self._workers = workers
@@ -222,7 +224,7 @@ class WhipForward:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Forward one offer and return the worker's answer as it is."""
         slug = request.match_info["slug"]
-        key = await self._check_key(slug, bearer(request))
+        key = await self._check_key(slug, bearer(request), address(request))
         offer = await request.read()
 
         # A worker that was chosen may be gone, or have taken another stream a moment ago: the next

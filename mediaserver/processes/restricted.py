@@ -7,12 +7,12 @@ from functools import partial
 from typing import Final
 from uuid import UUID
 
+from mediaserver.api.context import Context
 from mediaserver.ipc.messages import AddressRules, TakenDown
 from mediaserver.people import bars, guests, stream_rules, takedowns
 from mediaserver.people.place_rules import PlaceRules
-from mediaserver.people.service import People
 from mediaserver.people.visibility import Visibility
-from metering.book.async_book import AsyncBook
+from mediaserver.webhooks.records import Question
 from metering.units import SessionId
 
 ENDED_MAX: Final = 10_000
@@ -32,12 +32,13 @@ class Restricted:
     has_countries: bool
 
 
-async def restricted(book: AsyncBook, people: People, now_ms: int) -> Restricted:
+async def restricted(shared: Context, now_ms: int) -> Restricted:
     """Return which streams ask everybody for a token, and which sessions of theirs are over.
 
     Raises:
         BookError: The book does not answer.
     """
+    book, people = shared.book, shared.people
     streams = await people.read(guests.not_public)
     # Who is barred would come back without a token: everybody shows one.
     for stream in await people.read(partial(bars.guarded, now_ms=now_ms)):
@@ -47,6 +48,10 @@ async def restricted(book: AsyncBook, people: People, now_ms: int) -> Restricted
     for ruled in rules:
         if ruled is not None:
             streams.setdefault(ruled, Visibility.UNLISTED)
+    # The operator's server is asked when a token is minted.
+    if shared.decisions.asks(Question.MAY_WATCH):
+        for known in await book.view(lambda book: book.streams.all()):
+            streams.setdefault(known.id, Visibility.UNLISTED)
     down = await people.read(takedowns.all_held)
     ended: list[SessionId] = []
     if streams:

@@ -10,7 +10,7 @@ from mediaserver.payments.settings import PaymentsSettings, PayoutSettings
 from mediaserver.people.settings import PeopleSettings, WatchSettings
 from mediaserver.playback_token import AuthSettings
 from mediaserver.transcode.settings import TranscodeSettings
-from mediaserver.webhooks.settings import WebhooksSettings
+from mediaserver.webhooks.settings import HooksSettings, WebhooksSettings
 from metering.settings import ChainSettings, MeteringSettings, PriceSettings
 from metering.units import Asset
 
@@ -73,6 +73,7 @@ class Settings:
     payments: PaymentsSettings = field(default_factory=PaymentsSettings)
     payout: PayoutSettings = field(default_factory=PayoutSettings)
     webhooks: WebhooksSettings = field(default_factory=WebhooksSettings)
+    hooks: HooksSettings = field(default_factory=HooksSettings)
     watch: WatchSettings = field(default_factory=WatchSettings)
     metering: MeteringSettings = field(default_factory=MeteringSettings)
     price: PriceSettings = field(default_factory=PriceSettings)

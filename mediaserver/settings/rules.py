@@ -18,7 +18,7 @@ from mediaserver.settings.payments_rules import payments_faults
 from mediaserver.settings.people_rules import people_faults
 from mediaserver.settings.records import Settings
 from mediaserver.settings.watch_rules import watch_faults
-from mediaserver.settings.webhooks_rules import webhooks_faults
+from mediaserver.settings.webhooks_rules import hooks_faults, webhooks_faults
 
 UNITS_MAX: Final = (1 << 63) - 1
 """Redis counts in signed 64-bit integers (HINCRBY)."""
@@ -48,6 +48,7 @@ def cross_faults(settings: Settings) -> Iterator[str]:
     yield from people_faults(settings)
     yield from payments_faults(settings)
     yield from webhooks_faults(settings)
+    yield from hooks_faults(settings)
     yield from watch_faults(settings)
     money = tuple(_planck_texts(settings))
     yield from money

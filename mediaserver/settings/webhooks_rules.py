@@ -1,4 +1,4 @@
-"""What is wrong with ``[webhooks]``."""
+"""What is wrong with ``[webhooks]`` and ``[hooks]``."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from urllib.parse import urlsplit
 
 from mediaserver.settings.records import Settings
 from mediaserver.webhooks.addresses import networks_of
-from mediaserver.webhooks.records import EventKind
+from mediaserver.webhooks.records import EventKind, Question
 from mediaserver.webhooks.settings import WebhookTarget
 
 TARGETS_MAX: Final = 16
 """Each fact of the book is written once more for each."""
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,38}")
+_QUESTIONS: Final = [question.value for question in Question]
 _KINDS: Final = [kind.value for kind in EventKind if kind is not EventKind.TEST]
 
 
@@ -36,6 +37,21 @@ def webhooks_faults(settings: Settings) -> Iterator[str]:
                 f'webhooks.allowed_networks: "{network}" is not a network ({error}); use one such '
                 'as "10.1.0.0/16"'
             )
+
+
+def hooks_faults(settings: Settings) -> Iterator[str]:
+    """Yield each fault, ``hooks.key: value is what is wrong; remedy``."""
+    hooks = settings.hooks
+    for index, question in enumerate(hooks.ask):
+        if question not in _QUESTIONS:
+            yield f'hooks.ask[{index}]: "{question}" is not known; use {", ".join(_QUESTIONS)}'
+    if hooks.url or hooks.ask:
+        yield from _url("hooks", hooks.url)
+    if hooks.ask and not hooks.secret_file:
+        yield (
+            'hooks.secret_file: "" is empty: your server could not tell our questions from others; '
+            "make a file with one line, whsec_ and 32 random bytes in base64"
+        )
 
 
 def _target(where: str, target: WebhookTarget) -> Iterator[str]:

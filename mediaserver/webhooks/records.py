@@ -29,6 +29,13 @@ class EventKind(StrEnum):
     TEST = "webhook.test"
 
 
+class Question(StrEnum):
+    """What the operator's server is asked."""
+
+    MAY_PUBLISH = "may_publish"
+    MAY_WATCH = "may_watch"
+
+
 class DeliveryState(StrEnum):
     """How far the telling of one event to one target is."""
 

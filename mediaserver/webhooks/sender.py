@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Final
+from functools import partial
+from http import HTTPStatus
+from typing import Final, TypeVar
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -17,6 +19,7 @@ ANSWER_BYTES_MAX: Final = 300
 """What is read of an answer: the first words of why it was refused."""
 HEADER_BYTES_MAX: Final = 8190
 
+T = TypeVar("T")
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
 
@@ -47,15 +50,45 @@ class Sender:
         Raises:
             NotSentError: There was none, or another.
         """
+        return await self._bounded(url, body, headers, _status)
+
+    async def ask(self, url: str, body: str, headers: Mapping[str, str], bytes_max: int) -> bytes:
+        """Return the body of the answer, which is 200 and JSON.
+
+        Raises:
+            NotSentError: There was none, another, or a longer one than `bytes_max`.
+        """
+        # A compressed answer would be larger than what is read of it.
+        asked = {**headers, "Accept": "application/json", "Accept-Encoding": "identity"}
+        return await self._bounded(url, body, asked, partial(_body, bytes_max=bytes_max))
+
+    async def _bounded(
+        self,
+        url: str,
+        body: str,
+        headers: Mapping[str, str],
+        read: Callable[[aiohttp.ClientResponse], Awaitable[T]],
+    ) -> T:
+        """Return what `read` makes of the answer.
+
+        Raises:
+            NotSentError: There was none in time, or `read` takes no such answer.
+        """
         try:
             async with asyncio.timeout(self._timeout_s):
-                return await self._post(URL(url), body, headers)
+                return await self._post(URL(url), body, headers, read)
         except TimeoutError as error:
             raise NotSentError(f"no answer within {self._timeout_s:g} s") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise NotSentError(f"{type(error).__name__}: {error}") from error
 
-    async def _post(self, url: URL, body: str, headers: Mapping[str, str]) -> int:
+    async def _post(
+        self,
+        url: URL,
+        body: str,
+        headers: Mapping[str, str],
+        read: Callable[[aiohttp.ClientResponse], Awaitable[T]],
+    ) -> T:
         host, port = url.host or "", url.port or 443
         addresses = await self._resolve(host, port)
         if not addresses:
@@ -83,11 +116,36 @@ class Sender:
                 allow_redirects=False,
             ) as answer,
         ):
-            if 200 <= answer.status < 300:
-                return answer.status
-            words = (await answer.content.read(ANSWER_BYTES_MAX)).decode("utf-8", "replace")
-            shown = "".join(letter if letter.isprintable() else " " for letter in words).strip()
-            raise NotSentError(f"answered {answer.status}: {shown}".rstrip(": "))
+            return await read(answer)
+
+
+async def _status(answer: aiohttp.ClientResponse) -> int:
+    if 200 <= answer.status < 300:
+        return answer.status
+    raise await _refused(answer)
+
+
+async def _body(answer: aiohttp.ClientResponse, bytes_max: int) -> bytes:
+    if answer.status != HTTPStatus.OK:
+        raise await _refused(answer)
+    if answer.content_type != "application/json":
+        raise NotSentError(f"answered {answer.content_type[:80]!r}, which is not application/json")
+    found = bytearray()
+    while piece := await answer.content.read(bytes_max + 1 - len(found)):
+        found += piece
+        if len(found) > bytes_max:
+            raise NotSentError(f"answered more than {bytes_max} bytes")
+    return bytes(found)
+
+
+async def _refused(answer: aiohttp.ClientResponse) -> NotSentError:
+    words = (await answer.content.read(ANSWER_BYTES_MAX)).decode("utf-8", "replace")
+    return NotSentError(f"answered {answer.status}: {shown(words)}".rstrip(": "))
+
+
+def shown(words: str) -> str:
+    """Return what a stranger wrote, without what a terminal or page would obey."""
+    return "".join(letter if letter.isprintable() else " " for letter in words).strip()
 
 
 class _Pinned(AbstractResolver):

@@ -1,4 +1,4 @@
-"""The table ``[webhooks]`` of the configuration. Why each default: config/mediaserver.toml."""
+"""The tables ``[webhooks]`` and ``[hooks]``. Why each default: config/mediaserver.toml."""
 
 from __future__ import annotations
 
@@ -29,3 +29,15 @@ class WebhooksSettings:
     timeout_s: int = field(default=10, metadata={"low": 1, "high": 60})
     give_up_h: int = field(default=24, metadata={"low": 1, "high": 168})
     keep_days: int = field(default=14, metadata={"low": 1, "high": 365})
+
+
+@dataclass(frozen=True, slots=True)
+class HooksSettings:
+    """What the operator's own server decides."""
+
+    ask: tuple[str, ...] = ()
+    url: str = ""
+    secret_file: str = ""
+    timeout_s: int = field(default=2, metadata={"low": 1, "high": 5})
+    cache_s: int = field(default=30, metadata={"low": 0, "high": 3600})
+    on_failure: str = field(default="closed", metadata={"choices": ("closed", "open")})

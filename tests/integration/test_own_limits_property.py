@@ -19,6 +19,7 @@ from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
 from mediaserver.api.context import CONTEXT, Context
+from mediaserver.api.streams.decisions import decisions_of
 from mediaserver.api.viewers import tokens
 from mediaserver.api.viewers.limits import hold_players
 from mediaserver.api.who import PRINCIPAL
@@ -62,6 +63,7 @@ class World:
             "apply_deposits": self._deposits,
             "token_keys": [(1, b"k" * 32)],
             "people": People(self.book),
+            "decisions": decisions_of(Settings(), fixture.clock),
         }
         needed = {part.name: Mock() for part in fields(Context) if part.default is MISSING}
         self.shared = Context(**needed | asked)
@@ -147,7 +149,7 @@ class Life:
             return None
         limit = self.rng.choice((None, self.amount()))
         shared, stream = self.world.shared, self.world.stream
-        made, _token = await tokens.mint_again(shared, known, stream, limit)
+        made, _token = await tokens.mint_again(shared, known, stream, "", limit)
         kept = self.limit[session] if limit is None else int(limit)
         self.keep(made.session, self.player[session], kept)
         return None

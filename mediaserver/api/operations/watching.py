@@ -112,7 +112,9 @@ GROUP: Final = Group(
 
             402 with `reason` `purse` when the balance is empty: `account`, `balance`, `debt`,
             `planck_per_s` and `top_up_url` say what to fill and where. 404; 409 with `reason`
-            `closed` for a stream that is closed to viewers.
+            `closed` for a stream that is closed to viewers; 403 with `reason` `hook`, and why,
+            where the operator's own server does not allow it, 503 where it does not answer
+            ([webhooks](operator/webhooks.md#what-your-server-decides)).
             """,
             stream_answers.Joined,
             status=201,

@@ -23,7 +23,7 @@ from mediaserver.api.viewers.own_account import account_of
 from mediaserver.api.viewers.players import keep_agent
 from mediaserver.api.viewers.tokens import mint_again, open_session, token_json
 from mediaserver.api.viewers.viewer_self_service import Allowance
-from mediaserver.api.who import principal
+from mediaserver.api.who import address, principal
 from mediaserver.http import request_records
 from mediaserver.http.problem import ApiError
 from mediaserver.people import guests
@@ -95,7 +95,7 @@ async def _join(request: web.Request) -> web.Response:
             own_limit=own_limit,
         )
     else:
-        made, token = await mint_again(shared, known, stream, own_limit)
+        made, token = await mint_again(shared, known, stream, address(request), own_limit)
     await keep_agent(request, made, referrer)
     return web.json_response(
         {

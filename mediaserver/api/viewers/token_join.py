@@ -89,7 +89,7 @@ async def _join(request: web.Request) -> web.Response:
             own_limit=own_limit,
         )
     else:
-        made, token = await mint_again(shared, known, stream, own_limit)
+        made, token = await mint_again(shared, known, stream, who.address(request), own_limit)
     await keep_agent(request, made, referrer)
     return web.json_response(
         {

@@ -17,10 +17,11 @@ from mediaserver import playback_token
 from mediaserver.api import context
 from mediaserver.api.context import Context
 from mediaserver.api.streams.bars import check_unbarred, hold_unbarred
+from mediaserver.api.streams.decisions import may_watch
 from mediaserver.api.streams.takedowns import check_up, hold_up
 from mediaserver.api.viewers.joins import OpenJoin, join_for
 from mediaserver.api.viewers.limits import apply_limits, session_limit
-from mediaserver.api.who import audited
+from mediaserver.api.who import address, audited
 from mediaserver.errors import AccessDeniedError
 from mediaserver.http import request_records
 from mediaserver.http.problem import ApiError
@@ -79,6 +80,7 @@ async def _mint(request: web.Request) -> web.Response:
         stream,
         ttl_s=auth.token_ttl_s if ttl_s is None else ttl_s,
         life_s=auth.session_life_s if ttl_s is None else ttl_s,
+        is_theirs=False,
     )
     return web.json_response(
         {
@@ -112,6 +114,7 @@ async def mint_again(
     shared: Context,
     known: SessionRecord,
     stream: StreamRecord,
+    client: str,
     own_limit: Planck | None = None,
 ) -> tuple[ViewerSession, str]:
     """Return the session of a player who asks again, and another token; its end stays.
@@ -120,13 +123,22 @@ async def mint_again(
     one, which goes on with what was spent of the limit (rules 4, "Pace").
 
     Args:
+        client: Address that the player comes from.
         own_limit: What the viewer allows the session to spend, in all; None: what they did.
 
     Raises:
         AccessDeniedError: 403: it was ended by its owner, the operator or its end.
         StoreUnavailableError: Redis is away; try again.
         ApiError: On a chain: they have not joined, or their caps are too low.
+        ApiError: The operator's server does not allow it.
     """
+    if not known.may_return(shared.clock.now_ms()):
+        raise _over()
+    own_limit = await may_watch(
+        shared, known.account, stream, client, own_limit, known_limit=known.own_limit
+    )
+    # That may have taken seconds.
+    known = await shared.book.run(lambda book: book.sessions.get(known.session))
     await hold_up(shared, stream.id)
     await hold_unbarred(shared, known.account, stream.id)
     join = await join_for(shared, known.account, stream)
@@ -171,6 +183,7 @@ async def open_session(
     life_s: int,
     number: int | None = None,
     own_limit: Planck | None = None,
+    is_theirs: bool = True,
 ) -> tuple[ViewerSession, str]:
     """Return a new session, written in the book and open in the store, and its token.
 
@@ -179,14 +192,17 @@ async def open_session(
         life_s: After this the session ends.
         number: Its number; None: a random one.
         own_limit: What the viewer allows it to spend; None for no limit of its own.
+        is_theirs: It is the viewer who asks, from the request's address.
 
     Raises:
         StoreUnavailableError: The row is in the book; the store learns of it when recovered.
         ApiError: On a chain: they have not joined, or their caps are too low.
         UnknownNameError: It is by invitation, and they are no guest.
-        ApiError: They are barred.
+        ApiError: They are barred, or the operator's server does not allow it.
     """
     shared = context.of(request)
+    client = address(request) if is_theirs else ""
+    own_limit = await may_watch(shared, account, stream, client, own_limit)
     # On a chain the join bounds the session: its caps, and when it ends.
     join = await join_for(shared, account, stream)
     now_ms = shared.clock.now_ms()

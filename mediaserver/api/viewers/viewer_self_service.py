@@ -27,6 +27,7 @@ from mediaserver.api.viewers import players, sessions
 from mediaserver.api.viewers.player_settings import settings_json
 from mediaserver.api.viewers.tokens import mint_again, token_json
 from mediaserver.api.viewers.viewers import deposit
+from mediaserver.api.who import address
 from mediaserver.errors import AccessDeniedError
 from mediaserver.http.problem import ApiError
 from mediaserver.payments import demo_button, orders
@@ -104,7 +105,7 @@ async def _session(request: web.Request) -> web.Response:
     shared = context.of(request)
     known, stream = await _granted(request, shared)
     referrer = await hold_place(request, stream)
-    made, token = await mint_again(shared, known, stream)
+    made, token = await mint_again(shared, known, stream, address(request))
     await players.keep_agent(request, made, referrer)
     shown = token_json(shared, made, token, stream)
     return web.json_response(

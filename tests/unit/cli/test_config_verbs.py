@@ -151,12 +151,15 @@ def test_config_check_tells_every_file_that_a_start_would_miss(machine, capsys) 
         'mail_from = "live@example.org"\n'
         '[[webhooks.targets]]\nname = "crm"\nurl = "https://crm.example.org/"\n'
         'secret_file = "/none/crm"\n'
+        '[hooks]\nask = ["may_watch"]\nurl = "https://crm.example.org/"\n'
+        'secret_file = "/none/decide"\n'
     )
     assert main(["config", "check", "bad.toml"]) == 2
     faults = capsys.readouterr().err
     assert "payments.webhook_secret_file: /none/pay cannot be read" in faults
     assert "people.mail_password_file: /none/mail cannot be read" in faults
     assert "webhooks.targets[0].secret_file: /none/crm cannot be read" in faults
+    assert "hooks.secret_file: /none/decide cannot be read" in faults
 
     Path("bad.toml").write_text(
         '[[webhooks.targets]]\nname = "crm"\nurl = "https://crm.example.org/"\n'
@@ -164,3 +167,9 @@ def test_config_check_tells_every_file_that_a_start_would_miss(machine, capsys) 
     )
     assert main(["config", "check", "bad.toml"]) == 2
     assert "webhooks.targets crm: secret_file: short" in capsys.readouterr().err
+
+    Path("bad.toml").write_text(
+        '[hooks]\nask = ["may_watch"]\nurl = "https://crm.example.org/"\nsecret_file = "short"\n'
+    )
+    assert main(["config", "check", "bad.toml"]) == 2
+    assert "hooks.secret_file: short holds no secret" in capsys.readouterr().err

@@ -125,7 +125,8 @@ def test_every_fault_is_told_at_once_with_its_key_its_value_and_a_remedy(tmp_pat
         "VILOKANAM_HLS__WINDOW_MS: long is not a whole number; write digits without quotes",
         (
             "VILOKANAM_ZZ__X: zz is not a setting; tables are server, log, ingest, transcode, "
-            "hls, auth, people, payments, payout, webhooks, watch, metering, price, chain, edge"
+            "hls, auth, people, payments, payout, webhooks, hooks, watch, metering, price, chain, "
+            "edge"
         ),
         (
             "VILOKANAM_HLS__TTL: ttl is not a setting; keys are part_target_ms, "

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from mediaserver.settings.records import Settings
-from mediaserver.settings.webhooks_rules import webhooks_faults
-from mediaserver.webhooks.settings import WebhooksSettings, WebhookTarget
+from mediaserver.settings.webhooks_rules import hooks_faults, webhooks_faults
+from mediaserver.webhooks.settings import HooksSettings, WebhooksSettings, WebhookTarget
 
 GOOD = WebhookTarget("shop", "https://hooks.example.org/x?y=1", "/s", ("stream.live",))
 
@@ -47,3 +47,24 @@ def test_faults_of_all_together() -> None:
     assert "17 are over 16" in many
     (network,) = faults(allowed_networks=("10.1.0.1/16",))
     assert '"10.1.0.1/16" is not a network' in network
+
+
+@pytest.mark.parametrize(
+    ("changed", "fault"),
+    [
+        ({"ask": ("may_watch", "may_sing")}, 'hooks.ask[1]: "may_sing" is not known; use may_pub'),
+        ({"url": ""}, 'hooks.url: "" is not a web address; use https://'),
+        ({"url": "ftp://decide.example"}, 'hooks.url: "ftp://decide.example" is not a web'),
+        ({"url": "https://me:pw@decide.example/"}, "hooks.url: has a name or password"),
+        ({"secret_file": ""}, 'hooks.secret_file: "" is empty'),
+    ],
+)
+def test_each_fault_of_a_decision_hook_is_told(changed, fault) -> None:
+    fields = {"ask": ("may_watch",), "url": "https://d.example/", "secret_file": "/s", **changed}
+    (found,) = hooks_faults(replace(Settings(), hooks=HooksSettings(**fields)))
+    assert found.startswith(fault)
+    assert "pw" not in found
+
+
+def test_no_question_needs_neither_address_nor_secret() -> None:
+    assert [*hooks_faults(Settings())] == []
