@@ -10,7 +10,8 @@ const key = (stream: string): string => `vilokanam:limit:${stream}`;
 /** Return the limit of this tab's player, planck, or null. */
 export function rememberedLimit(stream: string): bigint | null {
   try {
-    return parsePlanck(sessionStorage.getItem(key(stream)));
+    const planck = parsePlanck(sessionStorage.getItem(key(stream)));
+    return planck === 0n ? null : planck;
   } catch {
     return null; // A browser that keeps nothing does not show it.
   }

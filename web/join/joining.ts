@@ -139,7 +139,8 @@ export async function join(): Promise<void> {
   const session = keptSession();
   const body = {
     ...(session !== null && { session }),
-    ...(limit !== "0" && { limit_planck: limit }),
+    // Where it was asked for: "0" lifts the one that a player of this tab had.
+    ...(offer.price !== "0" && { limit_planck: limit }),
   };
   try {
     const made = await ask<{ path: string; session: string }>(
@@ -148,8 +149,7 @@ export async function join(): Promise<void> {
       body,
     );
     keepSession(made.session);
-    // Without one chosen now, a player that goes on keeps the one it has.
-    if (limit !== "0") rememberLimit(offer.stream, limit);
+    rememberLimit(offer.stream, limit);
     // The claim holds the limit: the page need not count it once more.
     rememberAgreement(offer.stream, offer.price, null);
     location.replace(made.path);
