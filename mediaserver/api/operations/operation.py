@@ -31,12 +31,14 @@ PROBLEMS: Final = {
     409: "the idempotency key was used before with another content; it is not possible as things "
     "are, and `detail` says why; there are 10,000 streams already, or too many prices to tell all "
     "HTTP processes of",
+    410: "the stream was taken down",
     413: "the body is too large: over 64 KiB (16 KiB without a key), `ingest.offer_bytes_max` for "
     "offers, 4 KiB for a viewer's own requests",
     415: "the body is packed (`Content-Encoding`), or of another type",
     422: "a value is not legal: `detail` says which and what to use",
     429: "too many requests, too many wrong keys at once, or media fetched faster than one player "
     "plays; see `Retry-After`",
+    451: "the stream was taken down, as the law demands",
     500: "a bug: the log has `api.request.failed`",
     503: "control, a worker or Redis is away or being recovered, or a bound on connections or "
     "bodies is reached; see `Retry-After`",

@@ -32,7 +32,7 @@ GROUP: Final = Group(
             """,
             stream_answers.Minted,
             status=201,
-            problems=(402, 409),
+            problems=(402, 409, 410, 451),
         ),
         operation(
             "DELETE /w/{token}/{slug}/session",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from msgspec import UNSET, UnsetType
+
 from mediaserver.api.operations.operation import AccountText, Answer, PlanckText
 
 OpenApi = dict[str, Any]
@@ -103,6 +105,8 @@ class Escrow(Answer, frozen=True):
     free: PlanckText
     asked_back: PlanckText | None
     ready_at: int | None
+    block: int | UnsetType = UNSET
+    """Of the call that was made, where one was."""
 
 
 class WebhookTarget(Answer, frozen=True):

@@ -119,7 +119,7 @@ GROUP: Final = Group(
             stream_answers.Joined,
             status=201,
             body=join_stream.Join,
-            problems=(402, 409),
+            problems=(402, 409, 410, 451),
         ),
         operation(
             "POST streams/{slug}/join/token",
@@ -135,7 +135,7 @@ GROUP: Final = Group(
             stream_answers.Joined,
             status=201,
             body=token_join.ShownToken,
-            problems=(402, 409),
+            problems=(402, 409, 410, 451),
         ),
         operation(
             "GET sessions",
@@ -201,7 +201,7 @@ GROUP: Final = Group(
             stream_answers.Joined,
             status=201,
             body=tokens.NewToken,
-            problems=(402, 404, 409),
+            problems=(402, 404, 409, 410, 451),
         ),
     ),
 )

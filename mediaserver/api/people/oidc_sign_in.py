@@ -71,6 +71,7 @@ async def _back(request: web.Request) -> web.Response:
         answer = web.Response()
     else:
         location = "/me/"
+        answer.body = b""  # a page comes next: what a program would read is not for it
     answer.set_status(303)
     answer.headers["Location"] = location
     answer.headers["Cache-Control"] = "no-store"

@@ -28,6 +28,7 @@ NOBODY = {
     "journal": "signed batches",
     "bad_seconds": "of streams, and why they were bad",
     "show_caps": "of streams",
+    "pass_offers": "of streams",
     "counted_shows": "of streams",
     "creator_payouts": "what was paid of a stream's earnings, by the creator's account",
     "stream_minutes": "counts",
@@ -79,6 +80,7 @@ KEPT = {
     ("refusals", "reason"): "a word of the chain's",
     ("held_calls", "name"): "a call's",
     ("deposits", "idempotency_key"): "the key of the money; docs/people.md",
+    ("passes", "idempotency_key"): "the key of the money, a program's",
     ("payment_refunds", "idempotency_key"): "staff's, or made of the withdrawal's id",
 }
 
