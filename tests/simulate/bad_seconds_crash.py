@@ -8,14 +8,10 @@ control does at its start.
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-
-from sqlalchemy import event
 
 from metering.book.book import Book
 from metering.model import receipt_file
@@ -23,10 +19,10 @@ from metering.model.audit import audit
 from metering.ports import BatchOutcome
 from metering.recovery.reconcile import read
 from metering.units import AccountId, Asset, Planck, Run
+from tests.simulate.dying import die_at_any
 from tests.support.bad_seconds_fixture import DEPOSIT, FIRST, BadSecondsFixture, rule
 from tests.support.book_fixture import OPERATOR, make_book, open_book
 
-PLACES = ("begin", "before_cursor_execute", "commit")
 PRICE = Planck(3)
 BACK = 5 * PRICE
 """What each of two viewers has again."""
@@ -67,26 +63,6 @@ def receipts(book: Book) -> None:
     book.receipts.make(OPERATOR, 100)
 
 
-def die_at(url: str, work: Callable[[Book], None], step: int) -> int:
-    """Do it in a fork that dies at a step; return the signal, 0: it had fewer steps."""
-    child = os.fork()
-    if child:
-        return os.WTERMSIG(os.waitpid(child, 0)[1])
-    book, count = open_book(url), 0
-
-    def one(*_: object) -> None:
-        nonlocal count
-        count += 1
-        if count == step:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    for place in PLACES:
-        event.listen(book._engine, place, one)
-    work(book)
-    one()
-    os._exit(0)
-
-
 def back_of(book: Book, accounts: list[AccountId]) -> set[int]:
     """Return what each viewer has again, after the books were found to agree."""
     assert audit(read(book, [], has_journal=False)[0])[1] == ()
@@ -124,7 +100,7 @@ def kill_at_each(
         path = folder / f"{name}-{step}.sqlite3"
         shutil.copy(first, path)
         url = f"sqlite:///{path}"
-        fate = die_at(url, work, step)
+        fate = die_at_any(url, lambda book, _: work(book), step)
         book = open_book(url)
         state = found(book, accounts)
         assert state in ({0}, {done}), f"{name} step {step}: a half was left"

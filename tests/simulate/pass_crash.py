@@ -7,15 +7,12 @@ dies at a step; then control's start settles what was asked for.
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
-
-from sqlalchemy import event
 
 from mediaserver.accounting.pass_sales import sell, settle_all
 from metering.book.async_book import AsyncBook
@@ -24,28 +21,20 @@ from metering.model.passes import Pass, PassKind, PassOffer, covers_until
 from metering.store import keys
 from metering.store.client import Store
 from metering.units import AccountId, Planck, Units
+from tests.simulate.dying import Step, count_steps, die_at_any, go_on
 from tests.support.book_fixture import make_book, open_book
 
-PLACES = ("begin", "before_cursor_execute", "commit")
 COST, NOW = 300, 1_800_000_000
 
 
-def buy(book: Book, url: str, account: AccountId, key: str, one: Any = lambda: None) -> None:
+def buy(url: str, account: AccountId, key: str, book: Book, one: Step = go_on) -> None:
     """Buy a pass, as the API does; `one` is called before and after each step in Redis."""
     asyncio.run(_buy(AsyncBook(book), url, account, key, one))
 
 
-async def _buy(book: AsyncBook, url: str, account: AccountId, key: str, one: Any) -> None:
+async def _buy(book: AsyncBook, url: str, account: AccountId, key: str, one: Step) -> None:
     store = await Store.connect(url, "everysec")
-    run = store._run
-
-    async def counted(*words: Any) -> Any:
-        one()
-        answer = await run(*words)
-        one()
-        return answer
-
-    store._run = counted  # type: ignore[method-assign, assignment]  # counts, and calls it
+    count_steps(store, one)
     offer = PassOffer(PassKind.MONTH, 0, Planck(COST))
 
     def write(book: Book) -> Pass:
@@ -66,26 +55,6 @@ async def _buy(book: AsyncBook, url: str, account: AccountId, key: str, one: Any
 
     await sell(store, book, account, ask, pay, (Units(0), Units(0)), not_now)
     await store.close()
-
-
-def die_at(book_url: str, url: str, account: AccountId, key: str, step: int) -> int:
-    """Buy in a fork that dies at a step; return the signal, 0: it had fewer steps."""
-    child = os.fork()
-    if child:
-        return os.WTERMSIG(os.waitpid(child, 0)[1])
-    book, count = open_book(book_url), 0
-
-    def one(*_: object) -> None:
-        nonlocal count
-        count += 1
-        if count == step:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    for place in PLACES:
-        event.listen(book._engine, place, one)
-    buy(book, url, account, key, one)
-    one()
-    os._exit(0)
 
 
 def started(book: Book, url: str, account: AccountId) -> tuple[int, bool]:
@@ -140,7 +109,7 @@ def kill_at_each(book_url: str, url: str) -> tuple[int, int]:
         key, book = f"k{step}", open_book(book_url)
         before, _ = started(book, url, account)
         book.close()
-        fate = die_at(book_url, url, account, key, step)
+        fate = die_at_any(book_url, partial(buy, url, account, key), step)
         book = open_book(book_url)
         balance, is_covered = started(book, url, account)
         there = is_there(book, account, key)
@@ -149,7 +118,7 @@ def kill_at_each(book_url: str, url: str) -> tuple[int, int]:
             return step - 1, whole
         whole += there
         # Asked again by the same key it is bought, once.
-        buy(book, url, account, key)
+        buy(url, account, key, book)
         assert is_there(book, account, key), f"step {step} is not mended"
         assert started(book, url, account) == (before - COST, True), f"step {step}"
         book.close()

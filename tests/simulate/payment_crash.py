@@ -6,19 +6,17 @@ that dies before or after one of its statements, or of its commit.
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
-
-from sqlalchemy import event
 
 from mediaserver.payments import inbox, orders, refunding, refunds, taken_back
 from mediaserver.payments.records import Notice, Order, OrderState, PaymentStatus
 from metering.book.book import Book
 from metering.units import AccountId
+from tests.simulate.dying import die_at
 from tests.support.book_fixture import open_book
 from tests.support.payments_fixture import (
     PLANCK,
@@ -30,9 +28,6 @@ from tests.support.payments_fixture import (
 )
 
 T = TypeVar("T")
-
-PLACES = ("begin", "before_cursor_execute", "after_cursor_execute", "commit")
-"""Before and after the statements; where the last transaction commits, and just after that."""
 
 
 def take(book: Book, order: Order) -> None:
@@ -57,27 +52,11 @@ def _hear(book: Book, notice: Notice) -> None:
         inbox.take(book, connection, "webhook", notice, b"{}", 5, is_live=True)
 
 
-ACTS = (take, take_back, give_back)
-
-
-def die_at(url: str, act: Callable[[Book, T], None], order: T, step: int) -> int:
-    """Do an act in a fork that dies at a step; return the signal, 0: it had fewer steps."""
-    child = os.fork()
-    if child:
-        return os.WTERMSIG(os.waitpid(child, 0)[1])
-    book, count = open_book(url), 0
-
-    def one(*_: object) -> None:
-        nonlocal count
-        count += 1
-        if count == step:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    for place in PLACES:
-        event.listen(book._engine, place, one)
+def _of(act: Callable[[Book, T], None], order: T, book: Book) -> None:
     act(book, order)
-    one()
-    os._exit(0)
+
+
+ACTS = (take, take_back, give_back)
 
 
 def parts(book: Book, act: object, order: Order, before: int) -> set[bool]:
@@ -121,7 +100,7 @@ def kill_at_each(
             take(book, order)
         before = book.deposits.total(account)
         book.close()
-        fate = die_at(url, act, order, step)
+        fate = die_at(url, partial(_of, act, order), step)
         book = open_book(url)
         there = parts(book, act, order, before)
         assert len(there) == 1, f"{act.__name__}: step {step} left a half"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from mediaserver.payments import comparison, orders, payouts
@@ -18,7 +19,7 @@ from metering.book.postings import post
 from metering.book.records import StreamRecord
 from metering.model.ledger import Settled, settlement_postings
 from metering.units import Planck
-from tests.simulate.payment_crash import die_at
+from tests.simulate.dying import die_at
 from tests.support.book_fixture import open_book
 from tests.support.payments_fixture import PLANCK, make_payments
 
@@ -99,6 +100,10 @@ def main(folder: Path) -> None:
         print(f"{state}: {steps} steps, {whole} after the commit")
 
 
+def _of(act: Callable[[Book, Payout], None], payout: Payout, book: Book) -> None:
+    act(book, payout)
+
+
 def kill_at_each(url: str, wanted: PayoutState) -> tuple[int, int]:
     """Kill at every step of an act; return how many there are, and after how many it is done."""
     states = list(ACTS)
@@ -111,7 +116,7 @@ def kill_at_each(url: str, wanted: PayoutState) -> tuple[int, int]:
         for before in states[:place]:
             ACTS[before](book, payout)
         book.close()
-        fate = die_at(url, ACTS[wanted], payout, step)
+        fate = die_at(url, partial(_of, ACTS[wanted], payout), step)
         book = open_book(url)
         there = state_of(book, key, paid_before)
         assert there in {wanted, states[place - 1] if place else None}, f"step {step}: {there}"

@@ -7,15 +7,11 @@ that dies at a step; then the store is told the book's sum, as control does at i
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
-from typing import Any
-
-from sqlalchemy import event
 
 from mediaserver.accounting.take_out import take_out
 from mediaserver.payments import inbox, orders, refunds, withdrawals
@@ -24,29 +20,21 @@ from metering.book.async_book import AsyncBook
 from metering.book.book import Book
 from metering.store.client import Store
 from metering.units import AccountId, Planck, Units
+from tests.simulate.dying import Step, count_steps, die_at_any, go_on
 from tests.support.book_fixture import open_book
 from tests.support.payments_fixture import PLANCK, an_order, make_payments, paid
 
-PLACES = ("begin", "before_cursor_execute", "commit")
 AMOUNT = 300
 
 
-def withdraw(book: Book, url: str, account: AccountId, key: str, one: Any = lambda: None) -> None:
+def withdraw(url: str, account: AccountId, key: str, book: Book, one: Step = go_on) -> None:
     """Take an amount out, as the API does; `one` is called before and after each step in Redis."""
     asyncio.run(_withdraw(AsyncBook(book), url, account, key, one))
 
 
-async def _withdraw(book: AsyncBook, url: str, account: AccountId, key: str, one: Any) -> None:
+async def _withdraw(book: AsyncBook, url: str, account: AccountId, key: str, one: Step) -> None:
     store = await Store.connect(url, "everysec")
-    run = store._run
-
-    async def counted(*words: Any) -> Any:
-        one()
-        answer = await run(*words)
-        one()
-        return answer
-
-    store._run = counted  # type: ignore[method-assign, assignment]  # counts, and calls it
+    count_steps(store, one)
     planck = Planck(AMOUNT * PLANCK)
     wanted = Withdrawal(orders.new_id(), account, "ab", AMOUNT, "EUR", planck, key, 5)
 
@@ -61,26 +49,6 @@ async def _withdraw(book: AsyncBook, url: str, account: AccountId, key: str, one
 
     await take_out(store, book, account, planck, lambda: book.run(make), not_now)
     await store.close()
-
-
-def die_at(book_url: str, url: str, account: AccountId, key: str, step: int) -> int:
-    """Withdraw in a fork that dies at a step; return the signal, 0: it had fewer steps."""
-    child = os.fork()
-    if child:
-        return os.WTERMSIG(os.waitpid(child, 0)[1])
-    book, count = open_book(book_url), 0
-
-    def one(*_: object) -> None:
-        nonlocal count
-        count += 1
-        if count == step:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    for place in PLACES:
-        event.listen(book._engine, place, one)
-    withdraw(book, url, account, key, one)
-    one()
-    os._exit(0)
 
 
 def started(book: Book, url: str, account: AccountId) -> int:
@@ -140,7 +108,7 @@ def kill_at_each(book_url: str, url: str) -> tuple[int, int]:
         before = started(book, url, account)
         assert before == book.deposits.total(account)
         book.close()
-        fate = die_at(book_url, url, account, key, step)
+        fate = die_at_any(book_url, partial(withdraw, url, account, key), step)
         book = open_book(book_url)
         there = is_there(book, key, before, account)
         assert started(book, url, account) == before - there * AMOUNT * PLANCK, f"step {step}"
@@ -148,7 +116,7 @@ def kill_at_each(book_url: str, url: str) -> tuple[int, int]:
             return step - 1, whole
         whole += there
         # Asked again by the same key it is done, once; what was taken twice is there again.
-        withdraw(book, url, account, key)
+        withdraw(url, account, key, book)
         assert is_there(book, key, before, account), f"step {step} is not mended"
         book.close()
 

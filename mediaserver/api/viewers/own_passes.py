@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import NoReturn
+from uuid import UUID
 
 from aiohttp import web
 
@@ -58,9 +59,9 @@ async def _list(request: web.Request) -> web.Response:
     limit, before = queries.page_limit(request, queries.LIMIT), request.query.get("before")
     account = await known_account(request, person)
 
-    def read(book: Book) -> tuple[list[Pass], dict[object, str]]:
-        slugs: dict[object, str] = {stream.id: stream.slug for stream in book.streams.all()}
-        return book.passes.page(account=account, limit=limit + 1, before=before), slugs
+    def read(book: Book) -> tuple[list[Pass], dict[UUID, str]]:
+        page = book.passes.page(account=account, limit=limit + 1, before=before)
+        return page, book.streams.slugs({item.stream for item in page})
 
     found, slugs = ([], {}) if account is None else await shared.book.run(read)
     return web.json_response(
