@@ -60,7 +60,7 @@ def of_account(account: AccountId) -> list[HeldRows]:
         (return_schema.deposit_returns, {"why": ""}),
         (schema.sessions, {}),
         (schema.entries, {}),
-        (pass_schema.passes, {"why": ""}),
+        (pass_schema.passes, {"why": "", "idempotency_key": pass_schema.passes.c.id}),
         (schema.cut_lines, {}),
         (schema.history, {}),
         (schema.unbilled, {}),

@@ -250,3 +250,24 @@ async def test_who_may_not_see_or_is_barred_buys_nothing(server, ann) -> None:
     assert answer.verdict.name == "SESSION"
     assert signed_out == 401
     await postings_balance(server)
+
+
+async def test_a_pass_is_in_what_is_held_of_somebody_and_no_word_beside_it_stays(
+    server, ann
+) -> None:
+    """Erasing leaves the amount; what staff wrote and the buyer's own key go."""
+    await offer(server)
+    viewer = await pay_in(server, ann)
+    _, bought = await buy(ann, key="Qzxvkw 1")
+    refund = {"why": "Qzxvkw asked"}
+    await server.api("POST", f"passes/{bought['pass']}/refund", refund, 201)
+
+    rows = (await ann.ask("GET", "me/export"))[1]["rows"]
+    path = f"people/{ann.person}/erase"
+    await server.api("POST", path, {"forfeit_planck": str(10 * PRICE)}, 200)
+    left = (await server.api("GET", f"people/{ann.person}/export"))["rows"]
+
+    (held,) = [row["row"] for row in rows if row["table"] == "passes"]
+    assert (held["id"], held["why"], held["planck"]) == (bought["pass"], "Qzxvkw asked", str(COST))
+    assert viewer["account"] == held["account"]
+    assert "Qzxvkw" not in str(left)

@@ -80,7 +80,6 @@ KEPT = {
     ("refusals", "reason"): "a word of the chain's",
     ("held_calls", "name"): "a call's",
     ("deposits", "idempotency_key"): "the key of the money; docs/people.md",
-    ("passes", "idempotency_key"): "the key of the money, a program's",
     ("payment_refunds", "idempotency_key"): "staff's, or made of the withdrawal's id",
 }
 
