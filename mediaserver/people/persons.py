@@ -125,6 +125,19 @@ def require_open(connection: Connection, person: str) -> None:
         raise UnknownNameError("this account was closed")
 
 
+def require_payer_open(connection: Connection, account: AccountId) -> None:
+    """Hold that who pays from an account did not close: their request may be on its way still.
+
+    An account of nobody we know is held by its own key: it passes.
+
+    Raises:
+        UnknownNameError: They are closed.
+    """
+    query = select(people.c.id).where(people.c.account == bytes(account))
+    for person in connection.execute(query).scalars():
+        require_open(connection, person)
+
+
 def close(connection: Connection, person: str, now_ms: int) -> None:
     """Close a person: nothing of theirs signs in any more."""
     connection.execute(

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from mediaserver.api.viewers import join_stream, own_passes
 from metering.units import Cover
 from tests.support.control_server import PRICE, Server, settings
 from tests.support.people_browser import JSON, ORIGIN, Browser
@@ -271,3 +272,50 @@ async def test_a_pass_is_in_what_is_held_of_somebody_and_no_word_beside_it_stays
     assert (held["id"], held["why"], held["planck"]) == (bought["pass"], "Qzxvkw asked", str(COST))
     assert viewer["account"] == held["account"]
     assert "Qzxvkw" not in str(left)
+
+
+async def test_nobody_pays_for_what_they_cannot_watch(server, ann) -> None:
+    """Not from where the stream is not shown, and not while staff has it taken down."""
+    await offer(server)
+    viewer = await pay_in(server, ann)
+    nowhere = {"deny_networks": ["203.0.113.0/24"]}
+    await server.api("PUT", "streams/cam/rules", nowhere, 200)
+    body = {"stream": "cam", "kind": "month", "planck": str(COST)}
+    far = {**JSON, "Idempotency-Key": "far", "X-Forwarded-For": "203.0.113.5"}
+    placed, why = await ann.ask("POST", "me/passes", body, far)
+    await server.api("POST", "streams/cam/takedown", {"reason": "a claim"}, 201)
+    taken, because = await buy(ann, key="down")
+    await server.api("DELETE", "streams/cam/takedown", None, 200)
+    status, _ = await buy(ann, key="up")
+
+    assert (placed, why["reason"]) == (403, "place")
+    assert (taken, because["reason"]) == (410, "taken_down")
+    assert status == 201
+    await server.balance(viewer, 10 * PRICE - COST)
+
+
+@pytest.mark.parametrize("is_join", [False, True])
+async def test_who_closes_meanwhile_buys_nothing_and_has_no_session(
+    server, ann, monkeypatch, is_join
+) -> None:
+    """Their request was on its way when the account was closed: nothing moves after that."""
+    await offer(server)
+    viewer = await pay_in(server, ann)
+    module = join_stream if is_join else own_passes
+    name = "hold_access" if is_join else "limits_in_force"
+    passed = getattr(module, name)
+
+    async def close_first(*given: Any) -> Any:
+        path = f"people/{ann.person}/erase"
+        await server.api("POST", path, {"forfeit_planck": str(10 * PRICE)}, 200)
+        return await passed(*given)
+
+    monkeypatch.setattr(module, name, close_first)
+    ask = ann.ask("POST", "streams/cam/join", {}) if is_join else buy(ann)
+    status, answer = await ask
+
+    assert status == 404, answer
+    shown = await server.api("GET", f"viewers/{viewer['account']}")
+    assert shown["spent"] == "0"
+    sessions = await server.api("GET", f"viewers/{viewer['account']}/sessions")
+    assert [item for item in sessions["sessions"] if item["state"] == "live"] == []

@@ -15,13 +15,15 @@ from mediaserver.api.money.top_ups import idempotency_key
 from mediaserver.api.people.me import person_of
 from mediaserver.api.streams.bars import check_unbarred
 from mediaserver.api.streams.passes import no_pass_on_chain, pass_json, pass_kind, show_on_air
+from mediaserver.api.streams.rules import hold_place
+from mediaserver.api.streams.takedowns import check_up
 from mediaserver.api.viewers.join_stream import JOINS
 from mediaserver.api.viewers.limits import limits_in_force
 from mediaserver.api.viewers.own_account import account_of, known_account
 from mediaserver.api.who import audited, principal
 from mediaserver.http import request_records
 from mediaserver.http.problem import ApiError
-from mediaserver.people import guests
+from mediaserver.people import guests, persons
 from mediaserver.people.service import Connection
 from metering.book.book import Book
 from metering.book.records import StreamRecord
@@ -82,6 +84,7 @@ async def _buy(request: web.Request) -> web.Response:
     stream = await shared.people.write(
         lambda book, connection: guests.seen_stream(book, connection, wanted.stream, who)
     )
+    await hold_place(request, stream)
     account = await account_of(request, person)
     show, now_ms = show_on_air(shared, stream), shared.clock.now_ms()
     is_known = False
@@ -92,9 +95,12 @@ async def _buy(request: web.Request) -> web.Response:
         is_known = known is not None
         offer = PassOffer(kind, 0, wanted.planck)
         if not is_known:
-            # Together, so that who is made no guest or barred at this moment has bought nothing.
+            # Together, so that who is made no guest or barred, or who closes, at this moment has
+            # bought nothing; nor is what is taken down sold.
+            persons.require_open(connection, person)
             if not guests.may_watch(connection, stream.id, account):
                 raise no_stream(stream.slug)
+            check_up(connection, stream.id)
             check_unbarred(connection, account, stream.id, now_ms)
             offer = _offer_of(book, stream, account, wanted, kind, show, now_ms)
         return book.passes.ask(
@@ -143,7 +149,7 @@ def _offer_of(  # noqa: PLR0917 -- all that a purchase is judged by
     """
     now_s = now_ms // 1000
     offer = in_force(book.passes.offers(stream.id), kind, now_s)
-    if offer is None or not stream.is_enabled:
+    if offer is None or not book.streams.get(stream.slug).is_enabled:
         raise ApiError(
             409, "No pass", f"{stream.slug} sells no pass for a {kind}", reason="not_sold"
         )

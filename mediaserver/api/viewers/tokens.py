@@ -25,7 +25,7 @@ from mediaserver.api.who import address, audited
 from mediaserver.errors import AccessDeniedError
 from mediaserver.http import request_records
 from mediaserver.http.problem import ApiError
-from mediaserver.people import guests
+from mediaserver.people import guests, persons
 from mediaserver.people.service import Connection
 from mediaserver.people.visibility import Way
 from mediaserver.playback_token import TTL_MAX_S, TTL_MIN_S, Grant, ViewerSession
@@ -223,6 +223,7 @@ async def open_session(
             raise no_stream(stream.slug)
         check_up(connection, stream.id)
         check_unbarred(connection, account, stream.id, now_ms)
+        persons.require_payer_open(connection, account)
         _add(book, made, own_limit)
 
     # Book before store: a session that only the store had would be lost by a recovery.
