@@ -319,3 +319,23 @@ async def test_who_closes_meanwhile_buys_nothing_and_has_no_session(
     assert shown["spent"] == "0"
     sessions = await server.api("GET", f"viewers/{viewer['account']}/sessions")
     assert [item for item in sessions["sessions"] if item["state"] == "live"] == []
+
+
+async def test_a_pass_counts_as_spent_on_its_stream_at_once(server, ann) -> None:
+    """Refused at the limit of the stream it leaves nothing behind; bought, its price counts."""
+    await offer(server)
+    viewer = await pay_in(server, ann)
+    stream = await server.api("GET", "streams/cam")
+    await ann.ask("PUT", "me/limits", {"stream_planck": str(COST - 1)})
+    over, why = await buy(ann)
+    await ann.ask("PUT", "me/limits", {"stream_planck": str(COST + PRICE)})
+    status, _ = await buy(ann)
+    _, made = await ann.ask("POST", "streams/cam/join", {})
+
+    below = await server.claim(made, viewer, stream, server.now_s() - 200, 1)
+    past = await server.claim(made, viewer, stream, server.now_s() - 190, 1)
+
+    assert (over, why["reason"], status) == (409, "limit", 201)
+    assert (below.verdict.name, past.verdict.name) == ("GRANTED", "LIMIT")
+    await server.balance(viewer, 9 * PRICE - COST)
+    await postings_balance(server)
