@@ -49,6 +49,9 @@ def judge(
     if order.state is OrderState.PAID:
         remedy = f"give payment {notice.payment} back"
         return Outcome.PAID_TWICE, f"the order was paid by {order.payment} already: {remedy}"
+    if order.state is OrderState.CLOSED:
+        remedy = f"give payment {notice.payment} back"
+        return Outcome.CLOSED_ACCOUNT, f"its account was closed before it was paid: {remedy}"
     return Outcome.BOOKED, ""
 
 

@@ -94,6 +94,13 @@ def asked_for(connection: Connection, stream: UUID) -> Planck:
     return Planck(sum(connection.execute(query).scalars()))
 
 
+def left_of(book: Book, connection: Connection, slug: str) -> Planck:
+    """Return what a stream earned and was not paid out, in whatever state but asked for."""
+    stream = book.streams.get(slug)
+    state = book.payouts.earnings(stream, asked_for(connection, stream.id), 0)
+    return Planck(state.pending + state.maturing + state.available)
+
+
 def ask(  # noqa: PLR0917 -- one row
     book: Book,
     connection: Connection,

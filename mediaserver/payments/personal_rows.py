@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import or_, select
+from sqlalchemy import case, or_, select
 
+from mediaserver.payments.records import OrderState
 from mediaserver.payments.schema import notices, orders, payouts, refunds, withdrawals
 from metering.book.account_rows import HeldRows
 from metering.units import AccountId
@@ -37,7 +38,19 @@ def of_person(person: str, account: AccountId | None) -> list[HeldRows]:
             frozenset({"body"}),
             {"body": b"", "detail": ""},
         ),
-        HeldRows(orders, theirs, erased={"pay_url": "", "idempotency_key": None}),
+        HeldRows(
+            orders,
+            theirs,
+            erased={
+                "pay_url": "",
+                "idempotency_key": None,
+                # One that is paid after this is not booked: nobody could watch for it.
+                "state": case(
+                    (orders.c.state == OrderState.OPEN.value, OrderState.CLOSED.value),
+                    else_=orders.c.state,
+                ),
+            },
+        ),
         HeldRows(
             refunds,
             refunds.c.account == account,

@@ -16,6 +16,8 @@ class OrderState(StrEnum):
     """Nobody has paid it yet; most of these never are."""
     PAID = "paid"
     """Its deposit is in the book."""
+    CLOSED = "closed"
+    """Its account was closed before it was paid: what comes goes back."""
 
 
 class PaymentStatus(StrEnum):
@@ -53,6 +55,8 @@ class Outcome(StrEnum):
     """Its payment was booked for another order."""
     PAID_TWICE = "paid-twice"
     """Another payment was booked for its order."""
+    CLOSED_ACCOUNT = "closed-account"
+    """Its account was closed meanwhile: nobody could watch for it."""
     REFUSED = "refused"
     """The book did not take it."""
     UNREADABLE = "unreadable"

@@ -289,3 +289,34 @@ async def test_support_does_not_erase_an_owner(server, ann) -> None:
     status, refused = await ann.ask("POST", f"people/{boss.person}/erase", {})
 
     assert (status, "an owner" in refused["detail"]) == (403, True)
+
+
+async def test_a_top_up_that_may_still_be_paid_is_not_lost(server, ann, fake) -> None:
+    """Its page is open in another tab: closing waits, or what is paid then goes back."""
+    wanted = {"provider": "stripe", "amount": 1000}
+    _, order = await ann.ask("POST", "me/top-ups", wanted, {**JSON, "Idempotency-Key": "k"})
+
+    status, _ = await ann.ask("POST", "me/close", {})
+    if status == 200:
+        for event in fake.events_of_payment("cs_test_1"):
+            await hook(server, event, provider="stripe")
+        viewer = await server.api("GET", f"viewers/{order['account']}")
+        assert viewer["balance"] == "0"
+    else:
+        assert status == 409
+
+
+async def test_earnings_of_an_archived_stream_are_not_lost_silently(server, ann) -> None:
+    """Its only creator closes: nobody is left who could ask for them."""
+    stream = await server.stream(planck_per_s=str(COST))
+    code = (await server.api("POST", "invitations", {"stream": "cam"}, 201))["code"]
+    await ann.ask("POST", "me/invitations", {"code": code})
+    viewer = await server.viewer(str(10 * COST), "eve")
+    minted = await server.mint_for(viewer["account"])
+    await server.claim(minted, viewer, stream, server.now_s() - 9, 2, COST)
+    await server.spent(viewer, 2 * COST)
+    await server.api("PATCH", "streams/cam", {"is_archived": True})
+
+    status, answer = await ann.ask("POST", "me/close", {})
+
+    assert status == 409, answer

@@ -23,7 +23,7 @@ class StaffOrder(Answer, frozen=True):
     amount: CountText
     currency: str
     planck: PlanckText
-    state: Literal["open", "paid"]
+    state: Literal["open", "paid", "closed"]
     payment: str | None
     created_ms: int
     paid_ms: int | None
@@ -145,7 +145,7 @@ class OwnOrder(Answer, frozen=True):
     amount: CountText
     currency: str
     planck: PlanckText
-    state: Literal["open", "paid"]
+    state: Literal["open", "paid", "closed"]
     payment: str | None
     pay_url: str | None
     created_ms: int

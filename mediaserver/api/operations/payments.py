@@ -38,7 +38,7 @@ GROUP: Final = Group(
             [operator/payments.md](operator/payments.md).
             """,
             payment_answers.Orders,
-            query=(choice("state", "open", "paid"), limit(200), before()),
+            query=(choice("state", "open", "paid", "closed"), limit(200), before()),
             problems=(404,),
         ),
         operation(

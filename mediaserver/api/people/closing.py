@@ -20,8 +20,8 @@ from mediaserver.api.viewers.sessions import OWNER
 from mediaserver.api.who import add_entry, principal
 from mediaserver.http import request_records
 from mediaserver.http.problem import ApiError
+from mediaserver.payments import payouts, withdrawals
 from mediaserver.payments import personal_rows as payment_rows
-from mediaserver.payments import withdrawals
 from mediaserver.people import api_keys, personal_rows, persons, stream_archive
 from mediaserver.people.records import STAFF, Role
 from mediaserver.people.service import Connection
@@ -80,7 +80,7 @@ async def _erase(request: web.Request, person: str) -> dict[str, Any]:
         known = persons.get(connection, person)
         _hold_rank(request, connection, person)
         account, ended = known.account, list[SessionId]()
-        _hold_no_stream(book, connection, person)
+        _hold_no_stream(shared, book, connection, person)
         _hold_nothing_on_its_way(connection, person, account)
         left = _NOTHING
         if account is not None:
@@ -135,8 +135,8 @@ def _hold_rank(request: web.Request, connection: Connection, person: str) -> Non
         raise ApiError(403, "Not allowed", "this person is staff: an owner may do this")
 
 
-def _hold_no_stream(book: Book, connection: Connection, person: str) -> None:
-    """Hold that no stream is left that nobody could look after.
+def _hold_no_stream(shared: Context, book: Book, connection: Connection, person: str) -> None:
+    """Hold that no stream is left that nobody could look after, nor earnings of one.
 
     Raises:
         ApiError: 409 naming them.
@@ -147,19 +147,32 @@ def _hold_no_stream(book: Book, connection: Connection, person: str) -> None:
         stream
         for stream, roles in held.items()
         if Role.CREATOR in roles
-        and stream not in archived
         and not any(
             Role.CREATOR in theirs
             for other, theirs in persons.of_stream(connection, stream).items()
             if other != person
         )
     ]
+    slugs = book.streams.slugs(alone)
+    if shared.escrow is None:  # on a chain who has the key takes them, whoever they are here
+        currency = payouts.currency_of(shared.payments.settings, shared.settings.asset)
+        for stream in alone:
+            left = payouts.left_of(book, connection, slugs[stream])
+            if left >= currency.planck_per_minor_unit:
+                raise ApiError(
+                    409,
+                    "Earnings are left",
+                    f"{slugs[stream]} has earned {left} planck that were not paid out: ask for "
+                    "them when they are available, or invite another creator, first",
+                    streams=[str(stream)],
+                )
+    alone = [stream for stream in alone if stream not in archived]
     if alone:
-        slugs = ", ".join(sorted(book.streams.slugs(alone).values()))
+        names = ", ".join(sorted(slugs[stream] for stream in alone))
         raise ApiError(
             409,
             "Creator of streams",
-            f"nobody else is a creator of {slugs}: archive it, or invite another creator, first",
+            f"nobody else is a creator of {names}: archive it, or invite another creator, first",
             streams=sorted(map(str, alone)),
         )
 
