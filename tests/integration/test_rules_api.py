@@ -195,6 +195,25 @@ async def test_a_page_is_told_by_what_its_browser_says(server, issuer, headers, 
         assert made["reason"] == "referrer"
 
 
+@pytest.mark.parametrize(
+    ("rules", "page"),
+    [
+        ({"deny_referrers": ["bad.example"]}, "https://bad.example."),
+        ({"deny_referrers": ["*.bad.example"]}, "https://WWW.bad.example.:8443"),
+        ({"allow_referrers": ["shop.example.org"]}, "http://own"),
+        ({"allow_referrers": ["shop.example.org"]}, "http://own."),
+    ],
+)
+async def test_a_page_is_told_however_its_host_is_written(server, issuer, rules, page) -> None:
+    """A dot at the end, other letters, and a host that is called as our own pages are here."""
+    await server.stream(planck_per_s="0")
+    await server.api("PUT", "streams/cam/rules", rules)
+
+    status, refused = await by_token(server, issuer.token(), DE, Origin=page)
+
+    assert (status, refused.get("reason")) == (403, "referrer")
+
+
 async def test_who_plays_on_a_page_that_may_not_show_it_any_more_is_ended(server, issuer) -> None:
     """At once, for good; who plays on ours, or came by the operator's link, goes on."""
     stream = await server.stream(planck_per_s="0")

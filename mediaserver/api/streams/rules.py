@@ -95,9 +95,12 @@ def referrer_of(request: web.Request) -> str:
     if headers.get("Sec-Fetch-Site") == "same-origin" or f"{page}/".startswith(f"{own}/"):
         return OWN
     try:
-        host = urlsplit(page).hostname or ""
+        # The root's dot says nothing, and no host of others is ours.
+        host = (urlsplit(page).hostname or "").rstrip(".")
     except ValueError:
         host = ""
+    if host == OWN:
+        return ""
     return f"[{host}]"[:REFERRER_CHARACTERS_MAX] if ":" in host else host[:REFERRER_CHARACTERS_MAX]
 
 
