@@ -90,7 +90,7 @@ class PassRepository(Repository):
 
         Raises:
             UnknownNameError: There is no such viewer.
-            IdempotencyConflictError: The key was used for another pass.
+            IdempotencyConflictError: The key was used for another pass, or another price.
         """
         if not 0 < len(idempotency_key) <= _KEY_MAX:
             raise InvalidValueError(f"an idempotency key has 1 to {_KEY_MAX} letters")
@@ -100,7 +100,8 @@ class PassRepository(Repository):
         with self._writing() as connection:
             known = _known(connection, account, idempotency_key)
             if known is not None:
-                if (known.stream, known.kind) != (stream.id, offer.kind):
+                wanted = (stream.id, offer.kind, offer.planck)
+                if (known.stream, known.kind, known.planck) != wanted:
                     raise IdempotencyConflictError(
                         f"idempotency key {idempotency_key!r} was used for another pass; use a new "
                         "key for a new one"

@@ -339,3 +339,36 @@ async def test_a_pass_counts_as_spent_on_its_stream_at_once(server, ann) -> None
     assert (below.verdict.name, past.verdict.name) == ("GRANTED", "LIMIT")
     await server.balance(viewer, 9 * PRICE - COST)
     await postings_balance(server)
+
+
+async def test_a_key_buys_what_it_bought_before_or_nothing(server, ann) -> None:
+    """Another price under it is another purchase; somebody else's same key is theirs."""
+    await offer(server)
+    viewer = await pay_in(server, ann)
+    bob = Browser(server)
+    await bob.sign_up("Bob")
+    await pay_in(server, bob)
+
+    first, _ = await buy(ann)
+    other, refused = await buy(ann, planck=1)
+    theirs, _ = await buy(bob)
+
+    assert (first, other, theirs) == (201, 409, 201), refused
+    assert "new key" in refused["detail"]
+    await server.balance(viewer, 10 * PRICE - COST)
+
+
+async def test_a_pass_whose_money_was_taken_back_covers_nothing(server, ann) -> None:
+    """Who owes for it watches nothing by it, as they watch no seconds by a balance."""
+    await offer(server)
+    viewer, stream = await pay_in(server, ann), await server.api("GET", "streams/cam")
+    await buy(ann)
+    _, made = await ann.ask("POST", "streams/cam/join", {})
+    path, deposit = f"viewers/{viewer['account']}/refunds", f"first of {viewer['account']}"
+    taken = {"deposit": deposit, "planck": str(10 * PRICE), "why": "the bank took it back"}
+    shown = await server.api("POST", path, taken, 201, Idempotency_Key="r")
+
+    answer = await server.claim(made, viewer, stream, server.now_s() - 5, 3)
+
+    assert shown["debt"] == str(COST)
+    assert (answer.verdict.name, answer.covered_ticks) == ("PURSE", 0)

@@ -121,9 +121,14 @@ async def hold_access(shared: Context, account: AccountId, stream: StreamRecord)
     if shared.escrow is None:
         balance, debt = await _money(shared, account)
     preview_s = stream.preview_of(shared.settings.price.preview_s)
-    is_paid = balance == 0 and (
-        await _has_pass(shared, account, stream)
-        or await _is_show_paid(shared, account, stream, planck)
+    # Who owes for what was paid has not paid it.
+    is_paid = (
+        balance == 0
+        and not debt
+        and (
+            await _has_pass(shared, account, stream)
+            or await _is_show_paid(shared, account, stream, planck)
+        )
     )
     match may_join(Visitor(stream.is_enabled, planck, balance, preview_s, is_paid)):
         case Access.CLOSED:

@@ -111,6 +111,8 @@ local function claim(packed)
     end
     new = new - covered - capped
   end
+  -- A pass and a cap stand for what was paid: who owes for it watches nothing by it.
+  if passed + capped > 0 and sub(balance, 1, 1) == '-' then return 1, 0, 0, balance, 0 end
 
   if new > 0 and join then
     for _, piece in ipairs(pieces) do
