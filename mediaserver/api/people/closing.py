@@ -154,7 +154,7 @@ def _hold_no_stream(shared: Context, book: Book, connection: Connection, person:
         )
     ]
     slugs = book.streams.slugs(alone)
-    if shared.escrow is None:  # on a chain who has the key takes them, whoever they are here
+    if shared.escrow is None:  # on a chain who has the key takes them, a person here or not
         currency = payouts.currency_of(shared.payments.settings, shared.settings.asset)
         for stream in alone:
             left = payouts.left_of(book, connection, slugs[stream])
