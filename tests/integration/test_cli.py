@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import aiohttp
@@ -335,8 +336,10 @@ async def test_f16_a_price_says_until_when_it_can_be_taken_back(vilokanam) -> No
     """A slip is seen when it is printed; so the remedy is printed beside it."""
     await vilokanam("streams", "create", "cam")
 
-    code, out, _ = await vilokanam("streams", "price", "cam", "5 UNIT")
-    again, _, refused = await vilokanam("streams", "price", "cam", "0.5 UNIT")
+    # From one second on, as two that are set within one second are.
+    begin = ("--from-tick", str(int(time.time()) + 3600))
+    code, out, _ = await vilokanam("streams", "price", "cam", "5 UNIT", *begin)
+    again, _, refused = await vilokanam("streams", "price", "cam", "0.5 UNIT", *begin)
     undo = await vilokanam("streams", "withdraw-price", "cam", "2")
 
     assert code == 0
