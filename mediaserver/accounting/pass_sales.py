@@ -47,6 +47,7 @@ async def sell(  # noqa: PLR0917 -- what, to whom and where
     pay: Pay,
     limits: Limits,
     later: Callable[[AccountId], None],
+    oldest: int = 0,
 ) -> Sale:
     """Sell a pass; the caller lets nobody else change the account in the store meanwhile.
 
@@ -55,17 +56,17 @@ async def sell(  # noqa: PLR0917 -- what, to whom and where
             before.
         pay: Posts it.
         later: Called with the account when it is to be settled again.
+        oldest: Oldest second that may still be claimed; what ended before is left out of the store.
 
     Raises:
         StoreUnavailableError: Not known whether it was sold; the same may be asked for again.
     """
-    await settle(store, book, account)
+    await settle(store, book, account, oldest)
     asked = await ask()
     if asked.is_paid:
         return asked, Verdict.GRANTED, Units(0)
-    held = await book.run(lambda book: book.passes.of_account(account))
     units = Units(asked.planck // book.asset.quantum)
-    passes = packed((item for item in held if item.is_paid or item.id == asked.id), 0)
+    passes = await _packed_of(book, account, oldest, asked.id)
     try:
         verdict, balance = await store.buy_pass(asked, units, limits, passes)
         if verdict is not Verdict.GRANTED:
@@ -77,14 +78,27 @@ async def sell(  # noqa: PLR0917 -- what, to whom and where
         raise
 
 
-async def settle(store: PassStore, book: AsyncBook, account: AccountId) -> None:
+async def settle(store: PassStore, book: AsyncBook, account: AccountId, oldest: int = 0) -> None:
     """Post or forget what was asked for, and let the store have the passes of the book."""
     passes = await book.run(lambda book: book.passes.of_account(account))
     if not passes:
         return
     await _decide(store, book, [item for item in passes if not item.is_paid])
-    passes = await book.run(lambda book: book.passes.of_account(account))
-    await store.set_passes(account, packed(passes, 0))
+    await store.set_passes(account, await _packed_of(book, account, oldest))
+
+
+async def _packed_of(
+    book: AsyncBook, account: AccountId, oldest: int, asked: str | None = None
+) -> bytes:
+    """Return what the store is to have of an account: what was paid, and the one asked for."""
+
+    def read(book: Book) -> bytes:
+        held = [
+            item for item in book.passes.of_account(account) if item.is_paid or item.id == asked
+        ]
+        return packed(held, oldest, book.passes.last_shows(held, oldest))
+
+    return await book.run(read)
 
 
 async def settle_all(store: PassStore, book: AsyncBook) -> None:

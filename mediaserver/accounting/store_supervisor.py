@@ -163,7 +163,7 @@ class StoreSupervisor:
         async with self._applying:
             total = await self._book.run(lambda book: book.deposits.total(account))
             await store.set_deposits(account, Units(total // self._settings.asset.quantum))
-            await settle(store, self._book, account)
+            await settle(store, self._book, account, self._oldest())
 
     async def take_out(
         self, account: AccountId, planck: Planck, post: Callable[[], Awaitable[T]]
@@ -175,7 +175,12 @@ class StoreSupervisor:
     async def sell_pass(self, account: AccountId, ask: Ask, pay: Pay, limits: Limits) -> Sale:
         """Sell a pass to an account; see `pass_sales.sell`."""
         async with self.lend() as store, self._applying:
-            return await sell(store, self._book, account, ask, pay, limits, self.apply_later)
+            return await sell(
+                store, self._book, account, ask, pay, limits, self.apply_later, self._oldest()
+            )
+
+    def _oldest(self) -> int:
+        return self._clock.now_ms() // 1000 - self._settings.metering.watched_hours * 3600
 
     def stop(self) -> None:
         """Let `run` cut what is pending a last time, and end."""
@@ -296,14 +301,10 @@ class StoreSupervisor:
                 overlay=self._escrow.overlay if self._escrow else None,
             )
             await self._look_back()
-        except StoreRefusedError as error:
-            if self.recovery is None:
-                raise
-            # Once it has served, a Redis set up otherwise, or taken, leaves the free streams alone.
-            self.wait.failed(error)
-            await self._stopped_within(WATCH_S)
-            return None
         except MeteringError as error:
+            # Once it has served, a Redis set up otherwise, or taken, leaves the free streams alone.
+            if self.recovery is None and isinstance(error, StoreRefusedError):
+                raise
             self.wait.failed(error)
             await self._stopped_within(WATCH_S)
             return None

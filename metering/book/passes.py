@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import secrets
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, update
 
 from metering.book import schema
+from metering.book.covered_schema import counted_shows, covered
 from metering.book.pass_schema import pass_offers as _offers
 from metering.book.pass_schema import passes as _passes
 from metering.book.postings import post
@@ -28,6 +29,7 @@ from metering.model.passes import (
     Pass,
     PassKind,
     PassOffer,
+    may_cover,
     new_pass_run,
     postings_of,
     refund_postings,
@@ -206,6 +208,32 @@ class PassRepository(Repository):
     def of_account(self, account: AccountId) -> list[Pass]:
         """Return all of an account, refunded and asked ones too, oldest first."""
         return self._where(_passes.c.account == account)
+
+    def that_may_cover(self, account: AccountId, oldest: int) -> list[Pass]:
+        """Return those of an account by which a second from `oldest` on may be covered."""
+        held = self.of_account(account)
+        return may_cover(held, oldest, self.last_shows(held, oldest))
+
+    def last_shows(self, passes: Iterable[Pass], oldest: int) -> Mapping[UUID, int]:
+        """Return the newest show that began up to `oldest` of streams with passes for a show.
+
+        It is one of which a second was covered, or whose cost is counted: one that nobody had
+        anything of makes no older one over.
+        """
+        streams, found = schema.streams.c, dict[UUID, int]()
+        # One look at the end of an index for each stream, however much of it was covered.
+        newest = [
+            select(func.max(table.c.show))
+            .where(table.c.stream == streams.id, table.c.show <= oldest)
+            .scalar_subquery()
+            for table in (covered, counted_shows)
+        ]
+        with self._reading() as connection:
+            for some in chunks(sorted({item.stream for item in passes if item.show})):
+                query = select(streams.id, *newest).where(streams.id.in_(some))
+                for stream, *shows in connection.execute(query):
+                    found[stream] = max(show or 0 for show in shows)
+        return found
 
     def of_shard(self, shard: int) -> list[Pass]:
         """Return those that were paid by the accounts of a shard, refunded ones too."""

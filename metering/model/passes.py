@@ -6,7 +6,7 @@ Source: docs/metering.md, "Passes".
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -24,7 +24,9 @@ window, and who spent their last on the pass could not pay for what they see fir
 ENDLESS_TICK: Final = 2**32 - 1
 """End of a pass for a show: no show has ticks behind its own."""
 KEPT_MAX: Final = 100
-"""Passes of an account that a claim looks at, the newest: they are one field in the store."""
+"""Passes of an account that a claim looks at: they are one field in the store. Who has so many that
+may still cover is sold no other."""
+_NO_SHOWS: Final[Mapping[UUID, int]] = {}
 _ENTRY: Final = struct.Struct(">16sIII16s")
 """Stream, show (0: any), first tick, end, id (scripts/common.lua)."""
 
@@ -115,21 +117,53 @@ def in_force(offers: Iterable[PassOffer], kind: PassKind, now_s: int) -> PassOff
     return newest if newest is not None and newest.planck else None
 
 
-def packed(passes: Iterable[Pass], oldest: int) -> bytes:
-    """Return the passes of one account as the store has them, the newest last.
+def may_cover(
+    passes: Iterable[Pass], oldest: int, last_shows: Mapping[UUID, int] = _NO_SHOWS
+) -> list[Pass]:
+    """Return the passes of one account by which a second may still be covered.
+
+    A show is over when the next one of its stream begins: of shows that began up to `oldest` only
+    the newest of each stream may still be claimed. One that is asked for stays, whatever it is for.
 
     Args:
-        oldest: Oldest second that may still be claimed: passes that ended before are left out.
+        oldest: Oldest second that may still be claimed.
+        last_shows: The newest show of each stream that is known to have begun up to `oldest`; those
+            that the passes themselves name are known.
     """
-    kept = sorted(
-        (item for item in passes if item.refunded_ms is None and item.until_tick > oldest),
-        key=lambda item: (item.created_ms, item.id),
+    left = [item for item in passes if item.refunded_ms is None and item.until_tick > oldest]
+    newest = dict(last_shows)
+    for item in left:
+        if item.show <= oldest:
+            newest[item.stream] = max(item.show, newest.get(item.stream, 0))
+    return [
+        item
+        for item in left
+        if not item.show or item.show >= newest.get(item.stream, 0) or not item.is_paid
+    ]
+
+
+def packed(
+    passes: Iterable[Pass], oldest: int, last_shows: Mapping[UUID, int] = _NO_SHOWS
+) -> bytes:
+    """Return the passes of one account that may still cover as the store has them, the newest last.
+
+    Of more than `KEPT_MAX`, which no sale leads to, what is asked for is kept first, so that the
+    store says whether it was taken; then months, then the newest shows.
+
+    Args:
+        oldest: Oldest second that may still be claimed.
+        last_shows: As `may_cover` takes them.
+    """
+    ranked = sorted(
+        may_cover(passes, oldest, last_shows),
+        key=lambda item: (item.is_paid, item.show > 0, -item.show, -item.created_ms, item.id),
     )
+    kept = sorted(ranked[:KEPT_MAX], key=lambda item: (item.created_ms, item.id))
     return b"".join(
         _ENTRY.pack(
             item.stream.bytes, item.show, item.from_tick, item.until_tick, bytes.fromhex(item.id)
         )
-        for item in kept[-KEPT_MAX:]
+        for item in kept
     )
 
 

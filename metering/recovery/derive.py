@@ -23,6 +23,7 @@ NO_LIMITS: Final = SpendingLimits()
 ENDLESS_TICKS: Final = 1 << 40
 """More seconds than any clock will show."""
 _DAY_S: Final = 86400
+_NO_SHOWS: Final[Mapping[UUID, int]] = {}
 
 
 def less_booked(
@@ -111,6 +112,7 @@ def balance_states(
     prices: Mapping[tuple[UUID, int], Planck],
     passes: Sequence[Pass] = (),
     oldest: int = 0,
+    last_shows: Mapping[UUID, int] = _NO_SHOWS,
 ) -> tuple[BalanceState, ...]:
     """Return every balance of a shard: what was paid in and spent, booked and pending.
 
@@ -126,6 +128,7 @@ def balance_states(
         prices: By stream and version.
         passes: All that were paid; of one that was refunded the price came in again.
         oldest: Oldest second that may still be claimed.
+        last_shows: As `passes.may_cover` takes them.
     """
     spent: dict[AccountId, int] = defaultdict(int)
     by_stream: dict[AccountId, dict[UUID, int]] = defaultdict(lambda: defaultdict(int))
@@ -162,7 +165,7 @@ def balance_states(
             ),
             whole_units(provisional.get(account, Planck(0)), quantum),
             frozen_units(frozen.get(account, had.frozen), quantum),
-            packed(held[account], oldest),
+            packed(held[account], oldest, last_shows),
         )
         for account, had in funds.items()
     )

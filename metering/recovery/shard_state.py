@@ -153,6 +153,7 @@ def shard_state(
     ]
     covered = book.covered.of_shard(shard, work.oldest)
     watched += [(line.account, line.stream, line.runs) for line in covered]
+    passes = book.passes.of_shard(shard)
     return ShardState(
         balances=balance_states(
             funds,
@@ -166,8 +167,9 @@ def shard_state(
             pending=pending,
             now_tick=work.now_ms // 1000,
             prices=work.prices,
-            passes=book.passes.of_shard(shard),
+            passes=passes,
             oldest=work.oldest,
+            last_shows=book.passes.last_shows(passes, work.oldest),
         ),
         watched=watched_states(watched),
         pending=pending,

@@ -227,6 +227,23 @@ async def test_finance_gives_the_price_of_a_pass_back(server, ann) -> None:
     await postings_balance(server)
 
 
+async def test_no_pass_is_sold_that_would_not_cover(server, ann, monkeypatch) -> None:
+    """Who has as many as a claim looks at buys no other, until one of them holds no more."""
+    monkeypatch.setattr(own_passes, "KEPT_MAX", 1)
+    await offer(server, "show")
+    await offer(server, "month")
+    viewer, show = await pay_in(server, ann), server.now_s() - 9
+    await on_air(server, show)
+    status, bought = await buy(ann, "show")
+    many, refused = await buy(ann, "month", key="k2")
+    await server.api("POST", f"passes/{bought['pass']}/refund", {"why": "by mistake"}, 201)
+    again, _ = await buy(ann, "month", key="k2")
+
+    assert (status, many, refused["reason"], again) == (201, 409, "many", 201)
+    await server.balance(viewer, 10 * PRICE - COST)
+    await postings_balance(server)
+
+
 async def test_who_may_not_see_or_is_barred_buys_nothing(server, ann) -> None:
     """What they may not see is not there; and a pass opens nothing to who is barred after it."""
     await offer(server)

@@ -28,7 +28,7 @@ from mediaserver.people.service import Connection
 from metering.book.book import Book
 from metering.book.records import StreamRecord
 from metering.book.streams import no_stream
-from metering.model.passes import Pass, PassKind, PassOffer, in_force
+from metering.model.passes import KEPT_MAX, Pass, PassKind, PassOffer, in_force
 from metering.model.spending_limits import limit_units
 from metering.units import AccountId, Planck, Units, Verdict, account_text, top_up_address
 
@@ -103,6 +103,7 @@ async def _buy(request: web.Request) -> web.Response:
             check_up(connection, stream.id)
             check_unbarred(connection, account, stream.id, now_ms)
             offer = _offer_of(book, stream, account, wanted, kind, show, now_ms)
+            _hold_room(shared, book, account, now_ms)
         return book.passes.ask(
             account, stream, offer, show=show, idempotency_key=key, now_ms=now_ms
         )
@@ -185,6 +186,23 @@ def _offer_of(  # noqa: PLR0917 -- all that a purchase is judged by
             reason="held",
         )
     return offer
+
+
+def _hold_room(shared: Context, book: Book, account: AccountId, now_ms: int) -> None:
+    """Hold that a pass more would cover: a claim looks at so many.
+
+    Raises:
+        ApiError: 409, with the remedy.
+    """
+    oldest = now_ms // 1000 - shared.settings.metering.watched_hours * 3600
+    if len(book.passes.that_may_cover(account, oldest)) >= KEPT_MAX:
+        raise ApiError(
+            409,
+            "Too many passes",
+            f"{KEPT_MAX} passes of yours may still cover, and no more are sold to one account: "
+            "buy another when a month, or a show, of one is over",
+            reason="many",
+        )
 
 
 def _refuse(

@@ -2,9 +2,10 @@
 
 import pytest
 
+from metering.book.records import CoveredTicks
 from metering.errors import IdempotencyConflictError, InvalidValueError, UnknownNameError
 from metering.model.passes import PassKind, PassOffer
-from metering.units import AccountId, Planck
+from metering.units import AccountId, Cause, Planck, Run
 from tests.support.book_fixture import make_book
 
 NOW_MS = 1_800_000_000_000
@@ -92,3 +93,23 @@ def test_a_later_offer_gives_way_to_a_change():
     assert book.passes.offers(stream) == (first, last, show)
     with pytest.raises(InvalidValueError):
         book.passes.offer(stream, PassKind.MONTH, Planck(-1), 99)
+
+
+@pytest.mark.parametrize("is_covered", [True, False])
+def test_a_show_is_over_when_a_later_one_was_watched(is_covered):
+    """By anybody: of it a second was covered, or its cost is counted."""
+    fixture = make_book(viewers=2)
+    book, (ann, bea), stream = fixture.book, fixture.accounts, fixture.stream.id
+    show = PassOffer(PassKind.SHOW, 0, Planck(300))
+    paid = book.passes.pay(ask(fixture, offer=show, show=500).id, NOW_MS)
+    month = book.passes.pay(ask(fixture, key="k2").id, NOW_MS)
+
+    assert book.passes.that_may_cover(ann, 900) == [paid, month]
+    if is_covered:
+        book.covered.add([CoveredTicks(bea, stream, 800, (Run(801, 2),), Cause.PREVIEW)])
+    else:
+        book.show_caps.add_shows([(stream, 800)])
+
+    assert book.passes.that_may_cover(ann, 799) == [paid, month]
+    assert book.passes.that_may_cover(ann, 800) == [month]
+    assert book.passes.last_shows([paid], 900) == {stream: 800}

@@ -16,6 +16,7 @@ from metering.model.passes import (
     PassOffer,
     covers_until,
     in_force,
+    may_cover,
     new_pass_run,
     not_covered,
     packed,
@@ -110,3 +111,54 @@ def test_seconds_outside_of_every_pass_are_named():
     assert not_covered(runs, 5, [refunded]) == (Run(NOW - BACK_S - 2, 2), Run(NOW + MONTH_S, 1))
     assert not_covered(runs, SHOW.show, [SHOW]) == ()
     assert not_covered(runs, 5, [SHOW]) == runs
+
+
+def test_a_month_that_runs_is_not_forgotten_for_passes_of_shows():
+    """Who buys many shows of other streams keeps what they paid a month for."""
+    shows = [
+        replace(SHOW, id=f"{n:032x}", stream=OTHER, show=NOW + n, created_ms=NOW * 1000 + n)
+        for n in range(1, KEPT_MAX + 1)
+    ]
+
+    entries = packed([MONTH, *shows], NOW - 86_400)
+
+    assert covers_until(entries, STREAM.bytes, NOW + 1000, 0) == MONTH.until_tick
+
+
+def test_a_show_that_is_on_air_is_not_forgotten_for_passes_of_shows_that_are_over():
+    """However long ago it began; of shows that are over no second may be claimed."""
+    streams = [UUID(int=100 + n) for n in range(KEPT_MAX)]
+    over = [
+        replace(SHOW, id=f"{n:032x}", stream=stream, created_ms=NOW * 1000 + n)
+        for n, stream in enumerate(streams, 1)
+    ]
+    long = replace(SHOW, show=NOW - 90 * 86_400, from_tick=NOW - 90 * 86_400, created_ms=1)
+    oldest = NOW + 86_400
+
+    kept = packed([long, *over], oldest, dict.fromkeys(streams, NOW + 9))
+
+    assert covers_until(kept, STREAM.bytes, oldest + 5, long.show) == ENDLESS_TICK
+    assert len(kept) == 44
+
+
+def test_a_show_holds_until_a_second_of_the_next_is_the_oldest_that_may_be_claimed():
+    following = replace(SHOW, id="c" * 32, show=NOW + 50, from_tick=NOW + 50)
+
+    assert may_cover([SHOW, following], NOW + 49) == [SHOW, following]
+    assert may_cover([SHOW, following], NOW + 50) == [following]
+    assert may_cover([SHOW], NOW + 50, {STREAM: NOW + 50}) == []
+    assert may_cover([SHOW, MONTH], NOW + 50, {STREAM: SHOW.show}) == [SHOW, MONTH]
+
+
+def test_what_the_store_is_asked_for_it_has_however_many_there_are():
+    """Else it could not say whether its price was taken."""
+    months = [
+        replace(MONTH, id=f"{n:032x}", stream=UUID(int=n), created_ms=NOW * 1000 + n)
+        for n in range(1, KEPT_MAX + 1)
+    ]
+    asked = replace(SHOW, id="f" * 32, is_paid=False, created_ms=1)
+
+    kept = packed([asked, *months], 0)
+
+    assert bytes.fromhex(asked.id) in kept
+    assert len(kept) == KEPT_MAX * 44
