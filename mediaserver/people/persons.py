@@ -97,7 +97,9 @@ def give_account(connection: Connection, person: str, account: AccountId) -> Non
 
     Raises:
         InvalidValueError: They have another one, or it is another person's.
+        UnknownNameError: They are closed.
     """
+    require_open(connection, person)
     known = get(connection, person)
     if known.account == account:
         return
@@ -113,6 +115,19 @@ def give_account(connection: Connection, person: str, account: AccountId) -> Non
             )
     except IntegrityError as error:
         raise InvalidValueError(f"account {account_text(account)} is another person's") from error
+
+
+def take_from_closed(connection: Connection, account: AccountId) -> bool:
+    """Let a person who is closed pay as a viewer no more; return whether one did.
+
+    For who has shown the account's key. Erasing the closed one again finds nothing of it then.
+    """
+    taken = connection.execute(
+        update(people)
+        .where(people.c.account == bytes(account), people.c.closed_ms.is_not(None))
+        .values(account=None)
+    )
+    return bool(taken.rowcount)
 
 
 def require_open(connection: Connection, person: str) -> None:

@@ -192,6 +192,27 @@ class ViewerRepository(Repository):
                 raise UnknownNameError(f"there is no viewer {account_text(account)}")
         return key
 
+    def rename(self, account: AccountId, name: str) -> None:
+        """Call a viewer otherwise.
+
+        Args:
+            name: Unique, as `create` takes it.
+
+        Raises:
+            InvalidValueError: If the name is taken.
+            UnknownNameError: If there is no such viewer.
+        """
+        viewers = schema.viewers
+        try:
+            with self._writing() as connection:
+                changed = connection.execute(
+                    update(viewers).where(viewers.c.account == account).values(name=name)
+                )
+        except IntegrityError as error:
+            raise InvalidValueError(self._taken(name, None)) from error
+        if changed.rowcount != 1:
+            raise UnknownNameError(f"there is no viewer {account_text(account)}")
+
     def _viewer_where(self, condition: ColumnElement[bool]) -> ViewerRecord | None:
         with self._reading() as connection:
             rows = connection.execute(select(schema.viewers).where(condition)).all()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 import time
 from dataclasses import replace
 from uuid import UUID
@@ -127,3 +129,43 @@ async def test_without_a_chain_a_wallet_only_signs_in(tmp_path) -> None:
         status, refused = await browser.ask("PUT", "me/account", {"credential": credential})
 
     assert (status, refused["title"]) == (409, "No chain")
+
+
+async def test_who_closed_and_comes_again_by_their_wallet_pays_from_it(server) -> None:
+    """The key is theirs still, and so is what their escrow holds."""
+    await server.registered(await server.stream())
+    browser, credential = await by_wallet(server)
+    await browser.ask("PUT", "me/account", {"credential": credential})
+    await browser.ask("PUT", "me/player-settings", {"hidden_stop_s": 90, "ask_after_s": 3600})
+    _, closed = await browser.ask("POST", "me/close", {})
+
+    again, credential = await by_wallet(server)
+    chosen = await again.ask("PUT", "me/account", {"credential": credential})
+    status, lacks = await again.ask("POST", "streams/cam/join", {})
+    _, settings_now = await again.ask("GET", "me/player-settings")
+    erased = await server.api("POST", f"people/{closed['person']}/erase", {}, 200)
+    _, me = await again.ask("GET", "me")
+
+    assert chosen == (200, {"account": ADDRESS})
+    assert (status, lacks["missing"], lacks["account"]) == (402, ["escrow", "join"], ADDRESS)
+    assert settings_now["hidden_stop_s"] != 90
+    assert closed["account"] == ADDRESS
+    # Erased once more, the closed person takes nothing of who came after.
+    assert erased["account"] is None
+    assert me["account"] == ADDRESS
+    assert (await server.shown(ADDRESS))["name"] == f"person-{me['person']}"
+
+
+async def test_an_account_of_which_the_server_has_the_key_is_given_to_nobody(
+    server, tmp_path
+) -> None:
+    """Its balance is not the wallet's own, though somebody shows that key."""
+    browser, credential = await by_wallet(server)
+    await server.api("POST", "viewers", {"name": "kept", "account": ADDRESS}, 201)
+    with contextlib.closing(sqlite3.connect(tmp_path / "book.sqlite3")) as book, book:
+        book.execute("UPDATE viewers SET seed = ? WHERE name = 'kept'", (b"\x01" * 32,))
+
+    status, refused = await browser.ask("PUT", "me/account", {"credential": credential})
+
+    assert (status, "the server keeps the key" in refused["detail"]) == (422, True)
+    assert (await browser.ask("GET", "me"))[1]["account"] is None

@@ -19,7 +19,7 @@ from mediaserver.people import credentials, persons
 from mediaserver.people.records import CredentialKind
 from mediaserver.people.service import Connection
 from metering.book.book import Book
-from metering.errors import UnknownNameError
+from metering.errors import InvalidValueError, UnknownNameError
 from metering.units import AccountId, account_text
 
 
@@ -48,10 +48,16 @@ async def _choose(request: web.Request) -> web.Response:
     now_ms = shared.clock.now_ms()
 
     def choose(book: Book, connection: Connection) -> tuple[AccountId, bool]:
+        persons.require_open(connection, person)
         account = _wallet(connection, person, wanted.credential)
         if persons.get(connection, person).account == account:
             return account, False
+        _hold_own_key(book, account)
+        # Who closed their account and comes again is another person, with the same key.
+        is_again = persons.take_from_closed(connection, account)
         persons.give_account(connection, person, account)
+        if is_again:
+            book.viewers.rename(account, f"person-{person}")
         try:
             book.viewers.get(account)
         except UnknownNameError:
@@ -67,6 +73,18 @@ async def _choose(request: web.Request) -> web.Response:
         is_change=lambda made: made[1],
     )
     return web.json_response({"account": account_text(account)})
+
+
+def _hold_own_key(book: Book, account: AccountId) -> None:
+    """Hold that an account's balance is its key's own, in escrow: never one that is kept here.
+
+    Raises:
+        InvalidValueError: The server has its key.
+    """
+    if book.viewers.seed(account) is not None:
+        raise InvalidValueError(
+            f"the server keeps the key of account {account_text(account)}: it is no wallet's own"
+        )
 
 
 def _wallet(connection: Connection, person: str, credential: str) -> AccountId:

@@ -226,6 +226,28 @@ def test_one_account_pays_for_one_person(fixture, connection, ann) -> None:
     assert persons.get(connection, bob).account is None
 
 
+def test_who_is_closed_is_given_no_account(fixture, connection, ann) -> None:
+    """A request of theirs may be on its way still."""
+    persons.close(connection, ann, NOW)
+    with pytest.raises(UnknownNameError, match="was closed"):
+        persons.give_account(connection, ann, fixture.accounts[0])
+    assert persons.get(connection, ann).account is None
+
+
+def test_an_account_is_taken_only_from_who_is_closed(fixture, connection, ann) -> None:
+    account = fixture.accounts[0]
+    bob = persons.create(connection, "Bob", NOW).id
+    persons.give_account(connection, ann, account)
+    assert not persons.take_from_closed(connection, account)
+    assert persons.get(connection, ann).account == account
+
+    persons.close(connection, ann, NOW)
+    assert persons.take_from_closed(connection, account)
+    persons.give_account(connection, bob, account)
+    assert persons.get(connection, ann).account is None
+    assert not persons.take_from_closed(connection, account)
+
+
 def test_roles_are_for_the_server_or_for_a_stream(fixture, connection, ann) -> None:
     stream = fixture.stream.id
     persons.set_roles(connection, ann, [Role.FINANCE, Role.CREATOR])

@@ -231,3 +231,18 @@ def test_a_session_lives_until_it_ends_or_expires():
         fixture.book.sessions.add(SessionId(2), account, stream, 2, 40, 600)
     with pytest.raises(UnknownNameError):
         fixture.book.sessions.add(SessionId(9), AccountId(b"?" * 32), stream, 1, 1, 2)
+
+
+def test_a_viewer_is_called_otherwise_by_a_name_that_is_free():
+    book = make_book().book
+    made, key = book.viewers.create("one", None, 1)
+    book.viewers.create("two", None, 1)
+
+    book.viewers.rename(made.account, "three")
+
+    assert book.viewers.get("three").account == made.account
+    assert book.viewers.by_key(key) == book.viewers.get("three")
+    with pytest.raises(InvalidValueError, match="'two' is there already"):
+        book.viewers.rename(made.account, "two")
+    with pytest.raises(UnknownNameError):
+        book.viewers.rename(AccountId(b"\x09" * 32), "four")
