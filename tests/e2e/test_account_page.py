@@ -250,6 +250,7 @@ def test_what_was_watched_is_shown_with_its_receipt_and_fits(live, visit) -> Non
             "seconds": 3725,
             "covered_seconds": 30,
             "planck": "3695000000000",
+            "given_back": "0",
             "receipts_url": f"{live.url}/api/v1/me/receipts/{number}",
         }
         for number in range(12)

@@ -99,7 +99,8 @@ GROUP: Final = Group(
             nothing was charged), `not_sold`, `no_show` (a show is sold while it is on air),
             `limit` (of a stream or a day), `many` (100 may still cover); 409 with a chain. 403
             for who is barred, or is where the stream is not shown (`place`, `referrer`), 404,
-            also for a stream that is not for them; 410 and 451 for one that is taken down; 503 while Redis is away.
+            also for a stream that is not for them; 410 and 451 for one that is taken down; 503
+            while Redis is away.
             """,
             pass_answers.Pass,
             status=(200, 201),
