@@ -11,7 +11,9 @@ const element = (id: string): HTMLElement => {
 // "?watch=/w/<token>/<stream>/": the address that `vilokanam token mint` prints.
 const watch = new URLSearchParams(location.search).get("watch");
 if (watch === null) {
-  throw new Error("no address to watch: add ?watch=/w/<token>/<stream>/");
+  const text = "no address to watch: add ?watch=/w/<token>/<stream>/";
+  element("error").textContent = text;
+  throw new Error(text);
 }
 
 const video = element("video") as HTMLVideoElement;

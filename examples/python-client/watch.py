@@ -153,4 +153,7 @@ def get(url: str) -> bytes:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except urllib.error.URLError as error:
+        sys.exit(f"the server does not do that: {error.reason}; is --server its address?")

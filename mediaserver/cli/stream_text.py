@@ -139,7 +139,7 @@ def _state(stream: dict[str, Any], now_s: float) -> str:
 def _media_lines(facts: dict[str, float]) -> Iterator[str]:
     """Yield what the publisher sends and what is made of it, each number with its meaning."""
     if facts.get("height"):
-        gap_s = facts.get("gop_s") or facts.get("keyframe_interval_s") or 0
+        gap_s = facts.get("keyframe_interval_s") or facts.get("gop_s") or 0
         yield (
             f"picture: H.264, {facts['width']:g} x {facts['height']:g} at "
             f"{facts.get('fps', 0):.3g} frames a second, {facts.get('video_kbps', 0):.0f} kbit/s"

@@ -46,7 +46,7 @@ class KeyframePolicy:
     Attributes:
         is_reencoding: The source is to be an encode from the frame last decided on.
         gop_ms: The newest distance of two keyframes of the publisher, 0 while unknown.
-        late_gop_ms: The distance for which the source is encoded again, 0 without.
+        late_gop_ms: The longest since one was too long to pass the source on, 0 without.
     """
 
     def __init__(self) -> None:
@@ -101,6 +101,8 @@ class KeyframePolicy:
         if since_ms > fit_ms:
             self._fits_since_ms = None
             self.gop_ms = since_ms
+            if self.late_gop_ms:
+                self.late_gop_ms = max(self.late_gop_ms, since_ms)
         if not is_idr:
             return
         if self._last_idr_ms is not None:

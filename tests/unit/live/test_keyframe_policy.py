@@ -97,4 +97,17 @@ def test_c13_the_distance_that_was_too_long_is_kept_for_the_advice():
 
     assert policy.is_reencoding
     assert policy.gop_ms == 2000
-    assert 3000 < policy.late_gop_ms < 3500
+    assert policy.late_gop_ms == 4000
+
+
+def test_the_longest_distance_is_told_however_far_the_next_keyframe_is():
+    """With one each 10 s the advice said "up to 3.8 s", then 7.9, 10.0, 6.9 and 5.0."""
+    policy, segmenter = KeyframePolicy(), Segmenter(HlsSettings(), 0)
+    seen = []
+    for start_ms in range(0, 40_000, 10_000):
+        play(policy, segmenter, start_ms, 9, gop=250)
+        seen.append(policy.late_gop_ms)
+
+    assert policy.is_reencoding
+    assert seen == sorted(seen)
+    assert seen[-1] == 10_000
