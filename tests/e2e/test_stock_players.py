@@ -26,8 +26,9 @@ AWAY_S = 8
 BACK_S = 25
 KILLED_S = 8
 STEADY_S = 10
-STOOD_MAX_S = 3.0
-"""A busy machine may hold a browser up for a second or two; the stalls meant here last 15 s."""
+STOOD_MAX_S = 3.5
+"""A busy machine may hold a browser up for a second or two, and a player that writes whole segments
+shows nothing new for 3.0 s in quiet; the stalls meant here last 15 s."""
 
 
 def test_r10_video_js_plays_on_at_the_server_and_behind_nginx(tmp_path):
