@@ -141,19 +141,28 @@ async def test_a_refused_claim_takes_nothing_from_the_cap(redis_any):
 
 
 async def test_evidence_above_the_cap_is_covered_and_what_cannot_be_paid_is_not(redis_any):
-    """Unpaid seconds take nothing from the cap: what is paid later is paid up to it."""
+    """Unpaid seconds take nothing from the cap: what is paid later is paid up to it.
+
+    Wherever the store's words of watched seconds end within the message.
+    """
     async with opened(redis_any.url) as (store, claims):
-        await open_sessions(store, WHO, 1, 2, deposit=10)
-        cover = Cover(NOW - 100, 0, Units(20))
+        before = (0, 0, 0)
+        for number in range(1, 61):
+            who, show = account(number), NOW - 200 + number
+            await open_sessions(store, who, 1, 2, deposit=10)
+            cover = Cover(show, 0, Units(20))
 
-        for _ in range(2):
-            await claims.offer([claim(WHO, 1, NOW - 100, 4, cover=cover)])
-        totals = await store.totals()
-        await store.set_deposits(WHO, Units(100))
-        then = await claims.claim(claim(WHO, 2, NOW - 96, 3, cover=cover))
+            for _ in range(2):
+                await claims.offer([claim(who, 1, show, 4, cover=cover)])
+            totals = await store.totals()
+            await store.set_deposits(who, Units(100))
+            then = await claims.claim(claim(who, 2, show + 4, 3, cover=cover))
 
-        assert (totals.metered_ticks, totals.unpaid_ticks, totals.covered_ticks) == (1, 1, 2)
-        assert (then.new_ticks, then.covered_ticks) == (1, 2)
+            found = (totals.metered_ticks, totals.unpaid_ticks, totals.covered_ticks)
+            added = tuple(now - was for now, was in zip(found, before, strict=True))
+            assert added == (1, 1, 2), number
+            assert (then.new_ticks, then.covered_ticks) == (1, 2)
+            before = (found[0] + 1, found[1], found[2] + 2)
 
 
 async def test_a_cap_beyond_a_double_is_exact(redis_any):

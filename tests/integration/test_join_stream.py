@@ -112,6 +112,8 @@ async def test_a_show_that_is_paid_is_joined_with_nothing_left(server, ann) -> N
     cover = Cover(show, 0, Units(3 * PRICE))
     await server.claim(made, viewer, talk, show, 4, cover=cover)
     await server.spent(viewer, 3 * PRICE)
+    # A worker that has said nothing for some seconds is taken for lost, and its show with it.
+    await server.ask("POST", "/internal/workers", worker, 204)
 
     status, again = await ann.ask("POST", "streams/talk/join", {})
     elsewhere, _ = await ann.ask("POST", JOIN, {})

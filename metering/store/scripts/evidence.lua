@@ -6,6 +6,7 @@
 -- session is ended ('purse'). A tick older than the watched hours is counted late and not billed.
 -- What the chain would refuse of a join is unpaid too: beyond its rate, its spending, its price, after its end,
 -- or so late that half of the notice in which its entries are still settled is over.
+-- A cap is judged over the whole message, as a claim's is, and spent by what is paid.
 -- What a preview, a cap, a free list or a pass covers is covered as in a claim, for a session that is known.
 -- Answers like a claim, verdict 0, with the ticks billed by it.
 if call('GET', KEYS[1]) ~= ARGV[1] then return 'EPOCH' end
@@ -91,13 +92,16 @@ local function evidence(packed)
       if join and version == 0 then listed = listed + list_piece(piece) end
       passed = passed + pass_piece(piece, passes)
       if covered < left then covered = covered + cover(piece, left - covered) end
-      if join and most ~= '' and piece[6] > 0 then capped = capped + cap_piece(piece, below) end
+      if join and most ~= '' and piece[6] > 0 then
+        n, below = cap_piece(piece, below)
+        capped = capped + n
+      end
       watch(piece, watched_s, -1)
       if piece[6] > 0 then
         local bits, paid = 0, 0
         if join and a[1] then bits, paid = paid_bits(A, j, piece) end
         if paid > 0 then pend(P, id, join, piece, bits) end
-        billed, cost, below = billed + paid, cost + paid * units, below - paid * units
+        billed, cost = billed + paid, cost + paid * units
         if paid < piece[6] then
           T.unpaid, is_dry = T.unpaid + piece[6] - paid, true
           free = free + piece[5] - bits
