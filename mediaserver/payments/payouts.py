@@ -19,6 +19,7 @@ from mediaserver.payments.records import Payout, PayoutState
 from mediaserver.payments.schema import payouts as _payouts
 from mediaserver.payments.settings import PaymentsSettings
 from metering.book.book import Book
+from metering.book.facts import PayoutChanged
 from metering.book.records import StreamRecord
 from metering.errors import IdempotencyConflictError, InvalidValueError, UnknownNameError
 from metering.units import Asset, Planck
@@ -157,6 +158,7 @@ def ask(  # noqa: PLR0917 -- one row
         currency_decimals=currency.decimals,
     )
     connection.execute(insert(_payouts).values(**_values(made)))
+    _tell(book, connection, made, draft.created_ms)
     return made, True
 
 
@@ -190,10 +192,14 @@ def approve(
             f"payout {payout} is {known.planck} planck, and {state.debt} of that are not available "
             f"any more: money of {stream.slug} went back since; refuse it"
         )
-    return _decide(connection, known, PayoutState.APPROVED, decided_ms=now_ms), True
+    changed = _decide(connection, known, PayoutState.APPROVED, decided_ms=now_ms)
+    _tell(book, connection, changed, now_ms)
+    return changed, True
 
 
-def refuse(connection: Connection, payout: str, why: str, now_ms: int) -> tuple[Payout, bool]:
+def refuse(
+    book: Book, connection: Connection, payout: str, why: str, now_ms: int
+) -> tuple[Payout, bool]:
     """Note that it is not paid: the earnings are available again.
 
     Raises:
@@ -204,7 +210,9 @@ def refuse(connection: Connection, payout: str, why: str, now_ms: int) -> tuple[
     if (known.state, known.why) == (PayoutState.REFUSED, why):
         return known, False
     _require(known, *OPEN)
-    return _decide(connection, known, PayoutState.REFUSED, decided_ms=now_ms, why=why), True
+    refused = _decide(connection, known, PayoutState.REFUSED, decided_ms=now_ms, why=why)
+    _tell(book, connection, refused, now_ms)
+    return refused, True
 
 
 def pay(
@@ -226,6 +234,7 @@ def pay(
     _require(known, PayoutState.APPROVED)
     book.payouts.add(known.id, stream_of(book, known), known.planck, now_ms)
     paid = _decide(connection, known, PayoutState.PAID, paid_ms=now_ms, reference=reference)
+    _tell(book, connection, paid, now_ms)
     return paid, True
 
 
@@ -315,6 +324,20 @@ def _decide(connection: Connection, known: Payout, state: PayoutState, **changed
         update(_payouts).where(_payouts.c.id == known.id).values(state=state.value, **changed)
     )
     return made
+
+
+def _tell(book: Book, connection: Connection, payout: Payout, now_ms: int) -> None:
+    """Tell those who write it down, too: whom the bank pays is not for them."""
+    fact = PayoutChanged(
+        payout.id,
+        payout.stream,
+        payout.state.value,
+        payout.planck,
+        payout.amount,
+        payout.currency,
+        now_ms,
+    )
+    book.facts.tell(connection, fact)
 
 
 def _values(payout: Payout) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from mediaserver.people import shows
 from mediaserver.people.service import People
 from mediaserver.processes.placement import LOST_S, Workers, worker_of
 from mediaserver.webhooks.service import Webhooks
+from mediaserver.webhooks.stream_health import ShowHealth
 from metering.book.async_book import AsyncBook
 from metering.book.records import TrueRun
 from metering.errors import BookError
@@ -79,13 +80,16 @@ class WorkerReports:
         At first other workers were not heard yet: none of theirs is told to have ended.
         """
         live, paused = dict[UUID, int](), dict[UUID, int]()
+        health = dict[UUID, ShowHealth]()
         for worker in self._workers.living():
             if worker.stream is not None and worker.show and worker.state != "ended":
                 shows = live if worker.state == "live" else paused
                 shows[worker.stream] = worker.show
+                health[worker.stream] = ShowHealth(worker.show, worker.state, worker.advice)
         is_whole = self._monotonic() - self._began_s > LOST_S
         with contextlib.suppress(BookError):  # the next report tells it
             await self._webhooks.saw_shows(live, paused, is_whole=is_whole)
+            await self._webhooks.saw_health(health)
 
     async def _keep_show(self, stream: UUID, show: int) -> None:
         if self._shows.get(stream) == show:

@@ -24,7 +24,12 @@ class EventKind(StrEnum):
     STREAM_ENDED = "stream.ended"
     VIEWER_JOINED = "viewer.joined"
     VIEWER_LEFT = "viewer.left"
+    VIEWER_LOW = "viewer.low"
     VIEWER_STOPPED = "viewer.stopped"
+    STREAM_HEALTH = "stream.health"
+    PAYMENT_BOOKED = "payment.booked"
+    PAYMENT_RETURNED = "payment.returned"
+    PAYOUT_CHANGED = "stream.payout"
     BATCH_FINAL = "batch.final"
     TEST = "webhook.test"
 

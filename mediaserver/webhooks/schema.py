@@ -9,6 +9,8 @@ from typing import Final
 
 from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, String, Table, Text, Uuid
 
+from metering.book.schema import AccountBytes
+
 metadata: Final = MetaData()
 
 events: Final = Table(
@@ -45,6 +47,24 @@ live: Final = Table(
     "webhook_live",
     metadata,
     # Shows that were told to be live, and not to have ended.
+    Column("stream", Uuid, primary_key=True),
+    Column("show", BigInteger, nullable=False),
+)
+
+low: Final = Table(
+    "webhook_low",
+    metadata,
+    # Whose balance was told to be low or used up on which stream, and not to have been filled.
+    Column("account", AccountBytes, primary_key=True),
+    Column("stream", Uuid, primary_key=True),
+    Column("state", String(8), nullable=False),
+    Column("since_ms", BigInteger, nullable=False),
+)
+
+bad: Final = Table(
+    "webhook_bad",
+    metadata,
+    # Shows whose health was told to be bad, and not to be good again.
     Column("stream", Uuid, primary_key=True),
     Column("show", BigInteger, nullable=False),
 )

@@ -11,33 +11,34 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 from uuid import UUID
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from mediaserver import log
 from mediaserver.http.webhook_signatures import WebhookSecrets
-from mediaserver.webhooks import live_shows, outbox
+from mediaserver.webhooks import live_shows, low_balances, outbox, stream_health
 from mediaserver.webhooks.addresses import networks_of
 from mediaserver.webhooks.records import SERVER, Delivery, DeliveryState, Event, EventKind
 from mediaserver.webhooks.sender import NotSentError, Sender
 from mediaserver.webhooks.settings import WebhooksSettings, WebhookTarget
+from mediaserver.webhooks.stream_health import ShowHealth, Steady
 from mediaserver.webhooks.tables import TABLES
-from metering.book import schema as book_schema
+from mediaserver.webhooks.told_facts import event_of, stream_of
 from metering.book.async_book import AsyncBook
 from metering.book.book import Book
-from metering.book.facts import BatchFinal, Fact, SessionBegan
-from metering.book.records import RETURNING
+from metering.book.facts import Fact
 from metering.errors import BookError, InvalidValueError, UnknownNameError
 from metering.log_throttle import LogThrottle
-from metering.units import account_text, session_text
 
 T = TypeVar("T")
 AT_ONCE_MAX: Final = 8
 """Events under way to one target, of as many streams."""
 BOOK_AWAY_S: Final = 5.0
 """After which a book that did not answer is asked again."""
+BALANCES_S: Final = 10.0
+"""A period of cuts: between two of them no balance is another in the book."""
 HOUR_MS: Final = 3_600_000
 DAY_MS: Final = 24 * HOUR_MS
 
@@ -101,6 +102,8 @@ class Webhooks:
         self._wakes = {name: asyncio.Event() for name in self._targets}
         networks = networks_of(settings.allowed_networks)
         self._live: dict[UUID, int] | None = None
+        self._bad: dict[UUID, int] | None = None
+        self._steady = Steady()
         self._sender = sender or Sender(networks, settings.timeout_s)
 
     @property
@@ -128,29 +131,7 @@ class Webhooks:
 
     def tell(self, connection: Connection, fact: Fact) -> None:
         """Write down what targets are told of a fact; called in its transaction."""
-        if isinstance(fact, BatchFinal):
-            data: dict[str, Any] = {
-                "seq": fact.seq,
-                "hash": fact.hash.hex(),
-                "entries": fact.entries,
-                "refused": fact.refused,
-                "settled_planck": str(fact.settled_planck),
-            }
-            self._append(connection, Event(EventKind.BATCH_FINAL, SERVER, fact.at_ms, data))
-            return
-        data = {
-            "stream": _stream(connection, fact.stream),
-            "account": account_text(fact.account),
-            "session": session_text(fact.session),
-        }
-        if isinstance(fact, SessionBegan):
-            kind, follows = EventKind.VIEWER_JOINED, fact.follows
-            data["follows"] = None if follows is None else session_text(follows)
-        else:
-            is_back = fact.reason in RETURNING
-            kind = EventKind.VIEWER_LEFT if is_back else EventKind.VIEWER_STOPPED
-            data["reason"] = fact.reason
-        self._append(connection, Event(kind, fact.stream.hex, fact.at_ms, data))
+        self._append(connection, event_of(connection, fact))
 
     async def saw_shows(
         self, live: Mapping[UUID, int], paused: Mapping[UUID, int], *, is_whole: bool
@@ -179,11 +160,62 @@ class Webhooks:
         def work(connection: Connection) -> dict[UUID, int]:
             for change in live_shows.take(connection, shows, is_whole=is_whole):
                 kind = EventKind.STREAM_LIVE if change.is_live else EventKind.STREAM_ENDED
-                data = {"stream": _stream(connection, change.stream), "show": change.show}
+                data = {"stream": stream_of(connection, change.stream), "show": change.show}
                 self._append(connection, Event(kind, change.stream.hex, at_ms, data))
+                stream_health.forget(connection, change.stream)
             return live_shows.all_of(connection)
 
         self._live = await self.write(work)
+        self._bad = None
+
+    async def saw_health(self, shows: Mapping[UUID, ShowHealth]) -> None:
+        """Tell of shows whose health is another for a while; often asked, rarely work.
+
+        Args:
+            shows: Those that workers have, by stream; only those that were told to be live count.
+
+        Raises:
+            BookError: The database does not answer; the next call tells it.
+        """
+        if not self._is_wanted(EventKind.STREAM_HEALTH) or self._live is None:
+            return
+        if self._bad is None:
+            self._bad = await self.read(stream_health.known_bad)
+        live, at_ms = self._live, self._now_ms()
+        known = {at: health for at, health in shows.items() if live.get(at) == health.show}
+        changed = self._steady.changed(known, self._bad, at_ms)
+        if not changed:
+            return
+
+        def work(connection: Connection) -> dict[UUID, int]:
+            for event in stream_health.keep(connection, changed, at_ms):
+                self._append(connection, event)
+            return stream_health.known_bad(connection)
+
+        self._bad = await self.write(work)
+
+    async def look_at_balances(self) -> None:
+        """Tell of those who play and whose money runs out, where somebody wants to know.
+
+        Raises:
+            BookError: The database does not answer; the next look tells it.
+        """
+        if not self._is_wanted(EventKind.VIEWER_LOW, EventKind.VIEWER_STOPPED):
+            return
+        at_ms, low_s = self._now_ms(), self._settings.low_s
+        # Beside the book's thread: there may be many.
+        changes = await self._book.view(lambda book: low_balances.look(book, at_ms, low_s))
+        if not changes:
+            return
+
+        def work(connection: Connection) -> None:
+            for event in low_balances.keep(connection, changes, at_ms):
+                self._append(connection, event)
+
+        await self.write(work)
+
+    def _is_wanted(self, *kinds: EventKind) -> bool:
+        return any(target.wants(kind) for target in self._targets.values() for kind in kinds)
 
     async def test(self, name: str) -> str:
         """Tell one target that this is a test; return the event's id.
@@ -216,7 +248,20 @@ class Webhooks:
         async with asyncio.TaskGroup() as tasks:
             for name in self._targets:
                 tasks.create_task(self._serve(name))
+            if self._targets:
+                tasks.create_task(self._keep_looking())
             await asyncio.Event().wait()
+
+    async def _keep_looking(self) -> None:
+        throttle = LogThrottle()
+        while True:
+            try:
+                await self.look_at_balances()
+                throttle.succeeded()
+            except BookError as error:
+                if count := throttle.failed(str(error)):
+                    _log.error("webhooks.balances.failed", reason=str(error), times=count)
+            await asyncio.sleep(BALANCES_S)
 
     async def _serve(self, name: str) -> None:
         wake, throttle = self._wakes[name], LogThrottle()
@@ -304,10 +349,3 @@ class Webhooks:
         outbox.append(connection, event, wanted)
         for name in wanted:
             self._loop.call_soon_threadsafe(self._wakes[name].set)
-
-
-def _stream(connection: Connection, stream: UUID) -> dict[str, str]:
-    """Return how events name a stream."""
-    streams = book_schema.streams.c
-    slug = connection.execute(select(streams.slug).where(streams.id == stream)).scalar_one_or_none()
-    return {"id": str(stream), "slug": slug or ""}

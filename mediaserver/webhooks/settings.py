@@ -29,6 +29,7 @@ class WebhooksSettings:
     timeout_s: int = field(default=10, metadata={"low": 1, "high": 60})
     give_up_h: int = field(default=24, metadata={"low": 1, "high": 168})
     keep_days: int = field(default=14, metadata={"low": 1, "high": 365})
+    low_s: int = field(default=300, metadata={"low": 1, "high": 86400})
 
 
 @dataclass(frozen=True, slots=True)

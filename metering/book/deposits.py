@@ -10,9 +10,10 @@ import json
 from collections.abc import Iterable
 from typing import Final
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, Engine, func, insert, select
 
 from metering.book import schema
+from metering.book.facts import DepositBooked, Facts
 from metering.book.given_back import given_back
 from metering.book.passes import refunded
 from metering.book.postings import post
@@ -22,13 +23,17 @@ from metering.book.rows import Repository
 from metering.errors import IdempotencyConflictError, InvalidValueError, UnknownNameError
 from metering.model.ledger import deposit_postings
 from metering.model.price import UNITS_MAX
-from metering.units import AccountId, Planck, account_text
+from metering.units import AccountId, Asset, Planck, account_text
 
 _IDEMPOTENCY_KEY_MAX: Final = 200
 
 
 class DepositRepository(Repository):
     """Reads and writes deposits."""
+
+    def __init__(self, engine: Engine, asset: Asset, facts: Facts) -> None:
+        super().__init__(engine, asset)
+        self._facts = facts
 
     def add(
         self, account: AccountId, planck: Planck, idempotency_key: str, memo: str, now_ms: int
@@ -77,6 +82,8 @@ class DepositRepository(Repository):
                 )
             )
             post(connection, "deposit", idempotency_key, now_ms, deposit_postings(account, planck))
+            fact = DepositBooked(account, idempotency_key, planck, memo, now_ms)
+            self._facts.tell(connection, fact)
         return Deposit(is_new=True, total_planck=total)
 
     def total(self, account: AccountId) -> Planck:

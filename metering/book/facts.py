@@ -57,7 +57,58 @@ class BatchFinal:
     settled_planck: Planck
 
 
-Fact = SessionBegan | SessionEnded | BatchFinal
+@dataclass(frozen=True, slots=True)
+class DepositBooked:
+    """Money came in.
+
+    Attributes:
+        key: Idempotency key of the deposit.
+    """
+
+    account: AccountId
+    key: str
+    planck: Planck
+    memo: str
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class MoneyReturned:
+    """Money of a deposit went back, or is here again.
+
+    Attributes:
+        kind: ``refund``, ``withdrawal``, ``chargeback``; ``refund_failed``, ``chargeback_won``.
+        reference: Unique below its kind.
+        deposit: Idempotency key of the deposit.
+        planck: Positive went back, negative is here again.
+    """
+
+    account: AccountId
+    kind: str
+    reference: str
+    deposit: str
+    planck: Planck
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class PayoutChanged:
+    """A payout of a stream's earnings was asked for, approved, refused or paid.
+
+    Attributes:
+        amount: What the bank pays, in minor units of `currency`.
+    """
+
+    payout: str
+    stream: UUID
+    state: str
+    planck: Planck
+    amount: int
+    currency: str
+    at_ms: int
+
+
+Fact = SessionBegan | SessionEnded | BatchFinal | DepositBooked | MoneyReturned | PayoutChanged
 Participant = Callable[[Connection, Fact], None]
 
 

@@ -14,16 +14,17 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, Engine, insert, select
 
 from metering.book import schema
+from metering.book.facts import Facts, MoneyReturned
 from metering.book.postings import post
 from metering.book.return_schema import deposit_returns as _returns
 from metering.book.rows import Repository, chunks
 from metering.errors import IdempotencyConflictError, InvalidValueError, UnknownNameError
 from metering.model.ledger import withdrawal_postings
 from metering.model.price import UNITS_MAX
-from metering.units import AccountId, Planck
+from metering.units import AccountId, Asset, Planck
 
 _REFERENCE_MAX: Final = 200
 
@@ -64,6 +65,10 @@ class Return:
 
 class ReturnRepository(Repository):
     """Reads and writes what went back."""
+
+    def __init__(self, engine: Engine, asset: Asset, facts: Facts) -> None:
+        super().__init__(engine, asset)
+        self._facts = facts
 
     def add(self, wanted: Return, now_ms: int) -> AccountId | None:
         """Book a return; answer whose it is, None when it was booked before.
@@ -121,6 +126,15 @@ class ReturnRepository(Repository):
             )
             lines = withdrawal_postings(deposit.account, wanted.planck)
             post(connection, wanted.kind.value, wanted.reference, now_ms, lines)
+            fact = MoneyReturned(
+                AccountId(deposit.account),
+                wanted.kind.value,
+                wanted.reference,
+                wanted.deposit,
+                wanted.planck,
+                now_ms,
+            )
+            self._facts.tell(connection, fact)
         return AccountId(deposit.account)
 
     def of_deposit(self, deposit: str) -> Planck:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 from uuid import UUID
 
@@ -118,6 +118,15 @@ class ViewerRepository(Repository):
             query = select(schema.viewers).where(viewers.name > after)
             rows = connection.execute(query.order_by(viewers.name).limit(limit)).all()
             return _records(connection, rows)
+
+    def some(self, accounts: Sequence[AccountId]) -> list[ViewerRecord]:
+        """Return those of some accounts that are viewers."""
+        viewers, found = schema.viewers.c, list[ViewerRecord]()
+        with self._reading() as connection:
+            for some in chunks(accounts):
+                query = select(schema.viewers).where(viewers.account.in_(some))
+                found += _records(connection, connection.execute(query).all())
+        return found
 
     def get(self, name_or_account: str | AccountId) -> ViewerRecord:
         """Return a viewer by name, by account, or by the account's text.

@@ -192,7 +192,7 @@ async def _refuse(request: web.Request) -> web.Response:
     return await _decide(
         request,
         "payout.refuse",
-        lambda _, connection: payouts.refuse(connection, payout, wanted.why, now_ms),
+        lambda book, connection: payouts.refuse(book, connection, payout, wanted.why, now_ms),
     )
 
 

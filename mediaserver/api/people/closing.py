@@ -25,6 +25,7 @@ from mediaserver.payments import personal_rows as payment_rows
 from mediaserver.people import api_keys, personal_rows, persons, stream_archive
 from mediaserver.people.records import STAFF, Role
 from mediaserver.people.service import Connection
+from mediaserver.webhooks import personal_rows as webhook_rows
 from metering.book import account_rows
 from metering.book.account_rows import HeldRows
 from metering.book.book import Book
@@ -119,6 +120,7 @@ def _held(person: str, account: AccountId | None) -> list[HeldRows]:
     return [
         *personal_rows.of_person(person, account),
         *payment_rows.of_person(person, account),
+        *([] if account is None else webhook_rows.of_account(account)),
         *own,
     ]
 

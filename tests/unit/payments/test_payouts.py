@@ -78,7 +78,7 @@ def pay(fixture, payout: str, reference: str = "bank 1"):
 
 def refuse(fixture, payout: str, why: str = "no such account"):
     with fixture.book.together() as connection:
-        return payouts.refuse(connection, payout, why, 6)
+        return payouts.refuse(fixture.book, connection, payout, why, 6)
 
 
 def differences(fixture):

@@ -7,6 +7,7 @@ from mediaserver.payments import personal_rows as payment_rows
 from mediaserver.payments.schema import metadata as payments
 from mediaserver.people import personal_rows
 from mediaserver.people.schema import metadata as people
+from mediaserver.webhooks import personal_rows as webhook_rows
 from mediaserver.webhooks.schema import metadata as webhooks
 from metering.book import account_rows
 from metering.book.schema import metadata as book
@@ -44,6 +45,7 @@ NOBODY = {
     "webhook_events": "numbers of streams, accounts and sessions, for some days",
     "webhook_deliveries": "which server took which event",
     "webhook_live": "of streams",
+    "webhook_bad": "of streams",
 }
 """Tables without a word of anybody, and what they hold."""
 
@@ -52,6 +54,7 @@ def known() -> list[account_rows.HeldRows]:
     return [
         *personal_rows.of_person("ab" * 16, ACCOUNT),
         *payment_rows.of_person("ab" * 16, ACCOUNT),
+        *webhook_rows.of_account(ACCOUNT),
         *account_rows.of_account(ACCOUNT),
     ]
 

@@ -31,7 +31,7 @@ def test_defaults_and_a_whole_table_have_none() -> None:
         ({"url": "https://[::1/x"}, "is not a web address"),
         ({"url": "https://me:secret@h/x"}, "has a name or password before the host"),
         ({"secret_file": ""}, 'webhooks.targets[0].secret_file: "" is empty'),
-        ({"events": ("viewer.low",)}, '"viewer.low" is not known; use stream.live, stream.ended'),
+        ({"events": ("viewer.high",)}, '"viewer.high" is not known; use stream.live, stream.ended'),
     ],
 )
 def test_a_fault_of_a_target_names_value_and_remedy(changed, words) -> None:
