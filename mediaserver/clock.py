@@ -8,6 +8,8 @@ from typing import Final, Protocol
 SLEW_PPM: Final = 1_000
 """A machine's clock that is off by a second is followed within 17 minutes. Half of the media
 timeline's own slew, so that it always comes along."""
+FOLLOW_NS: Final = 10_000_000
+"""How often the machine's clock is looked at: what it may move by meanwhile is 10 us."""
 _MILLION: Final = 1_000_000
 _BOOT: Final[int] = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 """Goes on while the machine sleeps, and is one for all its processes."""
@@ -51,18 +53,20 @@ class SystemClock:
 
     def __init__(self) -> None:
         self._slew = Slew(uptime_ns(), time.time_ns())
+        self._followed_ns = 0
         self._newest_ms = 0
 
     def now_ms(self) -> int:
         """Return Unix time in whole milliseconds; it never goes back."""
         uptime = uptime_ns()
-        unix_ms = (uptime + self._slew.follow(uptime, time.time_ns())) // _MILLION
+        if uptime - self._followed_ns >= FOLLOW_NS:
+            self._followed_ns = uptime
+            self._slew.follow(uptime, time.time_ns())
+        unix_ms = (uptime + self._slew.offset_ns) // _MILLION
         self._newest_ms = max(self._newest_ms, unix_ms)
         return self._newest_ms
 
-    def monotonic(self) -> float:
-        """Return `time.monotonic`."""
-        return time.monotonic()
+    monotonic = staticmethod(time.monotonic)
 
 
 def uptime_ns() -> int:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from math import ceil
 from typing import Final
 from uuid import UUID
 
@@ -26,7 +25,7 @@ PLAYERS_MAX: Final = 100_000
 """Of one process, 30 MB: five times as many as one serves."""
 SWEEP_S: Final = 10.0
 STEPS_PER_S: Final = 10
-_LONGEST_S: Final = 60
+_LONGEST_MS: Final = 60_000
 
 
 @dataclass(slots=True)
@@ -72,14 +71,17 @@ class Audience:
         now_s = self._monotonic()
         if now_s - self._swept_s >= SWEEP_S:
             self._sweep(now_s)
-        of_stream = self._streams.setdefault(stream, _Stream())
-        duration_s = min(duration_ms / 1000, _LONGEST_S)
+        of_stream = self._streams.get(stream)
+        if of_stream is None:
+            of_stream = self._streams[stream] = _Stream()
+        duration_ms = min(duration_ms, _LONGEST_MS)
         if grant is None:
-            step = int(now_s * STEPS_PER_S)
-            end = step + max(1, ceil(duration_s * STEPS_PER_S))
-            of_stream.steps[step] = of_stream.steps.get(step, 0) + 1
-            of_stream.steps[end] = of_stream.steps.get(end, 0) - 1
+            steps, step = of_stream.steps, int(now_s * STEPS_PER_S)
+            end = step + (-(-duration_ms * STEPS_PER_S // 1000) or 1)
+            steps[step] = steps.get(step, 0) + 1
+            steps[end] = steps.get(end, 0) - 1
             return
+        duration_s = duration_ms / 1000
         late_s = max(LATE_S, min(LATE_MAX_S, duration_s * LATE_SHARE))
         until_s = now_s + duration_s + late_s
         player = of_stream.players.get(grant.session)

@@ -54,14 +54,17 @@ class Reject:
 Decision = Ready | Wait | Reject
 
 
+_AT_ONCE: Final = Ready()
+
+
 def decide(query: str, edge: Edge, part_target_ms: int) -> Decision:
     """Return what to do with a request for a media playlist.
 
     Args:
         query: Raw query string; unknown directives and other keys are ignored.
     """
-    if "_HLS_" not in query:
-        return Ready()
+    if not query or "_HLS_" not in query:
+        return _AT_ONCE
     if edge.is_show_ended:
         return Ready(is_shared=False)
     given: dict[str, str] = {}

@@ -51,14 +51,17 @@ class Places:
         self._seen.clear()
         self._countries.want(is_wanted=any(_rules(item).has_countries for item in self._rules))
 
+    @property
+    def has_rules(self) -> bool:
+        """Return whether any stream has rules, or the server."""
+        return bool(self._judges)
+
     def check(self, stream: UUID, request: web.BaseRequest) -> None:
         """Hold that who makes a request may watch a stream from where they are.
 
         Raises:
             RefusedError: 403 ``place``; 503 in the first moments, while countries are not read.
         """
-        if not self._judges:
-            return
         judges = [self._judges[key] for key in (None, stream) if key in self._judges]
         if not judges:
             return

@@ -16,6 +16,7 @@ from aiohttp import web
 
 from mediaserver.clock import Clock
 from mediaserver.hls.http_semantics import Chunk
+from mediaserver.http.connections import OwnHead
 
 SEND_TIMEOUT_S: Final = 30
 """Who takes longer for one object of a few seconds cannot play it anyway."""
@@ -23,7 +24,7 @@ JOIN_BYTES_MAX: Final = 16 << 10
 """Up to here one copy is cheaper than a gathered write of three pieces."""
 
 
-class Response(web.StreamResponse):
+class Response(OwnHead):
     """A whole response: head, then chunks, none of them copied when they are large.
 
     Args:
@@ -96,14 +97,15 @@ class Dates:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._second = -1
+        self._until_s = float("-inf")
         self._ends: dict[tuple[bool, bool], bytes] = {}
 
     def end(self, *, is_kept: bool, is_old: bool) -> bytes:
         """Return Date, Connection where the version needs it, and the blank line."""
-        second = self._clock.now_ms() // 1000
-        if second != self._second:
-            self._second = second
+        now_s = self._clock.monotonic()
+        if now_s >= self._until_s:
+            second, ms = divmod(self._clock.now_ms(), 1000)
+            self._until_s = now_s + 1 - ms / 1000
             date = f"Date: {formatdate(second, usegmt=True)}\r\n".encode()
             self._ends = {
                 (True, False): date + b"\r\n",

@@ -6,8 +6,10 @@ something, and who may have it, was decided by `serve`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
+
+from aiohttp import web
 
 from mediaserver.clock import Clock
 from mediaserver.hls.cache_policy import NO_STORE, PREFLIGHT_HEADERS, Kind, cache_control
@@ -97,15 +99,14 @@ class Responses:
 
     def media(
         self,
-        asked: Mapping[str, str],
+        request: web.BaseRequest,
         show: ShowView,
         rendition: str,
         media: MediaBytes,
         kind: Kind,
-        *,
-        is_head: bool,
     ) -> Response:
         """Return 200, 206, 304 or 416 for a segment, part or init."""
+        asked, is_head = request.headers, request.method == "HEAD"
         if "If-None-Match" in asked and matches(asked["If-None-Match"], media.etag):
             kept = _lifetime(show, kind, 304)
             whole = head(304, (("ETag", media.etag), ("Cache-Control", kept), *_ticks(media)))
@@ -121,10 +122,9 @@ class Responses:
             media.head = head(200, (*fields, ("Content-Length", str(media.size_bytes))))
         return self._answer(200, media.head, () if is_head else media.chunks)
 
-    def text(
-        self, asked: Mapping[str, str], show: ShowView, text: Text, kind: Kind, *, is_head: bool
-    ) -> Response:
+    def text(self, request: web.BaseRequest, show: ShowView, text: Text, kind: Kind) -> Response:
         """Return 200 or 304 for a playlist, packed for those who take it so."""
+        asked, is_head = request.headers, request.method == "HEAD"
         is_packed = accepts_gzip(asked.get("Accept-Encoding", ""))
         etag = text.packed_etag if is_packed else text.etag
         body = text.packed if is_packed else text.plain

@@ -36,16 +36,18 @@ class Restrictions:
         invited: For guests alone.
         ended: Sessions of these that are over, while a token of theirs is not.
         taken_down: For nobody.
+        limited: All of these.
     """
 
     unlisted: frozenset[UUID] = frozenset()
     invited: frozenset[UUID] = frozenset()
     ended: frozenset[int] = frozenset()
     taken_down: Mapping[UUID, TakenDown] = field(default_factory=dict)
+    limited: frozenset[UUID] = field(init=False)
 
-    def is_public(self, stream: UUID) -> bool:
-        """Return whether a stream is everybody's."""
-        return stream not in self.unlisted and stream not in self.invited
+    def __post_init__(self) -> None:
+        """Join what each request asks first: of most streams nothing is held."""
+        object.__setattr__(self, "limited", self.unlisted | self.invited | set(self.taken_down))
 
     def check(self, stream: UUID, granted: Callable[[], Grant]) -> None:
         """Hold that who asks may see a stream.
@@ -58,11 +60,11 @@ class Restrictions:
             AccessDeniedError: 401 or 403, of an unlisted one; 403 ``session`` when it is over.
             TakenDownError: To all who may know of it.
         """
+        if stream not in self.limited:
+            return
         taken = self.taken_down.get(stream)
         if taken is not None and stream not in self.invited:
             raise TakenDownError(taken.status, taken.text)
-        if self.is_public(stream):
-            return
         fault = AccessDeniedError(403, "stream")
         try:
             grant = granted()

@@ -26,7 +26,7 @@ from mediaserver.hls.addresses import (
     Place,
     Segment,
     WatchPage,
-    kind_of,
+    kind_of_type,
     parse,
 )
 from mediaserver.hls.audience import Audience
@@ -38,7 +38,7 @@ from mediaserver.hls.rendition_window import Presence
 from mediaserver.hls.response import SEND_TIMEOUT_S, Response
 from mediaserver.hls.responses import RefusedError, Responses
 from mediaserver.hls.resumption import HELD_S, PLAIN_HELD_S
-from mediaserver.hls.show_view import MediaBytes, ShowView, Text, make_text
+from mediaserver.hls.show_view import MediaBytes, ShowView, make_text
 from mediaserver.hls.viewer_check import ViewerCheck, unknown
 from mediaserver.http.edge_key import EDGE_HEADER, VIA_HEADER, has_edge_key
 from mediaserver.ipc.messages import Policy
@@ -71,9 +71,9 @@ class MediaHandler:
         send_timeout_s: float = SEND_TIMEOUT_S,
         places: Places | None = None,
     ) -> None:
-        self.answers: Counter[tuple[str, int]] = Counter()
-        """Answers by kind of place and status."""
+        self._answered: Counter[tuple[type[Place] | str, int]] = Counter()
         self.sent_bytes = 0
+        self._waits = 0
         self.audience = Audience(clock.monotonic)
         self._store = store
         self._gate = gate
@@ -88,6 +88,14 @@ class MediaHandler:
             self._store.resumption.wake()
         self._responses.top_up_url = policy.top_up_url
 
+    @property
+    def answers(self) -> dict[tuple[str, int], int]:
+        """Answers by kind of place and status."""
+        return {
+            (kind if isinstance(kind, str) else kind_of_type(kind), status): count
+            for (kind, status), count in self._answered.items()
+        }
+
     async def handle(self, request: web.BaseRequest, parsed: Address) -> web.StreamResponse:
         """Return the answer to a request for media of ours; errors are answers too."""
         place = parsed.place
@@ -100,7 +108,7 @@ class MediaHandler:
             answer = self._responses.refusal(
                 refused, is_head=request.method == "HEAD", slug=place.slug
             )
-        self.answers[kind_of(place), answer.status] += 1
+        self._answered[type(place), answer.status] += 1
         self.sent_bytes += answer.size_bytes
         return answer
 
@@ -121,7 +129,7 @@ class MediaHandler:
                 status = 404
             except RefusedError as refused:
                 status = refused.status
-        self.answers["edge", status] += 1
+        self._answered["edge", status] += 1
         grant = self._viewers.known(token)
         return self._responses.edge_verdict(status, session_text(grant.session) if grant else "")
 
@@ -143,7 +151,7 @@ class MediaHandler:
         if method != "GET" or any(name in request.headers for name in CONDITIONS):
             return ASK_YOURSELF
         if "Range" in request.headers:
-            answer = self._object(request, show, place, media, Kind.MEDIA)
+            answer = self._responses.media(request, show, place.rendition, media, Kind.MEDIA)
             if answer.status != 206:
                 return ASK_YOURSELF
         await self._admit(policy, grant, media, place.show)
@@ -154,8 +162,11 @@ class MediaHandler:
         is_fill = has_edge_key(request, EDGE_HEADER, self.edge_key)
         if not is_fill:
             self._viewers.check_sight(address, request)
-        is_plain = isinstance(place, MediaPlaylist | Multivariant) and "?" not in request.raw_path
-        await self._await_show(place, PLAIN_HELD_S if is_plain else HELD_S)
+        waits = self._waits
+        if not (self._viewers.keys and self._store.resumption.is_over):
+            is_list = isinstance(place, MediaPlaylist | Multivariant)
+            is_plain = is_list and "?" not in request.raw_path
+            await self._await_show(place, PLAIN_HELD_S if is_plain else HELD_S)
         policy = self._policy(place.slug)
         match place:
             case Segment() | PartAddress():
@@ -169,10 +180,10 @@ class MediaHandler:
                 init = show.inits.get(place)
                 if init is None:
                     raise RefusedError(404, "not_found")
-                answer = self._object(request, show, place, init, Kind.INIT)
+                answer = self._responses.media(request, show, place.rendition, init, Kind.INIT)
             case _:
                 raise RefusedError(404, "not_found")
-        if not is_fill:
+        if not is_fill and waits != self._waits:
             self._viewers.check_sight(address, request)  # It may have changed while this waited.
         return answer
 
@@ -186,7 +197,7 @@ class MediaHandler:
         is_fill: bool,
     ) -> Response:
         show, media, grant = await self._find(request, address, place, policy, is_free=is_fill)
-        answer = self._object(request, show, place, media, Kind.MEDIA)
+        answer = self._responses.media(request, show, place.rendition, media, Kind.MEDIA)
         if grant is not None and answer.status in (200, 206) and request.method == "GET":
             await self._admit(policy, grant, media, place.show)
         if not is_fill and request.method == "GET" and answer.status in (200, 206):
@@ -301,7 +312,7 @@ class MediaHandler:
         kind = Kind.BLOCKING_PLAYLIST if decision.is_blocking else Kind.PLAYLIST
         kind = Kind.ENDED_PLAYLIST if edge.is_show_ended else kind
         kind = kind if decision.is_shared else Kind.OTHER
-        return self._text(request, show, text, kind)
+        return self._responses.text(request, show, text, kind)
 
     async def _multivariant(
         self, request: web.BaseRequest, address: Address, policy: StreamPolicy
@@ -323,7 +334,7 @@ class MediaHandler:
             if text is None or text.plain != written.encode():
                 text = show.texts["", False] = make_text(show.window, written)
             text.source = show.window
-        return self._text(request, show, text, Kind.MULTIVARIANT)
+        return self._responses.text(request, show, text, Kind.MULTIVARIANT)
 
     def _not_live(self, address: Address, policy: StreamPolicy) -> RefusedError:
         """Return why there is no playlist; raises what is wrong with the link, where one counts."""
@@ -336,6 +347,7 @@ class MediaHandler:
         """Hold a question while we have just begun and its show may go on."""
         if self._viewers.keys and self._store.resumption.is_over:
             return
+        self._waits += 1
         deadline_s = self._clock.monotonic() + held_s
         while self._is_awaited(place):
             try:
@@ -376,25 +388,9 @@ class MediaHandler:
         return self._clock.monotonic() + blocked_max_s
 
     async def _wait(self, show: ShowView, rendition: str, deadline_s: float) -> None:
+        self._waits += 1
         try:
             if not await self._store.wait(show, rendition, deadline_s):
                 raise RefusedError(503, "late")
         except CapacityError as error:
             raise RefusedError(503, "busy") from error
-
-    def _object(
-        self,
-        request: web.BaseRequest,
-        show: ShowView,
-        place: MediaObject | Init,
-        media: MediaBytes,
-        kind: Kind,
-    ) -> Response:
-        is_head = request.method == "HEAD"
-        return self._responses.media(
-            request.headers, show, place.rendition, media, kind, is_head=is_head
-        )
-
-    def _text(self, request: web.BaseRequest, show: ShowView, text: Text, kind: Kind) -> Response:
-        is_head = request.method == "HEAD"
-        return self._responses.text(request.headers, show, text, kind, is_head=is_head)

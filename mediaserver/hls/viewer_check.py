@@ -37,12 +37,15 @@ class ViewerCheck:
         self._grants: dict[str, Grant] = {}
         self._restrictions = EVERYBODYS
         self._places = places
+        self._holds_any = False
 
     def set_policy(self, policy: Policy) -> bool:
         """Take over control's keys and restrictions; return whether the keys are others."""
         self._restrictions = of_policy(policy)
         if self._places is not None:
             self._places.set_policy(policy)
+        has_rules = self._places is not None and self._places.has_rules
+        self._holds_any = has_rules or bool(self._restrictions.limited)
         if policy.token_keys == self.keys:
             return False
         self.keys = policy.token_keys
@@ -59,6 +62,8 @@ class ViewerCheck:
         Raises:
             RefusedError: 404 as of a stream that is not there; 401, 403, or 503 as `Places` says.
         """
+        if not self._holds_any:
+            return
         policy = self._gate.policy(address.place.slug)
         if policy is None:
             return

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from aiohttp import web
+from aiohttp.streams import EMPTY_PAYLOAD
 
 from mediaserver import log
 from mediaserver.http.client_address import Networks, bound_key, parse
@@ -71,6 +72,8 @@ class Connections(web.Server):
 
     Attributes:
         dropped: What the bounds turned away, by which.
+        idle: Who waits for the next request and is counted by address, the longest first. Each
+            connection enters and leaves by itself: this is done for every part.
     """
 
     def __init__(self, handler: _Handler, bounds: Bounds) -> None:
@@ -89,7 +92,7 @@ class Connections(web.Server):
         self._bounds = bounds
         self._held: dict[Connection, None] = {}
         self._silent: dict[Connection, None] = {}
-        self._idle: dict[Connection, None] = {}
+        self.idle: dict[Connection, None] = {}
         self._of_address: Counter[str] = Counter()
         self._silent_of_address: Counter[str] = Counter()
         self._throttles: dict[str, LogThrottle] = {}
@@ -129,21 +132,12 @@ class Connections(web.Server):
             del self._silent[connection]
             self._less(self._silent_of_address, connection.key)
 
-    def idle(self, connection: Connection) -> None:
-        """Note that a connection waits for the next request."""
-        if connection.key and connection in self._held:
-            self._idle[connection] = None
-
-    def busy(self, connection: Connection) -> None:
-        """Note that a connection has asked again."""
-        self._idle.pop(connection, None)
-
     def release(self, connection: Connection) -> None:
         """Count a connection no longer by its address: it is a proxy of ours."""
         self.heard(connection)
         if connection in self._held:
             self._less(self._of_address, connection.key)
-        self.busy(connection)
+        self.idle.pop(connection, None)
         connection.key = ""
 
     def forget(self, connection: Connection) -> None:
@@ -167,7 +161,7 @@ class Connections(web.Server):
         """
         if self._drop_silent(""):
             return True
-        oldest = next(iter(self._idle), None)
+        oldest = next(iter(self.idle), None)
         if oldest is None:
             return False
         self._count("connections_idle", oldest.key)
@@ -207,6 +201,13 @@ class Connections(web.Server):
         counts[key] -= 1
         if counts[key] <= 0:
             del counts[key]
+
+
+class OwnHead(web.StreamResponse):
+    """A response that writes its own head whole: nothing is added to it."""
+
+    has_own_head: Final = True
+    """Asked of each response; `isinstance` of an abstract class costs four times as much."""
 
 
 class Connection(web.RequestHandler):
@@ -250,6 +251,7 @@ class Connection(web.RequestHandler):
             self.key = bound_key(address)
         if refusal := self._server.take(self):
             self._is_refused = True
+            self.force_close()  # what it sends is not read
             text = _TEXTS[refusal]
             # uvloop's transports are of no class of asyncio's.
             stream = cast(asyncio.Transport, transport)
@@ -268,15 +270,10 @@ class Connection(web.RequestHandler):
         self._server.forget(self)
         super().connection_lost(exc)
 
-    def data_received(self, data: bytes) -> None:
-        """Take bytes; a refused connection's are nothing."""
-        if not self._is_refused:
-            super().data_received(data)
-
     def hear(self) -> bool:
         """Note a whole request head; return whether it is the first."""
         if self.is_heard:
-            self._server.busy(self)
+            self._server.idle.pop(self, None)
             return False
         self.is_heard = True
         self._asked.set()
@@ -297,7 +294,14 @@ class Connection(web.RequestHandler):
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
         """Send a response; a body that was not read then is not read any more."""
-        if not resp.prepared:
+        is_own = getattr(resp, "has_own_head", False)
+        if is_own and request.content is EMPTY_PAYLOAD and not self._is_ending:
+            # All media and playlists: nothing of the rest has to be asked.
+            sent = await super().finish_response(request, resp, start_time)
+            if self.key:
+                self._server.idle[self] = None
+            return sent
+        if not is_own and not resp.prepared:
             for name, text in _HEADERS:
                 resp.headers.setdefault(name, text)
         is_unread = not request.content.is_eof()
@@ -309,8 +313,8 @@ class Connection(web.RequestHandler):
             self.transport = None
             self._left = _Left(transport, self)
             transport.set_protocol(self._left)
-        else:
-            self._server.idle(self)
+        elif self.key:
+            self._server.idle[self] = None
         return sent
 
     def close(self) -> None:

@@ -16,5 +16,7 @@ EDGE_HEADER: Final = "X-Vilokanam-Edge"
 
 def has_edge_key(request: web.BaseRequest, header: str, edge_key: bytes) -> bool:
     """Return whether a header of a request is the edges' key; never where there is none."""
-    given = request.headers.get(header, "").encode("utf-8", "surrogateescape")
-    return bool(edge_key) and hmac.compare_digest(given, edge_key)
+    given = request.headers.get(header) if edge_key else None
+    if given is None:
+        return False
+    return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), edge_key)

@@ -216,35 +216,37 @@ class HttpProcess:
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         connection = request.protocol
-        if isinstance(connection, Connection):
-            is_first = connection.hear()
-            if is_first and VIA_HEADER in request.headers and self._access.is_edge(request):
-                connection.release()
+        if (
+            isinstance(connection, Connection)
+            and connection.hear()
+            and VIA_HEADER in request.headers
+            and self._access.is_edge(request)
+        ):
+            connection.release()
         began_s = self._clock.monotonic()
+        path, _, query = request.raw_path.partition("?")
         try:
-            answer = await self._dispatch(request)
+            address = addresses.parse(path)
+        except AddressError:
+            address = None
+        try:
+            if address is None:
+                answer = await self._other(request)
+            elif isinstance(address.place, addresses.FETCHED):
+                # Not through one more coroutine: these are nearly all requests.
+                answer = await self._media.handle(request, address)
+            else:
+                answer = await self._dispatch(request, address)
         except ApiError as error:
             answer = error_response(error)
-        path, _, query = request.raw_path.partition("?")
-        self._times.observe(
-            kind_of_request(path, query), answer.status, self._clock.monotonic() - began_s
-        )
+        kind = kind_of_request(address, path, query)
+        self._times.observe(kind, answer.status, self._clock.monotonic() - began_s)
         return answer
 
-    async def _dispatch(self, request: web.BaseRequest) -> web.StreamResponse:
-        try:
-            address = addresses.parse(request.raw_path.partition("?")[0])
-        except AddressError:
-            return await self._other(request)
+    async def _dispatch(
+        self, request: web.BaseRequest, address: addresses.Address
+    ) -> web.StreamResponse:
         match address.place:
-            case (
-                addresses.PartAddress()
-                | addresses.MediaPlaylist()
-                | addresses.Segment()
-                | addresses.Multivariant()
-                | addresses.Init()
-            ):
-                return await self._media.handle(request, address)
             case addresses.WatchPage():
                 return self._watch_page.answer(request, address)
             case addresses.Meter():
@@ -266,6 +268,8 @@ class HttpProcess:
                 return await self._whip.endpoint(request, slug)
             case addresses.WhipSession(worker=worker):
                 return await self._whip.session(request, worker)
+            case _:
+                return await self._media.handle(request, address)
 
     async def _other(self, request: web.BaseRequest) -> web.StreamResponse:
         path = request.path

@@ -15,6 +15,7 @@ PATHS = ("mediaserver", "metering", "cdn", "bench")
 CALLED_BY_OTHERS = {
     *("do_DELETE", "do_GET", "do_POST", "log_message", "redirect_request"),  # http.server, urllib
     *("_do_handshake", "_recv", "get_component_candidates"),  # aiortc, aioice
+    "data_received",  # asyncio
     *("_on_begin", "process_bind_param", "process_result_value"),  # sqlalchemy
 }
 COMPARED_WITH = {

@@ -61,7 +61,7 @@ class Origin(HttpProcess):
         self.questions = 0
         self.cookies: dict[str, str | None] = {}
 
-    async def _dispatch(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         self.cookies[request.path] = request.headers.get("Cookie")
         if request.path == "/_edge/authorise":
             self.questions += 1
@@ -69,7 +69,7 @@ class Origin(HttpProcess):
             self.fills[request.raw_path] += 1
         else:
             self.plain[request.raw_path] += 1
-        return await super()._dispatch(request)
+        return await super()._answer(request)
 
     @property
     def waiters(self) -> int:

@@ -3,6 +3,8 @@
 import pytest
 from prometheus_client import CollectorRegistry
 
+from mediaserver.errors import AddressError
+from mediaserver.hls.addresses import parse
 from mediaserver.metrics import own_text
 from mediaserver.processes.answer_times import AnswerTimes, kind_of_request
 
@@ -44,4 +46,8 @@ def test_o26_a_histogram_says_how_long_answers_take_by_kind() -> None:
 )
 def test_o26_each_request_has_one_kind(path, query, kind) -> None:
     """The label has a dozen values, whatever is asked for: no address and no viewer."""
-    assert kind_of_request(path, query) == kind
+    try:
+        address = parse(path)
+    except AddressError:
+        address = None
+    assert kind_of_request(address, path, query) == kind
