@@ -55,6 +55,7 @@ CHAIN_FILES = {
     "test_watch_on_chain.py",
 }
 SLOW_FILES = {
+    "test_any_request.py",
     "test_broadcast_with_codecs.py",
     "test_demo.py",
     "test_edge_serving.py",

@@ -11,6 +11,7 @@ import contextlib
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Final, cast
 
 from aiohttp import web
@@ -18,6 +19,7 @@ from aiohttp.streams import EMPTY_PAYLOAD
 
 from mediaserver import log
 from mediaserver.http.client_address import Networks, bound_key, parse
+from mediaserver.http.problem_response import problem_response
 from metering.log_throttle import LogThrottle
 
 FIRST_REQUEST_S: Final = 10.0
@@ -47,6 +49,8 @@ _TEXTS: Final = {
     "connections_total": b"Too many connections to this server; try again in a moment.\n",
     "connections_address": b"Too many connections from your address; close some of them.\n",
 }
+
+_NOT_HTTP: Final = "this is no HTTP/1.1 request, or a line of its head is over 8190 bytes"
 
 _log = log.get("http")
 _Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
@@ -316,6 +320,21 @@ class Connection(web.RequestHandler):
         elif self.key:
             self._server.idle[self] = None
         return sent
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer what is no HTTP, or a fault of ours, as any other error; nothing is sent back."""
+        super().handle_error(request, status, exc, message)  # logs; raises behind a begun answer
+        phrase = HTTPStatus(status).phrase
+        detail = _NOT_HTTP if status < HTTPStatus.INTERNAL_SERVER_ERROR else phrase
+        response = problem_response(status, phrase, detail, {"Cache-Control": "no-store"})
+        response.force_close()
+        return response
 
     def close(self) -> None:
         """Take no further request; of a connection that was made just now, the first is taken."""

@@ -2,6 +2,9 @@
 
 import asyncio
 import contextlib
+import json
+
+import pytest
 
 from mediaserver.http import connections
 from tests.support.front_harness import Front, on_uvloop, policy, read_reply
@@ -152,3 +155,25 @@ async def test_r5_who_connected_just_before_a_stop_is_answered(
             assert (reply.status, reply.headers["connection"], rest) == (200, "close", b"")
             assert await silent.read() == b""
         await asyncio.wait_for(front._task, 5)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [f"GET /{'x' * 9000} HTTP/1.1", "\x16\x03\x01\x02", "GET /secret HTTP/1.1\r\n("],
+)
+@on_uvloop
+async def test_what_is_no_http_is_told_as_any_other_error(
+    redis_folder, unused_tcp_port_factory, head
+) -> None:
+    """A program reads one kind of error; what was sent, a token perhaps, is not sent back."""
+    async with (
+        Front(redis_folder, unused_tcp_port_factory()) as front,
+        front.connected() as (reader, writer),
+    ):
+        writer.write(f"{head}\r\nHost: x\r\n\r\n".encode())
+        reply = await read_reply(reader)
+
+    assert (reply.status, reply.headers["content-type"]) == (400, "application/problem+json")
+    assert json.loads(reply.body)["status"] == 400
+    assert b"xxx" not in reply.body
+    assert b"secret" not in reply.body

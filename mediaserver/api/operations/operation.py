@@ -17,8 +17,8 @@ from msgspec import Meta, Struct
 from mediaserver.http.request_records import INTEGER_MAX
 
 PROBLEMS: Final = {
-    400: "the body is not a JSON object; a credit or top-up without `Idempotency-Key`; a key and "
-    "a cookie at once",
+    400: "the request is not HTTP, or a line of its head is over 8190 bytes; the body is not a "
+    "JSON object; a credit or top-up without `Idempotency-Key`; a key and a cookie at once",
     401: "a key, cookie, passkey, code or viewer's token is missing or wrong; `reason` is "
     "`sign_in` where nobody is signed in, `show_again` where a way in has to be shown again",
     402: "the balance is empty, or a spending limit is reached",
@@ -173,9 +173,9 @@ def operation(
 
 def expected_problems(row: Operation) -> frozenset[int]:
     """Return the statuses of all errors that a route may answer with."""
-    found = {429, 500, 503} | row.problems
+    found = {400, 429, 500, 503} | row.problems
     if row.path.startswith("/api/"):
-        found |= {400, 401, 403}
+        found |= {401, 403}
     if row.path.startswith("/w/"):
         found |= {401, 403}
     if row.names:
