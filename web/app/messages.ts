@@ -11,6 +11,7 @@ import {
 import type { Snapshot } from "../sdk/snapshot";
 import { secondsWithin } from "./own_limit";
 import { linkLines, mayTryAgain } from "./link_words";
+import { openingLines, stuckLines, ways } from "./picture_words";
 
 export type Action = "play" | "smaller" | "agree" | "top-up" | "take-over";
 
@@ -35,7 +36,7 @@ export function statusLine(shown: Snapshot): string {
     case "live":
       return shown.reason ? "Playing the last paid seconds" : "Live";
     case "loading":
-      return "Opening";
+      return shown.reason === null ? "Opening" : "Opening. No picture has come yet";
     case "asking":
       return "Waiting for you. The meter is stopped";
     case "stuck":
@@ -105,7 +106,7 @@ export function noticeFor(shown: Snapshot): Notice | null {
   }
   switch (shown.state) {
     case "loading":
-      return notice("", "", { eye: "looking" });
+      return notice(...openingLines(shown), { eye: "looking", ...(shown.reason && ways(shown)) });
     case "asking":
       return notice(...askingLines(shown), {
         action: { kind: "agree", label: `Watch for ${perHour(shown)} an hour` },
@@ -113,12 +114,7 @@ export function noticeFor(shown: Snapshot): Notice | null {
         hint: shown.reason === "start" ? FIRST_SECONDS : "",
       });
     case "stuck":
-      return notice(...stuckLines(shown), {
-        action: shown.canPlaySmaller
-          ? { kind: "smaller", label: "Try a smaller picture" }
-          : { kind: "play", label: "Try again" },
-        other: shown.canPlaySmaller ? { kind: "play", label: "Try again" } : null,
-      });
+      return notice(...stuckLines(shown), ways(shown));
     case "paused":
       return notice(...pauseLines(shown), { action: { kind: "play", label: "Watch live" } });
     case "offline":
@@ -212,13 +208,6 @@ function askingLines(shown: Snapshot): [string, string] {
   const free = freeSeconds(shown);
   const price = free > 0 ? `Free for ${formatSpan(free)}, then ${second}` : second;
   return [shown.title, `${price}, counted only while it plays.`];
-}
-
-function stuckLines(shown: Snapshot): [string, string] {
-  const stopped = "Fetching has stopped, and so has the meter.";
-  return shown.reason === "frozen"
-    ? ["The picture stopped moving", `The stream arrives, but is not shown. ${stopped}`]
-    : ["There is no picture yet", `The stream arrives, but no picture of it appears. ${stopped}`];
 }
 
 function perHour(shown: Snapshot): string {

@@ -5,31 +5,24 @@
  */
 
 import { delayMs, OFFLINE, RECONNECT, REFUSED, type Backoff } from "./backoff";
+import { Opening } from "./opening";
 import type { PlaybackOptions, Stop } from "./playback_options";
 import { Player } from "./player";
 import { edgeTarget, firstVariant, partTargetOf, scanOpening } from "./playlist";
 import { keepText } from "./prefetch";
 import { probeShow } from "./probe";
 import type { Refusal } from "./refusal";
-import type { Reason, SnapshotStore, State } from "./snapshot";
+import { Returning } from "./returning";
+import { RUNNING, type Reason, type SnapshotStore, type State } from "./snapshot";
 import { prefixOf } from "./token_path";
 import type { Boot } from "./types";
 
-/** States in which media is fetched, or will be without a click. */
-const RUNNING: readonly State[] = ["loading", "live", "waiting", "reconnecting", "slowed"];
 /** After a sleep longer than this a priced picture waits for a click. */
 const ASLEEP_MS = 60_000;
 /** A stall shorter than this is not shown. */
 const WAIT_SHOWN_MS = 1_200;
 /** After a stall this long, ask the server whether the show goes on. */
 const STUCK_MS = 6_000;
-/**
- * After the server was away a show may go on for this long before its publisher is back: until then
- * nobody knows that it has ended (`ingest.reconnect_wait_s`).
- */
-const RETURN_MS = 60_000;
-/** Buffer that counts as played out. */
-const DRAINED_S = 0.12;
 
 export class Playback {
   readonly #options: PlaybackOptions;
@@ -45,8 +38,8 @@ export class Playback {
   /** The playlist that a stuck page read last: one that has grown since is played from its edge. */
   #lastPlaylist: string | null = null;
   #isDestroyed = false;
-  /** When the server last could not answer. */
-  #awayMs = Number.NEGATIVE_INFINITY;
+  readonly #opening = new Opening();
+  readonly #returning = new Returning();
   #smallerHeight: number | null = null;
   /** The browser has frozen the page: what it does to the element is not the viewer's wish. */
   #isFrozen = false;
@@ -146,7 +139,9 @@ export class Playback {
   /** Play again from the live edge, unless it plays or something else must happen first. */
   play(): void {
     const { state, reason } = this.#store.value;
-    if (["live", "waiting", "loading", "kicked"].includes(state)) return;
+    const isOpening = state === "loading" && reason === null;
+    if (isOpening || ["live", "waiting", "kicked"].includes(state)) return;
+    this.#opening.restart();
     if (state === "stopped" && reason !== "limit") return; // A deposit starts it again by itself.
     // What is left of the buffer is not shown: it would pass for the live picture.
     this.#player.unload();
@@ -193,6 +188,7 @@ export class Playback {
   /** Enter the states that only the passing of time shows: played out, stalled, stuck. */
   tick(nowMs: number): void {
     this.#watchPicture(nowMs);
+    this.#watchOpening(nowMs);
     const { state, retryAtMs } = this.#store.value;
     const stalledMs = this.#stalledSinceMs === null ? 0 : nowMs - this.#stalledSinceMs;
     // Not every browser tells each pause of its own.
@@ -228,6 +224,15 @@ export class Playback {
     this.#finish("stuck");
     const canPlaySmaller = this.#smallerHeight !== null;
     this.#store.set({ reason: picture.fault, canPlaySmaller, retryAtMs: null });
+  }
+
+  /** A start without media is told as such, and goes on trying. */
+  #watchOpening(nowMs: number): void {
+    const { state, reason } = this.#store.value;
+    const late = this.#opening.look(nowMs, state, this.#player);
+    if (late === null || late === reason) return;
+    this.#smallerHeight = this.#player.smallerHeight;
+    this.#store.set({ reason: late, canPlaySmaller: this.#smallerHeight !== null });
   }
 
   // --- the player
@@ -312,7 +317,7 @@ export class Playback {
 
   #onFailed(): void {
     if (this.#stop !== null || this.#store.value.state === "paused") return;
-    this.#awayMs = performance.now();
+    this.#returning.away(performance.now());
     this.#store.set({ state: "reconnecting" });
     this.#pollAfter(RECONNECT);
   }
@@ -325,7 +330,7 @@ export class Playback {
 
   #isPlayedOut(): boolean {
     const isStill = this.#video.paused || this.#stalledSinceMs !== null;
-    return isStill || !this.#player.isLoaded || this.#player.bufferS < DRAINED_S;
+    return isStill || this.#player.isDrained;
   }
 
   /** Blank the picture and show why. */
@@ -359,6 +364,7 @@ export class Playback {
     const url = this.#options.at("index.m3u8");
     const outcome = await probeShow(url);
     const isShow = outcome.kind === "show";
+    const mayReturn = this.#returning.isAwaited(performance.now(), this.#store.value);
     if (this.#isDestroyed || this.#stop !== null || this.#store.value.state !== state) return;
     if (outcome.kind === "refused") {
       this.#onRefused(outcome.refusal);
@@ -369,10 +375,10 @@ export class Playback {
       keepText(this.#options.early, this.#options.at(outcome.uri), outcome.playlist);
       this.#load(outcome.uri, outcome.playlist);
     } else if (outcome.kind === "away") {
-      this.#awayMs = performance.now();
+      this.#returning.away(performance.now());
       if (state === "loading" || state === "waiting") this.#store.set({ state: "reconnecting" });
       this.#pollAfter(state === "offline" || state === "ended" ? OFFLINE : RECONNECT);
-    } else if (outcome.kind === "nothing" && !outcome.isClosed && this.#mayReturn(state)) {
+    } else if (outcome.kind === "nothing" && !outcome.isClosed && mayReturn) {
       this.#store.set({ state: "reconnecting" });
       this.#pollAfter(RECONNECT);
     } else {
@@ -382,13 +388,6 @@ export class Playback {
       if (outcome.kind === "nothing" && outcome.isClosed) this.#store.set({ reason: "closed" });
       this.#pollAfter(OFFLINE);
     }
-  }
-
-  /** True while a show that was watched may come back from a restart of the server. */
-  #mayReturn(state: State): boolean {
-    if (this.#store.value.secondsWatched === 0) return false;
-    const isRecent = performance.now() - this.#awayMs < RETURN_MS;
-    return isRecent && ["loading", "waiting", "reconnecting"].includes(state);
   }
 
   /** False while the publisher is disconnected: nothing newer can be played. */

@@ -62,6 +62,9 @@ const BEHIND_MAX_S = 12;
 /** A playlist unchanged for this long has lost its publisher. */
 const STALE_S = 2.5;
 
+/** Buffer that counts as played out. */
+const DRAINED_S = 0.12;
+
 const RETRY = { retryDelayMs: 500, maxRetryDelayMs: 8_000 };
 /** The first byte of a blocking reload may take as long as the server holds reloads. */
 const PLAYLIST_POLICY = {
@@ -143,6 +146,11 @@ export class Player {
     return 0;
   }
 
+  /** True when nothing is left to show. */
+  get isDrained(): boolean {
+    return !this.isLoaded || this.bufferS < DRAINED_S;
+  }
+
   /** Seconds behind the newest media that the playlist shows, or null. */
   get edgeLatencyS(): number | null {
     const details = this.#details();
@@ -172,6 +180,11 @@ export class Player {
   get isHolding(): boolean {
     const { buffered, currentTime } = this.#video;
     return buffered.length > 0 && buffered.end(buffered.length - 1) > currentTime + 0.5;
+  }
+
+  /** True when the server has told what media there is. */
+  get hasPlaylist(): boolean {
+    return this.#details() !== null;
   }
 
   /** Look whether the picture moves; null while it need not. Call it with each tick. */

@@ -8,7 +8,8 @@ import { safeUrl } from "./request";
 import { parsePlanck, type Boot, type Price, type StopReason } from "./types";
 
 /**
- * - `loading`: the first picture is on its way.
+ * - `loading`: the first picture is on its way; `reason` once it takes long: no_answer (the server
+ *   has not told what there is) or no_media. It goes on trying; `play` begins anew.
  * - `live`: it plays.
  * - `paused`: nothing is fetched, so nothing is paid: by the viewer (`reason` null), as the device
  *   slept (`asleep`), or as nobody watched a priced picture (`hidden`, `idle`).
@@ -40,6 +41,9 @@ export type State =
   | "kicked"
   | "denied";
 
+/** States in which media is fetched, or will be without a click. */
+export const RUNNING: readonly State[] = ["loading", "live", "waiting", "reconnecting", "slowed"];
+
 export type Reason =
   | StopReason
   | Absence
@@ -49,6 +53,8 @@ export type Reason =
   | "closed"
   | "frozen"
   | "no_picture"
+  | "no_media"
+  | "no_answer"
   | LinkFault;
 
 export interface Snapshot {
