@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import sys
@@ -45,6 +46,7 @@ _POLL_S: Final = 0.2
 _CONFIG: Final = """\
 # Written by `vilokanam demo`; yours to change: it is not written again.
 [server]
+data_dir = "%s"
 drain_timeout_s = 3
 
 [log]
@@ -93,7 +95,7 @@ def _demo(arguments: argparse.Namespace) -> int:
 
         _refuse_second(data_dir / local_chain.FOLDER)
         data_dir, chain_url = local_chain.fresh_folder(data_dir), local_chain.choose_chain()
-    config = arguments.config or _write_config(data_dir)
+    config = arguments.config or write_config(data_dir)
     settings = load(config, os.environ)
     direct_url = settings.public_url
     if not settings.server.public_url and settings.server.host == LOCAL_HOST:
@@ -135,12 +137,17 @@ def _front(config: Path, port: int | None) -> None:
     os.environ["VILOKANAM_SERVER__PUBLIC_URL"] = f"http://{name}:{edge_port}"
 
 
-def _write_config(data_dir: Path) -> Path:
+def write_config(data_dir: Path) -> Path:
+    """Write the demo's configuration where there is none yet; return its path.
+
+    Raises:
+        CliError: The directory cannot be written.
+    """
     path = data_dir / "demo.toml"
     try:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not path.exists():
-            path.write_text(_CONFIG)
+            path.write_text(_CONFIG % json.dumps(str(data_dir.absolute()))[1:-1])
     except OSError as error:
         raise CliError(f"--data-dir {data_dir} cannot be written: {error.strerror}") from error
     return path

@@ -8,7 +8,7 @@ from typing import Any
 
 from mediaserver.cli.client import add_server_options, api_of, show
 from mediaserver.cli.clock_text import clock_text, span_text
-from mediaserver.cli.errors import CliError
+from mediaserver.cli.errors import EXIT_USAGE, CliError
 from mediaserver.playback_token import TTL_MAX_S, TTL_MIN_S
 
 
@@ -37,7 +37,7 @@ def _mint(arguments: argparse.Namespace) -> int:
         raise CliError(
             f"--ttl-s {arguments.ttl_s}: a link lives {TTL_MIN_S} to {TTL_MAX_S} seconds "
             f"({span_text(TTL_MIN_S)} to {span_text(TTL_MAX_S)})",
-            error.code,
+            EXIT_USAGE,
             error.problem,
         ) from error
     now_s = time.time()

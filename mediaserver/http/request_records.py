@@ -29,7 +29,8 @@ async def read(request: web.Request, kind: type[T]) -> T:
     """Return the body of a request as a record.
 
     Fields of type `Planck` are decimal strings. A field that may be None may be left out. A text
-    has at most `TEXT_CHARACTERS_MAX` characters, or ``characters_max`` of its field's metadata.
+    has at most `TEXT_CHARACTERS_MAX` characters, or ``characters_max`` of its field's metadata; a
+    whole number is at most `INTEGER_MAX`, or ``most`` of the metadata.
 
     Raises:
         ApiError: 400 when it is not JSON, 422 naming every field at fault.
@@ -50,7 +51,8 @@ def parse(kind: type[T], raw: bytes) -> T:
 
     def convert(spec: Field[Any], field_kind: Any, raw_value: Any) -> Any:
         longest = spec.metadata.get("characters_max", TEXT_CHARACTERS_MAX)
-        value, fault = _value(field_kind, raw_value, longest)
+        most = spec.metadata.get("most", INTEGER_MAX)
+        value, fault = _value(field_kind, raw_value, longest, most)
         if fault:
             faults.append(f"{spec.name}: {fault}")
             return FAULTY
@@ -62,7 +64,7 @@ def parse(kind: type[T], raw: bytes) -> T:
     return kind(**values)
 
 
-def _value(kind: Any, raw: Any, characters_max: int) -> tuple[Any, str]:
+def _value(kind: Any, raw: Any, characters_max: int, most: int) -> tuple[Any, str]:
     if NoneType in get_args(kind):
         if raw is None:
             return None, ""
@@ -77,8 +79,8 @@ def _value(kind: Any, raw: Any, characters_max: int) -> tuple[Any, str]:
         return None, f"is longer than {characters_max} characters"
     if kind is str and (fault := text.fault(raw)):
         return None, f"{fault}; leave it out"
-    if kind is int and not 0 <= raw <= INTEGER_MAX:
-        return None, f"is not in 0 to {INTEGER_MAX}"
+    if kind is int and not 0 <= raw <= most:
+        return None, f"{raw} is not in 0 to {most}"
     return raw, ""
 
 

@@ -358,7 +358,7 @@ async def test_o25_a_life_out_of_bounds_is_told_by_its_option(vilokanam) -> None
     """With the bounds and their unit."""
     code, out, err = await vilokanam("token", "mint", "bob", "cam", "--ttl-s", "2")
 
-    assert (code, out) == (1, "")
+    assert (code, out) == (2, "")
     assert "--ttl-s 2: a link lives 60 to 604800 seconds (1 min to 7 d)" in err
 
 
@@ -366,8 +366,8 @@ async def test_errors_are_json_for_scripts(vilokanam, capsys) -> None:
     """With --json every failure is one object on standard error, with the server's own members."""
     code, out, err = await vilokanam("token", "mint", "bob", "cam", "--ttl-s", "1", "--json")
     refused = json.loads(err)
-    assert (code, out) == (1, "")
-    assert (refused["status"], refused["exit_code"]) == (422, 1)
+    assert (code, out) == (2, "")
+    assert (refused["status"], refused["exit_code"]) == (422, 2)
     assert refused["faults"] == ["ttl_s: 1 is not in 60 to 604800"]
 
     code, _, err = await vilokanam("viewers", "credit", "ann", "5", "--key", "k", "--json")

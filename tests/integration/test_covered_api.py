@@ -20,9 +20,11 @@ async def test_a_creator_sets_for_how_long_each_show_is_free(server) -> None:
 
     shown = await server.api("PATCH", "streams/cam", {"preview_s": 30}, 200)
     refused = await server.api("PATCH", "streams/cam", {"preview_s": 90_000}, 422)
+    below = await server.api("PATCH", "streams/cam", {"preview_s": -1}, 422)
 
     assert shown["preview_s"] == 30
     assert "preview_s: 90000 is not in 0 to 86400" in refused["detail"]
+    assert "preview_s: -1 is not in 0 to 86400" in below["detail"]
     assert (await server.api("GET", "ledger", None, 200))["covered_ticks"] == "0"
     assert (await server.api("GET", "reconcile", None, 200))["covered"] == []
 

@@ -275,7 +275,9 @@ def _body_struct(kind: type, name: str) -> type[msgspec.Struct]:
     hints = get_type_hints(kind)
     columns: list[Any] = []
     for field in fields(cast(Any, kind)):
-        wire = _wire(hints[field.name], field.metadata.get("characters_max", TEXT_CHARACTERS_MAX))
+        longest = field.metadata.get("characters_max", TEXT_CHARACTERS_MAX)
+        most = field.metadata.get("most", INTEGER_MAX)
+        wire = _wire(hints[field.name], longest, most)
         if field.default is not MISSING:
             is_amount = Planck in (hints[field.name], *get_args(hints[field.name]))
             default = field.default
@@ -291,14 +293,14 @@ def _body_struct(kind: type, name: str) -> type[msgspec.Struct]:
     )
 
 
-def _wire(kind: Any, characters_max: int) -> Any:
+def _wire(kind: Any, characters_max: int, most: int) -> Any:
     if NoneType in get_args(kind):
         inner = next(option for option in get_args(kind) if option is not NoneType)
-        return _wire(inner, characters_max) | None
+        return _wire(inner, characters_max, most) | None
     if kind is Planck:
         return PlanckText
     if kind is int:
-        return Annotated[int, Meta(ge=0, le=INTEGER_MAX)]
+        return Annotated[int, Meta(ge=0, le=most)]
     if kind is str:
         return Annotated[str, Meta(max_length=characters_max)]
     return kind

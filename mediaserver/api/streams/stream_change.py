@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from aiohttp import web
@@ -19,6 +19,7 @@ from mediaserver.people import guests, stream_archive
 from mediaserver.people.service import Connection
 from metering.book.book import Book
 from metering.book.records import SessionRecord, StreamRecord
+from metering.model.price import PREVIEW_MAX_S
 from metering.units import Planck
 
 ARCHIVED: Final = "archived"
@@ -34,7 +35,7 @@ class StreamChange:
     is_archived: bool | None = None
     slug: str | None = None
     visibility: str | None = None
-    preview_s: int | None = None
+    preview_s: int | None = field(default=None, metadata={"most": PREVIEW_MAX_S})
     show_cap_planck: Planck | None = None
 
 

@@ -4,11 +4,12 @@ import os
 
 import pytest
 
-from mediaserver.cli.demo import publisher_command
+from mediaserver.cli.demo import publisher_command, write_config
 from mediaserver.cli.errors import EXIT_USAGE
 from mediaserver.cli.local_chain import FOLDER
 from mediaserver.cli.main import main
 from mediaserver.processes.data_dir import DataDir
+from mediaserver.settings.load import load
 
 
 def test_a_l8_stream_key_is_in_no_argument():
@@ -17,6 +18,13 @@ def test_a_l8_stream_key_is_in_no_argument():
 
     assert not any("s3cret" in argument for argument in command)
     assert env == {"VILOKANAM_STREAM_KEY": "s3cret"}
+
+
+def test_the_demos_file_says_where_its_server_keeps_its_data(tmp_path):
+    """So `vilokanam doctor --config demo-data/demo.toml` finds it, and each other command."""
+    path = write_config(tmp_path / 'a "folder"')
+
+    assert load(path, {}).server.data_dir == str(tmp_path / 'a "folder"')
 
 
 @pytest.mark.parametrize(("folder", "more"), [("", ()), (FOLDER, ("--chain",))])
