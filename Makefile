@@ -15,7 +15,7 @@ PYTEST_ARGS ?=
 export PYTHONDONTWRITEBYTECODE :=
 TEXT_TESTS := $(addprefix tests/meta/test_,adapters.py glossary.py kept.py pure.py size.py unused.py)
 
-.PHONY: help setup demo check test lint fmt bench chaos soak unit clean page publishers chain chain-tools chain-verify chain-test chain-bench release
+.PHONY: clients help setup demo check test lint fmt bench chaos soak unit clean page publishers chain chain-tools chain-verify chain-test chain-bench release
 
 help:  ## What can be done here
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -85,6 +85,12 @@ soak: setup $(VENV)/.dev chain-tools  ## What takes an hour: 100,000 sequences o
 	@$(BIN)/python -m tests.simulate.chaos
 	@$(BIN)/python -m tests.simulate.audience
 	@$(BIN)/python -m tests.simulate.soak --seconds 600
+
+clients: $(VENV)/.runtime  ## Write the API's typed clients in Python and TypeScript into dist/clients
+	@mkdir -p dist/clients
+	@$(BIN)/vilokanam api client python dist/clients/vilokanam_client.py
+	@$(BIN)/vilokanam api client typescript dist/clients/vilokanam.ts
+	@ls -l dist/clients
 
 chain:  ## Build the runtime's wasm, genesis and metadata from source into chain/artefacts (minutes; needs Debian and the crates)
 	@chain/scripts/build.sh

@@ -20,6 +20,10 @@ def add(groups: Any) -> None:
     docs = verbs.add_parser("docs", help="write the parts of docs/api.md that are made of it")
     docs.add_argument("page", type=Path, help="the page, with `<!-- made: … -->` in it")
     docs.set_defaults(run=_docs)
+    client = verbs.add_parser("client", help="write a typed client of it, one file")
+    client.add_argument("language", choices=["python", "typescript"])
+    client.add_argument("file", type=Path, help="such as vilokanam_client.py or vilokanam.ts")
+    client.set_defaults(run=_client)
 
 
 def _schema(_: argparse.Namespace) -> int:
@@ -37,4 +41,17 @@ def _docs(arguments: argparse.Namespace) -> int:
         page.write_text(reference.page(page.read_text()))
     except (OSError, ValueError) as error:
         raise CliError(f"{page} cannot be written: {error}") from error
+    return 0
+
+
+def _client(arguments: argparse.Namespace) -> int:
+    from mediaserver.api.clients import python, typescript  # noqa: PLC0415 -- all of the API
+    from mediaserver.api.operations import openapi  # noqa: PLC0415
+
+    language = python if arguments.language == "python" else typescript
+    file: Path = arguments.file
+    try:
+        file.write_text(language.text(openapi.document()))
+    except OSError as error:
+        raise CliError(f"{file} cannot be written: {error}") from error
     return 0
