@@ -27,6 +27,7 @@ from mediaserver.api.auth import (
 )
 from mediaserver.api.cookies import has_session
 from mediaserver.clock import Clock
+from mediaserver.hls.known_policy import KnownPolicy
 from mediaserver.http.client_address import (
     FORWARDED,
     FORWARDED_FOR,
@@ -39,7 +40,6 @@ from mediaserver.http.edge_key import VIA_HEADER, has_edge_key
 from mediaserver.http.problem import ApiError
 from mediaserver.http.request_records import BODY_BYTES_MAX
 from mediaserver.http.wrong_keys import WrongKeys
-from mediaserver.ipc.messages import Policy
 from mediaserver.people import permissions, viewer_tokens
 from mediaserver.people.key_format import prefix_of
 from metering.log_throttle import LogThrottle
@@ -87,21 +87,19 @@ class Access:
         self._sleep = sleep
         self._is_open = False
         self._admin_sha256 = b""
-        self._stream_keys: dict[str, bytes] = {}
-        self._hidden: frozenset[str] = frozenset()
+        self._policy: KnownPolicy | None = None
         self._api_keys: dict[str, bytes] = {}
         self._wrong = WrongKeys()
         self._waiting: Counter[str] = Counter()
         self._throttles: dict[str, LogThrottle] = {}
 
-    def set_policy(self, policy: Policy) -> None:
-        """Take over control's keys."""
-        self._is_open = bool(policy.admin_sha256)
-        self._admin_sha256 = policy.admin_sha256
-        self._stream_keys = dict(policy.stream_keys)
-        hidden = frozenset(policy.invited)
-        self._hidden = frozenset(item.slug for item in policy.streams if item.stream in hidden)
-        self._api_keys = dict(policy.api_keys)
+    def set_policy(self, policy: KnownPolicy) -> None:
+        """Take over control's keys; those of streams are read from it, the newest each time."""
+        rest = policy.rest
+        self._policy = policy
+        self._is_open = bool(rest.admin_sha256)
+        self._admin_sha256 = rest.admin_sha256
+        self._api_keys = dict(rest.api_keys)
 
     def is_edge(self, request: web.BaseRequest) -> bool:
         """Return whether a request came through an edge of the operator's, by its key."""
@@ -171,10 +169,13 @@ class Access:
                 "stream",
                 client,
                 key,
-                lambda: self._stream_keys.get(slug),
+                lambda: self._stream_key(slug),
                 NOT_STREAM_KEY,
-                is_hidden=lambda: slug in self._hidden,
+                is_hidden=lambda: self._policy is not None and self._policy.is_hidden(slug),
             )
+
+    def _stream_key(self, slug: str) -> bytes | None:
+        return None if self._policy is None else self._policy.stream_keys.get(slug)
 
     async def wrong(self, kind: str, client: Client) -> None:
         """Count a wrong key, and wait as long as its answer has to.

@@ -12,9 +12,10 @@ from uuid import UUID
 
 from aiohttp import web
 
+from mediaserver.hls.known_policy import KnownPolicy
 from mediaserver.hls.responses import RefusedError
 from mediaserver.http.client_address import Address, Client
-from mediaserver.ipc.messages import AddressRules, Policy
+from mediaserver.ipc.messages import AddressRules
 from mediaserver.people.countries import Countries
 from mediaserver.people.place_rules import DETAILS, PlaceJudge, PlaceRules, Refusal
 
@@ -33,23 +34,26 @@ class Places:
         """
         self._countries = countries
         self._client = client
-        self._rules: tuple[AddressRules, ...] = ()
+        self._rules: dict[UUID | None, AddressRules] = {}
+        self._taken: tuple[KnownPolicy | None, int] = (None, 0)
         self._judges: dict[UUID | None, PlaceJudge] = {}
         self._seen: dict[tuple[UUID, Address | None], Refusal | None] = {}
         self._seen_version = 0
 
-    def set_policy(self, policy: Policy) -> None:
-        """Take over control's rules."""
-        if policy.address_rules == self._rules:
+    def set_policy(self, policy: KnownPolicy) -> None:
+        """Take over control's rules: those that changed are read again."""
+        if (policy, policy.rules_version) == self._taken:
             return
-        self._rules = policy.address_rules
-        is_open = self._countries.is_open_unread
-        self._judges = {
-            item.stream: PlaceJudge(_rules(item), is_open_without_file=is_open)
-            for item in self._rules
-        }
+        self._taken = (policy, policy.rules_version)
+        rules, is_open = policy.address_rules, self._countries.is_open_unread
+        for stream in [known for known in self._rules if known not in rules]:
+            del self._judges[stream]
+        for stream, item in rules.items():
+            if self._rules.get(stream) != item:
+                self._judges[stream] = PlaceJudge(_rules(item), is_open_without_file=is_open)
+        self._rules = dict(rules)
         self._seen.clear()
-        self._countries.want(is_wanted=any(_rules(item).has_countries for item in self._rules))
+        self._countries.want(is_wanted=any(_rules(item).has_countries for item in rules.values()))
 
     @property
     def has_rules(self) -> bool:

@@ -7,11 +7,12 @@ either. One by invitation is answered, without a token of its own, as a stream t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Set as AbstractSet
+from dataclasses import InitVar, dataclass, field
 from uuid import UUID
 
 from mediaserver.errors import AccessDeniedError
-from mediaserver.ipc.messages import Policy, TakenDown
+from mediaserver.ipc.messages import TakenDown
 from mediaserver.playback_token import Grant
 
 
@@ -36,18 +37,21 @@ class Restrictions:
         invited: For guests alone.
         ended: Sessions of these that are over, while a token of theirs is not.
         taken_down: For nobody.
-        limited: All of these.
+        limited: The streams of these.
+        kept: Those, where who changes the others in place keeps them, too.
     """
 
-    unlisted: frozenset[UUID] = frozenset()
-    invited: frozenset[UUID] = frozenset()
-    ended: frozenset[int] = frozenset()
+    unlisted: AbstractSet[UUID] = frozenset()
+    invited: AbstractSet[UUID] = frozenset()
+    ended: AbstractSet[int] = frozenset()
     taken_down: Mapping[UUID, TakenDown] = field(default_factory=dict)
-    limited: frozenset[UUID] = field(init=False)
+    limited: AbstractSet[UUID] = field(init=False)
+    kept: InitVar[AbstractSet[UUID] | None] = None
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, kept: AbstractSet[UUID] | None) -> None:
         """Join what each request asks first: of most streams nothing is held."""
-        object.__setattr__(self, "limited", self.unlisted | self.invited | set(self.taken_down))
+        limited = self.unlisted | self.invited | set(self.taken_down) if kept is None else kept
+        object.__setattr__(self, "limited", limited)
 
     def check(self, stream: UUID, granted: Callable[[], Grant]) -> None:
         """Hold that who asks may see a stream.
@@ -81,13 +85,3 @@ class Restrictions:
 
 
 EVERYBODYS = Restrictions()
-
-
-def of_policy(policy: Policy) -> Restrictions:
-    """Return what a policy says."""
-    return Restrictions(
-        frozenset(policy.unlisted),
-        frozenset(policy.invited),
-        frozenset(policy.ended_sessions),
-        {item.stream: item for item in policy.taken_down},
-    )

@@ -32,6 +32,7 @@ from mediaserver.hls.addresses import (
 from mediaserver.hls.audience import Audience
 from mediaserver.hls.blocking_reload import Ready, Reject, decide
 from mediaserver.hls.cache_policy import Kind
+from mediaserver.hls.known_policy import KnownPolicy
 from mediaserver.hls.live_store import LiveStore
 from mediaserver.hls.places import Places
 from mediaserver.hls.rendition_window import Presence
@@ -41,7 +42,6 @@ from mediaserver.hls.resumption import HELD_S, PLAIN_HELD_S
 from mediaserver.hls.show_view import MediaBytes, ShowView, make_text
 from mediaserver.hls.viewer_check import ViewerCheck, unknown
 from mediaserver.http.edge_key import EDGE_HEADER, VIA_HEADER, has_edge_key
-from mediaserver.ipc.messages import Policy
 from mediaserver.playback_token import Grant
 from metering.ports import Gate
 from metering.units import Fetch, Medium, Run, StreamPolicy, Verdict, session_text
@@ -82,11 +82,11 @@ class MediaHandler:
         self._responses = Responses(clock, send_timeout_s)
         self._viewers = ViewerCheck(gate, clock, places)
 
-    def set_policy(self, policy: Policy) -> None:
+    def set_policy(self, policy: KnownPolicy) -> None:
         """Take over control's token keys, restrictions and top-up address."""
         if self._viewers.set_policy(policy):
             self._store.resumption.wake()
-        self._responses.top_up_url = policy.top_up_url
+        self._responses.top_up_url = policy.rest.top_up_url
 
     @property
     def answers(self) -> dict[tuple[str, int], int]:

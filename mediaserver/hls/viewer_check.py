@@ -13,10 +13,10 @@ from aiohttp import web
 from mediaserver.clock import Clock
 from mediaserver.errors import AccessDeniedError
 from mediaserver.hls.addresses import Address
+from mediaserver.hls.known_policy import KnownPolicy
 from mediaserver.hls.places import Places
 from mediaserver.hls.responses import RefusedError
-from mediaserver.hls.restrictions import EVERYBODYS, HiddenError, TakenDownError, of_policy
-from mediaserver.ipc.messages import Policy
+from mediaserver.hls.restrictions import EVERYBODYS, HiddenError, TakenDownError
 from mediaserver.playback_token import Grant, verify
 from metering.ports import Gate
 from metering.units import Run, StreamPolicy
@@ -39,16 +39,16 @@ class ViewerCheck:
         self._places = places
         self._holds_any = False
 
-    def set_policy(self, policy: Policy) -> bool:
+    def set_policy(self, policy: KnownPolicy) -> bool:
         """Take over control's keys and restrictions; return whether the keys are others."""
-        self._restrictions = of_policy(policy)
+        self._restrictions = policy.restrictions
         if self._places is not None:
             self._places.set_policy(policy)
         has_rules = self._places is not None and self._places.has_rules
         self._holds_any = has_rules or bool(self._restrictions.limited)
-        if policy.token_keys == self.keys:
+        if policy.rest.token_keys == self.keys:
             return False
-        self.keys = policy.token_keys
+        self.keys = policy.rest.token_keys
         self._grants.clear()
         return True
 

@@ -20,7 +20,7 @@ from typing import Final, NamedTuple
 
 from mediaserver.errors import LinkError
 
-VERSION: Final = 2
+VERSION: Final = 3
 """Raised when any message or operation changes shape: all processes are of one release. It is
 neither 1 nor 123: a frame of the protocols before this one has a message kind or a brace there."""
 FRAME_BYTES_MAX: Final = 32 << 20

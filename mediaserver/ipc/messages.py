@@ -142,7 +142,7 @@ class TakenDown(Struct, frozen=True, array_like=True):
 
 
 class Policy(_Message, frozen=True):
-    """Sent by control at each change and every 5 s; replaces the last one whole.
+    """Sent by control on a new link; replaces the last one whole.
 
     Attributes:
         streams: All streams.
@@ -167,6 +167,7 @@ class Policy(_Message, frozen=True):
             newest first: refused without asking the store, as what is free is never claimed.
         address_rules: Of streams that have some, and of the server.
         taken_down: Streams that nobody may watch.
+        number: Which one it is: a later one has a larger number, after a restart of control too.
     """
 
     streams: tuple[StreamPolicy, ...]
@@ -186,6 +187,20 @@ class Policy(_Message, frozen=True):
     ended_sessions: tuple[int, ...] = ()
     address_rules: tuple[AddressRules, ...] = ()
     taken_down: tuple[TakenDown, ...] = ()
+    number: int = 0
+
+
+class PolicyChange(_Message, frozen=True):
+    """Sent by control at each change and every 5 s: what came after the policy sent before.
+
+    Attributes:
+        after: Number of that one. Who has another drops the link, and receives the whole again.
+        policy: Of the streams that changed alone, all that holds of them now; of what is not of
+            streams, everything; of `ended_sessions` those that are new.
+    """
+
+    after: int
+    policy: Policy
 
 
 class Request(_Message, frozen=True):
@@ -234,6 +249,7 @@ Message = (
     | Health
     | ShowEnded
     | Policy
+    | PolicyChange
     | Request
     | Result
     | Failure

@@ -24,6 +24,7 @@ from mediaserver.ipc.messages import (
     Message,
     MessageReader,
     Policy,
+    PolicyChange,
     Request,
     Result,
     encode,
@@ -137,7 +138,14 @@ class _Server(ABC):
 class LinkServer(_Server):
     """Listens on ``run/http-<i>.link``; also expires what the live store holds too long."""
 
-    def __init__(self, path: Path, store: LiveStore, on_policy: Callable[[Policy], None]) -> None:
+    def __init__(
+        self, path: Path, store: LiveStore, on_policy: Callable[[Policy | PolicyChange], None]
+    ) -> None:
+        """Prepare.
+
+        Args:
+            on_policy: Takes what control says; raises LinkError when it follows what we have not.
+        """
         super().__init__(path, PEERS_MAX)
         self._store = store
         self._on_policy = on_policy
@@ -174,7 +182,7 @@ class LinkServer(_Server):
                         feed = self._store.feed(hello.name) if hello.role == "worker" else None
                     elif feed is not None:
                         feed.apply(message)
-                    elif isinstance(message, Policy):
+                    elif isinstance(message, Policy | PolicyChange):
                         self._on_policy(message)
                     else:
                         raise LinkError(f"{hello.name} sent {type(message).__name__}")

@@ -7,6 +7,7 @@ transaction that would let somebody in.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
@@ -16,6 +17,8 @@ from sqlalchemy import ColumnElement, Connection, Row, func, insert, or_, select
 from mediaserver.people import persons, tokens
 from mediaserver.people.records import Role
 from mediaserver.people.schema import bars
+from metering.book.rows import chunks
+from metering.book.touched import mark
 from metering.errors import InvalidValueError, UnknownNameError
 from metering.units import AccountId
 
@@ -85,6 +88,7 @@ def add(  # noqa: PLR0917 -- one row
         raise InvalidValueError(
             f"reason: has {len(reason)} characters, not 1 to {REASON_MAX}; the viewer reads it"
         )
+    _mark(connection, stream)
     connection.execute(
         update(bars)
         .where(bars.c.account == account, bars.c.stream == _kept(stream), bars.c.ended_ms.is_(None))
@@ -116,6 +120,7 @@ def end(connection: Connection, bar: str, stream: UUID | None, now_ms: int) -> B
         UnknownNameError: There is none from this stream, or from the server.
     """
     is_it = (bars.c.id == bar) & (bars.c.stream == _kept(stream))
+    _mark(connection, stream)
     connection.execute(update(bars).where(is_it, bars.c.ended_ms.is_(None)).values(ended_ms=now_ms))
     return get(connection, bar, stream)
 
@@ -157,14 +162,20 @@ def is_of_staff(connection: Connection, bar: Bar) -> bool:
     return bar.is_by_staff or kind != "person" or bool(persons.roles_of(connection, person) & STAFF)
 
 
-def guarded(connection: Connection, now_ms: int) -> set[UUID]:
-    """Return the streams that somebody is barred from: they ask everybody for a token."""
-    return {
-        UUID(bytes=bytes(stream))
-        for stream in connection.execute(
-            select(bars.c.stream).where(bars.c.stream != b"", _holds(now_ms)).distinct()
-        ).scalars()
-    }
+def guarded_until(
+    connection: Connection, streams: Sequence[UUID], now_ms: int
+) -> dict[UUID, int | None]:
+    """Return which of some streams somebody is barred from: they ask everybody for a token.
+
+    Returns:
+        With each when the first of its bars ends by itself, Unix ms; None: none does.
+    """
+    found: dict[UUID, int | None] = {}
+    for some in chunks([stream.bytes for stream in streams]):
+        query = select(bars.c.stream, func.min(bars.c.until_ms).label("until_ms"))
+        query = query.where(bars.c.stream.in_(some), _holds(now_ms)).group_by(bars.c.stream)
+        found |= {UUID(bytes=bytes(row[0])): row[1] for row in connection.execute(query)}
+    return found
 
 
 def page(
@@ -184,6 +195,11 @@ def page(
 
 def _holds(now_ms: int) -> ColumnElement[bool]:
     return bars.c.ended_ms.is_(None) & or_(bars.c.until_ms.is_(None), bars.c.until_ms > now_ms)
+
+
+def _mark(connection: Connection, stream: UUID | None) -> None:
+    if stream is not None:
+        mark(connection, stream)
 
 
 def _kept(stream: UUID | None) -> bytes:

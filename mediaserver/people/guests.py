@@ -20,6 +20,7 @@ from mediaserver.people.visibility import Guest, GuestLink, Visibility, Way, may
 from metering.book.book import Book
 from metering.book.records import StreamRecord
 from metering.book.streams import no_stream
+from metering.book.touched import mark
 from metering.errors import InvalidValueError, UnknownNameError
 from metering.units import AccountId, account_text
 
@@ -47,16 +48,6 @@ def visibility_of(connection: Connection, stream: UUID) -> Visibility:
     query = select(stream_visibility.c.visibility).where(stream_visibility.c.stream == stream)
     text = connection.execute(query).scalar_one_or_none()
     return Visibility.PUBLIC if text is None else Visibility(text)
-
-
-def not_public(connection: Connection) -> dict[UUID, Visibility]:
-    """Return the streams that are not public, and whom they are for."""
-    rows = connection.execute(
-        select(stream_visibility.c.stream, stream_visibility.c.visibility).where(
-            stream_visibility.c.visibility != Visibility.PUBLIC.value
-        )
-    )
-    return {row.stream: Visibility(row.visibility) for row in rows}
 
 
 def visibilities(connection: Connection, streams: Sequence[UUID]) -> dict[UUID, Visibility]:
@@ -337,6 +328,7 @@ def _known(connection: Connection, stream: UUID, names: list[str]) -> set[str]:
 
 
 def _keep(connection: Connection, stream: UUID, **values: str) -> None:
+    mark(connection, stream)
     known = update(stream_visibility).where(stream_visibility.c.stream == stream)
     if not connection.execute(known.values(**values)).rowcount:
         row = {"visibility": Visibility.PUBLIC.value, "password": "", **values}

@@ -6,6 +6,7 @@ What they mean is in `mediaserver.people.place_rules`.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Final
 from uuid import UUID
@@ -14,6 +15,8 @@ from sqlalchemy import Connection, delete, func, insert, select
 
 from mediaserver.people.place_rules import PlaceRules
 from mediaserver.people.schema import stream_rules
+from metering.book.rows import chunks
+from metering.book.touched import mark
 from metering.errors import InvalidValueError
 
 RULES_BYTES_MAX: Final = 512 << 10
@@ -27,12 +30,13 @@ def of(connection: Connection, stream: UUID | None) -> PlaceRules:
     return PlaceRules() if text is None else _rules(text)
 
 
-def everything(connection: Connection) -> dict[UUID | None, PlaceRules]:
-    """Return the rules of each stream that has some; with None those of the server."""
-    return {
-        UUID(bytes=bytes(row.stream)) if row.stream else None: _rules(row.rules)
-        for row in connection.execute(select(stream_rules))
-    }
+def some(connection: Connection, streams: Sequence[UUID]) -> dict[UUID | None, PlaceRules]:
+    """Return the rules of some streams, those that have some alone, and with None the server's."""
+    found: dict[UUID | None, PlaceRules] = {}
+    for kept in chunks([b"", *(stream.bytes for stream in streams)]):
+        rows = connection.execute(select(stream_rules).where(stream_rules.c.stream.in_(kept)))
+        found |= {UUID(bytes=bytes(row[0])) if row[0] else None: _rules(row[1]) for row in rows}
+    return found
 
 
 def put(connection: Connection, stream: UUID | None, rules: PlaceRules, now_ms: int) -> None:
@@ -41,6 +45,8 @@ def put(connection: Connection, stream: UUID | None, rules: PlaceRules, now_ms: 
     Raises:
         InvalidValueError: All rules together are more than fit.
     """
+    if stream is not None:
+        mark(connection, stream)
     connection.execute(delete(stream_rules).where(stream_rules.c.stream == _kept(stream)))
     if rules.is_empty:
         return

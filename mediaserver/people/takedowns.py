@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
@@ -9,6 +10,8 @@ from uuid import UUID
 from sqlalchemy import Connection, Row, func, insert, select, update
 
 from mediaserver.people.schema import takedowns
+from metering.book.rows import chunks
+from metering.book.touched import mark
 from metering.errors import IdempotencyConflictError, InvalidValueError, UnknownNameError
 
 HELD_MAX: Final = 2000
@@ -73,6 +76,7 @@ def add(  # noqa: PLR0917 -- one row
         )
     if held(connection, stream) is not None:
         raise IdempotencyConflictError("the stream is taken down already: put it back first")
+    mark(connection, stream)
     count = select(func.count()).where(takedowns.c.ended_ms.is_(None))
     if connection.execute(count).scalar_one() >= HELD_MAX:
         raise InvalidValueError(f"{HELD_MAX} streams are taken down: put some back first")
@@ -99,6 +103,7 @@ def end(connection: Connection, stream: UUID, now_ms: int) -> TakeDown:
     known = held(connection, stream)
     if known is None:
         raise UnknownNameError("the stream is not taken down")
+    mark(connection, stream)
     connection.execute(
         update(takedowns).where(takedowns.c.number == known.number).values(ended_ms=now_ms)
     )
@@ -113,10 +118,13 @@ def held(connection: Connection, stream: UUID) -> TakeDown | None:
     return None if row is None else _takedown(row)
 
 
-def all_held(connection: Connection) -> dict[UUID, TakeDown]:
-    """Return the streams that are down."""
-    rows = connection.execute(select(takedowns).where(takedowns.c.ended_ms.is_(None)))
-    return {row.stream: _takedown(row) for row in rows}
+def all_held(connection: Connection, streams: Sequence[UUID] | None = None) -> dict[UUID, TakeDown]:
+    """Return the streams that are down, of some or of all."""
+    query = select(takedowns).where(takedowns.c.ended_ms.is_(None))
+    queries = [query]
+    if streams is not None:
+        queries = [query.where(takedowns.c.stream.in_(some)) for some in chunks(streams)]
+    return {row.stream: _takedown(row) for each in queries for row in connection.execute(each)}
 
 
 def page(connection: Connection, limit: int, before: int | None = None) -> list[TakeDown]:

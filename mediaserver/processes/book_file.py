@@ -13,7 +13,7 @@ from mediaserver.processes.fork_server import unsafe
 from mediaserver.webhooks.tables import TABLES as WEBHOOKS
 from metering.book.book import Book
 from metering.book.engine import is_current
-from metering.book.streams import slug_fault
+from metering.book.stream_names import slug_fault
 
 BESIDE: Final = (PEOPLE, PAYMENTS, WEBHOOKS)
 """Whose tables are in the book's database."""

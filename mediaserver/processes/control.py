@@ -11,7 +11,7 @@ import asyncio
 import hashlib
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Final
 from uuid import UUID
@@ -29,16 +29,14 @@ from mediaserver.accounting.tasks import end_tasks
 from mediaserver.api.admin import application
 from mediaserver.api.context import Context
 from mediaserver.api.streams.decisions import decisions_of
-from mediaserver.api.streams.stream_policies import stream_policies
 from mediaserver.errors import ConfigError
+from mediaserver.hls.known_policy import KnownPolicy
 from mediaserver.ipc.client import LinkClients
 from mediaserver.ipc.messages import Hello, Message, Policy
 from mediaserver.listening import ListeningClock
 from mediaserver.payments.refunding import keep_asking
 from mediaserver.payments.service import Payments, providers_of
-from mediaserver.people import api_keys
 from mediaserver.people.countries import Countries
-from mediaserver.people.records import ApiKey
 from mediaserver.people.service import People
 from mediaserver.processes import bootstrap, library_pages, secret_files
 from mediaserver.processes.audience import LiveAudience
@@ -49,15 +47,13 @@ from mediaserver.processes.letter_writer import LetterWriter
 from mediaserver.processes.placement import WhipForward, Worker, Workers, waiting_line
 from mediaserver.processes.planned_ticks import PlannedTicks
 from mediaserver.processes.policy_changes import PolicyChanges
+from mediaserver.processes.policy_maker import PolicyMaker
 from mediaserver.processes.publisher_key import check_key
-from mediaserver.processes.restricted import Restricted, restricted
 from mediaserver.processes.server_clock import open_clock
 from mediaserver.processes.worker_reports import WorkerReports
 from mediaserver.webhooks.service import Webhooks
 from metering import key_file
 from metering.book.async_book import AsyncBook
-from metering.book.named_prices import Named
-from metering.book.records import StreamRecord
 from metering.errors import BookError, InvalidValueError
 from metering.log_throttle import LogThrottle
 from metering.store.owned_store import Owner
@@ -95,7 +91,7 @@ class Control:
         self._audience = LiveAudience(start.run_dir, self._clock.monotonic)
         self._countries = Countries(start.settings.watch)
         self._changes = PolicyChanges()
-        self._policy: Policy | None = None
+        self._maker: PolicyMaker | None = None
         self._book_health: BookHealth | None = None
 
     async def run(self, stop: asyncio.Event) -> int:
@@ -227,7 +223,8 @@ class Control:
             self._countries,
         ):
             keeping = asyncio.create_task(supervisor.run())
-            pushing = asyncio.create_task(self._push_policies(shared, supervisor, links))
+            self._maker = PolicyMaker(shared, partial(self._rest, supervisor))
+            pushing = asyncio.create_task(self._push_policies(self._maker, links))
             self._book_health = BookHealth(shared.book, self._start.data_dir, self._changes.ask)
             asking = keep_asking(shared.payments, self._clock.now_ms, supervisor.apply_later)
             letters = LetterWriter(shared).run()
@@ -258,7 +255,7 @@ class Control:
             shared.webhooks,
             self._oldest_tick,
             self._listening.monotonic,
-            lambda: self._policy,
+            self._known,
         )
 
         async def health(_: web.Request) -> web.Response:
@@ -288,45 +285,36 @@ class Control:
         return app
 
     def _replay(self) -> Iterable[Message]:
-        return () if self._policy is None else (self._policy,)
+        known = self._known()
+        return () if known is None else (known.whole(),)
 
-    async def _push_policies(
-        self, shared: Context, supervisor: StoreSupervisor, links: LinkClients
-    ) -> None:
-        """Send HTTP processes their policy at each change and each `PUSH_PERIOD_S`."""
+    def _known(self) -> KnownPolicy | None:
+        return None if self._maker is None else self._maker.known
+
+    async def _push_policies(self, maker: PolicyMaker, links: LinkClients) -> None:
+        """Tell HTTP processes what changed, at each change and each `PUSH_PERIOD_S`."""
         throttle = LogThrottle()
         while True:
             number = self._changes.begin()
-            living = partial(api_keys.living, now_ms=self._clock.now_ms())
             try:
-                streams, named = await shared.book.view(
-                    lambda book: (book.streams.all(), book.named_prices.all())
-                )
-                keys = await shared.people.read(living)
-                limits = await restricted(shared, self._clock.now_ms())
+                policy = await maker.make()
             except BookError as error:
                 # Without one for policy_lost_s, HTTP processes refuse priced media by themselves.
                 if count := throttle.failed(str(error)):
                     _log.error("control.policy.failed", reason=str(error), times=count)
             else:
+                # Nothing is awaited since it was made: a link made meanwhile receives it whole.
+                links.send(policy)
                 throttle.succeeded()
-                self._countries.want(is_wanted=limits.has_countries)
-                self._policy = self._make_policy(streams, named, keys, limits, supervisor)
-                links.send(self._policy)
+                self._countries.want(is_wanted=maker.has_countries)
                 await self._changes.finish(number)
             await self._changes.next(PUSH_PERIOD_S)
 
-    def _make_policy(
-        self,
-        streams: list[StreamRecord],
-        named: Mapping[UUID, Named],
-        keys: list[ApiKey],
-        limits: Restricted,
-        supervisor: StoreSupervisor,
-    ) -> Policy:
+    def _rest(self, supervisor: StoreSupervisor) -> Policy:
+        """Return what HTTP processes must know that is neither of streams nor in the book."""
         recovery, price = supervisor.recovery, self._settings.price
         return Policy(
-            streams=stream_policies(streams, named, price.preview_s, self._oldest_tick()),
+            streams=(),
             token_keys=self._token_keys,
             asset=self._settings.asset,
             store_epoch=supervisor.epoch,
@@ -335,13 +323,6 @@ class Control:
             is_top_up_open=int(price.demo_top_up_planck) > 0,
             replay_from_ms=recovery.replay_from_ms if recovery else 0,
             faults=tuple(self._faults(supervisor)),
-            stream_keys=tuple((stream.slug, stream.key_sha256) for stream in streams),
-            api_keys=tuple((key.prefix, key.sha256) for key in keys),
-            unlisted=limits.unlisted,
-            invited=limits.invited,
-            ended_sessions=limits.ended,
-            address_rules=limits.address_rules,
-            taken_down=limits.taken_down,
             admin_sha256=hashlib.sha256(self._admin_token.encode()).digest(),
         )
 

@@ -27,9 +27,10 @@ from mediaserver.api.viewers.meter import Meter, Viewer
 from mediaserver.api.watch_page import WatchPage
 from mediaserver.errors import AccessDeniedError, AddressError, ConfigError
 from mediaserver.hls import addresses
+from mediaserver.hls.known_policy import KnownPolicy, follow
 from mediaserver.hls.live_store import LiveStore
 from mediaserver.hls.places import Places
-from mediaserver.hls.restrictions import HiddenError, of_policy
+from mediaserver.hls.restrictions import HiddenError
 from mediaserver.hls.serve import MediaHandler
 from mediaserver.http.client_address import Client, Networks
 from mediaserver.http.connections import Bounds, Connection, Connections
@@ -37,7 +38,7 @@ from mediaserver.http.edge_key import VIA_HEADER
 from mediaserver.http.problem import ApiError
 from mediaserver.http.problem_response import error_response, problem_response
 from mediaserver.http.unix_http import Proxy
-from mediaserver.ipc.messages import Policy
+from mediaserver.ipc.messages import Policy, PolicyChange
 from mediaserver.ipc.server import LinkServer
 from mediaserver.live.show_state import resumable
 from mediaserver.people.countries import Countries
@@ -125,7 +126,7 @@ class HttpProcess:
             self._access, self._proxy, self._forward, tree.ingest.offer_bytes_max
         )
         self._scrape = Scrape(run_dir, f"{self._name}.sock", self._measure)
-        self._policy: Policy | None = None
+        self._known: KnownPolicy | None = None
         self._meter = Meter(
             self._claims,
             policy=self._gate.policy,
@@ -199,12 +200,13 @@ class HttpProcess:
         stack.push_async_callback(runner.cleanup)
         return runner
 
-    def _on_policy(self, policy: Policy) -> None:
-        self._policy = policy
-        self._access.set_policy(policy)
-        self._media.set_policy(policy)
-        self._watch_page.restrictions = of_policy(policy)
-        self._meter.end(self._watch_page.restrictions.ended)
+    def _on_policy(self, message: Policy | PolicyChange) -> None:
+        self._known = known = follow(self._known, message)
+        policy = known.rest
+        self._access.set_policy(known)
+        self._media.set_policy(known)
+        self._watch_page.restrictions = known.restrictions
+        self._meter.end(frozenset(policy.ended_sessions))
         self._gate.set_policy(
             policy.streams,
             policy.asset,
@@ -212,7 +214,12 @@ class HttpProcess:
             run_id=policy.store_run_id,
             replay_from_ms=policy.replay_from_ms,
             received_at_s=self._clock.monotonic(),
+            is_change=isinstance(message, PolicyChange),
         )
+
+    @property
+    def _policy(self) -> Policy | None:
+        return None if self._known is None else self._known.rest
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         connection = request.protocol

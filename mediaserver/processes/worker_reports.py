@@ -10,8 +10,9 @@ from uuid import UUID
 
 from aiohttp import web
 
+from mediaserver.hls.known_policy import KnownPolicy
 from mediaserver.http.problem import ApiError
-from mediaserver.ipc.messages import TAKEN_DOWN_HEADER, Policy
+from mediaserver.ipc.messages import TAKEN_DOWN_HEADER
 from mediaserver.people import shows
 from mediaserver.people.service import People
 from mediaserver.processes.placement import LOST_S, Workers, worker_of
@@ -37,7 +38,7 @@ class WorkerReports:
         webhooks: Webhooks,
         oldest_tick: Callable[[], int],
         monotonic: Callable[[], float],
-        policy: Callable[[], Policy | None],
+        policy: Callable[[], KnownPolicy | None],
     ) -> None:
         """Take collaborators; what ended before `oldest_tick` need not be kept any more.
 
@@ -70,8 +71,7 @@ class WorkerReports:
             except BookError as error:
                 raise ApiError(503, "The book does not answer", str(error)) from error
         policy = self._policy()
-        down = policy.taken_down if policy is not None else ()
-        is_down = any(item.stream == worker.stream for item in down)
+        is_down = policy is not None and worker.stream in policy.restrictions.taken_down
         return web.Response(status=204, headers={TAKEN_DOWN_HEADER: "1"} if is_down else {})
 
     async def _tell_shows(self) -> None:

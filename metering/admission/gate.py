@@ -82,12 +82,12 @@ class LocalGate:
         )
         self._by_slug: dict[str, StreamPolicy] = {}
         self._by_stream: dict[UUID, StreamPolicy] = {}
-        self._streams: tuple[StreamPolicy, ...] = ()
         self._asset = Asset()
         self._epoch = ""
         self._is_replayed = False
         self._heard_s = float("-inf")
-        self._splits: dict[tuple[UUID, Run], tuple[PricedRun, ...]] = {}
+        self._splits: dict[UUID, dict[Run, tuple[PricedRun, ...]]] = {}
+        self._splits_count = 0
         self._replay: asyncio.Task[None] | None = None
 
     # What control says
@@ -100,21 +100,29 @@ class LocalGate:
         run_id: str,
         replay_from_ms: int,
         received_at_s: float,
+        *,
+        is_change: bool = False,
     ) -> None:
         """Replace what is known of the streams and of the store. Call it on the event loop.
 
         Args:
+            streams: All of them.
             epoch: Of the store that control last recovered.
             run_id: Redis run id that the epoch belongs to.
             replay_from_ms: Offer as evidence what was committed since, once per epoch.
             received_at_s: Monotonic seconds.
+            is_change: `streams` are those alone that changed, or are new.
         """
         self._heard_s = received_at_s
-        if self._streams != tuple(streams) or self._asset != asset:
-            self._streams, self._asset = tuple(streams), asset
+        if asset != self._asset:
+            self._asset = asset
+            self._forget_splits()
+        if is_change:
+            self._change(streams)
+        elif list(self._by_stream.values()) != list(streams):
             self._by_slug = {policy.slug: policy for policy in streams}
             self._by_stream = {policy.stream: policy for policy in streams}
-            self._splits.clear()
+            self._forget_splits()
         self._claims.set_expected(epoch, run_id)
         if epoch != self._epoch:
             self._epoch = epoch
@@ -233,6 +241,22 @@ class LocalGate:
 
     # Helpers
 
+    def _forget_splits(self) -> None:
+        self._splits.clear()
+        self._splits_count = 0
+
+    def _change(self, streams: Sequence[StreamPolicy]) -> None:
+        known = [self._by_stream.get(policy.stream) for policy in streams]
+        # All old names go before a new one comes: two streams may have changed theirs in turn.
+        for policy, old in zip(streams, known, strict=True):
+            if old is not None:
+                del self._by_slug[old.slug]
+            if old is not None and old.prices != policy.prices:
+                self._splits.pop(policy.stream, None)
+        for policy in streams:
+            self._by_stream[policy.stream] = policy
+            self._by_slug[policy.slug] = policy
+
     def _unanswered(self) -> Admission:
         self.unanswered_total += 1
         return Admission(Verdict.STORE)
@@ -265,9 +289,9 @@ class LocalGate:
         Args:
             account: Of whom; None: of everybody.
         """
-        key = (policy.stream, run)
         seen = policy if account is None else policy.seen_by(account)
-        known = self._splits.get(key) if seen is policy else None
+        splits = self._splits.get(policy.stream, {})
+        known = splits.get(run) if seen is policy else None
         if known is not None:
             return known
         try:
@@ -280,10 +304,11 @@ class LocalGate:
                 error=str(error),
             )
             return None
-        if len(self._splits) >= _SPLITS_MAX:
-            self._splits.clear()
         if seen is policy:
-            self._splits[key] = runs
+            if self._splits_count >= _SPLITS_MAX:
+                self._forget_splits()
+            self._splits.setdefault(policy.stream, {})[run] = runs
+            self._splits_count += 1
         return runs
 
     def _seconds_left(self, fetch: Fetch, balance: Units) -> int | None:

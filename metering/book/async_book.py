@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from metering.book.book import Book
+from metering.book.touched import Touched
 from metering.errors import BookError
 from metering.units import Asset
 
@@ -48,6 +49,11 @@ class AsyncBook:
     def changes(self) -> int | None:
         """Return `Book.changes`; a later call of `run` sees all that it counts."""
         return self._book.changes
+
+    @property
+    def touched(self) -> Touched:
+        """Return `Book.touched`; a later call of `run` sees all that it has."""
+        return self._book.touched
 
     async def run(self, work: Callable[[Book], T]) -> T:
         """Return what `work` returns, or raise what it raises.

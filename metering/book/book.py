@@ -42,6 +42,7 @@ from metering.book.sessions import SessionRepository
 from metering.book.settlements import SettlementRepository
 from metering.book.show_caps import ShowCapRepository
 from metering.book.streams import StreamRepository
+from metering.book.touched import Touched
 from metering.book.true_runs import TrueRunRepository
 from metering.book.unbilled import UnbilledRepository
 from metering.book.usage import UsageRepository
@@ -56,12 +57,14 @@ class Book:
     Attributes:
         asset: What everything is paid in.
         facts: Who writes down something of their own with a fact of the book.
+        touched: Streams that were changed, for who keeps what HTTP processes must know of them.
     """
 
     def __init__(self, engine: Engine, asset: Asset) -> None:
         self.asset = asset
         self._engine = engine
         self._changes = ChangeCount(engine)
+        self.touched = Touched(engine)
         self.facts = Facts()
         self.streams = StreamRepository(engine, asset)
         self.viewers = ViewerRepository(engine, asset)

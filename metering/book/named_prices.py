@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 from uuid import UUID
 
@@ -10,7 +10,8 @@ from sqlalchemy import Connection, delete, func, insert, select
 
 from metering.book import schema
 from metering.book.limit_schema import named_prices
-from metering.book.rows import Repository
+from metering.book.rows import Repository, chunks
+from metering.book.touched import mark
 from metering.errors import InvalidValueError
 from metering.model.named_prices import NamedPrice
 from metering.model.price import UNITS_PER_TICK_MAX
@@ -42,7 +43,8 @@ class NamedPriceRepository(Repository):
             self._require_units(planck, "price of a second", UNITS_PER_TICK_MAX)
         prices = schema.prices.c
         with self._writing() as connection:
-            of_stream = _of(connection, stream).get(stream, {})
+            mark(connection, stream)
+            of_stream = _of(connection, [stream]).get(stream, {})
             if account not in of_stream and len(of_stream) >= VIEWERS_MAX:
                 raise InvalidValueError(
                     f"{len(of_stream)} viewers of this stream have a price of their own, and no "
@@ -88,18 +90,26 @@ class NamedPriceRepository(Repository):
     def of(self, stream: UUID) -> Named:
         """Return those of one stream."""
         with self._reading() as connection:
-            return _of(connection, stream).get(stream, {})
+            return _of(connection, [stream]).get(stream, {})
+
+    def some(self, streams: Collection[UUID]) -> dict[UUID, Named]:
+        """Return those of some streams."""
+        found: dict[UUID, Named] = {}
+        with self._reading() as connection:
+            for some in chunks(sorted(streams)):
+                found |= _of(connection, some)
+        return found
 
 
-def _of(connection: Connection, stream: UUID | None = None) -> dict[UUID, Named]:
+def _of(connection: Connection, streams: Sequence[UUID] | None = None) -> dict[UUID, Named]:
     named, prices = named_prices.c, schema.prices
     query = (
         select(named_prices, prices.c.planck_per_tick)
         .outerjoin(prices, (prices.c.stream == named.stream) & (prices.c.number == named.version))
         .order_by(named.stream, named.account, named.from_tick)
     )
-    if stream is not None:
-        query = query.where(named.stream == stream)
+    if streams is not None:
+        query = query.where(named.stream.in_(streams))
     found: dict[UUID, dict[AccountId, tuple[NamedPrice, ...]]] = {}
     for row in connection.execute(query):
         of_stream = found.setdefault(row.stream, {})

@@ -13,6 +13,7 @@ from metering.book import schema
 from metering.book.facts import Facts, SessionBegan, SessionEnded
 from metering.book.records import RETURNING, SessionRecord
 from metering.book.rows import Repository, chunks, session_of
+from metering.book.touched import mark
 from metering.errors import IdempotencyConflictError, UnknownNameError
 from metering.units import AccountId, Asset, Planck, SessionId, account_text, session_text
 
@@ -386,6 +387,8 @@ class SessionRepository(Repository):
         self, connection: Connection, known: SessionRecord, reason: str, now_ms: int
     ) -> None:
         """Tell that a session is over; the end of one whose player might come back is told, too."""
+        if reason not in RETURNING:
+            mark(connection, known.stream)
         fact = SessionEnded(known.session, known.account, known.stream, now_ms, reason)
         self._facts.tell(connection, fact)
 

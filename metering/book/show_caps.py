@@ -10,6 +10,7 @@ from sqlalchemy import Connection, delete, func, insert, select
 from metering.book.covered_schema import counted_shows, show_caps
 from metering.book.engine import upsert
 from metering.book.rows import Repository, chunks
+from metering.book.touched import mark
 from metering.model.price import UNITS_MAX
 from metering.units import Planck, ShowCap
 
@@ -32,6 +33,7 @@ class ShowCapRepository(Repository):
         self._require_units(planck, "a show's cap", UNITS_MAX)
         caps = show_caps.c
         with self._writing() as connection:
+            mark(connection, stream)
             connection.execute(
                 delete(show_caps).where(caps.stream == stream, caps.from_show >= earliest)
             )

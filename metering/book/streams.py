@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import re
 import secrets
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final
@@ -18,21 +17,15 @@ from metering.book import schema
 from metering.book.records import StreamRecord
 from metering.book.rows import Repository, chunks
 from metering.book.show_caps import caps_of
+from metering.book.stream_names import require_title, slug_fault
+from metering.book.touched import mark
 from metering.errors import InvalidValueError, UnknownNameError
 from metering.model.ledger import PPM
 from metering.model.price import PREVIEW_MAX_S, UNITS_PER_TICK_MAX
 from metering.units import ACCOUNT_BYTES, AccountId, Planck, PriceVersion
 
-SLUG: Final = re.compile(r"[a-z0-9][a-z0-9-]{2,62}")
-RESERVED_SLUGS: Final = frozenset(
-    {"api", "assets", "healthz", "readyz", "metrics", "favicon.ico", "whip"}
-    | {"studio", "console", "search", "browse", "join", "hooks"}
-)
-"""First segments of other addresses, as is all that is shorter than three characters (``w``,
-``me``)."""
 _KEY_BYTES: Final = 24
 """Random bytes of a stream or viewer key: 192 bits, so that its plain sha256 is enough to keep."""
-_TITLE_MAX: Final = 200
 PAGE_MAX: Final = 1000
 """Of more streams all prices are read at once."""
 
@@ -63,7 +56,7 @@ class StreamRepository(Repository):
             raise InvalidValueError(fault)
         if not 0 <= platform_fee_ppm <= PPM:
             raise InvalidValueError(f"platform fee {platform_fee_ppm} ppm is not in 0..{PPM}")
-        _require_title(title)
+        require_title(title)
         self._require_units(planck_per_tick, "price of a second", UNITS_PER_TICK_MAX)
 
         # Without a creator the server makes the key, and can sign for it.
@@ -96,6 +89,7 @@ class StreamRepository(Repository):
                         stream=stream, number=1, from_tick=0, planck_per_tick=planck_per_tick
                     )
                 )
+                mark(connection, stream)
         except IntegrityError as error:
             raise InvalidValueError(
                 f"slug {slug!r} names a stream already, and a slug is never used twice: choose "
@@ -108,6 +102,12 @@ class StreamRepository(Repository):
         with self._reading() as connection:
             rows = connection.execute(select(schema.streams).order_by(schema.streams.c.slug)).all()
             return _records(connection, rows)
+
+    def ids(self) -> list[UUID]:
+        """Return which streams there are, by slug."""
+        streams = schema.streams.c
+        with self._reading() as connection:
+            return list(connection.execute(select(streams.id).order_by(streams.slug)).scalars())
 
     def page(
         self, after: str, limit: int, where: Sequence[ColumnElement[bool]] = ()
@@ -180,7 +180,7 @@ class StreamRepository(Repository):
             UnknownNameError: If there is no such stream.
             InvalidValueError: If it cannot be one.
         """
-        _require_title(title)
+        require_title(title)
         self._change(slug, title=title)
         return self.get(slug)
 
@@ -230,6 +230,7 @@ class StreamRepository(Repository):
                     planck_per_tick=planck_per_tick,
                 )
             )
+            mark(connection, record.id)
         return version
 
     def withdraw_price(self, slug: str, number: int, earliest: int) -> StreamRecord:
@@ -255,6 +256,7 @@ class StreamRepository(Repository):
             connection.execute(
                 delete(schema.prices).where(prices.stream == record.id, prices.number == number)
             )
+            mark(connection, record.id)
         return self.get(slug)
 
     def creator_seed(self, slug: str) -> bytes | None:
@@ -300,10 +302,14 @@ class StreamRepository(Repository):
     def _change(self, slug: str, /, **values: Any) -> None:
         with self._writing() as connection:
             changed = connection.execute(
-                update(schema.streams).where(schema.streams.c.slug == slug).values(**values)
-            )
-            if changed.rowcount != 1:
+                update(schema.streams)
+                .where(schema.streams.c.slug == slug)
+                .values(**values)
+                .returning(schema.streams.c.id)
+            ).one_or_none()
+            if changed is None:
                 raise UnknownNameError(f"no stream is called {slug!r}")
+            mark(connection, changed.id)
 
 
 def prices_of(connection: Connection) -> dict[tuple[UUID, int], Planck]:
@@ -313,24 +319,6 @@ def prices_of(connection: Connection) -> dict[tuple[UUID, int], Planck]:
         (row.stream, row.number): row.planck_per_tick
         for row in connection.execute(select(prices.stream, prices.number, prices.planck_per_tick))
     }
-
-
-def _require_title(title: str) -> None:
-    if not title.strip() or len(title) > _TITLE_MAX:
-        raise InvalidValueError(
-            f"a title has 1 to {_TITLE_MAX} characters, not all of them spaces; this one has "
-            f"{len(title)}"
-        )
-
-
-def slug_fault(slug: str) -> str:
-    """Return why a stream cannot be called this, or nothing when it can."""
-    if SLUG.fullmatch(slug) and slug not in RESERVED_SLUGS:
-        return ""
-    return (
-        f"slug {slug!r}: use 3 to 63 of a-z, 0-9 and -, not beginning with -, "
-        f"and none of {', '.join(sorted(RESERVED_SLUGS))}"
-    )
 
 
 def new_key() -> str:

@@ -10,7 +10,7 @@ from msgspec import Raw
 
 from mediaserver.clock import SystemClock
 from mediaserver.hls.live_store import LiveStore
-from mediaserver.ipc.messages import Hello, Message, Policy, Request, SegmentEnded
+from mediaserver.ipc.messages import Hello, Message, Policy, PolicyChange, Request, SegmentEnded
 from mediaserver.ipc.server import LinkServer
 from metering.units import Asset
 from tests.support.builders import OPENED, Show
@@ -23,12 +23,12 @@ class LinkFixture:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.store = LiveStore(SystemClock(), reconnect_wait_s=60, waiters_max=10)
-        self.policies: list[Policy] = []
+        self.policies: list[Policy | PolicyChange] = []
         self.heard = asyncio.Event()
         self.writers: list[asyncio.StreamWriter] = []
         self.server = LinkServer(path, self.store, self.on_policy)
 
-    def on_policy(self, policy: Policy) -> None:
+    def on_policy(self, policy: Policy | PolicyChange) -> None:
         self.policies.append(policy)
         self.heard.set()
 

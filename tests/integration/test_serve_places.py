@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 from msgspec.structs import replace
 
+from mediaserver.hls.known_policy import KnownPolicy
 from mediaserver.http.edge_key import EDGE_HEADER, VIA_HEADER
 from mediaserver.ipc.messages import AddressRules, Policy
 from mediaserver.people import countries
@@ -77,7 +78,7 @@ async def test_every_thing_that_is_asked_is_given_where_the_table_says(
     edge |= {VIA_HEADER.replace("-", "_"): EDGE_KEY.decode()}
     below = f"/w/{harness.token()}"
     for name, (rules, allowed) in CASES.items():
-        harness.handler.set_policy(ruled(policy, rules))
+        harness.handler.set_policy(KnownPolicy(ruled(policy, rules)))
         for address in ADDRESSES:
             expected = 200 if address in allowed else 403
             claimed = len(harness.gate.claimed)
@@ -105,7 +106,7 @@ async def test_rules_of_the_server_hold_without_a_token_on_a_public_free_stream(
     """By address alone; another stream's rules are none of its."""
     for name, (rules, allowed) in CASES.items():
         for stream, expect in ((None, allowed), (IN_NO_LIST, set(ADDRESSES))):
-            harness.handler.set_policy(ruled(PUBLIC, rules, stream))
+            harness.handler.set_policy(KnownPolicy(ruled(PUBLIC, rules, stream)))
             for address in ADDRESSES:
                 for thing, path in places(harness).items():
                     answer = await harness.get(path, X_Forwarded_For=address)
@@ -116,7 +117,7 @@ async def test_rules_of_the_server_hold_without_a_token_on_a_public_free_stream(
 async def test_who_waits_when_the_rules_change_gets_nothing(harness: ServeHarness) -> None:
     """Nor does who plays already: the next thing that they ask for is refused."""
     policy = replace(PUBLIC, unlisted=(STREAM,))
-    harness.handler.set_policy(policy)
+    harness.handler.set_policy(KnownPolicy(policy))
     below = f"/w/{harness.token()}"
     paths = (harness.part(20, 2), f"{SHOW}/media.m3u8?_HLS_msn=20&_HLS_part=2")
     asked = [
@@ -126,7 +127,7 @@ async def test_who_waits_when_the_rules_change_gets_nothing(harness: ServeHarnes
     ]
     await harness.waiting(3)
 
-    harness.handler.set_policy(ruled(policy, PlaceRules(deny_countries=("FR",))))
+    harness.handler.set_policy(KnownPolicy(ruled(policy, PlaceRules(deny_countries=("FR",)))))
     slot = harness.show.slot(2)
     harness.tell(*(harness.show.part(each.name, slot) for each in harness.show.renditions))
 
@@ -134,15 +135,14 @@ async def test_who_waits_when_the_rules_change_gets_nothing(harness: ServeHarnes
     assert [status for status in statuses[1::2] if status != 503] in ([403], [403, 403])
     assert 200 in statuses[::2]
     assert 200 not in statuses[1::2]
-    harness.handler.set_policy(policy)
+    harness.handler.set_policy(KnownPolicy(policy))
     assert (await harness.get(below + paths[0], X_Forwarded_For=FR)).status == 200
 
 
 async def test_an_address_that_a_client_may_have_written_passes_no_rule(harness) -> None:
     """Headers that disagree, and one that a stranger's connection brings along."""
-    harness.handler.set_policy(
-        ruled(replace(PUBLIC, unlisted=(STREAM,)), PlaceRules(deny_countries=("FR",)))
-    )
+    rules = PlaceRules(deny_countries=("FR",))
+    harness.handler.set_policy(KnownPolicy(ruled(replace(PUBLIC, unlisted=(STREAM,)), rules)))
     path = f"/w/{harness.token()}/cam/index.m3u8"
 
     forged = await harness.get(path, X_Forwarded_For=DE, Forwarded=f"for={FR}")
@@ -155,9 +155,8 @@ async def test_an_address_that_a_client_may_have_written_passes_no_rule(harness)
 async def test_a_new_file_of_countries_counts_for_who_plays(
     harness: ServeHarness, found: Countries, tmp_path, monkeypatch
 ) -> None:
-    harness.handler.set_policy(
-        ruled(replace(PUBLIC, unlisted=(STREAM,)), PlaceRules(allow_countries=("DE",)))
-    )
+    rules = PlaceRules(allow_countries=("DE",))
+    harness.handler.set_policy(KnownPolicy(ruled(replace(PUBLIC, unlisted=(STREAM,)), rules)))
     path = f"/w/{harness.token()}/cam/index.m3u8"
     assert (await harness.get(path, X_Forwarded_For=DE)).status == 200
     monkeypatch.setattr(countries, "LOOK_PERIOD_S", 0.01)
@@ -176,7 +175,7 @@ async def test_without_the_file_the_stated_policy_holds(tmp_path, failure, statu
     settings = WatchSettings(country_file=str(tmp_path / "none.mmdb"), country_failure=failure)
     async with serving(unread := Countries(settings)) as harness:
         policy = ruled(replace(PUBLIC, unlisted=(STREAM,)), PlaceRules(deny_countries=("FR",)))
-        harness.handler.set_policy(policy)
+        harness.handler.set_policy(KnownPolicy(policy))
         path = f"/w/{harness.token()}/cam/index.m3u8"
         assert (await harness.get(path, X_Forwarded_For=DE)).status == 503
 

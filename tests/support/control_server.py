@@ -12,7 +12,8 @@ from typing import Any, Self
 
 import aiohttp
 
-from mediaserver.ipc.messages import MessageReader, Policy
+from mediaserver.hls.known_policy import follow
+from mediaserver.ipc.messages import MessageReader, Policy, PolicyChange
 from mediaserver.processes import secret_files
 from mediaserver.processes.bootstrap import Start
 from mediaserver.processes.control import Control
@@ -99,12 +100,14 @@ class Server:
                 await asyncio.sleep(0.02)
 
     async def _hear(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        frames = MessageReader()
+        frames, known = MessageReader(), None
         while data := await reader.read(65536):
             for message in frames.feed(data):
-                if isinstance(message, Policy):
-                    self.policies.put_nowait(message)
-                    self.recovered = message if message.store_epoch else self.recovered
+                if isinstance(message, Policy | PolicyChange):
+                    known = follow(known, message)
+                    policy = known.whole()
+                    self.policies.put_nowait(policy)
+                    self.recovered = policy if policy.store_epoch else self.recovered
         writer.close()
 
     async def policy(self, condition: Callable[[Policy], Any]) -> Policy:

@@ -15,6 +15,7 @@ from aiohttp import web
 from mediaserver.clock import SystemClock
 from mediaserver.errors import AddressError
 from mediaserver.hls.addresses import parse
+from mediaserver.hls.known_policy import KnownPolicy
 from mediaserver.hls.live_store import LiveStore
 from mediaserver.hls.serve import MediaHandler
 from mediaserver.ingest.encoder import Encoder
@@ -100,9 +101,8 @@ class HoledShow:
         clock = SystemClock()
         store = LiveStore(clock, reconnect_wait_s=60, waiters_max=100)
         handler = MediaHandler(store, self.gate, clock)
-        handler.set_policy(
-            Policy((), KEYS, Asset(), "", "", "", is_top_up_open=False, replay_from_ms=0)
-        )
+        policy = Policy((), KEYS, Asset(), "", "", "", is_top_up_open=False, replay_from_ms=0)
+        handler.set_policy(KnownPolicy(policy))
         feed = store.feed("w1")
 
         def publish(message: Message) -> None:

@@ -12,6 +12,7 @@ from aiohttp import web
 from mediaserver.api.access import Access
 from mediaserver.errors import AddressError
 from mediaserver.hls.addresses import parse, part_name
+from mediaserver.hls.known_policy import KnownPolicy
 from mediaserver.hls.live_store import Feed, LiveStore
 from mediaserver.hls.places import Places
 from mediaserver.hls.serve import MediaHandler
@@ -117,10 +118,10 @@ async def serving(countries: Countries | None = None) -> AsyncIterator[ServeHarn
     access = Access(Networks(["127.0.0.1"]), Networks([]), clock, EDGE_KEY)
     places = Places(countries or Countries(WatchSettings()), access.client)
     handler = MediaHandler(store, gate, clock, EDGE_KEY, send_timeout_s=0.2, places=places)
-    handler.set_policy(
-        Policy((), KEYS, Asset(), "", "", "https://pay/{account}", is_top_up_open=False,
-               replay_from_ms=0)
-    )  # fmt: skip
+    policy = Policy(
+        (), KEYS, Asset(), "", "", "https://pay/{account}", is_top_up_open=False, replay_from_ms=0
+    )
+    handler.set_policy(KnownPolicy(policy))
 
     async def root(request: web.BaseRequest) -> web.StreamResponse:
         if request.path == "/_edge/authorise":

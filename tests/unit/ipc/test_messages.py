@@ -17,6 +17,7 @@ from mediaserver.ipc.messages import (
     MessageReader,
     PartMade,
     Policy,
+    PolicyChange,
     RenditionsSet,
     Request,
     Result,
@@ -50,6 +51,12 @@ MESSAGES: list[Message] = [
         "",
         is_top_up_open=True,
         replay_from_ms=5,
+    ),
+    PolicyChange(
+        7,
+        Policy(
+            (), ((1, b"k"),), Asset(), "e", "r", "", is_top_up_open=True, replay_from_ms=5, number=8
+        ),
     ),
     Request(1, "Chain.submit", Raw(b'["AAE="]')),
     Result(1, Raw(b"null")),
@@ -108,7 +115,7 @@ def test_a_faulty_peer_costs_one_connection_and_a_clear_error(sent: bytes) -> No
         list(MessageReader().feed(sent))
 
 
-@pytest.mark.parametrize("version", [0, 1, 3, ord("{")])
+@pytest.mark.parametrize("version", [0, 1, 2, 4, ord("{")])
 def test_a_peer_of_another_version_is_named(version: int) -> None:
     """From its first frame, whatever its messages look like."""
     with pytest.raises(LinkError, match=f"version {version} of the wire, not {VERSION}"):

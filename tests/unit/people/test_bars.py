@@ -28,8 +28,8 @@ def test_a_bar_holds_for_its_stream_until_its_end(connection) -> None:
     assert bars.held(connection, ANN, STREAM, 100) is None
     assert bars.held(connection, ANN, OTHER, 50) is None
     assert bars.held(connection, BOB, STREAM, 50) is None
-    assert bars.guarded(connection, 99) == {STREAM}
-    assert bars.guarded(connection, 100) == set()
+    assert bars.guarded_until(connection, [STREAM, OTHER], 99) == {STREAM: 100}
+    assert bars.guarded_until(connection, [STREAM, OTHER], 100) == {}
 
 
 def test_a_bar_from_the_server_holds_for_every_stream_and_guards_none(connection) -> None:
@@ -38,7 +38,7 @@ def test_a_bar_from_the_server_holds_for_every_stream_and_guards_none(connection
 
     assert bars.held(connection, ANN, OTHER, 9) == made
     assert bars.held(connection, BOB, OTHER, 9) is None
-    assert bars.guarded(connection, 9) == set()
+    assert bars.guarded_until(connection, [STREAM, OTHER], 9) == {}
 
 
 def test_a_bar_that_is_taken_back_or_made_again_holds_once(connection) -> None:

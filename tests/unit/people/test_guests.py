@@ -53,7 +53,7 @@ def test_who_may_see_is_a_table() -> None:
 def test_a_stream_without_a_row_is_public(book, person) -> None:
     with book.viewing() as connection:
         assert guests.visibility_of(connection, STREAM) is Visibility.PUBLIC
-        assert guests.not_public(connection) == {}
+        assert guests.visibilities(connection, [STREAM]) == {}
         assert guests.may_watch(connection, STREAM, ACCOUNT)
 
 
@@ -63,7 +63,7 @@ def test_visibility_and_password_do_not_change_each_other(book) -> None:
         guests.set_visibility(connection, STREAM, Visibility.UNLISTED)
         assert guests.password_of(connection, STREAM) == "hash"
         guests.set_password(connection, STREAM, "")
-        assert guests.not_public(connection) == {STREAM: Visibility.UNLISTED}
+        assert guests.visibilities(connection, [STREAM]) == {STREAM: Visibility.UNLISTED}
 
 
 @pytest.mark.parametrize("by", ["person", "account", "creator", "owner", "nothing"])

@@ -29,8 +29,9 @@ async def test_v1_page_sends_a_viewer_to_a_top_up_in_their_name(tmp_path):
     price = replace(settings.price, top_up_url="https://pay.example.org/?account={account}")
     start = Start(replace(settings, price=price), None, tmp_path, argparse.Namespace())
     process = HttpProcess(start, 0)
-    policy: Any = SimpleNamespace(token_keys=KEYS, is_top_up_open=False)
-    process._policy = policy
+    rest: Any = SimpleNamespace(token_keys=KEYS, is_top_up_open=False)
+    known: Any = SimpleNamespace(rest=rest)
+    process._known = known
     process._watch_page._find = {"cam": STREAM}.get
     token = mint(Grant(ACCOUNT, STREAM.stream, SessionId(1), int(time.time()) + 60), KEYS)
 
