@@ -49,7 +49,7 @@ from tests.support.servers.vilokanam import Server, free_port
 GOAL_MS = 50
 APART = (
     *("reconcile", "sign-in", "sign-up", "statements", "bank-file", "receipts"),
-    *("chain", "escrow", "payouts", "ledger", "usage"),
+    *("chain", "escrow", "payouts", "ledger", "usage", "export"),
 )
 """What hashes, exports or reads all there is, and what needs a chain."""
 PAGED = ("/api/v1/streams", "/api/v1/viewers")

@@ -125,8 +125,9 @@ def _look(book: Book, now_ms: int) -> Iterable[Looked]:
         watching = balance_letters.watching(connection, now_ms)
     if not watching:
         return
-    streams = {stream.id: stream for stream in book.streams.all()}
-    named = {stream: book.named_prices.of(stream) for stream in set().union(*watching.values())}
+    watched = set().union(*watching.values())
+    streams = {stream.id: stream for stream in book.streams.some(watched)}
+    named = {stream: book.named_prices.of(stream) for stream in watched}
     for asked, playing in watching.items():
         costs = [
             version.planck_per_tick

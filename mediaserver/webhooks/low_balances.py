@@ -75,8 +75,9 @@ def look(book: Book, now_ms: int, low_s: int) -> list[Change]:
         }
     if not playing:
         return []
-    streams = {stream.id: stream for stream in book.streams.all()}
-    named = {stream: book.named_prices.of(stream) for stream in {at[1] for at in playing}}
+    watched = {at[1] for at in playing}
+    streams = {stream.id: stream for stream in book.streams.some(watched)}
+    named = {stream: book.named_prices.of(stream) for stream in watched}
     accounts = list({account for account, _ in playing})
     stayed = {viewer.account: viewer.stayed for viewer in book.viewers.some(accounts)}
     spent = book.cuts.spent_by(accounts)

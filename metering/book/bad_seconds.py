@@ -248,7 +248,7 @@ def _give_back(  # noqa: PLR0917 -- one transaction
     terms = connection.execute(
         select(streams.creator, streams.platform_fee_ppm).where(streams.id == stream)
     ).one()
-    prices = prices_of(connection)
+    prices = prices_of(connection, [stream])
     by_rule: dict[int, list[BackLine]] = defaultdict(list)
     for line in lines:
         by_rule[line.rule].append(line)

@@ -70,9 +70,10 @@ class CutRepository(Repository):
         new_ticks = 0
         with self._writing() as connection:
             booked = _booked_numbers(connection)
-            prices = prices_of(connection)
             fresh = [cut for cut in cuts if cut.number > booked.get(cut.shard, 0)]
-            known = _entries(connection, [line.key for cut in fresh for line in cut.lines])
+            keys = [line.key for cut in fresh for line in cut.lines]
+            known = _entries(connection, keys)
+            prices = prices_of(connection, {key.stream for key in keys})
             for cut in fresh:
                 last = booked.get(cut.shard, 0)
                 if cut.number != last + 1:

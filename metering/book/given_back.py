@@ -49,7 +49,8 @@ class GivenBackRepository(Repository):
     def of(self, account: AccountId) -> list[WatchedTicks]:
         """Return what an account was given back, each tick once, with what it had cost."""
         with self._reading() as connection:
-            prices = prices_of(connection)
+            rows = connection.execute(select(_given).where(_given.c.account == account)).all()
+            prices = prices_of(connection, {row.stream for row in rows})
             return [
                 WatchedTicks(
                     row.stream,
@@ -57,7 +58,7 @@ class GivenBackRepository(Repository):
                     prices[row.stream, row.version],
                     is_back=True,
                 )
-                for row in connection.execute(select(_given).where(_given.c.account == account))
+                for row in rows
             ]
 
     def accounts(self, *, rule: int | None = None, seq: int | None = None) -> list[AccountId]:

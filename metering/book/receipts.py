@@ -82,7 +82,7 @@ class ReceiptRepository(Repository):
                 return 0
 
             # Each is numbered after, and names the hash of, the viewer's last one for that stream.
-            prices = prices_of(connection)
+            prices = prices_of(connection, {stream for _, stream in waiting})
             newest = _newest(connection, sorted({payer for payer, _ in waiting}))
             made, covered = [], []
             for (payer, stream), rows in waiting.items():

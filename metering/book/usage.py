@@ -217,7 +217,7 @@ def _next_lines(connection: Connection, lines_max: int) -> tuple[int, Sequence[R
 
 def _add(connection: Connection, rows: Sequence[Row[Any]]) -> None:
     """Add the ticks of some lines: each is new, as a viewer has a tick of a stream once."""
-    prices = prices_of(connection)
+    prices = prices_of(connection, {row.stream for row in rows})
     hours: dict[HourKey, list[int]] = defaultdict(lambda: [0] * HOUR_MINUTES)
     minutes: dict[tuple[UUID, int], _Minute] = defaultdict(_Minute)
     for row in rows:

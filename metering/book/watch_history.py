@@ -24,19 +24,23 @@ class WatchHistoryRepository(Repository):
         """
         free = Planck(0)
         with self._reading() as connection:
-            prices = prices_of(connection)
-            watched = [
-                WatchedTicks(
-                    row.stream,
-                    tick_runs.from_text(row.runs),
-                    prices[row.stream, row.version],
-                )
+            rows = [
+                row
                 for table in (schema.history, schema.cut_lines)
                 for row in connection.execute(
                     select(table.c.stream, table.c.version, table.c.runs).where(
                         table.c.account == account
                     )
                 )
+            ]
+            prices = prices_of(connection, {row.stream for row in rows})
+            watched = [
+                WatchedTicks(
+                    row.stream,
+                    tick_runs.from_text(row.runs),
+                    prices[row.stream, row.version],
+                )
+                for row in rows
             ]
             for table, is_covered in ((covered, True), (schema.unbilled, False)):
                 query = select(table.c.stream, table.c.runs).where(table.c.account == account)

@@ -336,7 +336,7 @@ def _target_name(book: Book, invitation: Invitation) -> str:
             return book.viewers.get(invitation.target).name
         if invitation.kind is InvitationKind.STREAM:
             stream = UUID(invitation.target)
-            return next((item.title for item in book.streams.all() if item.id == stream), "")
+            return next((item.title for item in book.streams.some([stream])), "")
     except UnknownNameError:
         return ""
     return "this server"

@@ -216,7 +216,7 @@ async def _refund(request: web.Request) -> web.Response:
         is_change=lambda made: made[1],
     )
     is_applied = await tell_store(shared, item.account)
-    slugs = await shared.book.run(lambda book: {s.id: s.slug for s in book.streams.all()})
+    slugs = await shared.book.run(lambda book: book.streams.slugs([item.stream]))
     shown = {**pass_json(item, slugs[item.stream]), "is_new": is_new, "is_applied": is_applied}
     return web.json_response(shown, status=HTTPStatus.CREATED if is_new else HTTPStatus.OK)
 

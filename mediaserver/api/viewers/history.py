@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from dataclasses import replace
 from typing import Any, Final
@@ -71,10 +72,11 @@ async def _receipts(request: web.Request) -> web.Response:
     try:
         request.app[ALLOWANCE].hold(f"receipts of {person_of(request)}", shared.clock.now_ms())
         account = await known_account(request, person_of(request))
-        streams = await shared.book.run(lambda book: book.streams.all())
-        stream = next((item for item in streams if str(item.id) == text), None)
-        if stream is None or account is None:
+        wanted = _stream(text)
+        found = await shared.book.run(lambda book: book.streams.some([wanted] if wanted else []))
+        if not found or account is None:
             raise UnknownNameError("you have no receipts of such a stream")
+        stream = found[0]
         name = (await names_of(request, {stream.id}))[stream.id]
         if name["stream"] is None:
             stream = replace(stream, slug=text, title=HIDDEN_TITLE)
@@ -83,6 +85,12 @@ async def _receipts(request: web.Request) -> web.Response:
         if not is_person(request):
             raise
         return receipt_answers.in_words(error, shared.settings.metering.cut_period_s)
+
+
+def _stream(text: str) -> UUID | None:
+    with contextlib.suppress(ValueError):
+        return stream if str(stream := UUID(text)) == text else None
+    return None
 
 
 def _before(request: web.Request) -> tuple[int, bytes] | None:
