@@ -41,8 +41,17 @@ class Client:
 
     @property
     def text(self) -> str:
-        """Return the address as logs and forwarded requests have it."""
+        """Return the address as logs have it."""
         return UNKNOWN if self.address is None else str(self.address)
+
+    @property
+    def certain_text(self) -> str:
+        """Return the address that rules and bounds behind this process go by.
+
+        `UNKNOWN` where the client itself may have written it: rules of place refuse it media, and
+        so they refuse it a token too.
+        """
+        return self.text if self.is_certain else UNKNOWN
 
     @property
     def key(self) -> str:

@@ -282,7 +282,7 @@ class HttpProcess:
         path = request.path
         if path in PUBLIC:
             client = self._access.client(request)
-            return await self._public_answers.answer(request, client.text)
+            return await self._public_answers.answer(request, client.certain_text)
         if path.startswith((ADMIN_PREFIX, HOOKS_PREFIX)):
             client = self._access.client(request)
             await self._access.api(request, client)
@@ -329,7 +329,7 @@ class HttpProcess:
             request.writer.output_size = (
                 0  # nothing of the answer is out: an error can still be sent
             )
-        return await self._proxy.forward(request, socket, client.text, body_bytes_max)
+        return await self._proxy.forward(request, socket, client.certain_text, body_bytes_max)
 
     async def _own(
         self, request: web.BaseRequest, address: addresses.Address

@@ -65,7 +65,7 @@ class WhipFront:
         answer: web.StreamResponse | None = None
         if request.can_read_body:
             # The worker knows the key of its session, which outlives a rotation: a GET asks it.
-            answer = await self._proxy.probe(request, socket, client.text)
+            answer = await self._proxy.probe(request, socket, client.certain_text)
         if answer is None or answer.status < HTTPStatus.BAD_REQUEST:
             answer = await self._forward(request, socket, client, self._offer_bytes_max)
         if answer.status == HTTPStatus.UNAUTHORIZED:

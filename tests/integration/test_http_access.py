@@ -222,6 +222,17 @@ async def test_a_m5_a_forwarded_address_is_one_and_the_clients(front) -> None:
     assert "forwarded" not in names
 
 
+async def test_where_two_headers_disagree_the_address_is_unknown_behind(front) -> None:
+    """A token is minted, or not, by what its media are judged by: nobody's own word counts."""
+    for fields in (
+        ("X-Forwarded-For: 6.6.6.6", "Forwarded: for=203.0.113.9"),
+        ("X-Forwarded-For: 203.0.113.9", "Forwarded: for=6.6.6.6"),
+    ):
+        await front.ask(*OFFER, f"Authorization: Bearer {KEY}", *fields)
+
+    assert [heard.address for heard in front.heard] == ["unknown", "unknown"]
+
+
 @on_uvloop
 async def test_a_m5_an_edge_is_known_by_its_key(redis_folder, unused_tcp_port_factory) -> None:
     """An edge anywhere tells who its viewers are, and its connections are not one viewer's."""

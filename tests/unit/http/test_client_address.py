@@ -68,6 +68,15 @@ def test_a_m5_who_may_have_written_its_own_address_is_not_certain() -> None:
     assert text("127.0.0.1", ["203.0.113.9"], ["for=127.0.0.1"]) == ("203.0.113.9", False)
 
 
+def test_what_a_client_may_have_written_is_no_address_for_rules() -> None:
+    """A proxy that writes `Forwarded` alone passes a client's own `X-Forwarded-For` on."""
+    forged = client_of("127.0.0.1", "", ["192.0.2.7"], ["for=203.0.113.9"], PROXIES)
+    right = client_of("127.0.0.1", "", [], ["for=203.0.113.9"], PROXIES)
+
+    assert (forged.text, forged.certain_text) == ("192.0.2.7", "unknown")
+    assert (right.text, right.certain_text) == ("203.0.113.9", "203.0.113.9")
+
+
 def test_a_m5_this_machine_by_its_own_address_is_this_machine() -> None:
     """A proxy or a command line here may use the public address too."""
     assert text("203.0.113.1", own="203.0.113.1") == ("127.0.0.1", True)
