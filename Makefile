@@ -71,7 +71,7 @@ chaos: setup $(VENV)/.dev  ## kill -9 of every process and of Redis while a stre
 	@scripts/need redis-server chromium
 	@$(BIN)/python -m tests.simulate.chaos
 
-publishers: tests/publishers/node_modules/.installed tests/publishers/pion/whip  ## Install the WHIP publishers of the tests: libdatachannel, Pion, GStreamer
+publishers: tests/publishers/node_modules/.installed tests/publishers/pion/whip  ## Install the other sides of the tests: WHIP publishers on libdatachannel, Pion and GStreamer, npm standardwebhooks
 	@scripts/need gstreamer
 
 chain-tools: chain/npm/node_modules/.installed  ## Install chopsticks, which runs the local chain
