@@ -56,6 +56,7 @@ class PeopleSettings:
     """Who may come, how, and what newcomers may do."""
 
     sign_up: bool = True
+    guest_days: int = field(default=30, metadata={"low": 0, "high": 3650})
     stream_creators: str = field(
         default="invited", metadata={"choices": ("nobody", "invited", "anyone")}
     )

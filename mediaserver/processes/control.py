@@ -43,6 +43,7 @@ from mediaserver.processes.audience import LiveAudience
 from mediaserver.processes.book_file import book_url, migrate_apart, tell_refused_names
 from mediaserver.processes.bootstrap import EXIT_OK, Start, StartRefusedError
 from mediaserver.processes.data_dir import identity, server_name
+from mediaserver.processes.guest_sweep import GuestSweep
 from mediaserver.processes.letter_writer import LetterWriter
 from mediaserver.processes.placement import WhipForward, Worker, Workers, waiting_line
 from mediaserver.processes.planned_ticks import PlannedTicks
@@ -232,8 +233,9 @@ class Control:
             asking = keep_asking(shared.payments, self._clock.now_ms, supervisor.apply_later)
             letters = LetterWriter(shared).run()
             others = (self._listening.listen(), self._book_health.run(), asking, letters)
+            sweeping = GuestSweep(shared).run()
             telling = shared.webhooks.run()
-            tasks = [keeping, pushing, *map(asyncio.create_task, (*others, telling))]
+            tasks = [keeping, pushing, *map(asyncio.create_task, (*others, telling, sweeping))]
             if on_chain is not None:
                 tasks.append(asyncio.create_task(on_chain.registrar.run()))
             _log.info("control.process.started", socket=str(socket))

@@ -7,6 +7,7 @@ books, statements and receipts stay whole (docs/people.md, "Closed accounts").
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from aiohttp import web
 from mediaserver.api import context
 from mediaserver.api.context import Context
 from mediaserver.api.cookies import SESSION, drop_cookie
+from mediaserver.api.people import erasing
 from mediaserver.api.people.me import person_of
 from mediaserver.api.viewers.sessions import OWNER
 from mediaserver.api.who import add_entry, principal
@@ -22,10 +24,9 @@ from mediaserver.http import request_records
 from mediaserver.http.problem import ApiError
 from mediaserver.payments import payouts, withdrawals
 from mediaserver.payments import personal_rows as payment_rows
-from mediaserver.people import api_keys, personal_rows, persons, stream_archive
+from mediaserver.people import persons, stream_archive
 from mediaserver.people.records import STAFF, Role
 from mediaserver.people.service import Connection
-from mediaserver.webhooks import personal_rows as webhook_rows
 from metering.book import account_rows
 from metering.book.account_rows import HeldRows
 from metering.book.book import Book
@@ -80,27 +81,26 @@ async def _erase(request: web.Request, person: str) -> dict[str, Any]:
     def work(book: Book, connection: Connection) -> tuple[AccountId | None, list[SessionId]]:
         known = persons.get(connection, person)
         _hold_rank(request, connection, person)
-        account, ended = known.account, list[SessionId]()
+        account = known.account
         _hold_no_stream(shared, book, connection, person)
         _hold_nothing_on_its_way(connection, person, account)
         left = _NOTHING
         if account is not None:
             left = _hold_forfeit(shared, book, connection, account, wanted.forfeit_planck)
-            _, ended = book.sessions.end_account(account, OWNER, now_ms)
-        for prefix in api_keys.end_of(connection, f"person:{person}", now_ms):
-            add_entry(
-                request, connection, "key.end", f"key:{prefix}", after={"because": "person.erase"}
-            )
-        persons.close(connection, person, now_ms)
-        # Before the addresses go: its own is among them.
-        add_entry(
-            request,
+
+        def entry(action: str, target: str, after: Mapping[str, Any]) -> None:
+            add_entry(request, connection, action, target, after=after)
+
+        ended = erasing.erase(
+            book,
             connection,
+            person,
+            account,
+            now_ms,
+            entry,
             "person.erase",
-            f"person:{person}",
-            after={"forfeited_planck": str(left), "ended": len(ended)},
+            lambda ended: {"forfeited_planck": str(left), "ended": ended},
         )
-        account_rows.erase(connection, _held(person, account))
         return account, ended
 
     account, ended = await shared.people.write(work)
@@ -112,17 +112,6 @@ async def _erase(request: web.Request, person: str) -> dict[str, Any]:
         "account": None if account is None else account_text(account),
         "closed_ms": now_ms,
     }
-
-
-def _held(person: str, account: AccountId | None) -> list[HeldRows]:
-    """Return all rows about a person, in the order in which they can go."""
-    own = [] if account is None else account_rows.of_account(account)
-    return [
-        *personal_rows.of_person(person, account),
-        *payment_rows.of_person(person, account),
-        *([] if account is None else webhook_rows.of_account(account)),
-        *own,
-    ]
 
 
 def _hold_rank(request: web.Request, connection: Connection, person: str) -> None:
@@ -251,7 +240,7 @@ async def _exported(request: web.Request, person: str) -> web.Response:
 
     def read(book: Book) -> tuple[list[dict[str, Any]], str | None]:
         with book.viewing() as connection:
-            held = _held(person, persons.get(connection, person).account)
+            held = erasing.held_rows(person, persons.get(connection, person).account)
             return _page(connection, held, *begin)
 
     # Beside the book's thread: there may be much.
