@@ -74,6 +74,25 @@ async def test_a_reload_takes_the_place_again_under_the_same_id(server, way) -> 
     assert await other.watch(now - 27, 1) is Verdict.SESSION
 
 
+@pytest.mark.parametrize(("ahead_s", "is_back"), [(60, True), (3, False), (-30, False)])
+async def test_a_player_at_an_edge_is_back_by_what_the_edge_delivers(
+    redis_server, ahead_s, is_back
+) -> None:
+    """By media made after it left; a log that comes late, of before, is no return."""
+    async with opened(redis_server.url) as (store, claims):
+        await store.set_deposits(WHO, Units(10**9))
+        for number in (1, 9):
+            await store.open_session(grant(WHO, number), SLOTS)
+        await store.leave_session(WHO, SessionId(9))
+        (now_s, _) = await store._redis.time()
+
+        await claims.offer([claim(WHO, 9, now_s + ahead_s)])
+        ended = await store.open_session(grant(WHO, 3), SLOTS)
+
+    # Who left makes room first; of two that play, who came first.
+    assert ended == SessionId(1 if is_back else 9)
+
+
 async def test_an_ended_player_cannot_leave_its_way_back(server) -> None:
     [link] = await begin(server)
     await server.api("DELETE", "viewers/ann/sessions")

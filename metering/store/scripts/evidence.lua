@@ -7,6 +7,7 @@
 -- What the chain would refuse of a join is unpaid too: beyond its rate, its spending, its price, after its end,
 -- or so late that half of the notice in which its entries are still settled is over.
 -- A cap is judged over the whole message, as a claim's is, and spent by what is paid.
+-- A session whose player left is back with media of more than LEAD_S after that: what is late is no return.
 -- What a preview, a cap, a free list or a pass covers is covered as in a claim, for a session that is known.
 -- Answers like a claim, verdict 0, with the ticks billed by it.
 if call('GET', KEYS[1]) ~= ARGV[1] then return 'EPOCH' end
@@ -18,6 +19,9 @@ local floors = call('HMGET', P .. 'm', 'from', 'to', 'ends')
 local from, to = tonumber(floors[1] or 0), tonumber(floors[2] or 0)
 local end_of = stream_ends(floors[3] or '')
 local T = {metered = 0, unpaid = 0, forgiven = 0, late = 0, covered = 0}
+
+-- Media are planned 3 s ahead of the clock at most, and a part's length more.
+local LEAD_S = 5
 
 local function pay(A, j, ticks, units)
   local amount = int(ticks * units)
@@ -62,7 +66,7 @@ local function evidence(packed)
   local account = sub(id, 1, 32)
   local S = P .. 's' .. account .. session
   local A, N = P .. 'a' .. account, P .. 'n' .. id
-  local s = call('HMGET', S, 's', 'j', 'b', 'i', 'c')
+  local s = call('HMGET', S, 's', 'j', 'b', 'i', 'c', 'f')
   local a = call('HMGET', A, 'b', 'n', 'q')
   local join = s[4] == sub(id, 33) and s[2]
   local j
@@ -72,11 +76,12 @@ local function evidence(packed)
   end
   local billed, cost, covered, capped, listed, passed, is_dry = 0, 0, 0, 0, 0, 0, false
   local passes = join and a[3] and a[3] ~= '' and passes_of(a[3], sub(id, 33), show) or {}
-  local left, below, known = 0, 0, nil
+  local left, below, known, last = 0, 0, nil, 0
   if join then left, below, known = show_left(N, show, preview, most) end
   for _ = 1, runs do
     local first, count, version, units
     first, count, version, units, at = struct.unpack('>I8I4I4I8', packed, at)
+    last = math.max(last, first + count - 1)
     if first < oldest then
       local late = math.min(count, oldest - first)
       T.late = T.late + late
@@ -125,6 +130,7 @@ local function evidence(packed)
     if j then keep_join(j, billed) end
     T.metered = T.metered + billed
   end
+  if s[6] and s[1] == 'live' and join and last > s[6] / 1000 + LEAD_S then call('HDEL', S, 'f') end
   if is_dry and s[1] == 'live' then finish(S, 'purse', now, watched_s * 1000 + 3600000) end
   return 0, billed, cost, call('HGET', A, 'b') or '0', covered
 end

@@ -46,7 +46,7 @@ for _, member in ipairs(call('SMEMBERS', KEYS[1])) do
   if not s[1] then
     call('SREM', KEYS[1], member)
   else
-    local one = {member = member, key = key, units = s[5], is_left = s[6] == '1'}
+    local one = {member = member, key = key, units = s[5], is_left = s[6] and true or false}
     one.v, one.a, one.at = slot_of(s[3])
     if s[1] == 'live' and tonumber(s[2]) <= now then
       finish(key, 'expired', now, keep)
