@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import event
@@ -62,3 +65,24 @@ def count_steps(store: Store, one: Step) -> None:
         return answer
 
     store._run = counted  # type: ignore[method-assign, assignment]  # counts, and calls it
+
+
+def kill_beside_redis(
+    folder: Path, kill_at_each: Callable[[str, str], tuple[int, int]]
+) -> tuple[int, int]:
+    """Return what `kill_at_each` counts with a book in a folder and a Redis of its own there.
+
+    Args:
+        kill_at_each: From the URL of the book and that of Redis.
+    """
+    book_url, socket = f"sqlite:///{folder}/book.sqlite3", folder / "redis.sock"
+    words = ["--port", "0", "--unixsocket", str(socket), "--appendonly", "yes", "--save", ""]
+    with subprocess.Popen(
+        ["redis-server", *words, "--dir", str(folder)], stdout=subprocess.DEVNULL
+    ) as redis:
+        try:
+            while not socket.exists():
+                time.sleep(0.01)
+            return kill_at_each(book_url, f"unix://{socket}")
+        finally:
+            redis.kill()

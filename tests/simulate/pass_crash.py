@@ -7,9 +7,7 @@ dies at a step; then control's start settles what was asked for.
 from __future__ import annotations
 
 import asyncio
-import subprocess
 import sys
-import time
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,7 +19,7 @@ from metering.model.passes import Pass, PassKind, PassOffer, covers_until
 from metering.store import keys
 from metering.store.client import Store
 from metering.units import AccountId, Planck, Units
-from tests.simulate.dying import Step, count_steps, die_at_any, go_on
+from tests.simulate.dying import Step, count_steps, die_at_any, go_on, kill_beside_redis
 from tests.support.book_fixture import make_book, open_book
 
 COST, NOW = 300, 1_800_000_000
@@ -84,22 +82,6 @@ def is_there(book: Book, account: AccountId, key: str) -> bool:
     return known is not None
 
 
-def main(folder: Path) -> None:
-    """Kill at every step, and print how many there are."""
-    book_url, socket = f"sqlite:///{folder}/book.sqlite3", folder / "redis.sock"
-    words = ["--port", "0", "--unixsocket", str(socket), "--appendonly", "yes", "--save", ""]
-    with subprocess.Popen(
-        ["redis-server", *words, "--dir", str(folder)], stdout=subprocess.DEVNULL
-    ) as redis:
-        try:
-            while not socket.exists():
-                time.sleep(0.01)
-            step, whole = kill_at_each(book_url, f"unix://{socket}")
-        finally:
-            redis.kill()
-    print(f"{step} steps, {whole} after the store had it")
-
-
 def kill_at_each(book_url: str, url: str) -> tuple[int, int]:
     """Kill at every step; return how many there are, and after how many it is bought."""
     fixture = make_book(book_url, viewers=100, deposit=10**6)
@@ -126,4 +108,5 @@ def kill_at_each(book_url: str, url: str) -> tuple[int, int]:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    steps, whole = kill_beside_redis(Path(sys.argv[1]), kill_at_each)
+    print(f"{steps} steps, {whole} after the store had it")

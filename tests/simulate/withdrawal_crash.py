@@ -7,9 +7,7 @@ that dies at a step; then the store is told the book's sum, as control does at i
 from __future__ import annotations
 
 import asyncio
-import subprocess
 import sys
-import time
 from functools import partial
 from pathlib import Path
 
@@ -20,7 +18,7 @@ from metering.book.async_book import AsyncBook
 from metering.book.book import Book
 from metering.store.client import Store
 from metering.units import AccountId, Planck, Units
-from tests.simulate.dying import Step, count_steps, die_at_any, go_on
+from tests.simulate.dying import Step, count_steps, die_at_any, go_on, kill_beside_redis
 from tests.support.book_fixture import open_book
 from tests.support.payments_fixture import PLANCK, an_order, make_payments, paid
 
@@ -76,22 +74,6 @@ def is_there(book: Book, key: str, before: int, account: AccountId) -> bool:
     return there.pop()
 
 
-def main(folder: Path) -> None:
-    """Kill at every step, and print how many there are."""
-    book_url, socket = f"sqlite:///{folder}/book.sqlite3", folder / "redis.sock"
-    words = ["--port", "0", "--unixsocket", str(socket), "--appendonly", "yes", "--save", ""]
-    with subprocess.Popen(
-        ["redis-server", *words, "--dir", str(folder)], stdout=subprocess.DEVNULL
-    ) as redis:
-        try:
-            while not socket.exists():
-                time.sleep(0.01)
-            step, whole = kill_at_each(book_url, f"unix://{socket}")
-        finally:
-            redis.kill()
-    print(f"{step} steps, {whole} after the commit")
-
-
 def kill_at_each(book_url: str, url: str) -> tuple[int, int]:
     """Kill at every step; return how many there are, and after how many it is done."""
     fixture = make_payments(book_url)
@@ -122,4 +104,5 @@ def kill_at_each(book_url: str, url: str) -> tuple[int, int]:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    steps, whole = kill_beside_redis(Path(sys.argv[1]), kill_at_each)
+    print(f"{steps} steps, {whole} after the commit")
