@@ -168,6 +168,14 @@ def roles_of(connection: Connection, person: str) -> frozenset[Role]:
     return frozenset(map(Role, names))
 
 
+def has_other_owner(connection: Connection, person: str) -> bool:
+    """Return whether somebody else is an owner whose account is open."""
+    is_other = (roles.c.role == Role.OWNER) & (roles.c.person != person)
+    query = select(roles.c.person).join(people, people.c.id == roles.c.person)
+    found = connection.execute(query.where(is_other, people.c.closed_ms.is_(None)).limit(1))
+    return found.first() is not None
+
+
 def set_roles(connection: Connection, person: str, wanted: Iterable[Role]) -> None:
     """Make a person this for the whole server, and nothing else.
 

@@ -291,6 +291,24 @@ async def test_support_does_not_erase_an_owner(server, ann) -> None:
     assert (status, "an owner" in refused["detail"]) == (403, True)
 
 
+async def test_the_last_owner_does_not_close_their_account(server, ann) -> None:
+    """A server that nobody could look after but at its shell; a closed owner is no other one."""
+    boss = Browser(server)
+    await boss.sign_up("Boss")
+    for person in (ann.person, boss.person):
+        await server.api("PUT", f"people/{person}/roles", {"roles": ["owner"]})
+
+    first, _ = await boss.ask("POST", "me/close", {})
+    status, refused = await ann.ask("POST", "me/close", {})
+    assert (first, status, refused["title"]) == (200, 409, "Last owner")
+    assert "admin token" in refused["detail"]
+    status, again = await ann.ask("POST", f"people/{ann.person}/erase", {})
+    assert (status, again["title"]) == (409, "Last owner")
+
+    closed = await server.api("POST", f"people/{ann.person}/erase", {})
+    assert closed["person"] == ann.person
+
+
 async def test_a_top_up_that_may_still_be_paid_is_not_lost(server, ann, fake) -> None:
     """Its page is open in another tab: closing waits, or what is paid then goes back."""
     wanted = {"provider": "stripe", "amount": 1000}

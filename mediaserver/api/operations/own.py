@@ -160,8 +160,9 @@ GROUP: Final = Group(
             [people.md](people.md#closed-accounts). Body: `forfeit_planck`, the most of the balance
             that may be lost with it (`"0"`). Asks for a way in that was shown within five minutes.
             `{"person", "account", "closed_ms"}`. 409 with `balance` and `withdrawable_planck`
-            while more is left; while a withdrawal, refund or payout is not done; and, with
-            `streams`, while nobody else is creator of a stream that is not archived.
+            while more is left; while a withdrawal, refund or payout is not done; with
+            `streams`, while nobody else is creator of a stream that is not archived; and while
+            nobody else is an owner of the server.
             """,
             people_answers.Closed,
             body=closing.Close,

@@ -115,13 +115,25 @@ async def _erase(request: web.Request, person: str) -> dict[str, Any]:
 
 
 def _hold_rank(request: web.Request, connection: Connection, person: str) -> None:
-    """Hold that staff is erased by an owner alone, or by themselves.
+    """Hold that staff is erased by an owner alone, or by themselves, and the last owner by neither.
 
     Raises:
-        ApiError: 403.
+        ApiError: 403; 409 for the last owner, whom only the admin token closes.
     """
     by = principal(request)
-    is_staff = persons.roles_of(connection, person) & STAFF
+    roles = persons.roles_of(connection, person)
+    if (
+        Role.OWNER in roles
+        and by.person == person
+        and not persons.has_other_owner(connection, person)
+    ):
+        raise ApiError(
+            409,
+            "Last owner",
+            "nobody else is an owner of this server: make another person one first. Who has its "
+            "admin token may close this account too, with `vilokanam people erase`",
+        )
+    is_staff = roles & STAFF
     if is_staff and by.person != person and Role.OWNER not in by.roles:
         raise ApiError(403, "Not allowed", "this person is staff: an owner may do this")
 
