@@ -80,6 +80,7 @@ soak: setup $(VENV)/.dev chain-tools  ## What takes an hour: 100,000 sequences o
 	@scripts/need redis-server chromium
 	@VILOKANAM_SEQUENCES=$(or $(SEQUENCES),100000) $(BIN)/python -m pytest tests/integration/test_claims_property.py tests/integration/test_covered_property.py $(PYTEST_ARGS)
 	@VILOKANAM_SEQUENCES=100000 $(BIN)/python -m pytest --timeout 1200 tests/unit/payments/test_webhook_sequences.py $(PYTEST_ARGS)
+	@VILOKANAM_SEQUENCES=10000 $(BIN)/python -m pytest tests/unit/metering/book/test_splits_property.py $(PYTEST_ARGS)
 	@$(BIN)/python -m tests.simulate.settlement_soak --rounds $(or $(ROUNDS),1000) --seed $(or $(SEED),1)
 	@$(BIN)/python -m tests.simulate.settlement_soak --chain chopsticks --rounds 20 --seed $(or $(SEED),1)
 	@$(BIN)/python -m tests.simulate.chaos

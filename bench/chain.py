@@ -154,7 +154,8 @@ async def set_up(node: Node, funder: keys.KeyPair, joins: int, *, has_batches: b
     for who in (OPERATOR, CREATOR, VIEWER):
         await sender.do(funder, calls.transfer(who.account, 1000 * UNIT))
     await sender.do(OPERATOR, calls.register_operator())
-    await sender.do(CREATOR, calls.create_stream(STREAM, OPERATOR.account, "B", 10**6, 100_000))
+    splits = calls.splits_of(OPERATOR.account, 100_000, ())
+    await sender.do(CREATOR, calls.create_stream(STREAM, OPERATOR.account, "B", 10**6, splits))
     await sender.do(VIEWER, calls.deposit(OPERATOR.account, 500 * UNIT))
     runtime = await node.runtime((await node.best()).hash)
     for start in range(0, joins, 128):

@@ -8,7 +8,7 @@ made. The settler process has the node.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from mediaserver.accounting.remote_escrow import RemoteCallService
@@ -23,6 +23,7 @@ from metering.escrow import calls
 from metering.escrow.call_sender import CallSender, decoded
 from metering.escrow.stream_registrar import StreamRegistrar, StreamStatus
 from metering.model.credits import Payout, rolled
+from metering.model.splits import table_at
 from metering.signing import KeyPair
 from metering.units import AccountId, Planck, account_text
 
@@ -157,18 +158,27 @@ class OnChain:
         """
         streams = await self._book.run(lambda book: book.streams.all())
         slugs: dict[AccountId, list[str]] = {self._operator.account: []}
+        creators, shared = set[AccountId](), await self._book.run(lambda book: book.splits.some())
         for stream in streams:
             slugs.setdefault(stream.creator, []).append(stream.slug)
+            creators.add(stream.creator)
+            for share in table_at(shared.get(stream.id, ()), 0).shares:
+                slugs.setdefault(share.account, []).append(stream.slug)
         credits_ = await self._credits(list(slugs))
         return [
             {
                 "account": account_text(account),
-                "role": "platform" if account == self._operator.account else "creator",
+                "role": self._role(account, creators),
                 "streams": slugs[account],
                 **_payout(payout),
             }
             for account, payout in credits_.items()
         ]
+
+    def _role(self, account: AccountId, creators: Collection[AccountId]) -> str:
+        if account == self._operator.account:
+            return "platform"
+        return "creator" if account in creators else "payee"
 
     async def withdraw(self, record: StreamRecord | None) -> dict[str, Any]:
         """Take what a stream's creator, or the platform, may take; return how much.

@@ -11,6 +11,7 @@ from mediaserver.api.context import Context
 from mediaserver.api.money import (
     bad_seconds,
     chain,
+    earnings,
     ledger,
     payments,
     payouts,
@@ -39,6 +40,7 @@ from mediaserver.api.streams import (
     redeem,
     reports,
     rules,
+    splits,
     stream_change,
     streams,
     takedowns,
@@ -48,6 +50,7 @@ from mediaserver.api.viewers import (
     join_stream,
     letters,
     limits,
+    own_earnings,
     own_passes,
     player_settings,
     players,
@@ -71,9 +74,9 @@ ROOMS: Final = (
     *(streams, viewers, sessions, tokens, ledger, chain, viewer_self_service),
     *(sign_in, wallet_sign_in, mail_sign_in, oidc_sign_in, me, people, keys, closing),
     *(join_stream, limits, top_ups, refunds, payments, withdrawals, token_join),
-    *(payouts, statements, bad_seconds, guests, redeem, named_prices, stream_change),
+    *(earnings, payouts, statements, bad_seconds, guests, redeem, named_prices, stream_change),
     *(history, players, player_settings, letters, wallet_payer),
-    *(passes, own_passes),
+    *(passes, own_passes, splits, own_earnings),
     *(audience, session_list, bars, rules, takedowns, reports, webhooks, reference),
 )
 """Whose routes they are."""

@@ -28,6 +28,7 @@ def add(groups: Any) -> None:
     statement = verb(verbs, "statement", _statement, "what a stream earned in a month, signed")
     statement.add_argument("stream")
     statement.add_argument("month", help="such as 2026-11; days and months are UTC")
+    statement.add_argument("--account", help="of a payee: 0x and 64 digits; left out: the creator")
     statement.add_argument("--csv", action="store_true", help="a table, not signed")
     statement.add_argument("--output", type=Path, help="write it to this file instead")
     check = verbs.add_parser("verify", help="check a signed statement against the operator's key")
@@ -41,6 +42,7 @@ def add(groups: Any) -> None:
     request.add_argument("stream")
     request.add_argument("amount", nargs="?", help=f"left out: all; {AMOUNT_HELP}")
     request.add_argument("--payee", required=True, help="the name on the bank account")
+    request.add_argument("--account", help="of a payee whose earnings are meant: 0x and 64 digits")
     request.add_argument("--bank-account", required=True, help="an IBAN, or bank code and number")
     request.add_argument(
         "--key", required=True, help="your own name of this request: repeated, it changes nothing"
@@ -74,6 +76,10 @@ def _show(arguments: argparse.Namespace) -> int:
     ]
     if int(answer["debt"]):
         lines.append(f"owed: {both_texts(int(answer['debt']), asset)}, taken from what comes next")
+    for payee in answer["payees"]:
+        left = amount_text(int(payee["available"]), asset)
+        held = int(payee["pending"]) + int(payee["maturing"])
+        lines.append(f"payee {payee['account']}: {left}, and {amount_text(held, asset)} to come")
     show(arguments, answer, "\n".join(lines))
     return 0
 
@@ -81,6 +87,8 @@ def _show(arguments: argparse.Namespace) -> int:
 def _statement(arguments: argparse.Namespace) -> int:
     # The signed spelling is the file's own: it is passed on byte for byte.
     query = {"form": "csv" if arguments.csv else "json"}
+    if arguments.account is not None:
+        query["account"] = arguments.account
     path = ("streams", arguments.stream, "statements", arguments.month)
     _write_out(api_of(arguments).raw("GET", path, query=query), arguments.output)
     return 0
@@ -98,6 +106,8 @@ def _verify(arguments: argparse.Namespace) -> int:
         raise CliError(f"{arguments.file} cannot be read: {error.strerror}") from error
     asset = Asset(str(content["asset"]["symbol"]), int(content["asset"]["decimals"]))
     closing = both_texts(int(content["closing"]), asset)
+    if content.get("payee", content["creator"]) != content["creator"]:
+        closing += f", of payee {content['payee']}"
     kind = "whole" if content["is_closed"] else "so far"
     text = f"good: {content['title'] or content['slug']}, {content['month']} ({kind}): {closing}"
     show(arguments, content, text)
@@ -108,6 +118,8 @@ def _request(arguments: argparse.Namespace) -> int:
     api = api_of(arguments)
     asset = asset_of(api)
     body = {"payee": arguments.payee, "bank_account": arguments.bank_account}
+    if arguments.account is not None:
+        body["account"] = arguments.account
     if arguments.amount is not None:
         body["planck"] = planck_of(arguments.amount, None, asset)
     headers = {"Idempotency-Key": arguments.key}

@@ -6,7 +6,7 @@ import argparse
 import time
 from typing import Any
 
-from mediaserver.cli import audience, stream_guests, stream_passes
+from mediaserver.cli import audience, stream_guests, stream_passes, stream_splits
 from mediaserver.cli.amounts import AMOUNT_HELP, add_amount, asset_of, planck_of
 from mediaserver.cli.client import api_of, show, table, verb
 from mediaserver.cli.clock_text import clock_text
@@ -43,6 +43,9 @@ def add(groups: Any) -> None:
     create.add_argument("--fee-ppm", type=int, help="the platform's share, in millionths")
     create.add_argument("--visibility", choices=_VISIBILITIES, help="who may see it: public")
     create.add_argument("--creator", metavar="ACCOUNT", help="who earns: 0x and 64 digits")
+    create.add_argument(
+        "--share", action="append", default=[], help=f"who else earns: {stream_splits.SHARE_HELP}"
+    )
     listed = verb(verbs, "list", _list, "list the streams and what their publishers do")
     listed.add_argument("--archived", action="store_true", help="those that are archived")
     parser = verb(verbs, "show", _show, "a stream's health, and what its creator should change")
@@ -87,6 +90,7 @@ def add(groups: Any) -> None:
     cap.add_argument("amount", metavar="AMOUNT|none", help=f"of each show; {AMOUNT_HELP}")
     stream_guests.add(verbs)
     stream_passes.add(verbs)
+    stream_splits.add(verbs)
     audience.add_to_streams(verbs)
     for name, is_enabled in (("open", True), ("close", False)):
         change = verb(verbs, name, _change, f"{name} a stream to viewers")
@@ -113,6 +117,7 @@ def _create(arguments: argparse.Namespace) -> int:
         "platform_fee_ppm": arguments.fee_ppm,
         "creator": arguments.creator,
         "visibility": arguments.visibility,
+        "payees": stream_splits.payees_of(arguments.share) or None,
     }
     made = api.post(
         "streams", body={key: value for key, value in wanted.items() if value is not None}

@@ -1,11 +1,13 @@
-"""Earnings that go out: asked for by the creator, approved or refused by finance, then paid.
+"""Earnings that go out: asked for by who earned them, approved or refused by finance, then paid.
 
-One at a time for each stream, and never more than is available. It is posted when it is paid: until
-then the earnings are the creator's, less what is asked for.
+Who earned them is a stream's creator or a payee of its split table: no account is the creator. One
+at a time for each of them and stream, and never more than is available. It is posted when it is
+paid: until then the earnings are theirs, less what is asked for.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +24,7 @@ from metering.book.book import Book
 from metering.book.facts import PayoutChanged
 from metering.book.records import StreamRecord
 from metering.errors import IdempotencyConflictError, InvalidValueError, UnknownNameError
-from metering.units import Asset, Planck
+from metering.units import AccountId, Asset, Planck
 
 PAGE_MAX: Final = 200
 PAYEE_MAX: Final = 70
@@ -88,18 +90,36 @@ def _is_iban(packed: str) -> bool:
     return int("".join(str(int(character, 36)) for character in turned)) % 97 == 1
 
 
-def asked_for(connection: Connection, stream: UUID) -> Planck:
-    """Return what is asked for of a stream's earnings, and not paid yet."""
+def asked_for(connection: Connection, stream: UUID, account: AccountId | None = None) -> Planck:
+    """Return what a creator or payee asks for of a stream's earnings, and is not paid yet."""
     c = _payouts.c
-    query = select(c.planck).where(c.stream == stream, c.state.in_(_OPEN))
+    query = select(c.planck).where(c.stream == stream, c.account == account, c.state.in_(_OPEN))
     return Planck(sum(connection.execute(query).scalars()))
 
 
-def left_of(book: Book, connection: Connection, slug: str) -> Planck:
-    """Return what a stream earned and was not paid out, in whatever state but asked for."""
+def asked_by(connection: Connection, stream: StreamRecord) -> dict[AccountId, Planck]:
+    """Return what each asks for of a stream's earnings, and is not paid yet."""
+    c, sums = _payouts.c, dict[AccountId, Planck]()
+    query = select(c.account, c.planck).where(c.stream == stream.id, c.state.in_(_OPEN))
+    for row in connection.execute(query):
+        whose = AccountId(row.account or stream.creator)
+        sums[whose] = Planck(sums.get(whose, 0) + row.planck)
+    return sums
+
+
+def left_of(
+    book: Book, connection: Connection, slug: str, account: AccountId | None = None
+) -> Planck:
+    """Return what was earned with a stream and not paid out, in whatever state but asked for."""
     stream = book.streams.get(slug)
-    state = book.payouts.earnings(stream, asked_for(connection, stream.id), 0)
+    asked = asked_for(connection, stream.id, account)
+    state = book.payouts.earnings(stream, asked, 0, account)
     return Planck(state.pending + state.maturing + state.available)
+
+
+def payee_key(account: AccountId, key: str) -> str:
+    """Return the idempotency key of a payee's request: keys are unique below a stream."""
+    return hashlib.sha256(account + key.encode()).hexdigest()
 
 
 def ask(  # noqa: PLR0917 -- one row
@@ -128,14 +148,17 @@ def ask(  # noqa: PLR0917 -- one row
     row = connection.execute(query).one_or_none()
     if row is not None:
         return _same(_payout(row), draft), False
-    query = select(_payouts).where(c.stream == stream.id, c.state.in_(_OPEN))
+    query = select(_payouts).where(
+        c.stream == stream.id, c.account == draft.account, c.state.in_(_OPEN)
+    )
     row = connection.execute(query).one_or_none()
     if row is not None:
         raise PayoutStateError(
             f"payout {row.id} of {stream.slug} is {row.state}: one at a time; wait until it is "
             "paid or refused"
         )
-    state = book.payouts.earnings(stream, asked_for(connection, stream.id), matured_ms)
+    asked = asked_for(connection, stream.id, draft.account)
+    state = book.payouts.earnings(stream, asked, matured_ms, draft.account)
     rate = currency.planck_per_minor_unit
     most = state.available // rate * rate
     planck = draft.planck or most
@@ -166,8 +189,7 @@ def _same(known: Payout, draft: Payout) -> Payout:
     asked_for = (draft.planck or known.planck, draft.payee, draft.bank_account)
     if (known.planck, known.payee, known.bank_account) != asked_for:
         raise IdempotencyConflictError(
-            f"idempotency key {known.idempotency_key!r} was used for another payout; use a new key "
-            "for a new one"
+            "the idempotency key was used for another payout; use a new key for a new one"
         )
     return known
 
@@ -186,7 +208,8 @@ def approve(
         return known, False
     _require(known, PayoutState.REQUESTED)
     stream = stream_of(book, known)
-    state = book.payouts.earnings(stream, asked_for(connection, stream.id), matured_ms)
+    asked = asked_for(connection, stream.id, known.account)
+    state = book.payouts.earnings(stream, asked, matured_ms, known.account)
     if state.debt:
         raise PayoutStateError(
             f"payout {payout} is {known.planck} planck, and {state.debt} of that are not available "
@@ -232,7 +255,7 @@ def pay(
     if (known.state, known.reference) == (PayoutState.PAID, reference):
         return known, False
     _require(known, PayoutState.APPROVED)
-    book.payouts.add(known.id, stream_of(book, known), known.planck, now_ms)
+    book.payouts.add(known.id, stream_of(book, known), known.planck, now_ms, known.account)
     paid = _decide(connection, known, PayoutState.PAID, paid_ms=now_ms, reference=reference)
     _tell(book, connection, paid, now_ms)
     return paid, True
@@ -257,6 +280,8 @@ def page(
     before: str | None = None,
     state: PayoutState | None = None,
     stream: UUID | None = None,
+    accounts: Sequence[AccountId] | None = None,
+    is_creators: bool = False,
 ) -> list[Payout]:
     """Return payouts, the newest first.
 
@@ -264,8 +289,14 @@ def page(
         before: Id of the payout behind which the page begins; one not known is behind all.
         state: Only those in this state.
         stream: Only its.
+        accounts: Only these payees'.
+        is_creators: Only those of streams' creators.
     """
-    rows = newest(connection, _payouts, limit=limit, before=before, state=state, stream=stream)
+    where = [_payouts.c.account.is_(None)] if is_creators else []
+    if accounts is not None:
+        where.append(_payouts.c.account.in_(accounts))
+    only = {"state": state, "stream": stream}
+    rows = newest(connection, _payouts, *where, limit=limit, before=before, **only)
     return [_payout(row) for row in rows]
 
 
@@ -285,14 +316,20 @@ def approved(connection: Connection) -> list[Payout]:
 
 def differences(book: Book, connection: Connection) -> list[str]:
     """Return where payouts and the book differ, in words."""
+    creators = {stream.id: stream.creator for stream in book.streams.all()}
     booked = {
-        name: (holder.stream, planck) for name, (holder, planck) in book.payouts.all().items()
+        name: (holder.stream, holder.account, planck)
+        for name, (holder, planck) in book.payouts.all().items()
     }
     query = select(_payouts).where(_payouts.c.state == PayoutState.PAID.value)
-    paid = {row.id: (row.stream, Planck(row.planck)) for row in connection.execute(query)}
+    paid = {
+        row.id: (row.stream, row.account or creators[row.stream], Planck(row.planck))
+        for row in connection.execute(query)
+    }
+    none = (None, None, 0)
     return [
-        f"payout {name} is paid {paid.get(name, (None, 0))[1]} planck, and the book has "
-        f"{booked.get(name, (None, 0))[1]}"
+        f"payout {name} is paid {paid.get(name, none)[2]} planck, and the book has "
+        f"{booked.get(name, none)[2]}"
         for name in sorted(paid.keys() | booked.keys())
         if paid.get(name) != booked.get(name)
     ]

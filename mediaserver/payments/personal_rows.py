@@ -20,10 +20,10 @@ ERASED: Final = "erased"
 
 def of_person(person: str, account: AccountId | None) -> list[HeldRows]:
     """Return the rows of a person and of the account that they pay from."""
-    actor = f"person:{person}"
+    asked_by = payouts.c.made_by == f"person:{person}"
     payout = HeldRows(
         payouts,
-        payouts.c.made_by == actor,
+        asked_by if account is None else or_(asked_by, payouts.c.account == account),
         erased={"payee": ERASED, "bank_account": "", "why": "", "idempotency_key": payouts.c.id},
     )
     if account is None:
@@ -68,13 +68,10 @@ def of_person(person: str, account: AccountId | None) -> list[HeldRows]:
 
 def undecided(person: str, account: AccountId | None) -> list[HeldRows]:
     """Return what of a person's money is still on its way: nobody could tell them how it ended."""
-    asked = [
-        HeldRows(
-            payouts,
-            (payouts.c.made_by == f"person:{person}")
-            & payouts.c.state.in_(["requested", "approved"]),
-        )
-    ]
+    asked_by = payouts.c.made_by == f"person:{person}"
+    if account is not None:
+        asked_by |= payouts.c.account == account
+    asked = [HeldRows(payouts, asked_by & payouts.c.state.in_(["requested", "approved"]))]
     if account is not None:
         asked.append(
             HeldRows(refunds, (refunds.c.account == account) & (refunds.c.state == "asked"))

@@ -218,7 +218,7 @@ class PayoutState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Payout:
-    """What a creator asks to be paid of what a stream earned.
+    """What a creator, or a payee, asks to be paid of what a stream earned.
 
     Attributes:
         id: 32 hexadecimal digits; opens nothing. The bank's transfer carries it.
@@ -232,6 +232,7 @@ class Payout:
         made_by: Who asked: their word in the audit log.
         idempotency_key: Of the request; unique below its stream.
         decided_ms: When it was approved or refused.
+        account: The payee whose earnings it is of; None: the creator's.
     """
 
     id: str
@@ -250,3 +251,4 @@ class Payout:
     created_ms: int
     decided_ms: int | None
     paid_ms: int | None
+    account: AccountId | None = None

@@ -140,7 +140,8 @@ withdrawals = Table(
 payouts = Table(
     "payment_payouts",
     metadata,
-    # What creators ask to be paid of their earnings; once paid, it is in the book by the same id.
+    # What creators and payees ask to be paid of their earnings; once paid, it is in the book by
+    # the same id. No account is the creator's.
     Column("number", Integer, primary_key=True),
     Column("id", String(32), nullable=False, unique=True),
     Column("stream", StreamBytes, nullable=False),
@@ -158,7 +159,9 @@ payouts = Table(
     Column("created_ms", BigInteger, nullable=False),
     Column("decided_ms", BigInteger, nullable=True),
     Column("paid_ms", BigInteger, nullable=True),
+    Column("account", AccountBytes, nullable=True),
     UniqueConstraint("stream", "idempotency_key"),
     Index("payment_payouts_by_state", "state", "number"),
     Index("payment_payouts_by_stream", "stream", "number"),
+    Index("payment_payouts_by_account", "account", "number"),
 )

@@ -21,6 +21,7 @@ from metering.book import (
     pass_schema,
     return_schema,
     schema,
+    split_schema,
     usage_schema,
 )
 from metering.book.streams import new_key, sha256
@@ -60,6 +61,7 @@ def of_account(account: AccountId) -> list[HeldRows]:
         (return_schema.deposit_returns, {"why": ""}),
         (schema.sessions, {}),
         (schema.entries, {}),
+        (split_schema.split_shares, {}),
         (pass_schema.passes, {"why": "", "idempotency_key": pass_schema.passes.c.id}),
         (schema.cut_lines, {}),
         (schema.history, {}),

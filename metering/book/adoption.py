@@ -26,6 +26,7 @@ from metering.book import escrow_schema, schema
 from metering.book.outbox import passed_seq, require_token, set_passed_seq
 from metering.book.postings import post
 from metering.book.rows import Repository, is_key, key_binds, key_of, key_values
+from metering.book.split_rows import version_shares
 from metering.errors import InvalidValueError
 from metering.model.batch_state import BatchState
 from metering.model.ledger import Settled, cost, settlement_postings
@@ -190,6 +191,7 @@ class AdoptionRepository(Repository):
         ).join_from(schema.prices, schema.streams, streams.id == prices.stream)
         terms = {(row.stream, row.number): row for row in connection.execute(query)}
         rows = {key_of(row): row for row in connection.execute(select(schema.entries))}
+        shares = version_shares(connection)
         changes = []
         for key, count in on_chain.items():
             row, term = rows.get(key), terms.get((key.stream, key.version))
@@ -204,6 +206,7 @@ class AdoptionRepository(Repository):
                 term.planck_per_tick,
                 term.platform_fee_ppm,
                 term.creator,
+                shares.get((key.stream, key.version), ()),
             )
             changes.append(_Change(moved, settled, after, count - after, row is None))
         return changes

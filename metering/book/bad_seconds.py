@@ -22,6 +22,7 @@ from metering.book.bad_seconds_schema import given_back as _given
 from metering.book.given_back import had
 from metering.book.postings import post
 from metering.book.rows import Repository, accounts_of, chunks, key_of, key_values
+from metering.book.split_rows import version_shares
 from metering.book.streams import prices_of
 from metering.errors import IdempotencyConflictError, InvalidValueError, UnknownNameError
 from metering.model import tick_runs, ticks
@@ -42,14 +43,15 @@ class BadSecondsRepository(Repository):
         wanted: BadSeconds,
         now_ms: int,
         *,
-        creator_keeps: Planck | None = None,
+        keeps: Mapping[AccountId, Planck] | None = None,
     ) -> tuple[BadSeconds, bool]:
         """Make a rule, and give back what has settled of its range; the key again changes nothing.
 
         Args:
             wanted: Its `number`, `seconds` and `planck` are not read.
-            creator_keeps: So much of what the creator earned with the stream has to be left to
-                them, or nothing is done; None: what was paid out to them becomes a debt.
+            keeps: Of what creator and payees earned with the stream so much has to be left to
+                each, 0 where they are not named, or nothing is done; None: what was paid out to
+                them becomes a debt.
 
         Returns:
             The rule with what it gave back, and whether it is new.
@@ -57,7 +59,7 @@ class BadSecondsRepository(Repository):
         Raises:
             UnknownNameError: There is no such stream.
             InvalidValueError: The range is none or too long, there are too many rules of the
-                stream, or too little would be left to the creator.
+                stream, or too little would be left to one who earns of it.
             IdempotencyConflictError: The key was used for another range.
         """
         if not 0 < wanted.run.count <= RANGE_MAX_S or wanted.run.first < 0:
@@ -78,10 +80,8 @@ class BadSecondsRepository(Repository):
                     )
                 return rule, False
             streams = schema.streams.c
-            stream = connection.execute(
-                select(streams.creator).where(streams.id == wanted.stream)
-            ).one_or_none()
-            if stream is None:
+            known_stream = select(streams.id).where(streams.id == wanted.stream)
+            if connection.execute(known_stream).one_or_none() is None:
                 raise UnknownNameError(f"there is no stream {wanted.stream}")
             of_stream = select(func.count()).where(_rules.c.stream == wanted.stream)
             if connection.execute(of_stream).scalar_one() >= RULES_MAX:
@@ -105,8 +105,8 @@ class BadSecondsRepository(Repository):
             settled = _settled_in(connection, wanted.stream, wanted.run)
             _give_back(connection, wanted.stream, [(number, wanted.run)], settled, None, now_ms)
             row = connection.execute(select(_rules).where(_rules.c.number == number)).one()
-            if creator_keeps is not None and row.planck:
-                _hold_no_debt(connection, wanted.stream, stream.creator, creator_keeps)
+            if keeps is not None and row.planck:
+                _hold_no_debt(connection, wanted.stream, keeps)
         return _rule(row), True
 
     def page(
@@ -249,6 +249,7 @@ def _give_back(  # noqa: PLR0917 -- one transaction
         select(streams.creator, streams.platform_fee_ppm).where(streams.id == stream)
     ).one()
     prices = prices_of(connection, [stream])
+    shares = version_shares(connection, [stream])
     by_rule: dict[int, list[BackLine]] = defaultdict(list)
     for line in lines:
         by_rule[line.rule].append(line)
@@ -266,6 +267,7 @@ def _give_back(  # noqa: PLR0917 -- one transaction
                     price,
                     terms.platform_fee_ppm,
                     AccountId(terms.creator),
+                    shares.get((stream, line.key.version), ()),
                 )
             )
             rows.append(
@@ -291,19 +293,21 @@ def _give_back(  # noqa: PLR0917 -- one transaction
         )
 
 
-def _hold_no_debt(connection: Connection, stream: UUID, creator: AccountId, keeps: Planck) -> None:
-    """Raise unless so much is left of what a creator earned with a stream."""
+def _hold_no_debt(connection: Connection, stream: UUID, keeps: Mapping[AccountId, Planck]) -> None:
+    """Raise unless so much is left of what creator and payees earned with a stream."""
     postings = schema.postings.c
-    query = select(postings.planck).where(
-        postings.role == Role.CREATOR.value,
-        postings.account == creator,
-        postings.stream == stream,
+    query = select(postings.account, postings.planck).where(
+        postings.role == Role.CREATOR.value, postings.stream == stream
     )
-    left = sum(connection.execute(query).scalars())
-    if left < keeps:
+    left: dict[AccountId, int] = defaultdict(int)
+    for row in connection.execute(query):
+        left[AccountId(row.account)] += row.planck
+    owed = sum(max(0, keeps.get(account, 0) - planck) for account, planck in left.items())
+    if owed:
         raise InvalidValueError(
-            f"{keeps - left} planck of the creator's share were paid out already, or are asked "
-            "for: finance may give these seconds back, as a debt of what the stream earns next"
+            f"{owed} planck of what the creator and payees earned were paid out already, or are "
+            "asked for: finance may give these seconds back, as a debt of what the stream earns "
+            "next"
         )
 
 

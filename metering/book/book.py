@@ -41,6 +41,7 @@ from metering.book.rows import database_errors, together
 from metering.book.sessions import SessionRepository
 from metering.book.settlements import SettlementRepository
 from metering.book.show_caps import ShowCapRepository
+from metering.book.splits import SplitRepository
 from metering.book.streams import StreamRepository
 from metering.book.touched import Touched
 from metering.book.true_runs import TrueRunRepository
@@ -91,6 +92,7 @@ class Book:
         self.ledger = LedgerRepository(engine, asset)
         self.passes = PassRepository(engine, asset)
         self.payouts = PayoutRepository(engine, asset)
+        self.splits = SplitRepository(engine, asset)
         self.bad_seconds = BadSecondsRepository(engine, asset)
         self.given_back = GivenBackRepository(engine, asset)
         self.journal = JournalRepository(engine, asset)

@@ -13,7 +13,7 @@ from sqlalchemy.pool import StaticPool
 
 from metering.errors import BookError
 
-HEAD: Final = "0018"
+HEAD: Final = "0019"
 """Newest revision of the schema; a test compares it with the folder `migrations`."""
 _BUSY_MS = 10_000
 """How long a writer waits for another: far above any transaction of ours, below a time-out."""

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, delete, func, insert, select
 from metering.book import schema
 from metering.book.limit_schema import named_prices
 from metering.book.rows import Repository, chunks
+from metering.book.split_rows import hold_shared, tables_of
 from metering.book.touched import mark
 from metering.errors import InvalidValueError
 from metering.model.named_prices import NamedPrice
@@ -36,15 +37,14 @@ class NamedPriceRepository(Repository):
             from_tick: No second from then on can be claimed before every process knows.
 
         Raises:
-            InvalidValueError: The price cannot be counted, or too many viewers of the stream have
-                one.
+            InvalidValueError: The price cannot be counted, or not be shared as the stream's split
+                says, or too many viewers of the stream have one.
         """
         if planck is not None:
             self._require_units(planck, "price of a second", UNITS_PER_TICK_MAX)
-        prices = schema.prices.c
         with self._writing() as connection:
             mark(connection, stream)
-            of_stream = _of(connection, [stream]).get(stream, {})
+            of_stream = named_of(connection, stream)
             if account not in of_stream and len(of_stream) >= VIEWERS_MAX:
                 raise InvalidValueError(
                     f"{len(of_stream)} viewers of this stream have a price of their own, and no "
@@ -62,24 +62,14 @@ class NamedPriceRepository(Repository):
 
             # The version is in the stream's one sequence, as entries and receipts name it; that of
             # a change which gave way stays unused.
-            version: int | None = None if planck is None else FREE_LIST
             if planck:
-                newest = select(func.max(prices.number)).where(prices.stream == stream)
-                version = int(connection.execute(newest).scalar_one()) + 1
-                connection.execute(
-                    insert(schema.prices).values(
-                        stream=stream,
-                        number=version,
-                        from_tick=from_tick,
-                        planck_per_tick=planck,
-                        is_named=True,
-                    )
-                )
-            connection.execute(
-                insert(named_prices).values(
-                    stream=stream, account=account, from_tick=from_tick, version=version
-                )
-            )
+                hold_shared(connection, stream, [(planck, from_tick)])
+            version = _insert(connection, stream, account, planck, from_tick)
+
+            # What is shared otherwise from a later second on is a version of its own from there.
+            for table in tables_of(connection, [stream]).get(stream, ()):
+                if planck and table.from_tick > from_tick:
+                    _insert(connection, stream, account, planck, table.from_tick)
         return NamedPrice(from_tick, version, planck or Planck(0))
 
     def all(self) -> dict[UUID, Named]:
@@ -90,7 +80,7 @@ class NamedPriceRepository(Repository):
     def of(self, stream: UUID) -> Named:
         """Return those of one stream."""
         with self._reading() as connection:
-            return _of(connection, [stream]).get(stream, {})
+            return named_of(connection, stream)
 
     def some(self, streams: Collection[UUID]) -> dict[UUID, Named]:
         """Return those of some streams."""
@@ -99,6 +89,45 @@ class NamedPriceRepository(Repository):
             for some in chunks(sorted(streams)):
                 found |= _of(connection, some)
         return found
+
+
+def named_of(connection: Connection, stream: UUID) -> Named:
+    """Return the prices of a stream's named viewers, each one's oldest first."""
+    return _of(connection, [stream]).get(stream, {})
+
+
+def begin_again(connection: Connection, stream: UUID, from_tick: int) -> None:
+    """Let each price of a named viewer be a version of its own from a second on."""
+    for account, changes in named_of(connection, stream).items():
+        held = next((item for item in reversed(changes) if item.from_tick <= from_tick), None)
+        if held is not None and held.version and held.from_tick < from_tick:
+            _insert(connection, stream, account, held.planck_per_tick, from_tick)
+
+
+def _insert(
+    connection: Connection, stream: UUID, account: AccountId, planck: Planck | None, from_tick: int
+) -> int | None:
+    """Write a change, and the version that is theirs alone; return its number."""
+    prices = schema.prices.c
+    version: int | None = None if planck is None else FREE_LIST
+    if planck:
+        newest = select(func.max(prices.number)).where(prices.stream == stream)
+        version = int(connection.execute(newest).scalar_one()) + 1
+        connection.execute(
+            insert(schema.prices).values(
+                stream=stream,
+                number=version,
+                from_tick=from_tick,
+                planck_per_tick=planck,
+                is_named=True,
+            )
+        )
+    connection.execute(
+        insert(named_prices).values(
+            stream=stream, account=account, from_tick=from_tick, version=version
+        )
+    )
+    return version
 
 
 def _of(connection: Connection, streams: Sequence[UUID] | None = None) -> dict[UUID, Named]:

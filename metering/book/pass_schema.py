@@ -14,6 +14,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 from metering.book.schema import AccountBytes, PlanckText, StreamBytes, metadata
@@ -51,6 +52,7 @@ passes = Table(
     Column("is_paid", Boolean, nullable=False),
     Column("refunded_ms", BigInteger),
     Column("why", Text, nullable=False, server_default=""),
+    Column("split", Integer, nullable=False, server_default=text("0")),
     UniqueConstraint("account", "idempotency_key"),
     Index("passes_by_shard", "shard"),
     Index("passes_by_account", "account", "number"),

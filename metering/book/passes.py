@@ -24,7 +24,9 @@ from metering.book.pass_schema import passes as _passes
 from metering.book.postings import post
 from metering.book.records import StreamRecord
 from metering.book.rows import Repository, chunks
+from metering.book.split_rows import tables_of
 from metering.errors import IdempotencyConflictError, InvalidValueError, UnknownNameError
+from metering.model.ledger import Shares
 from metering.model.passes import (
     Pass,
     PassKind,
@@ -35,6 +37,7 @@ from metering.model.passes import (
     refund_postings,
 )
 from metering.model.price import UNITS_MAX
+from metering.model.splits import table_at
 from metering.units import AccountId, Planck, account_text, shard_of
 
 PASS_KIND: Final = "pass"  # noqa: S105 -- no password: a kind of transfer
@@ -112,6 +115,8 @@ class PassRepository(Repository):
             is_viewer = select(viewers.account).where(viewers.account == account)
             if connection.execute(is_viewer).one_or_none() is None:
                 raise UnknownNameError(f"there is no viewer {account_text(account)}")
+            tables = tables_of(connection, [stream.id]).get(stream.id, ())
+            table = table_at(tables, now_ms // 1000)
             made = Pass(
                 secrets.token_hex(16),
                 account,
@@ -125,6 +130,8 @@ class PassRepository(Repository):
                 stream.creator,
                 now_ms,
                 is_paid=False,
+                split=table.number,
+                shares=table.shares,
             )
             connection.execute(
                 insert(_passes).values(
@@ -142,6 +149,7 @@ class PassRepository(Repository):
                     creator=made.creator,
                     created_ms=now_ms,
                     is_paid=False,
+                    split=made.split,
                 )
             )
         return made
@@ -265,12 +273,12 @@ class PassRepository(Repository):
         if before is not None:
             query = query.where(c.number < select(c.number).where(c.id == before).scalar_subquery())
         with self._reading() as connection:
-            return [_pass(row) for row in connection.execute(query)]
+            return _passes_of(connection, connection.execute(query).all())
 
     def _where(self, *conditions: ColumnElement[bool]) -> list[Pass]:
         query = select(_passes).where(*conditions).order_by(_passes.c.number)
         with self._reading() as connection:
-            return [_pass(row) for row in connection.execute(query)]
+            return _passes_of(connection, connection.execute(query).all())
 
 
 def paid_for(connection: Connection, accounts: Sequence[AccountId]) -> dict[AccountId, Planck]:
@@ -300,17 +308,23 @@ def _known(connection: Connection, account: AccountId, idempotency_key: str) -> 
     c = _passes.c
     query = select(_passes).where(c.account == account, c.idempotency_key == idempotency_key)
     row = connection.execute(query).one_or_none()
-    return None if row is None else _pass(row)
+    return None if row is None else _passes_of(connection, [row])[0]
 
 
 def _one(connection: Connection, identity: str) -> Pass:
     row = connection.execute(select(_passes).where(_passes.c.id == identity)).one_or_none()
     if row is None:
         raise UnknownNameError(f"there is no pass {identity[:80]!r}")
-    return _pass(row)
+    return _passes_of(connection, [row])[0]
 
 
-def _pass(row: Row[Any]) -> Pass:
+def _passes_of(connection: Connection, rows: Sequence[Row[Any]]) -> list[Pass]:
+    tables = tables_of(connection, {row.stream for row in rows if row.split})
+    shares = {(stream, table.number): table.shares for stream, of in tables.items() for table in of}
+    return [_pass(row, shares.get((row.stream, row.split), ())) for row in rows]
+
+
+def _pass(row: Row[Any], shares: Shares) -> Pass:
     return Pass(
         row.id,
         AccountId(row.account),
@@ -325,4 +339,6 @@ def _pass(row: Row[Any]) -> Pass:
         row.created_ms,
         row.is_paid,
         row.refunded_ms,
+        row.split,
+        shares,
     )

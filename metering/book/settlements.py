@@ -28,6 +28,7 @@ from metering.book.rows import (
     key_of,
     key_values,
 )
+from metering.book.split_rows import version_shares
 from metering.errors import LedgerImbalanceError
 from metering.model import batch
 from metering.model.batch_state import BatchState
@@ -226,6 +227,8 @@ def _settle(connection: Connection, taken: Sequence[Entry]) -> list[Settled]:
         ):
             known[key_of(row)] = row
 
+    shares = version_shares(connection, {key.stream for key in known})
+
     # An entry is cumulative: what is new is its difference to what was settled before. The chain
     # also counts ticks of a book that was lost (`ahead`); they are not this book's.
     out, moved = [], []
@@ -242,6 +245,7 @@ def _settle(connection: Connection, taken: Sequence[Entry]) -> list[Settled]:
                 row.planck_per_tick,
                 row.platform_fee_ppm,
                 row.creator,
+                shares.get((entry.key.stream, entry.key.version), ()),
             )
         )
         still_refused = 0 if cumulative >= row.refused else row.refused

@@ -17,6 +17,7 @@ from metering.book import schema
 from metering.book.records import StreamRecord
 from metering.book.rows import Repository, chunks
 from metering.book.show_caps import caps_of
+from metering.book.split_rows import hold_no_table, hold_shared
 from metering.book.stream_names import require_title, slug_fault
 from metering.book.touched import mark
 from metering.errors import InvalidValueError, UnknownNameError
@@ -130,13 +131,13 @@ class StreamRepository(Repository):
             UnknownNameError: If there is none.
         """
         with self._reading() as connection:
-            return _one(connection, slug)
+            return stream_of_slug(connection, slug)
 
     def by_key(self, slug: str, key: str) -> StreamRecord | None:
         """Return the stream when `key` is its key, else None; takes as long for any wrong key."""
         with self._reading() as connection:
             try:
-                record = _one(connection, slug)
+                record = stream_of_slug(connection, slug)
             except UnknownNameError:
                 hmac.compare_digest(sha256(key), bytes(32))
                 return None
@@ -212,13 +213,14 @@ class StreamRepository(Repository):
         """
         self._require_units(planck_per_tick, "price of a second", UNITS_PER_TICK_MAX)
         with self._writing() as connection:
-            record = _one(connection, slug)
+            record = stream_of_slug(connection, slug)
             last = record.prices[-1]
             if from_tick <= last.from_tick:
                 raise InvalidValueError(
                     f"price from tick {from_tick}: version {last.number} begins at "
                     f"{last.from_tick}; choose a later tick"
                 )
+            hold_shared(connection, record.id, [(planck_per_tick, from_tick)])
             numbers = select(func.max(schema.prices.c.number))
             newest = connection.execute(numbers.where(schema.prices.c.stream == record.id))
             version = PriceVersion(newest.scalar_one() + 1, from_tick, planck_per_tick)
@@ -243,7 +245,7 @@ class StreamRepository(Repository):
             InvalidValueError: If it is not the newest price, or begins before `earliest`.
         """
         with self._writing() as connection:
-            record = _one(connection, slug)
+            record = stream_of_slug(connection, slug)
             last = record.prices[-1]
             if number != last.number:
                 raise InvalidValueError(f"price {number}: only the newest, {last.number}, can go")
@@ -252,6 +254,7 @@ class StreamRepository(Repository):
                     f"price {number} begins at {last.from_tick}: too late to withdraw it, as "
                     f"seconds before {earliest} may be in use; add another price"
                 )
+            hold_no_table(connection, record.id, last)
             prices = schema.prices.c
             connection.execute(
                 delete(schema.prices).where(prices.stream == record.id, prices.number == number)
@@ -341,7 +344,12 @@ def sha256(key: str) -> bytes:
     return hashlib.sha256(key.encode()).digest()
 
 
-def _one(connection: Connection, slug: str) -> StreamRecord:
+def stream_of_slug(connection: Connection, slug: str) -> StreamRecord:
+    """Return a stream, in the caller's transaction.
+
+    Raises:
+        UnknownNameError: If there is none.
+    """
     row = connection.execute(
         select(schema.streams).where(schema.streams.c.slug == slug)
     ).one_or_none()

@@ -12,6 +12,7 @@ from uuid import UUID
 from metering.chain.node.runtime_info import PALLET
 from metering.chain.node.scale import ACCOUNT, BYTES, U64, U128, compact, vector
 from metering.chain.node.storage import SPLIT, Split
+from metering.model.ledger import Shares
 from metering.units import AccountId
 
 TITLE_BYTES_MAX: Final = 128
@@ -46,13 +47,12 @@ def register_operator() -> Call:
 
 
 def create_stream(
-    stream: UUID, operator: AccountId, title: str, price: int, platform_fee_ppm: int
+    stream: UUID, operator: AccountId, title: str, price: int, splits: tuple[Split, ...]
 ) -> Call:
-    """Return the call by which a creator makes a stream; the platform's share goes to the operator.
+    """Return the call by which a creator makes a stream.
 
     A title longer than the chain takes is cut after a whole character.
     """
-    splits = (Split(operator, platform_fee_ppm),) if platform_fee_ppm else ()
     data = b"".join(
         (
             U128.encode(stream.int),
@@ -63,6 +63,12 @@ def create_stream(
         )
     )
     return Call(PALLET, "create_stream", data)
+
+
+def splits_of(operator: AccountId, platform_fee_ppm: int, shares: Shares) -> tuple[Split, ...]:
+    """Return a stream's table as the chain has it: the operator has the platform's share."""
+    own = (Split(operator, platform_fee_ppm),) if platform_fee_ppm else ()
+    return (*own, *(Split(share.account, share.ppm) for share in shares))
 
 
 def set_price(stream: UUID, price: int, from_s: int) -> Call:

@@ -67,7 +67,9 @@ async def read_chain_state(
     infos = await _read(
         chain, storage.STREAM_INFO, [storage.stream_key(stream) for stream in streams], at
     )
-    payees = sorted({operator, *(earner.creator for earner in records.earners.values())})
+    creators = {earner.creator for earner in records.earners.values()}
+    shared = {share.account for shares in records.shares.values() for share in shares}
+    payees = sorted({operator} | creators | shared)
     credits_ = await _read(
         chain, storage.CREDIT, [storage.credit_key(payee) for payee in payees], at
     )

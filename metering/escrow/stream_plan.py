@@ -9,6 +9,7 @@ Source: docs/metering.md, "Streams on the chain"; pallet tick-stream, `create_st
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
@@ -17,6 +18,7 @@ from metering.book.records import StreamRecord
 from metering.chain.node.storage import Split, StreamInfo
 from metering.escrow import calls
 from metering.escrow.calls import Call
+from metering.model.splits import SplitTable, table_at
 from metering.units import AccountId
 
 NOTICE_SLACK_S: Final = 30
@@ -57,6 +59,7 @@ def plan(
     operator: AccountId,
     now_s: int,
     notice_s: int,
+    tables: Sequence[SplitTable] = (),
 ) -> Plan:
     """Return the next step for a stream.
 
@@ -64,14 +67,19 @@ def plan(
         info: The stream on the chain; None when it is not there.
         now_s: The chain's clock.
         notice_s: The chain's notice of a new price.
+        tables: The stream's split tables; the chain keeps the one that it was made with.
     """
+    splits = calls.splits_of(operator, record.platform_fee_ppm, table_at(tables, 0).shares)
+    if later := [table for table in tables if table.from_tick]:
+        return Plan(
+            fault=f"its split changes at {later[0].from_tick}, and a chain keeps the one that a "
+            "stream was made with: make another stream"
+        )
     if info is None:
         first = record.prices[0]
-        made = calls.create_stream(
-            record.id, operator, record.title, first.planck_per_tick, record.platform_fee_ppm
-        )
+        made = calls.create_stream(record.id, operator, record.title, first.planck_per_tick, splits)
         return Plan(made, first.number)
-    if fault := _fault(record, info, operator):
+    if fault := _fault(record, info, operator, splits):
         return Plan(fault=fault)
     last = info.prices[-1]
     for version in record.prices:
@@ -87,21 +95,26 @@ def is_there(info: StreamInfo | None, price: int) -> bool:
     return info is not None and info.prices[-1].number >= price
 
 
-def _fault(record: StreamRecord, info: StreamInfo, operator: AccountId) -> str:
+def _fault(
+    record: StreamRecord, info: StreamInfo, operator: AccountId, splits: tuple[Split, ...]
+) -> str:
     """Return why a stream on the chain is not ours to keep, empty when it is."""
-    fee = record.platform_fee_ppm
     if info.creator != record.creator:
         return f"its creator on the chain is 0x{info.creator.hex()}"
     if info.operator != operator:
         return f"its operator on the chain is 0x{info.operator.hex()}"
     if info.status:
         return "it is closed on the chain, for good"
-    if info.splits != ((Split(operator, fee),) if fee else ()):
-        shares = ", ".join(f"0x{split.account.hex()[:8]}… {split.ppm} ppm" for split in info.splits)
-        return f"its shares on the chain are {shares or 'none'}, not {fee} ppm for the platform"
+    if info.splits != splits:
+        there, ours = _shares_text(info.splits), _shares_text(splits)
+        return f"its shares on the chain are {there}, and {ours} here"
     booked = {price.number: price.planck_per_tick for price in record.prices}
     for price in info.prices:
-        ours = booked.get(price.number)
-        if ours != price.price:
-            return f"price {price.number} is {price.price} on the chain and {ours} here"
+        own = booked.get(price.number)
+        if own != price.price:
+            return f"price {price.number} is {price.price} on the chain and {own} here"
     return ""
+
+
+def _shares_text(splits: tuple[Split, ...]) -> str:
+    return ", ".join(f"0x{split.account.hex()[:8]}… {split.ppm} ppm" for split in splits) or "none"

@@ -169,12 +169,14 @@ class StreamRegistrar:
         notice_s = facts.constants.get("PriceNotice")
         if notice_s is None:
             raise RuntimeUnsupportedError(f"the runtime has no constant {PALLET}.PriceNotice")
+        tables = await self._book.run(lambda book: book.splits.of(record.id))
         todo = plan(
             record,
             info,
             operator=self._operator.account,
             now_s=facts.time_s,
             notice_s=notice_s,
+            tables=tables,
         )
 
         # Nothing: it differs in what no call can change, or it is as it should be.

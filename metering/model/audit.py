@@ -27,7 +27,7 @@ from metering.model.audit_records import (
     subject_of,
 )
 from metering.model.bad_seconds_audit import wrongly_given_back
-from metering.model.ledger import Holder, Role, cost, split
+from metering.model.ledger import Holder, Role, cost, earned_by
 from metering.units import AccountId, EntryKey, Planck, Run, account_text
 
 _NOTHING: Final = Planck(0)
@@ -234,12 +234,13 @@ def _money(records: Records) -> Iterable[Difference]:
         if earner is None:
             yield Difference(subject_of(key), "entries of an unknown stream", 0, counts.booked)
             continue
+        shares = records.shares.get((key.stream, key.version), ())
+        terms = (key.stream, earner.platform_fee_ppm, earner.creator, shares)
         for count, sign in ((counts.moved, 1), (given[key], -1)):
             paid = cost(count, counts.planck_per_tick)
-            creator, platform = split(paid, earner.platform_fee_ppm)
             expected[Holder(Role.VIEWER, key.account)] -= sign * paid
-            expected[Holder(Role.CREATOR, earner.creator, key.stream)] += sign * creator
-            expected[Holder(Role.PLATFORM, stream=key.stream)] += sign * platform
+            for holder, part in earned_by(paid, *terms).items():
+                expected[holder] += sign * part
     for holder in expected.keys() | records.ledger.keys():
         want, actual = expected.get(holder, 0), records.ledger.get(holder, 0)
         if want != actual:

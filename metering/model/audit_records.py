@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from metering.model.ledger import NOBODY, Holder
+from metering.model.splits import VersionShares
 from metering.units import AccountId, CutLine, EntryKey, Planck, Run, account_text
 
 
@@ -73,6 +74,7 @@ class Records:
         pending: Ticks that only the store has, less those that the book has.
         entries: What the book counts.
         earners: By stream.
+        shares: Of payees, by stream and price version; none where it is left out.
         deposits: By account.
         ledger: Balance of every holder.
         unbalanced: Kind, reference and sum of each transfer that does not sum to nothing.
@@ -105,6 +107,7 @@ class Records:
     withdrawals: Mapping[AccountId, Planck] = field(default_factory=dict)
     payouts: Mapping[Holder, Planck] = field(default_factory=dict)
     passes: Mapping[Holder, Planck] = field(default_factory=dict)
+    shares: VersionShares = field(default_factory=dict)
     bad_seconds: tuple[tuple[UUID, Run], ...] = ()
     given_back: tuple[tuple[EntryKey, tuple[Run, ...]], ...] = ()
     batches: Mapping[int, tuple[bytes, tuple[int, ...]]] = field(default_factory=dict)

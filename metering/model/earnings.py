@@ -1,4 +1,4 @@
-"""What a creator earned with a stream, by state. Pure.
+"""What a creator, or a payee of its split table, earned with a stream, by state. Pure.
 
 Watched seconds are *pending* until their batch is final, then *maturing* for
 ``payout.maturing_days``, so that what a payer's bank takes back in the first days was not paid out
@@ -13,15 +13,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from metering.model.ledger import balance_and_debt, cost, split
-from metering.units import Planck
+from metering.model.ledger import Holder, Shares, balance_and_debt, cost, earned_by
+from metering.units import AccountId, Planck
 
 DAY_MS: Final = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
 class Earnings:
-    """A creator's share of one stream, in planck.
+    """A creator's or payee's share of one stream, in planck.
 
     Attributes:
         pending: Booked, in no batch that is final.
@@ -52,7 +52,7 @@ def by_state(
     What is taken away counts at once, whatever it is taken of.
 
     Args:
-        postings: When, Unix ms, and planck of each posting of the creator and stream: earned is
+        postings: When, Unix ms, and planck of each posting of theirs for the stream: earned is
             positive, paid out and given back negative.
         matured_ms: Before this, Unix ms, what was earned has matured.
     """
@@ -65,14 +65,34 @@ def by_state(
     return Earnings(pending, Planck(maturing), available, debt, asked, paid_out)
 
 
-def pending_share(entries: Iterable[tuple[int, int, Planck]], platform_fee_ppm: int) -> Planck:
-    """Return the creator's share of what is booked and not settled.
+@dataclass(frozen=True, slots=True)
+class OpenEntry:
+    """An entry that is booked beyond what is settled of it: cumulative ticks.
+
+    Attributes:
+        shares: Of payees, by the split table that holds for its version.
+    """
+
+    booked: int
+    settled: int
+    planck_per_tick: Planck
+    shares: Shares = ()
+
+
+def pending_share(
+    entries: Iterable[OpenEntry], holder: Holder, creator: AccountId, platform_fee_ppm: int
+) -> Planck:
+    """Return a creator's or payee's share of what a stream has booked and not settled.
 
     Args:
-        entries: Cumulative ticks booked and settled of each, and planck a tick.
+        entries: Of the holder's stream.
+        creator: The stream's.
     """
+    assert holder.stream is not None
     total = 0
-    for booked, settled, price in entries:
-        total += split(cost(booked, price), platform_fee_ppm)[0]
-        total -= split(cost(settled, price), platform_fee_ppm)[0]
+    for entry in entries:
+        for ticks, sign in ((entry.booked, 1), (entry.settled, -1)):
+            paid = cost(ticks, entry.planck_per_tick)
+            earned = earned_by(paid, holder.stream, platform_fee_ppm, creator, entry.shares)
+            total += sign * earned.get(holder, 0)
     return Planck(total)

@@ -5,7 +5,8 @@ stream earned, kept per stream). Each transfer's postings sum to zero, so all ba
 
 The platform's share of an entry is a function of its cumulative ticks alone; what is posted is the
 difference to what was posted before. So earnings do not depend on how ticks fell into batches, and
-audit.py can derive them again from the ticks.
+audit.py can derive them again from the ticks. So is the part of each payee of a stream's split
+table (splits.py); its creator has what platform and payees leave.
 """
 
 from __future__ import annotations
@@ -60,6 +61,22 @@ class Posting:
 
 
 @dataclass(frozen=True, slots=True)
+class Share:
+    """What part of a stream's earnings goes to a payee.
+
+    Attributes:
+        account: The payee; they hold it as a creator does, for that stream.
+        ppm: Parts in a million of what viewers pay, the platform's included.
+    """
+
+    account: AccountId
+    ppm: int
+
+
+Shares = tuple[Share, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Settled:
     """One entry that finalized, and how far it was settled before.
 
@@ -70,6 +87,7 @@ class Settled:
         planck_per_tick: Price of the entry's version.
         platform_fee_ppm: The platform's share.
         creator: Who earns the rest.
+        shares: Of payees, by the split table that holds for the entry's version.
     """
 
     key: EntryKey
@@ -78,6 +96,7 @@ class Settled:
     planck_per_tick: Planck
     platform_fee_ppm: int
     creator: AccountId
+    shares: Shares = ()
 
 
 def cost(ticks: int, planck_per_tick: Planck) -> Planck:
@@ -99,6 +118,25 @@ def split(planck: Planck, platform_fee_ppm: int) -> tuple[Planck, Planck]:
     """
     platform = planck * platform_fee_ppm // PPM
     return Planck(planck - platform), Planck(platform)
+
+
+def earned_by(
+    planck: Planck, stream: UUID, platform_fee_ppm: int, creator: AccountId, shares: Shares = ()
+) -> dict[Holder, int]:
+    """Return what each holder earns of an amount, the creator first: their sum is the amount.
+
+    Each part is rounded down, and the creator gets what is left.
+
+    Source: docs/metering.md, "Split tables".
+    """
+    rest, platform = split(planck, platform_fee_ppm)
+    earned = {Holder(Role.CREATOR, creator, stream): int(rest)}
+    earned[Holder(Role.PLATFORM, stream=stream)] = platform
+    for share in shares:
+        part = planck * share.ppm // PPM
+        earned[Holder(Role.CREATOR, share.account, stream)] = part
+        earned[Holder(Role.CREATOR, creator, stream)] -= part
+    return earned
 
 
 def deposit_postings(account: AccountId, planck: Planck) -> tuple[Posting, ...]:
@@ -153,16 +191,14 @@ def settlement_postings(settled: Iterable[Settled]) -> tuple[Posting, ...]:
     for item in settled:
         if item.after < item.before:
             raise LedgerImbalanceError(f"{item.key} goes back from {item.before} to {item.after}")
-        before = cost(item.before, item.planck_per_tick)
-        after = cost(item.after, item.planck_per_tick)
-        old = split(before, item.platform_fee_ppm)
-        new = split(after, item.platform_fee_ppm)
-        for holder, planck in (
-            (Holder(Role.VIEWER, item.key.account), before - after),
-            (Holder(Role.CREATOR, item.creator, item.key.stream), new[0] - old[0]),
-            (Holder(Role.PLATFORM, stream=item.key.stream), new[1] - old[1]),
-        ):
-            sums[holder] = sums.get(holder, 0) + planck
+        viewer = Holder(Role.VIEWER, item.key.account)
+        for ticks, sign in ((item.after, 1), (item.before, -1)):
+            paid = cost(ticks, item.planck_per_tick)
+            sums[viewer] = sums.get(viewer, 0) - sign * paid
+            for holder, planck in earned_by(
+                paid, item.key.stream, item.platform_fee_ppm, item.creator, item.shares
+            ).items():
+                sums[holder] = sums.get(holder, 0) + sign * planck
     return balanced(
         tuple(Posting(holder, Planck(planck)) for holder, planck in sums.items() if planck)
     )

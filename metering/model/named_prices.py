@@ -27,6 +27,13 @@ class NamedPrice:
     planck_per_tick: Planck
 
 
+def held_from(named: Sequence[NamedPrice], tick: int) -> list[NamedPrice]:
+    """Return what holds for one viewer at a second, which then begins there, and all later ones."""
+    later = [item for item in named if item.from_tick > tick]
+    begun = [item for item in named if item.from_tick <= tick]
+    return [*(replace(item, from_tick=tick) for item in begun[-1:]), *later]
+
+
 def prices_of(
     prices: Sequence[PriceVersion], named: Sequence[NamedPrice]
 ) -> tuple[PriceVersion, ...]:

@@ -13,7 +13,7 @@ from typing import Final
 from uuid import UUID
 
 from metering.model import ticks
-from metering.model.ledger import Holder, Posting, Role, balanced, split
+from metering.model.ledger import Holder, Posting, Role, Shares, balanced, earned_by
 from metering.units import AccountId, Planck, Run
 
 MONTH_S: Final = 30 * 86_400
@@ -66,6 +66,8 @@ class Pass:
         creator: Who earned the rest.
         is_paid: It is posted; else the store was only asked for its price.
         refunded_ms: When finance gave the price back, Unix time; it covers nothing from then on.
+        split: Number of the split table that held then; 0 is none.
+        shares: Of its payees.
     """
 
     id: str
@@ -81,6 +83,8 @@ class Pass:
     created_ms: int
     is_paid: bool = True
     refunded_ms: int | None = None
+    split: int = 0
+    shares: Shares = ()
 
     @property
     def run(self) -> Run:
@@ -186,17 +190,10 @@ def covers_until(entries: bytes, stream: bytes, now_s: int, show: int) -> int | 
 
 def postings_of(item: Pass) -> tuple[Posting, ...]:
     """Return the postings of a purchase: the price, in the stream's shares."""
-    creator, platform = split(item.planck, item.platform_fee_ppm)
+    earned = earned_by(item.planck, item.stream, item.platform_fee_ppm, item.creator, item.shares)
+    moved = {Holder(Role.VIEWER, item.account): -item.planck, **earned}
     return balanced(
-        tuple(
-            Posting(holder, Planck(planck))
-            for holder, planck in (
-                (Holder(Role.VIEWER, item.account), -item.planck),
-                (Holder(Role.CREATOR, item.creator, item.stream), creator),
-                (Holder(Role.PLATFORM, stream=item.stream), platform),
-            )
-            if planck
-        )
+        tuple(Posting(holder, Planck(planck)) for holder, planck in moved.items() if planck)
     )
 
 

@@ -219,6 +219,7 @@ def read(book: Book, unbooked: list[CutLine], *, has_journal: bool) -> tuple[Rec
         bad_seconds=tuple((rule.stream, rule.run) for rule in book.bad_seconds.all()),
         given_back=tuple((back.key, back.runs) for back in book.given_back.all()),
         passes=sums_of(book.passes.all()),
+        shares=book.splits.version_shares(),
     )
     return records, book.unbilled.counters()
 

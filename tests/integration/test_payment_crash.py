@@ -43,6 +43,17 @@ def test_bad_seconds_go_back_whole_or_not_yet_wherever_the_process_dies(tmp_path
     assert len(lines) == 3
 
 
+def test_a_shared_stream_is_whole_at_each_of_its_steps(tmp_path) -> None:
+    """A table with the prices that begin with it, a batch with each payee's part, a payout."""
+    lines = run("split_crash", tmp_path).splitlines()
+
+    for line in lines:
+        steps, whole = map(int, re.findall(r"\d+", line))
+        assert steps > 4, line
+        assert whole >= 1, line
+    assert [line.partition(":")[0] for line in lines] == ["table", "batch", "payout"]
+
+
 def test_a_withdrawal_is_whole_or_absent_in_the_book_and_in_redis(tmp_path) -> None:
     """The money is spent, or on its way out, or neither; asked again it goes out once."""
     steps, whole = map(int, re.findall(r"\d+", run("withdrawal_crash", tmp_path)))

@@ -17,6 +17,7 @@ import {
 } from "./api";
 import type { Money, TopUps, Withdrawals } from "./balance";
 import { el } from "./dom";
+import type { Share } from "./earning";
 import { exported, save, type Left } from "./leaving";
 import * as passkey from "./passkey";
 import { account, invitationText, visitor, type Acts } from "./views";
@@ -201,6 +202,12 @@ const acts: Acts = {
       await askFresh("POST", "me/withdrawals", { amount }, onceOnly());
       notice = "It left your balance, and goes back to where it was paid from.";
     }),
+  askToBePaid: ({ stream, account }, payee, bankAccount) =>
+    run(async () => {
+      const wanted = { stream, account, payee, bank_account: bankAccount };
+      await askFresh("POST", "me/payouts", wanted, onceOnly());
+      notice = "It is asked for: the operator approves it, then a bank pays.";
+    }),
   older: () => run(async () => older.push(await ask<Watched>("GET", nextPage()))),
   accept: () =>
     run(async () => {
@@ -318,6 +325,7 @@ async function show(): Promise<void> {
   }
   const me = await ask<Me>("GET", "me");
   const { sessions } = await ask<{ sessions: Session[] }>("GET", "me/sessions");
+  const { earnings } = await ask<{ earnings: Share[] }>("GET", "me/earnings");
   view.replaceChildren(
     account(
       me,
@@ -325,6 +333,7 @@ async function show(): Promise<void> {
       sessions,
       await look(),
       await money(me),
+      earnings,
       { codes, invited, hasLetter: hasLetter(), left },
       acts,
     ),

@@ -3,12 +3,13 @@
 import { balance, type Money, type MoneyActs } from "./balance";
 import type { Credential, Invitation, Me, Session, Ways } from "./api";
 import { button, day, el, section } from "./dom";
+import { earning, type EarningActs, type Share } from "./earning";
 import { leaving, type Left, type LeavingActs } from "./leaving";
 import { agentText, watching, type Watching, type WatchingActs } from "./watching";
 import { hasWallet } from "./wallet";
 
 /** What a press does; each shows the page anew. */
-export interface Acts extends WatchingActs, MoneyActs, LeavingActs {
+export interface Acts extends WatchingActs, MoneyActs, LeavingActs, EarningActs {
   signIn: () => void;
   signUp: (name: string) => void;
   recover: (code: string) => void;
@@ -104,6 +105,7 @@ export function account(
   sessions: Session[],
   seen: Watching,
   money: Money,
+  shares: Share[],
   { codes, invited, hasLetter, left }: Visit,
   acts: Acts,
 ): HTMLElement {
@@ -116,11 +118,15 @@ export function account(
   if (hasLetter) made.append(button("Add the address of the letter", "primary", acts.takeMail));
   if (me.roles.length > 0) made.append(el("p", {}, `On this server: ${me.roles.join(", ")}.`));
   if (me.streams.length > 0) made.append(streams(me));
-  made.append(balance(money, seen.asset, acts), ...watching(seen, acts));
+  made.append(balance(money, seen.asset, acts));
+  if (shares.length > 0) made.append(earning(shares, seen.asset, acts));
+  made.append(...watching(seen, acts));
   made.append(waysIn(me, ways, codes, acts), browsers(sessions, acts));
   const name = el("input", { name: "name", maxLength: 80, value: me.name });
+  const known = `A creator who shares a stream with you names you person:${me.person}`;
+  const payee = el("p", { className: "hint" }, known);
   made.append(
-    section("Your name", form("How you want to be called", name, "Change it", acts.rename)),
+    section("Your name", form("How you want to be called", name, "Change it", acts.rename), payee),
     leaving(left, acts),
     button("Sign out", "quiet", acts.signOut),
   );

@@ -95,8 +95,8 @@ async def _refund(request: web.Request) -> web.Response:
     draft = BadSeconds(0, key, stream.id, show, run, wanted.why, by.actor, now_ms)
 
     def make(book: Book, connection: Connection) -> tuple[BadSeconds, bool]:
-        keeps = None if _may_owe(by) else payouts.asked_for(connection, stream.id)
-        return book.bad_seconds.add(draft, now_ms, creator_keeps=keeps)
+        keeps = None if _may_owe(by) else payouts.asked_by(connection, stream)
+        return book.bad_seconds.add(draft, now_ms, keeps=keeps)
 
     made, is_new = await audited(
         request,

@@ -1,14 +1,14 @@
-"""Creators' earnings, and their way out: ``.../earnings``, ``.../payouts``, ``/payout-requests``.
+"""Earnings on their way out: ``.../payouts``, ``/payout-requests``.
 
-A creator asks, finance approves or refuses, a bank pays, finance says so. Nothing here moves money:
-the bank does, by the file that it is given.
+A creator asks, or a payee (`own_earnings`), finance approves or refuses, a bank pays, finance says
+so. Nothing here moves money: the bank does, by the file that it is given.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
@@ -17,6 +17,7 @@ from aiohttp import web
 
 from mediaserver.api import context
 from mediaserver.api.context import Context
+from mediaserver.api.money.earnings import earned_before_ms, hold_no_chain
 from mediaserver.api.money.payments import choice
 from mediaserver.api.money.top_ups import idempotency_key
 from mediaserver.api.queries import page_limit
@@ -27,14 +28,17 @@ from mediaserver.payments import orders, payouts
 from mediaserver.payments.payouts import PayoutStateError
 from mediaserver.payments.records import Payout, PayoutState
 from mediaserver.payments.service import Connection
+from mediaserver.people.records import Principal, Role
 from metering.book.book import Book
 from metering.book.records import StreamRecord
-from metering.model.earnings import DAY_MS
-from metering.units import Planck, account_text
+from metering.units import AccountId, Planck, account_text, parse_account
 
 BANK_COLUMNS: Final = (
     *("payout", "payee", "bank_account", "amount", "currency", "remittance", "approved_ms"),
 )
+
+_MONEY_READERS: Final = frozenset({Role.OWNER, Role.FINANCE, Role.AUDITOR})
+_MAY_NAME: Final = frozenset({Role.OWNER, Role.FINANCE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +48,13 @@ class PayoutBody:
     Attributes:
         payee: The name on the bank account.
         planck: How much; left out: all that is available.
+        account: Whose earnings; left out: the creator's. Finance names a payee.
     """
 
     payee: str
     bank_account: str
     planck: Planck | None = None
+    account: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +72,8 @@ class Paid:
 
 
 def routes() -> list[web.RouteDef]:
-    """Return the routes of earnings and payouts."""
+    """Return the routes of payouts."""
     return [
-        web.get("/api/v1/streams/{slug}/earnings", _earnings),
         web.get("/api/v1/streams/{slug}/payouts", _of_stream),
         web.post("/api/v1/streams/{slug}/payouts", _ask),
         web.get("/api/v1/payout-requests", _list),
@@ -79,51 +84,43 @@ def routes() -> list[web.RouteDef]:
     ]
 
 
-async def _earnings(request: web.Request) -> web.Response:
-    shared, slug = context.of(request), request.match_info["slug"]
-    hold_no_chain(shared)
-    matured_ms = _matured_ms(shared)
-
-    def read(book: Book) -> dict[str, Any]:
-        stream = book.streams.get(slug)
-        with book.viewing() as connection:
-            asked = payouts.asked_for(connection, stream.id)
-        state = book.payouts.earnings(stream, asked, matured_ms)
-        return {
-            "stream": stream.slug,
-            "title": stream.title,
-            "account": account_text(stream.creator),
-            "pending": str(state.pending),
-            "maturing": str(state.maturing),
-            "available": str(state.available),
-            "debt": str(state.debt),
-            "asked": str(state.asked),
-            "paid_out": str(state.paid_out),
-            "maturing_days": shared.settings.payout.maturing_days,
-        }
-
-    # Every posting of the stream is read: not in the book's only thread, where others wait.
-    return web.json_response(await shared.book.view(read))
-
-
 async def _of_stream(request: web.Request) -> web.Response:
     shared, slug = context.of(request), request.match_info["slug"]
     stream = await shared.book.run(lambda book: book.streams.get(slug))
-    return await _page(request, stream)
+    # Where a payee is paid is no matter of who shares with them.
+    return await payouts_page(request, stream, is_creators=not reads_all_money(principal(request)))
+
+
+def reads_all_money(by: Principal) -> bool:
+    """Return whether somebody reads of everybody's money, not of their own streams' alone."""
+    return by.scopes is not None or bool(by.roles & _MONEY_READERS)
 
 
 async def _list(request: web.Request) -> web.Response:
-    return await _page(request, None)
+    return await payouts_page(request, None)
 
 
-async def _page(request: web.Request, stream: StreamRecord | None) -> web.Response:
+async def payouts_page(
+    request: web.Request,
+    stream: StreamRecord | None,
+    *,
+    accounts: Sequence[AccountId] | None = None,
+    is_creators: bool = False,
+) -> web.Response:
+    """Return a page of payouts, as `payouts.page` takes whose."""
     shared = context.of(request)
     state, before = choice(request, "state", PayoutState), request.query.get("before")
     limit = page_limit(request, payouts.PAGE_MAX)
     of = None if stream is None else stream.id
     found = await shared.payments.read(
         lambda connection: payouts.page(
-            connection, limit=limit + 1, before=before, state=state, stream=of
+            connection,
+            limit=limit + 1,
+            before=before,
+            state=state,
+            stream=of,
+            accounts=accounts,
+            is_creators=is_creators,
         )
     )
     return web.json_response(
@@ -137,34 +134,82 @@ async def _page(request: web.Request, stream: StreamRecord | None) -> web.Respon
 async def _ask(request: web.Request) -> web.Response:
     shared, slug = context.of(request), request.match_info["slug"]
     hold_no_chain(shared)
-    key = idempotency_key(request, "payout")
     wanted = await request_records.read(request, PayoutBody)
-    faults = payouts.bank_faults(wanted.payee, wanted.bank_account)
-    if wanted.planck == 0:
+    stream = await shared.book.run(lambda book: book.streams.get(slug))
+    payee = None
+    if wanted.account is not None:
+        payee = await _payee_of(request, stream, wanted.account)
+    return await ask(request, stream, payee, wanted.payee, wanted.bank_account, wanted.planck)
+
+
+async def _payee_of(request: web.Request, stream: StreamRecord, name: str) -> AccountId | None:
+    """Return the payee that finance names; None for the creator.
+
+    Raises:
+        ApiError: 403 for who may not say where a payee is paid, 422 when there is no such payee.
+    """
+    by = principal(request)
+    if by.scopes is None and not by.roles & _MAY_NAME:
+        raise ApiError(
+            403,
+            "Not allowed",
+            "where a payee is paid they say themselves (`me/payouts`), or finance for them: leave "
+            "`account` out for the creator's own earnings",
+        )
+    try:
+        whose = parse_account(name)
+    except ValueError as error:
+        raise ApiError(422, "Invalid body", f"account: {error}") from error
+    if whose == stream.creator:
+        return None
+    known = await context.of(request).book.run(lambda book: book.splits.payees(stream.id))
+    if whose not in known:
+        fault = f"account: {name} is no payee of {stream.slug}, and never was"
+        raise ApiError(422, "Invalid body", fault, faults=[fault])
+    return whose
+
+
+async def ask(  # noqa: PLR0917 -- a request's parts
+    request: web.Request,
+    stream: StreamRecord,
+    account: AccountId | None,
+    payee: str,
+    bank_account: str,
+    planck: Planck | None,
+) -> web.Response:
+    """Ask that a creator (None) or payee is paid; return the answer.
+
+    Raises:
+        ApiError: 422 for what a bank cannot use, 409 while another one is under way.
+    """
+    shared = context.of(request)
+    key = idempotency_key(request, "payout")
+    faults = payouts.bank_faults(payee, bank_account)
+    if planck == 0:
         faults.append("planck: 0 is not above 0; leave it out for all that is available")
     if faults:
         raise ApiError(422, "Invalid body", "; ".join(faults), faults=faults)
-    stream = await shared.book.run(lambda book: book.streams.get(slug))
     currency = payouts.currency_of(shared.payments.settings, shared.settings.asset)
     draft = Payout(
         id=orders.new_id(),
         stream=stream.id,
-        planck=wanted.planck or Planck(0),
+        planck=planck or Planck(0),
         amount=0,
         currency=currency.code,
         currency_decimals=currency.decimals,
-        payee=wanted.payee,
-        bank_account=wanted.bank_account,
+        payee=payee,
+        bank_account=bank_account,
         state=PayoutState.REQUESTED,
         reference=None,
         why="",
         made_by=principal(request).actor,
-        idempotency_key=key,
+        idempotency_key=key if account is None else payouts.payee_key(account, key),
         created_ms=shared.clock.now_ms(),
         decided_ms=None,
         paid_ms=None,
+        account=account,
     )
-    matured_ms = _matured_ms(shared)
+    matured_ms = earned_before_ms(shared)
     made, is_new = await _change(
         request,
         "payout.request",
@@ -177,7 +222,7 @@ async def _ask(request: web.Request) -> web.Response:
 
 async def _approve(request: web.Request) -> web.Response:
     shared, payout = context.of(request), request.match_info["payout"]
-    now_ms, matured_ms = shared.clock.now_ms(), _matured_ms(shared)
+    now_ms, matured_ms = shared.clock.now_ms(), earned_before_ms(shared)
     return await _decide(
         request,
         "payout.approve",
@@ -256,6 +301,7 @@ async def _change(
             work,
             after=lambda item: {
                 "payout": item[0].id,
+                "account": _whose(item[0]),
                 "state": item[0].state.value,
                 "planck": str(item[0].planck),
                 "amount": str(item[0].amount),
@@ -267,30 +313,10 @@ async def _change(
         raise ApiError(409, "Not now", str(error)) from error
 
 
-def hold_no_chain(shared: Context) -> None:
-    """Refuse in words where a chain has the earnings.
-
-    Raises:
-        ApiError: 409.
-    """
-    if shared.chain is not None:
-        raise ApiError(
-            409,
-            "Paid out by the chain",
-            "with a chain earnings are the creator's credit there: they take it out with their "
-            "wallet (`TickStream.withdraw_credit`); where this server holds their key, its "
-            "operator does it (`vilokanam withdraw SLUG`)",
-        )
-
-
 def _hold_length(name: str, value: str, most: int) -> None:
     if not 0 < len(value) <= most:
         fault = f"{name}: has 1 to {most} characters: it is kept with the payout"
         raise ApiError(422, "Invalid body", fault, faults=[fault])
-
-
-def _matured_ms(shared: Context) -> int:
-    return shared.clock.now_ms() - shared.settings.payout.maturing_days * DAY_MS
 
 
 async def _slugs(shared: Context, found: list[Payout]) -> dict[Any, str]:
@@ -307,6 +333,7 @@ def _json(item: Payout, slug: str) -> dict[str, Any]:
     return {
         "payout": item.id,
         "stream": slug,
+        "account": _whose(item),
         "state": item.state.value,
         "planck": str(item.planck),
         "amount": str(item.amount),
@@ -320,3 +347,8 @@ def _json(item: Payout, slug: str) -> dict[str, Any]:
         "decided_ms": item.decided_ms,
         "paid_ms": item.paid_ms,
     }
+
+
+def _whose(item: Payout) -> str | None:
+    """Return the payee whose earnings a payout is of; None: the creator's."""
+    return None if item.account is None else account_text(item.account)

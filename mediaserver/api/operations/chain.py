@@ -47,9 +47,8 @@ GROUP: Final = Group(
             """
             What was earned on the chain and not taken yet.
 
-            `{"payouts": [{"account", "role": "creator|platform", "streams": ["cam"], "available",
-            "maturing", "pending"}, …]}`: what was earned on the chain and not taken yet, at the
-            finalized head.
+            `{"payouts": [{"account", "role": "creator|payee|platform", "streams": ["cam"],
+            "available", "maturing", "pending"}, …]}`, at the finalized head.
             """,
             server_answers.ChainPayouts,
             problems=(409,),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from msgspec import UNSET, UnsetType
+
 from mediaserver.api.operations.operation import (
     AccountText,
     Answer,
@@ -198,8 +200,20 @@ class Withdrawals(Answer, frozen=True):
     currency_decimals: int
 
 
+class PayeeEarnings(Answer, frozen=True):
+    """What a payee earned with a stream, by state."""
+
+    account: AccountText
+    pending: SignedText
+    maturing: SignedText
+    available: SignedText
+    debt: SignedText
+    asked: SignedText
+    paid_out: SignedText
+
+
 class Earnings(Answer, frozen=True):
-    """What a creator earned with a stream, by state."""
+    """What a creator earned with a stream, by state, and its payees."""
 
     stream: str
     title: str
@@ -210,6 +224,7 @@ class Earnings(Answer, frozen=True):
     debt: SignedText
     asked: SignedText
     paid_out: SignedText
+    payees: list[PayeeEarnings]
     maturing_days: int
 
 
@@ -223,6 +238,7 @@ class StatementLine(Answer, frozen=True):
     gross: SignedText
     fee: SignedText
     planck: SignedText
+    others: SignedText | UnsetType = UNSET
 
 
 class StatementAsset(Answer, frozen=True):
@@ -249,13 +265,15 @@ class Statement(Answer, frozen=True):
     lines: list[StatementLine]
     closing: SignedText
     signature: str
+    payee: AccountText | UnsetType = UNSET
 
 
 class PayoutRequest(Answer, frozen=True):
-    """What a creator asked to be paid."""
+    """What a creator, or a payee, asked to be paid."""
 
     payout: str
     stream: str
+    account: AccountText | None
     state: Literal["requested", "approved", "paid", "refused"]
     planck: PlanckText
     amount: CountText

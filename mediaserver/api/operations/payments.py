@@ -169,9 +169,11 @@ GROUP: Final = Group(
 
                 {"stream": "cam", "title": "Camera", "account": "0x…", "pending": "0",
                  "maturing": "4500000", "available": "9000000", "debt": "0",
-                 "asked": "0", "paid_out": "0", "maturing_days": 7}
+                 "asked": "0", "paid_out": "0", "payees": [], "maturing_days": 7}
 
-            409 with a chain: there earnings are the creator's credit on it.
+            `payees` has the same, from `account` to `paid_out`, of each who is or was a payee of
+            its [split table](#put-apiv1streamsslugsplit). 409 with a chain: there earnings are the
+            creator's credit on it.
             """,
             payment_answers.Earnings,
             problems=(409,),
@@ -197,11 +199,16 @@ GROUP: Final = Group(
                  "closing": "0", "signature": "…"}
 
             `opening` and `closing` are what was earned and not paid out; a month that is not over
-            is stated so far (`is_closed` false). 422: no month, or one that has not begun. 409
-            with a chain.
+            is stated so far (`is_closed` false). Where the stream is shared, `format` is
+            `vilokanam-statement-2`, each line has `others`, what payees had of `gross`, and
+            `payee` is whose it is. `?account=` states it for a payee, to staff alone. 422: no
+            month, or one that has not begun. 409 with a chain.
             """,
             payment_answers.Statement,
-            query=(choice("form", "json", "csv"),),
+            query=(
+                choice("form", "json", "csv"),
+                Parameter("account", TEXT, "A payee's; for staff and machines."),
+            ),
             media=("text/csv",),
             problems=(409,),
         ),
@@ -213,14 +220,17 @@ GROUP: Final = Group(
             or the bank's code and the number), `planck` (left out: all that is available, to whole
             minor units of `payments.currency`). 201, or 200 when the key was used for it before:
 
-                {"payout": "3fa9…", "stream": "cam", "state": "requested|approved|paid|refused",
+                {"payout": "3fa9…", "stream": "cam", "account": null,
+                 "state": "requested|approved|paid|refused",
                  "planck": "9000000", "amount": "900", "currency": "EUR",
                  "currency_decimals": 2, "payee": "Ann Creator",
                   "bank_account": "DE89 3704 0044 0532 0130 00", "reference": null, "why": "",
                  "created_ms": 1700000000000, "decided_ms": null, "paid_ms": null}
 
-            `amount` is what the bank pays, by the rate when it was asked for. 409: another one of
-            the stream is under way, or there is a chain. 422: so much is not available.
+            `amount` is what the bank pays, by the rate when it was asked for. Finance and machines
+            may name the `account` of a payee, whose earnings they are then; null is the creator.
+            409: another one of theirs and the stream is under way, or there is a chain. 422: so
+            much is not available.
             """,
             payment_answers.PayoutRequest,
             status=(200, 201),
@@ -230,7 +240,7 @@ GROUP: Final = Group(
         operation(
             "GET streams/{slug}/payouts",
             """
-            What its creator asked to be paid.
+            What its creator asked to be paid; to staff and machines also what payees asked.
 
             `{"payouts": [payout, …], "next_before"}`, the newest first;
             `?state=requested|approved|paid|refused`, `?limit=` (1 to 200), `?before=<payout>`.

@@ -75,7 +75,7 @@ class ChainPayout(Answer, frozen=True):
     """What was earned on the chain and not taken yet."""
 
     account: AccountText
-    role: Literal["creator", "platform"]
+    role: Literal["creator", "payee", "platform"]
     streams: list[str]
     available: PlanckText
     maturing: PlanckText

@@ -50,7 +50,9 @@ GROUP: Final = Group(
             Makes a stream. Body: `slug` (3 to 63 of `a-z 0-9 -`), and, where the default of
             `[price]` will not do, `title`, `planck_per_s` (`"0"` is free), `show_cap_planck`
             (none), `platform_fee_ppm`, `visibility` (`public`, `unlisted`, `invited`), `creator`
-            (an account; without one the server makes a key and keeps it). Answers 201 with the
+            (an account; without one the server makes a key and keeps it), `payees` (who else earns
+            of it from its first second on, as of a
+            [split table](#put-apiv1streamsslugsplit)). Answers 201 with the
             stream and `stream_key`, **shown this once**. 422 for a slug that is taken: a slug is
             never used twice.
             """,

@@ -14,6 +14,7 @@ from mediaserver.api.operations import (
     people,
     server,
     sign_in,
+    splits,
     stream_guests,
     streams,
     viewers,
@@ -22,7 +23,7 @@ from mediaserver.api.operations import (
 
 GROUPS: Final = (
     *(streams.GROUP, stream_guests.GROUP, watching.GROUP, viewers.GROUP),
-    *(books.GROUP, passes.GROUP, payments.GROUP, chain.GROUP),
+    *(books.GROUP, passes.GROUP, splits.GROUP, payments.GROUP, chain.GROUP),
     *(sign_in.GROUP, own.GROUP, people.GROUP, server.GROUP, own_links.GROUP),
 )
 OPERATIONS: Final = tuple(row for group in GROUPS for row in group.operations)

@@ -86,6 +86,7 @@ async def _erase(request: web.Request, person: str) -> dict[str, Any]:
         _hold_nothing_on_its_way(connection, person, account)
         left = _NOTHING
         if account is not None:
+            _hold_no_share(shared, book, connection, account)
             left = _hold_forfeit(shared, book, connection, account, wanted.forfeit_planck)
 
         def entry(action: str, target: str, after: Mapping[str, Any]) -> None:
@@ -178,6 +179,27 @@ def _hold_no_stream(shared: Context, book: Book, connection: Connection, person:
             f"nobody else is a creator of {names}: archive it, or invite another creator, first",
             streams=sorted(map(str, alone)),
         )
+
+
+def _hold_no_share(shared: Context, book: Book, connection: Connection, account: AccountId) -> None:
+    """Hold that a payee has no earnings left, which nobody could ask for then.
+
+    Raises:
+        ApiError: 409 naming the streams.
+    """
+    if shared.escrow is not None:
+        return
+    currency = payouts.currency_of(shared.payments.settings, shared.settings.asset)
+    for stream in book.streams.some(book.splits.streams_of(account)):
+        left = payouts.left_of(book, connection, stream.slug, account)
+        if left >= currency.planck_per_minor_unit:
+            raise ApiError(
+                409,
+                "Earnings are left",
+                f"your share of {stream.slug} is {left} planck that were not paid out: ask for "
+                "them when they are available, first",
+                streams=[str(stream.id)],
+            )
 
 
 def _hold_nothing_on_its_way(

@@ -22,6 +22,7 @@ from mediaserver.api.streams.price_times import (
     withdraw_fault,
     withdraw_until_s,
 )
+from mediaserver.api.streams.splits import share
 from mediaserver.api.streams.stream_creators import MADE, check_count, check_creator
 from mediaserver.api.streams.takedowns import takedown_json
 from mediaserver.api.who import audited, principal
@@ -58,6 +59,7 @@ class NewStream:
     creator: str | None = None
     visibility: str = Visibility.PUBLIC
     show_cap_planck: Planck = _NO_CAP
+    payees: dict[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,8 @@ async def _create(request: web.Request) -> web.Response:
         check_count(request, connection)
         stream_archive.require_free(connection, wanted.slug)
         made = book.streams.create(wanted.slug, title, planck, now_ms, fee_ppm, creator)
+        if wanted.payees:
+            share(shared, book, connection, made[0], wanted.payees)
         if seen_by is not Visibility.PUBLIC:
             guests.set_visibility(connection, made[0].id, seen_by)
         if wanted.show_cap_planck:
@@ -135,6 +139,7 @@ async def _create(request: web.Request) -> web.Response:
             "platform_fee_ppm": fee_ppm,
             "visibility": seen_by,
             "show_cap_planck": str(wanted.show_cap_planck),
+            "payees": wanted.payees or {},
         },
     )
     shared.changed()

@@ -8,7 +8,7 @@ import pytest
 
 from mediaserver.api.context import Context
 from mediaserver.api.money import bad_seconds
-from mediaserver.api.money.payouts import hold_no_chain
+from mediaserver.api.money.earnings import hold_no_chain
 from mediaserver.http.problem import ApiError
 
 

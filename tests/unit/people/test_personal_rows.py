@@ -30,6 +30,7 @@ NOBODY = {
     "bad_seconds": "of streams, and why they were bad",
     "show_caps": "of streams",
     "pass_offers": "of streams",
+    "split_tables": "of streams",
     "counted_shows": "of streams",
     "creator_payouts": "what was paid of a stream's earnings, by the creator's account",
     "stream_minutes": "counts",

@@ -56,11 +56,11 @@ def test_a_creator_gives_back_no_more_than_is_left_of_what_they_earned(life) -> 
     wanted = rule(stream.id, FIRST, FIRST + 9, "k")
 
     with pytest.raises(InvalidValueError, match="finance may give these seconds back"):
-        book.bad_seconds.add(wanted, 5, creator_keeps=Planck(0))
+        book.bad_seconds.add(wanted, 5, keeps={})
     assert book.bad_seconds.page(stream.id, 9) == []
     assert life.differences() == ()
     half = rule(stream.id, FIRST, FIRST + 4, "k")
-    assert book.bad_seconds.add(half, 5, creator_keeps=Planck(0))[1]
+    assert book.bad_seconds.add(half, 5, keeps={})[1]
     assert book.bad_seconds.add(rule(stream.id, FIRST, FIRST + 9, "k2"), 5)[1]
     assert book.payouts.earnings(stream, Planck(0), 10**9).debt == share // 2
 

@@ -102,6 +102,7 @@ USAGE = ("viewer_hours", "stream_minutes", "usage_backlog")
 BAD_SECONDS = ("given_back", "bad_seconds")
 """Tables of revision 19; it has the index history_by_stream too."""
 PASSES = ("passes", "pass_offers")
+SPLITS = ("split_shares", "split_tables")
 """Tables of revision 17."""
 PAGES = ("sessions_by_age", "sessions_of_stream_by_age", "sessions_of_account_by_age")
 """Indexes of revision 17."""
@@ -121,7 +122,15 @@ def test_what_a_book_had_covered_was_by_a_preview(tmp_path):
     with closing(sqlite3.connect(path)) as raw, raw:
         for later in (
             *("covered", "show_caps", "counted_shows"),
-            *("creator_payouts", "deposit_returns", "named_prices", *USAGE, *BAD_SECONDS, *PASSES),
+            *(
+                "creator_payouts",
+                "deposit_returns",
+                "named_prices",
+                *USAGE,
+                *BAD_SECONDS,
+                *PASSES,
+                *SPLITS,
+            ),
         ):
             raw.execute(f"DROP TABLE {later}")
         raw.execute("DROP INDEX history_by_stream")
@@ -193,7 +202,7 @@ def test_a_book_of_the_old_split_is_brought_to_the_new_one(tmp_path):
         raw.execute("DROP TABLE viewer_limits")
         raw.execute("DROP TABLE deposit_returns")
         raw.execute("DROP TABLE creator_payouts")
-        for later in (*BAD_SECONDS, *PASSES):
+        for later in (*BAD_SECONDS, *PASSES, *SPLITS):
             raw.execute(f"DROP TABLE {later}")
         raw.execute("DROP INDEX history_by_stream")
         for later in ("chain_cursor", "escrow_events", "frozen", "withdrawals", "joins"):

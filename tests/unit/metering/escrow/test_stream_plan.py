@@ -12,6 +12,8 @@ from metering.chain.node.storage import ChainPrice, Split, StreamInfo
 from metering.escrow import calls
 from metering.escrow.stream_plan import NOTICE_SLACK_S, is_there, plan
 from metering.model.credits import Credit, rolled
+from metering.model.ledger import Share
+from metering.model.splits import SplitTable
 from metering.testing.fake_node.tables import Call as FakeCall
 from metering.units import AccountId, Planck, PriceVersion
 
@@ -37,8 +39,30 @@ def on_chain(*prices: int, **changed) -> StreamInfo:
     return replace(info, **changed)
 
 
-def step(record, found):
-    return plan(record, found, operator=OPERATOR, now_s=NOW, notice_s=NOTICE)
+def step(record, found, *tables: SplitTable):
+    return plan(record, found, operator=OPERATOR, now_s=NOW, notice_s=NOTICE, tables=tables)
+
+
+def test_a_stream_is_made_with_its_payees_and_differs_when_the_chain_has_others():
+    """The platform is first in the pallet's table; the creator gets what all of them leave."""
+    table = SplitTable(1, 0, (Share(OTHER, 250_000),))
+    shared = (Split(OPERATOR, 100_000), Split(OTHER, 250_000))
+
+    made = step(booked(9), None, table)
+
+    assert made.call == calls.create_stream(STREAM, OPERATOR, "Cam", 9, shared)
+    assert step(booked(9), on_chain(9, splits=shared), table).fault == ""
+    fault = step(booked(9), on_chain(9), table).fault
+    assert "its shares on the chain are 0x01010101… 100000 ppm, and 0x0101" in fault
+    assert "0x03030303… 250000 ppm here" in fault
+
+
+def test_a_table_that_changes_is_no_chains():
+    """The pallet keeps one: it is said before a planck is shared otherwise than the book says."""
+    changes = (SplitTable(1, 0, ()), SplitTable(2, NOW, (Share(OTHER, 1),)))
+
+    for there in (None, on_chain(9)):
+        assert "make another stream" in step(booked(9), there, *changes).fault
 
 
 @given(st.lists(st.integers(0, 10**9), min_size=1, max_size=12))
@@ -84,7 +108,7 @@ def test_a_price_far_ahead_begins_on_the_chain_at_its_own_second():
         (on_chain(100, creator=OTHER), "creator"),
         (on_chain(100, operator=OTHER), "operator"),
         (on_chain(100, status=1, closed_at=5), "closed"),
-        (on_chain(100, splits=()), "not 100000 ppm"),
+        (on_chain(100, splits=()), "are none, and 0x01010101… 100000 ppm here"),
         (on_chain(100, splits=(Split(OTHER, 100_000),)), "shares"),
         (on_chain(99), "price 1 is 99 on the chain and 100 here"),
         (on_chain(100, 7), "price 2 is 7 on the chain and None here"),
@@ -121,7 +145,7 @@ def test_calls_are_packed_as_the_pallet_reads_them():
     """Our bytes are those that the model of the pallet, judged by the runtime, takes apart."""
     share = (Split(OPERATOR, 100_000),)
     expected = {
-        calls.create_stream(STREAM, OPERATOR, "Cam", 9, 100_000): FakeCall(
+        calls.create_stream(STREAM, OPERATOR, "Cam", 9, share): FakeCall(
             "TickStream",
             "create_stream",
             {

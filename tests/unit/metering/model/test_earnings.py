@@ -1,10 +1,13 @@
 """Earnings by state: pending, maturing, available; what went out beyond that is a debt."""
 
+from uuid import UUID
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metering.model.earnings import Earnings, by_state, pending_share
-from metering.units import Planck
+from metering.model.earnings import Earnings, OpenEntry, by_state, pending_share
+from metering.model.ledger import Holder, Role, Share
+from metering.units import AccountId, Planck
 
 NOTHING = Planck(0)
 
@@ -33,8 +36,15 @@ def test_no_planck_is_lost_between_the_states(postings, asked, matured_ms) -> No
     assert min(found.available, found.debt) == 0 <= found.maturing
 
 
-def test_pending_is_the_creators_share_of_what_no_batch_has_settled() -> None:
+def test_pending_is_the_share_of_what_no_batch_has_settled() -> None:
     """Rounded as the settlement will be: by the cumulative count."""
-    entries = [(7, 3, Planck(3)), (2, 0, Planck(10))]
-    # 21 and 9 planck, of which the platform has 2 and 0; 20 planck, of which it has 2.
-    assert pending_share(entries, 100_000) == (19 - 9) + 18
+    stream, bea, pat = UUID(int=1), AccountId(b"b" * 32), AccountId(b"p" * 32)
+    shared = OpenEntry(2, 0, Planck(10), (Share(pat, 250_000),))
+    entries = [OpenEntry(7, 3, Planck(3)), shared]
+
+    def share_of(account: AccountId) -> Planck:
+        return pending_share(entries, Holder(Role.CREATOR, account, stream), bea, 100_000)
+
+    # 21 and 9 planck, of which the platform has 2 and 0; 20, of which it has 2, and Pat 5.
+    assert share_of(bea) == (19 - 9) + (20 - 2 - 5)
+    assert share_of(pat) == 5

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from metering import signing
 from metering.errors import InvalidValueError, ReceiptInvalidError
 from metering.model import statement
-from metering.model.statement import Move, Statement, StatementLine
+from metering.model.statement import Move, Part, Statement, StatementLine
 from metering.units import AccountId, Asset, Planck
 
 OPERATOR = signing.from_seed(b"operator".ljust(32, b"."))
@@ -20,7 +20,8 @@ DAY = 86_400_000
 
 
 def move(at_ms: int, planck: int, kind: str = "settlement", reference: str = "1", *, fee=False):
-    return Move(at_ms, kind, reference, fee, Planck(planck))
+    part = Part.FEE if fee else Part.OWN
+    return Move(at_ms, kind, reference, part, Planck(planck))
 
 
 MOVES = [
