@@ -19,7 +19,7 @@ from mediaserver.people.schema import (
 from mediaserver.people.visibility import Guest, GuestLink, Visibility, Way, may_see
 from metering.book.book import Book
 from metering.book.records import StreamRecord
-from metering.book.streams import no_stream
+from metering.book.stream_rows import no_stream
 from metering.book.touched import mark
 from metering.errors import InvalidValueError, UnknownNameError
 from metering.units import AccountId, account_text

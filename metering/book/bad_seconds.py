@@ -23,7 +23,7 @@ from metering.book.given_back import had
 from metering.book.postings import post
 from metering.book.rows import Repository, accounts_of, chunks, key_of, key_values
 from metering.book.split_rows import version_shares
-from metering.book.streams import prices_of
+from metering.book.stream_rows import prices_of
 from metering.errors import IdempotencyConflictError, InvalidValueError, UnknownNameError
 from metering.model import tick_runs, ticks
 from metering.model.bad_seconds import RANGE_MAX_S, RULES_MAX, BackLine, BadSeconds, back_lines

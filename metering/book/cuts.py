@@ -33,7 +33,7 @@ from metering.book.rows import (
     key_values,
 )
 from metering.book.settlements import last_final
-from metering.book.streams import prices_of
+from metering.book.stream_rows import prices_of
 from metering.book.usage import ROLLED
 from metering.errors import LedgerImbalanceError
 from metering.model import tick_runs, ticks

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, select, update
 
 from metering.book.bad_seconds_schema import given_back as _given
 from metering.book.rows import Repository, chunks, key_of
-from metering.book.streams import prices_of
+from metering.book.stream_rows import prices_of
 from metering.model import tick_runs, ticks
 from metering.model.watch_history import WatchedTicks
 from metering.units import AccountId, EntryKey, Planck, Run

@@ -13,7 +13,7 @@ from metering.book import schema
 from metering.book.covered import take_unreceipted
 from metering.book.given_back import set_receipt, unreceipted, waiting_for_receipts
 from metering.book.rows import Repository, chunks, is_key, key_binds, key_of
-from metering.book.streams import prices_of
+from metering.book.stream_rows import prices_of
 from metering.model import receipt, tick_runs, ticks
 from metering.model.receipt import Receipt, ReceiptLine, SignedReceipt
 from metering.signing import KeyPair

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 from uuid import UUID
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, bindparam, delete, func, insert, select
 
 from metering.book.covered_schema import counted_shows, show_caps
 from metering.book.engine import upsert
@@ -13,6 +14,13 @@ from metering.book.rows import Repository, chunks
 from metering.book.touched import mark
 from metering.model.price import UNITS_MAX
 from metering.units import Planck, ShowCap
+
+CAPS_OF: Final = (
+    select(show_caps.c.from_show, show_caps.c.planck)
+    .where(show_caps.c.stream == bindparam("of"))
+    .order_by(show_caps.c.from_show)
+)
+"""Those of one stream, written once: most requests read one."""
 
 
 class ShowCapRepository(Repository):

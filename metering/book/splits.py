@@ -16,7 +16,7 @@ from metering.book.rows import Repository
 from metering.book.split_rows import Tables, hold_shared, tables_of, version_shares
 from metering.book.split_schema import split_shares as _shares
 from metering.book.split_schema import split_tables as _tables
-from metering.book.streams import stream_of_slug
+from metering.book.stream_rows import stream_of_slug
 from metering.book.touched import mark
 from metering.errors import InvalidValueError
 from metering.model.ledger import Shares

@@ -5,20 +5,27 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 
 from metering import signing
 from metering.book import schema
 from metering.book.records import StreamRecord
 from metering.book.rows import Repository, chunks
-from metering.book.show_caps import caps_of
 from metering.book.split_rows import hold_no_table, hold_shared
 from metering.book.stream_names import require_title, slug_fault
+from metering.book.stream_rows import prices_of, records, stream_of_slug
 from metering.book.touched import mark
 from metering.errors import InvalidValueError, UnknownNameError
 from metering.model.ledger import PPM
@@ -27,8 +34,6 @@ from metering.units import ACCOUNT_BYTES, AccountId, Planck, PriceVersion
 
 _KEY_BYTES: Final = 24
 """Random bytes of a stream or viewer key: 192 bits, so that its plain sha256 is enough to keep."""
-PAGE_MAX: Final = 1000
-"""Of more streams all prices are read at once."""
 
 
 class StreamRepository(Repository):
@@ -102,7 +107,7 @@ class StreamRepository(Repository):
         """Return every stream, by slug."""
         with self._reading() as connection:
             rows = connection.execute(select(schema.streams).order_by(schema.streams.c.slug)).all()
-            return _records(connection, rows)
+            return records(connection, rows)
 
     def ids(self) -> list[UUID]:
         """Return which streams there are, by slug."""
@@ -122,7 +127,7 @@ class StreamRepository(Repository):
         with self._reading() as connection:
             query = select(schema.streams).where(streams.slug > after, *where)
             rows = connection.execute(query.order_by(streams.slug).limit(limit)).all()
-            return _records(connection, rows)
+            return records(connection, rows)
 
     def get(self, slug: str) -> StreamRecord:
         """Return the stream of a slug.
@@ -284,7 +289,7 @@ class StreamRepository(Repository):
         with self._reading() as connection:
             for some in chunks(sorted(streams)):
                 rows = connection.execute(select(schema.streams).where(table.id.in_(some))).all()
-                found += _records(connection, rows)
+                found += records(connection, rows)
         return sorted(found, key=lambda record: record.slug)
 
     def slugs(self, streams: Collection[UUID]) -> dict[UUID, str]:
@@ -315,22 +320,6 @@ class StreamRepository(Repository):
             mark(connection, changed.id)
 
 
-def prices_of(
-    connection: Connection, streams: Collection[UUID] | None = None
-) -> dict[tuple[UUID, int], Planck]:
-    """Return the price of every version of some streams, or of all: 10,000 take a tenth second."""
-    prices = schema.prices.c
-    query = select(prices.stream, prices.number, prices.planck_per_tick)
-    queries = [query]
-    if streams is not None:
-        queries = [query.where(prices.stream.in_(some)) for some in chunks(sorted(streams))]
-    return {
-        (row.stream, row.number): row.planck_per_tick
-        for each in queries
-        for row in connection.execute(each)
-    }
-
-
 def new_key() -> str:
     """Return a new random key for a publisher or a viewer.
 
@@ -342,55 +331,3 @@ def new_key() -> str:
 def sha256(key: str) -> bytes:
     """Return what the book keeps of a key."""
     return hashlib.sha256(key.encode()).digest()
-
-
-def stream_of_slug(connection: Connection, slug: str) -> StreamRecord:
-    """Return a stream, in the caller's transaction.
-
-    Raises:
-        UnknownNameError: If there is none.
-    """
-    row = connection.execute(
-        select(schema.streams).where(schema.streams.c.slug == slug)
-    ).one_or_none()
-    if row is None:
-        raise no_stream(slug)
-    return _records(connection, [row])[0]
-
-
-def no_stream(slug: str) -> UnknownNameError:
-    """Return what is told of a name that no stream has."""
-    return UnknownNameError(f"no stream is called {slug!r}")
-
-
-def _records(connection: Connection, rows: Iterable[Row[Any]]) -> list[StreamRecord]:
-    rows = list(rows)
-    prices = schema.prices.c
-    query = select(schema.prices).where(~prices.is_named).order_by(prices.stream, prices.number)
-    queries = [query]
-    if len(rows) <= PAGE_MAX:
-        ids = [row.id for row in rows]
-        queries = [query.where(prices.stream.in_(some)) for some in chunks(ids)]
-    versions: dict[UUID, list[PriceVersion]] = {}
-    for each in queries:
-        for row in connection.execute(each):
-            versions.setdefault(row.stream, []).append(
-                PriceVersion(row.number, row.from_tick, row.planck_per_tick)
-            )
-    caps = caps_of(connection, None if len(rows) > PAGE_MAX else [row.id for row in rows])
-    return [
-        StreamRecord(
-            row.id,
-            row.slug,
-            row.title,
-            row.creator,
-            row.is_enabled,
-            row.platform_fee_ppm,
-            tuple(versions[row.id]),
-            row.created_ms,
-            row.key_sha256,
-            row.preview_s,
-            caps.get(row.id, ()),
-        )
-        for row in rows
-    ]

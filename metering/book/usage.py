@@ -19,7 +19,7 @@ from metering.book import schema
 from metering.book.engine import upsert
 from metering.book.meta import meta_int, put_meta
 from metering.book.rows import Repository, chunks
-from metering.book.streams import prices_of
+from metering.book.stream_rows import prices_of
 from metering.book.usage_schema import stream_minutes, usage_backlog, viewer_hours
 from metering.model import tick_runs, usage
 from metering.model.usage import HOUR_MINUTES, MINUTE_TICKS, StreamMinute, ViewerHour

@@ -7,7 +7,7 @@ from sqlalchemy import select
 from metering.book import schema
 from metering.book.covered_schema import covered
 from metering.book.rows import Repository
-from metering.book.streams import prices_of
+from metering.book.stream_rows import prices_of
 from metering.model import tick_runs
 from metering.model.watch_history import WatchedTicks
 from metering.units import AccountId, Planck

@@ -16,7 +16,7 @@ from mediaserver.api.viewers.own_account import own_accounts
 from mediaserver.http import request_records
 from metering.book.book import Book
 from metering.book.records import StreamRecord
-from metering.book.streams import no_stream
+from metering.book.stream_rows import no_stream
 from metering.model.splits import table_at
 from metering.units import AccountId, Planck, account_text
 

@@ -27,7 +27,7 @@ from mediaserver.people import guests, persons
 from mediaserver.people.service import Connection
 from metering.book.book import Book
 from metering.book.records import StreamRecord
-from metering.book.streams import no_stream
+from metering.book.stream_rows import no_stream
 from metering.model.passes import KEPT_MAX, Pass, PassKind, PassOffer, in_force
 from metering.model.spending_limits import limit_units
 from metering.units import AccountId, Planck, Units, Verdict, account_text, top_up_address

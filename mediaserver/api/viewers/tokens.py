@@ -31,7 +31,7 @@ from mediaserver.people.visibility import Way
 from mediaserver.playback_token import TTL_MAX_S, TTL_MIN_S, Grant, ViewerSession
 from metering.book.book import Book
 from metering.book.records import RETURNING, SessionRecord, StreamRecord
-from metering.book.streams import no_stream
+from metering.book.stream_rows import no_stream
 from metering.errors import IdempotencyConflictError
 from metering.store.client import Store
 from metering.store.records import SessionGrant
