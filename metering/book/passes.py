@@ -95,7 +95,8 @@ class PassRepository(Repository):
 
         Raises:
             UnknownNameError: There is no such viewer.
-            IdempotencyConflictError: The key was used for another pass, or another price.
+            IdempotencyConflictError: The key was used for another pass, another price, or an
+                earlier show than the one on air.
         """
         if not 0 < len(idempotency_key) <= _KEY_MAX:
             raise InvalidValueError(f"an idempotency key has 1 to {_KEY_MAX} letters")
@@ -110,6 +111,11 @@ class PassRepository(Repository):
                     raise IdempotencyConflictError(
                         f"idempotency key {idempotency_key!r} was used for another pass; use a new "
                         "key for a new one"
+                    )
+                if is_show and show not in (0, known.show):
+                    raise IdempotencyConflictError(
+                        f"idempotency key {idempotency_key!r} bought the pass for an earlier show; "
+                        "use a new key for this one"
                     )
                 return known
             is_viewer = select(viewers.account).where(viewers.account == account)
