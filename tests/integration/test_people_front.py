@@ -1,6 +1,7 @@
 """What people, machines and strangers cost an HTTP process before control has judged them."""
 
 import hashlib
+import hmac
 
 import pytest
 
@@ -40,6 +41,32 @@ async def test_a_machines_key_is_taken_from_anywhere_and_a_wrong_one_asks_nobody
 
     assert (right.status, other.status, unknown.status) == (204, 401, 401)
     assert len(front.heard) == 1
+
+
+async def test_wrong_keys_of_every_kind_go_one_way(front, monkeypatch) -> None:
+    """No answer tells by its time whether there is such a key or stream, or how near it was."""
+    compared: list[tuple[int, int]] = []
+    compare = hmac.compare_digest
+
+    def spy(given: bytes, right: bytes) -> bool:
+        compared.append((len(given), len(right)))
+        return compare(given, right)
+
+    monkeypatch.setattr(hmac, "compare_digest", spy)
+    api, whip = "GET /api/v1/streams", "POST /{}/whip"
+    shown = [
+        (api, SECRET[:-1] + "j"),  # the last letter is wrong
+        (api, f"vk_0123456789ab_{'j' * 43}"),  # all are
+        (api, f"vk_{'0' * 12}_{'k' * 43}"),  # there is no such key
+        (api, "not the admin token"),
+        (whip.format("cam"), "not its key"),
+        (whip.format("no-such"), "not its key"),
+    ]
+    for number, (line, key) in enumerate(shown):
+        kind = "Content-Type: application/sdp"
+        await front.ask(line, kind, f"Authorization: Bearer {key}", host=f"127.0.1.{number + 1}")
+        assert (compared, len(front.waits)) == ([(32, 32)] * 2, number + 1), key
+        compared.clear()
 
 
 async def test_who_shows_nothing_asks_control_only_what_is_open(front) -> None:
