@@ -9,6 +9,7 @@ from aiohttp import web
 from mediaserver.api import context, reference, webhooks, who
 from mediaserver.api.context import Context
 from mediaserver.api.money import (
+    auto_top_up,
     bad_seconds,
     chain,
     earnings,
@@ -75,7 +76,7 @@ ROOMS: Final = (
     *(sign_in, wallet_sign_in, mail_sign_in, oidc_sign_in, me, people, keys, closing),
     *(join_stream, limits, top_ups, refunds, payments, withdrawals, token_join),
     *(earnings, payouts, statements, bad_seconds, guests, redeem, named_prices, stream_change),
-    *(history, players, player_settings, letters, wallet_payer),
+    *(history, players, player_settings, letters, wallet_payer, auto_top_up),
     *(passes, own_passes, splits, own_earnings),
     *(audience, session_list, bars, rules, takedowns, reports, webhooks, reference),
 )

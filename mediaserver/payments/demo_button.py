@@ -17,14 +17,23 @@ class DemoButton:
     Attributes:
         name: In addresses and rows.
         is_live: What it gives counts.
+        can_charge: It gives by itself, too.
+        needs_means: It asks nobody for anything.
     """
 
     name = NAME
     is_live = True
 
-    async def checkout(self, order: Order, back_url: str) -> str:  # noqa: ARG002 -- the port's
+    can_charge = True
+    needs_means = False
+
+    async def checkout(self, order: Order, back_url: str, *, saves: bool = False) -> str:  # noqa: ARG002 -- the port's
         """Return nothing: there is no page to pay at."""
         return ""
+
+    async def charge(self, order: Order, means: str, now_ms: int, *, is_late: bool) -> str | None:  # noqa: ARG002 -- the port's
+        """Return an id: the order is booked as that of a press of the button is."""
+        return order.id
 
     async def give_back(self, order: Order, refund: Refund) -> str | None:  # noqa: ARG002 -- the port's
         """Return an id: what it gave was no money, so none goes back to anybody."""

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, insert, select
 
-from mediaserver.payments import orders, refunds, taken_back
+from mediaserver.payments import auto_charges, orders, refunds, taken_back
 from mediaserver.payments.judging import judge, judge_reversal
 from mediaserver.payments.records import KeptNotice, Notice, Order, Outcome, PaymentStatus
 from mediaserver.payments.reversals import OtherAmountError, Reversal, ReversalKind, of_notice
@@ -71,6 +71,8 @@ def take(  # noqa: PLR0917 -- book and row
     paid_for = orders.paid_by(connection, provider, notice.payment)
     if known is not None:
         return _again(_kept(known), notice, paid_for or order)
+    named = paid_for or order
+    is_counted = named is not None and named.provider == provider and notice.is_live == is_live
 
     reversal = of_notice(notice)
     if reversal is not None:
@@ -78,6 +80,8 @@ def take(  # noqa: PLR0917 -- book and row
             book, connection, provider, notice, reversal, paid_for, now_ms, is_live=is_live
         )
         keep(connection, provider, notice, body, now_ms, outcome, detail)
+        if paid_for is not None and is_counted:
+            auto_charges.heard(connection, paid_for, notice, now_ms, is_booked=False)
         return Taken(outcome, detail, _booked_of(outcome, paid_for))
 
     booked_for = None if paid_for is None else paid_for.id
@@ -94,6 +98,9 @@ def take(  # noqa: PLR0917 -- book and row
             now_paid = replace(order, payment=notice.payment)
             taken_back.apply_early(book, connection, now_paid, key, now_ms)
     keep(connection, provider, notice, body, now_ms, outcome, detail)
+    if order is not None and is_counted:
+        is_booked = outcome in (Outcome.BOOKED, Outcome.REPEATED)
+        auto_charges.heard(connection, order, notice, now_ms, is_booked=is_booked)
     return Taken(outcome, detail, _booked_of(outcome, order))
 
 
@@ -237,7 +244,7 @@ def _again(kept: KeptNotice, notice: Notice, order: Order | None) -> Taken:
     Raises:
         IdempotencyConflictError: It says something else than then.
     """
-    if kept.notice != replace(notice, kind=kept.notice.kind):
+    if kept.notice != replace(notice, kind=kept.notice.kind, means=""):
         raise IdempotencyConflictError(
             f"event {notice.event!r} came before, and said something else of a payment; give each "
             "notice an id of its own"

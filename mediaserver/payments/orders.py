@@ -55,6 +55,12 @@ def make(connection: Connection, wanted: Order) -> Order:
             f"{open_ones} top-ups were begun within an hour and not paid: pay one of them, or come "
             "back later"
         )
+    add(connection, wanted)
+    return wanted
+
+
+def add(connection: Connection, wanted: Order) -> None:
+    """Write an order down that is none of those before."""
     connection.execute(
         insert(orders).values(
             id=wanted.id,
@@ -72,7 +78,6 @@ def make(connection: Connection, wanted: Order) -> Order:
             paid_ms=None,
         )
     )
-    return wanted
 
 
 def new_id() -> str:

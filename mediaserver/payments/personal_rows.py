@@ -10,12 +10,23 @@ from typing import Final
 
 from sqlalchemy import case, or_, select
 
+from mediaserver.payments.auto_records import UNDER_WAY
 from mediaserver.payments.records import OrderState
-from mediaserver.payments.schema import notices, orders, payouts, refunds, withdrawals
+from mediaserver.payments.schema import (
+    auto_charges,
+    auto_top_ups,
+    notices,
+    orders,
+    payouts,
+    refunds,
+    withdrawals,
+)
 from metering.book.account_rows import HeldRows
 from metering.units import AccountId
 
 ERASED: Final = "erased"
+_MEANS: Final = frozenset({"means"})
+"""What a provider charges by."""
 
 
 def of_person(person: str, account: AccountId | None) -> list[HeldRows]:
@@ -62,6 +73,10 @@ def of_person(person: str, account: AccountId | None) -> list[HeldRows]:
             withdrawals.c.account == account,
             erased={"idempotency_key": withdrawals.c.id},
         ),
+        HeldRows(auto_top_ups, auto_top_ups.c.person == person, _MEANS, erased=None),
+        HeldRows(
+            auto_charges, auto_charges.c.person == person, _MEANS, {"means": "", "detail": ""}
+        ),
         payout,
     ]
 
@@ -73,6 +88,13 @@ def undecided(person: str, account: AccountId | None) -> list[HeldRows]:
         asked_by |= payouts.c.account == account
     asked = [HeldRows(payouts, asked_by & payouts.c.state.in_(["requested", "approved"]))]
     if account is not None:
+        under_way = [state.value for state in UNDER_WAY]
+        asked.append(
+            HeldRows(
+                auto_charges,
+                (auto_charges.c.person == person) & auto_charges.c.state.in_(under_way),
+            )
+        )
         asked.append(
             HeldRows(refunds, (refunds.c.account == account) & (refunds.c.state == "asked"))
         )

@@ -43,6 +43,10 @@ class RefundRefusedError(Exception):
         self.is_made = is_made
 
 
+class ChargeDeclinedError(Exception):
+    """A payment that we ask for by ourselves never comes; says why, for the payer."""
+
+
 class Provider(Protocol):
     """Somebody who takes people's money and tells us of it."""
 
@@ -54,14 +58,38 @@ class Provider(Protocol):
     def is_live(self) -> bool:
         """Return whether its real money is taken; else its test money."""
 
-    async def checkout(self, order: Order, back_url: str) -> str:
+    @property
+    def can_charge(self) -> bool:
+        """Return whether it takes payments that we ask for by ourselves."""
+
+    @property
+    def needs_means(self) -> bool:
+        """Return whether the payer has to pay at its page once before that, which saves a means."""
+
+    async def checkout(self, order: Order, back_url: str, *, saves: bool = False) -> str:
         """Return where an order is paid; empty where it needs no page. The same order again is one.
 
         Args:
             back_url: Where the payer comes back to.
+            saves: The means is kept, and its notice of the payment names it.
 
         Raises:
             ProviderAwayError: It does not answer.
+        """
+
+    async def charge(self, order: Order, means: str, now_ms: int, *, is_late: bool) -> str | None:
+        """Take the payment of an order by a means that was saved; the same order again is one.
+
+        Args:
+            means: As its notice named it; empty where it needs none.
+            is_late: Nobody waits for it any more: nothing new is begun.
+
+        Returns:
+            The provider's id of it, None where it has none yet. How it ends is told by a notice.
+
+        Raises:
+            ChargeDeclinedError: It never comes, and cannot any more.
+            ProviderAwayError: It does not answer, or it is late and not known there: ask again.
         """
 
     async def give_back(self, order: Order, refund: Refund) -> str | None:

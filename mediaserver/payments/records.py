@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from uuid import UUID
 
@@ -113,6 +113,7 @@ class Notice:
         currency: Upper case; empty where it names none.
         is_live: It is of real money.
         reversal: Id of the refund or dispute; empty where it names none.
+        means: What may be charged from now on, where the payer agreed to that; empty: nothing.
     """
 
     event: str
@@ -124,6 +125,7 @@ class Notice:
     currency: str = ""
     is_live: bool = True
     reversal: str = ""
+    means: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -165,3 +165,53 @@ payouts = Table(
     Index("payment_payouts_by_stream", "stream", "number"),
     Index("payment_payouts_by_account", "account", "number"),
 )
+
+auto_top_ups = Table(
+    "payment_auto_top_ups",
+    metadata,
+    # What viewers allow to be paid by itself when their balance is low.
+    Column("person", String(32), primary_key=True),
+    Column("account", AccountBytes, nullable=False),
+    Column("provider", String(16), nullable=False),
+    Column("currency", String(12), nullable=False),
+    Column("threshold", PlanckText, nullable=False),
+    Column("amount", PlanckText, nullable=False),
+    Column("day_max", PlanckText, nullable=False),
+    Column("month_max", PlanckText, nullable=False),
+    Column("state", String(16), nullable=False),
+    # The provider's ids of what it charges; nothing without our key.
+    Column("means", String(400), nullable=False),
+    Column("why", Text, nullable=False),
+    Column("setup_order", String(32), nullable=True),
+    Column("crossing", Integer, nullable=False),
+    Column("is_low", Boolean, nullable=False),
+    Column("declined", Integer, nullable=False),
+    Column("is_told", Boolean, nullable=False),
+    Column("changed_ms", BigInteger, nullable=False),
+    Index("payment_auto_top_ups_by_state", "state", "account"),
+    Index("payment_auto_top_ups_by_order", "setup_order"),
+)
+
+auto_charges = Table(
+    "payment_auto_charges",
+    metadata,
+    # What was asked for by itself: orders of the same id, one for each crossing.
+    Column("number", Integer, primary_key=True),
+    Column("id", String(32), nullable=False, unique=True),
+    Column("person", String(32), nullable=False),
+    Column("account", AccountBytes, nullable=False),
+    Column("crossing", Integer, nullable=False),
+    Column("provider", String(16), nullable=False),
+    Column("amount", PlanckText, nullable=False),
+    Column("currency", String(12), nullable=False),
+    Column("means", String(400), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("reference", String(200), nullable=True),
+    Column("detail", Text, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("next_ms", BigInteger, nullable=False),
+    Column("done_ms", BigInteger, nullable=True),
+    UniqueConstraint("person", "crossing"),
+    Index("payment_auto_charges_by_person", "person", "created_ms"),
+    Index("payment_auto_charges_by_state", "state", "next_ms"),
+)

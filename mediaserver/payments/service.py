@@ -15,7 +15,7 @@ from mediaserver.payments.inbox import Taken
 from mediaserver.payments.provider import Provider, UnreadableNoticeError
 from mediaserver.payments.records import NOT_BOOKED, Order, OrderState
 from mediaserver.payments.settings import PaymentsSettings
-from mediaserver.payments.signed_webhook import SignedWebhook
+from mediaserver.payments.signed_webhook import Post, SignedWebhook
 from mediaserver.payments.stripe_checkout import StripeCheckout
 from mediaserver.payments.tables import TABLES
 from metering.book.async_book import AsyncBook
@@ -31,8 +31,13 @@ UNREADABLE_DETAIL_MAX: Final = 1000
 _log = log.get("payments")
 
 
-def providers_of(settings: PaymentsSettings, demo_planck: int) -> tuple[Provider, ...]:
+def providers_of(
+    settings: PaymentsSettings, demo_planck: int, post: Post | None = None
+) -> tuple[Provider, ...]:
     """Return the providers that the settings name.
+
+    Args:
+        post: Sends a body to the operator's own payment system; None: nobody does.
 
     Raises:
         InvalidValueError: A file with a secret cannot be used.
@@ -42,7 +47,9 @@ def providers_of(settings: PaymentsSettings, demo_planck: int) -> tuple[Provider
         name, file = "payments.webhook_secret_file", settings.webhook_secret_file
         text = _secret_text(name, file)
         try:
-            found.append(SignedWebhook(text, settings.webhook_pay_url))
+            found.append(
+                SignedWebhook(text, settings.webhook_pay_url, settings.webhook_charge_url, post)
+            )
         except InvalidValueError as error:
             raise InvalidValueError(f"{name}: {file} {error}") from error
     if settings.stripe_secret_key_file:
@@ -83,7 +90,7 @@ class Payments:
         self.settings = settings
         self._book = book
         self._providers = {provider.name: provider for provider in providers}
-        self._demo_planck = demo_planck
+        self.demo_planck = demo_planck
         self._symbol = symbol
 
     async def open(self) -> None:
@@ -98,6 +105,11 @@ class Payments:
         """Close the connections to the providers."""
         for provider in self._providers.values():
             await provider.close()
+
+    @property
+    def charging(self) -> list[str]:
+        """Return the providers that take payments by themselves."""
+        return [name for name in self.names if self._providers[name].can_charge]
 
     @property
     def names(self) -> list[str]:
@@ -135,11 +147,11 @@ class Payments:
         """
         self.provider(provider)
         if provider == demo_button.NAME:
-            if amount not in (None, self._demo_planck):
+            if amount not in (None, self.demo_planck):
                 raise InvalidValueError(
                     "amount: the demo's button gives what it gives; leave it out"
                 )
-            amount, currency, planck = self._demo_planck, self._symbol, self._demo_planck
+            amount, currency, planck = self.demo_planck, self._symbol, self.demo_planck
         else:
             low, high = self.settings.top_up_min, self.settings.top_up_max
             if amount is None or not low <= amount <= high:
@@ -166,11 +178,14 @@ class Payments:
         )
 
     async def checkout(
-        self, order: Order, back_url: str, now_ms: int
+        self, order: Order, back_url: str, now_ms: int, *, saves: bool = False
     ) -> tuple[Order, Taken | None]:
         """Return an order with the address where it is paid; the demo's is paid at once.
 
         Repeated after a crash it goes on where it was: a provider is asked with the order's id.
+
+        Args:
+            saves: Its payer agrees to be charged by the same means from then on.
 
         Raises:
             ProviderAwayError: The provider does not answer; the order stays, and may be asked for
@@ -187,7 +202,7 @@ class Payments:
             )
         else:
             taken = None
-            url = await self.provider(order.provider).checkout(order, back_url)
+            url = await self.provider(order.provider).checkout(order, back_url, saves=saves)
             await self.write(lambda _, connection: orders.set_pay_url(connection, order.id, url))
         return await self.read(lambda connection: orders.get(connection, order.id)), taken
 

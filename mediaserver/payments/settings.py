@@ -16,6 +16,7 @@ class PaymentsSettings:
     top_up_max: int = field(default=20000, metadata={"low": 1, "high": 99999999})
     webhook_secret_file: str = ""
     webhook_pay_url: str = ""
+    webhook_charge_url: str = ""
     stripe_secret_key_file: str = ""
     stripe_webhook_secret_file: str = ""
     stripe_live: bool = False

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
@@ -11,11 +12,18 @@ from mediaserver import text
 from mediaserver.http import request_records
 from mediaserver.http.problem import ApiError
 from mediaserver.http.webhook_signatures import WebhookSecrets
-from mediaserver.payments.provider import UnreadableNoticeError, WrongSignatureError
+from mediaserver.payments.provider import (
+    ProviderAwayError,
+    UnreadableNoticeError,
+    WrongSignatureError,
+)
 from mediaserver.payments.records import Notice, Order, PaymentStatus, Refund
 from metering.units import account_text
 
 NAME: Final = "webhook"
+CHARGE: Final = "charge"
+Post = Callable[[str, str, Mapping[str, str]], Awaitable[object]]
+"""Sends a body with headers to an address; raises `ProviderAwayError` unless it was taken."""
 ID_CHARACTERS_MAX: Final = 200
 PAYMENT_CHARACTERS_MAX: Final = 150
 """So that the key of its deposit has at most 200."""
@@ -41,21 +49,59 @@ class SignedWebhook:
     Attributes:
         name: In addresses and rows.
         is_live: Real money is taken, test money is not.
+        needs_means: It knows by the account how its payers pay.
     """
 
     name = NAME
     is_live = True
 
-    def __init__(self, secrets: str, pay_url: str) -> None:
+    needs_means = False
+
+    def __init__(
+        self, secrets: str, pay_url: str, charge_url: str = "", post: Post | None = None
+    ) -> None:
         """Take its secrets, one a line, and where people pay.
+
+        Args:
+            charge_url: Where it is asked for payments by themselves; empty: it takes none.
+            post: Sends it a body, by an address that may be used.
 
         Raises:
             InvalidValueError: One is no secret.
         """
         self._secrets = WebhookSecrets(secrets)
         self._pay_url = pay_url
+        self._charge_url = charge_url
+        self._post = post
 
-    async def checkout(self, order: Order, back_url: str) -> str:
+    @property
+    def can_charge(self) -> bool:
+        """Return whether it is asked for payments by themselves."""
+        return bool(self._charge_url) and self._post is not None
+
+    async def charge(self, order: Order, means: str, now_ms: int, *, is_late: bool) -> str | None:  # noqa: ARG002 -- the port's
+        """Ask it, signed and always by the same id; it says by a notice how that ended.
+
+        Raises:
+            ProviderAwayError: It did not take the request, or it is too late for one.
+        """
+        if is_late or self._post is None:
+            raise ProviderAwayError("it is too late to ask your payment system for this")
+        body = json.dumps(
+            {
+                "type": CHARGE,
+                "order": order.id,
+                "account": account_text(order.account),
+                "amount": order.amount,
+                "currency": order.currency,
+            },
+            separators=(",", ":"),
+        )
+        headers = self._secrets.signed_headers(f"charge_{order.id}", body, now_ms)
+        await self._post(self._charge_url, body, headers)
+        return None
+
+    async def checkout(self, order: Order, back_url: str, *, saves: bool = False) -> str:  # noqa: ARG002 -- the port's
         """Return where an order is paid, empty where nobody told us."""
         filled = {
             "order": order.id,

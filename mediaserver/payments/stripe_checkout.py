@@ -19,6 +19,7 @@ from mediaserver.payments.provider import (
 )
 from mediaserver.payments.records import Notice, Order, PaymentStatus, Refund
 from mediaserver.payments.settings import PaymentsSettings
+from mediaserver.payments.stripe_charge import ORDER, StripeCharge, means_of
 from metering.errors import InvalidValueError
 
 if TYPE_CHECKING:
@@ -30,8 +31,6 @@ AGE_MAX_S: Final = 300
 """Stripe's own default; it signs a repeated webhook anew."""
 TIMEOUT_S: Final = 10.0
 RETRIES: Final = 1
-ORDER: Final = "vilokanam_order"
-"""Of the metadata of a session and its payment: which of our orders it is for."""
 REFUND: Final = "vilokanam_refund"
 """Of a refund's metadata: which of ours it is."""
 SECRETS_MAX: Final = 4
@@ -53,6 +52,8 @@ class StripeCheckout:
     Attributes:
         name: In addresses and rows.
         is_live: Whether its real money is taken; else its test money.
+        can_charge: Cards that were saved at its page.
+        needs_means: One has to be saved there first.
     """
 
     name = NAME
@@ -88,8 +89,15 @@ class StripeCheckout:
             max_network_retries=RETRIES,
         )
 
-    async def checkout(self, order: Order, back_url: str) -> str:
+    can_charge = True
+    needs_means = True
+
+    async def checkout(self, order: Order, back_url: str, *, saves: bool = False) -> str:
         """Return the page of a Checkout session: for the same order the same.
+
+        Args:
+            saves: A customer is made there with the card, which may be charged later; the page says
+                so to the payer.
 
         Raises:
             ProviderAwayError: Stripe does not answer, or refuses.
@@ -97,6 +105,12 @@ class StripeCheckout:
         import stripe  # noqa: PLC0415
 
         metadata = {ORDER: order.id}
+        # A payment's own events name the order too, whichever comes first.
+        intent: stripe.params.checkout.SessionCreateParamsPaymentIntentData = {"metadata": metadata}
+        saving: stripe.params.checkout.SessionCreateParams = {}
+        if saves:
+            intent["setup_future_usage"] = "off_session"
+            saving = {"customer_creation": "always"}
         try:
             made = await self._client.v1.checkout.sessions.create_async(
                 {
@@ -113,12 +127,12 @@ class StripeCheckout:
                         }
                     ],
                     "metadata": metadata,
-                    # A payment's own events name the order too, whichever comes first.
-                    "payment_intent_data": {"metadata": metadata},
+                    "payment_intent_data": intent,
                     # What is paid is what was ordered, not its worth in the payer's currency.
                     "adaptive_pricing": {"enabled": False},
                     "success_url": back_url,
                     "cancel_url": back_url,
+                    **saving,
                 },
                 {"idempotency_key": f"vilokanam-{order.id}"},
             )
@@ -127,6 +141,15 @@ class StripeCheckout:
         if not made.url:
             raise ProviderAwayError("its session has no page to pay at")
         return str(made.url)
+
+    async def charge(self, order: Order, means: str, now_ms: int, *, is_late: bool) -> str | None:  # noqa: ARG002 -- the port's
+        """Return Stripe's id of an off-session payment: for the same order the same.
+
+        Raises:
+            ChargeDeclinedError: The card does not pay, and the payment is canceled.
+            ProviderAwayError: Stripe does not answer, or not now.
+        """
+        return await StripeCharge(self._client, self._product).take(order, means, is_late=is_late)
 
     async def give_back(self, order: Order, refund: Refund) -> str | None:
         """Return Stripe's id of a refund of a payment: for the same refund the same.
@@ -224,6 +247,7 @@ def _notice(event: dict[str, Any]) -> Notice:
         currency=currency.upper(),
         is_live=event["livemode"],
         reversal=_reversal(item),
+        means=means_of(kind, item),
     )
     for value in (notice.event, notice.order, notice.payment, notice.reversal):
         if not isinstance(value, str) or len(value) > ID_CHARACTERS_MAX:

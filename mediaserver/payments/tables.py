@@ -8,6 +8,6 @@ from typing import Final
 from metering.book.tables_beside import TablesBeside
 
 TABLES: Final = TablesBeside(
-    folder=Path(__file__).with_name("migrations"), version_table="payments_version", head="m0005"
+    folder=Path(__file__).with_name("migrations"), version_table="payments_version", head="m0006"
 )
 """A test compares the head with the folder."""

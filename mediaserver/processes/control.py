@@ -35,16 +35,17 @@ from mediaserver.ipc.client import LinkClients
 from mediaserver.ipc.messages import Hello, Message, Policy
 from mediaserver.listening import ListeningClock
 from mediaserver.payments.refunding import keep_asking
-from mediaserver.payments.service import Payments, providers_of
 from mediaserver.people.countries import Countries
 from mediaserver.people.service import People
 from mediaserver.processes import bootstrap, library_pages, secret_files
 from mediaserver.processes.audience import LiveAudience
+from mediaserver.processes.auto_payer import AutoPayer
 from mediaserver.processes.book_file import book_url, migrate_apart, tell_refused_names
 from mediaserver.processes.bootstrap import EXIT_OK, Start, StartRefusedError
 from mediaserver.processes.data_dir import identity, server_name
 from mediaserver.processes.guest_sweep import GuestSweep
 from mediaserver.processes.letter_writer import LetterWriter
+from mediaserver.processes.open_payments import open_payments
 from mediaserver.processes.placement import WhipForward, Worker, Workers, waiting_line
 from mediaserver.processes.planned_ticks import PlannedTicks
 from mediaserver.processes.policy_changes import PolicyChanges
@@ -109,7 +110,7 @@ class Control:
             book = await AsyncBook.open(book_url(self._start), self._settings.asset)
             people = People(book)
             await people.open()
-            payments = await self._open_payments(book)
+            payments = await open_payments(book, self._settings)
             webhooks = Webhooks(book, self._settings.webhooks, self._clock.now_ms)
             await webhooks.open()
             decisions = decisions_of(self._settings, self._clock)
@@ -180,19 +181,6 @@ class Control:
             raise StartRefusedError(f"Redis: {supervisor.refusal}")
         return EXIT_OK
 
-    async def _open_payments(self, book: AsyncBook) -> Payments:
-        settings, price = self._settings.payments, self._settings.price
-        demo_planck = int(price.demo_top_up_planck)
-        payments = Payments(
-            book,
-            settings,
-            providers_of(settings, demo_planck),
-            demo_planck=demo_planck,
-            symbol=price.asset_symbol,
-        )
-        await payments.open()
-        return payments
-
     def _changed(self, on_chain: OnChain | None) -> Callable[[], None]:
         """Return what is called after a change of streams."""
         if on_chain is None:
@@ -232,7 +220,8 @@ class Control:
             self._book_health = BookHealth(shared.book, self._start.data_dir, self._changes.ask)
             asking = keep_asking(shared.payments, self._clock.now_ms, supervisor.apply_later)
             letters = LetterWriter(shared).run()
-            others = (self._listening.listen(), self._book_health.run(), asking, letters)
+            paying = AutoPayer(shared, supervisor.apply_later).run()
+            others = (self._listening.listen(), self._book_health.run(), asking, letters, paying)
             sweeping = GuestSweep(shared).run()
             telling = shared.webhooks.run()
             tasks = [keeping, pushing, *map(asyncio.create_task, (*others, telling, sweeping))]

@@ -30,6 +30,7 @@ def payments_faults(settings: Settings) -> Iterator[str]:
             f"{payments.top_up_max}; lower it"
         )
     yield from _pay_url(payments.webhook_pay_url)
+    yield from _charge_url(payments)
     yield from _stripe(payments)
 
     rate = payments.planck_per_minor_unit
@@ -82,6 +83,29 @@ def _stripe(payments: PaymentsSettings) -> Iterator[str]:
         yield (
             f"payments.stripe_url: {payments.stripe_url} is not the address of an API; use "
             "https://api.stripe.com"
+        )
+
+
+def _charge_url(payments: PaymentsSettings) -> Iterator[str]:
+    url = payments.webhook_charge_url
+    if not url:
+        return
+    try:
+        parts = urlsplit(url)
+        is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        is_address = is_address and parts.username is None and parts.password is None
+    except ValueError:
+        is_address = False
+    if not is_address:
+        yield (
+            f'payments.webhook_charge_url: "{url}" is not a web address without name and password; '
+            "use https://..."
+        )
+    if not payments.webhook_secret_file:
+        yield (
+            'payments.webhook_secret_file: "" is empty, and there is a '
+            "payments.webhook_charge_url: your payment system could not tell our requests from "
+            "others'; make a secret"
         )
 
 

@@ -16,7 +16,7 @@ import aiohttp
 import pytest
 import stripe
 
-from mediaserver.payments.provider import ProviderAwayError
+from mediaserver.payments.provider import ChargeDeclinedError, ProviderAwayError
 from mediaserver.payments.settings import PaymentsSettings
 from mediaserver.payments.stripe_checkout import StripeCheckout
 from metering.units import AccountId
@@ -58,6 +58,12 @@ async def test_the_schema_takes_our_request(schema) -> None:
     order = replace(an_order(AccountId(b"\x01" * 32)), provider="stripe")
 
     assert (await made.checkout(order, BACK)).startswith("https://")
+    assert (await made.checkout(replace(order, id="ab" * 16), BACK, saves=True)).startswith(
+        "https:"
+    )
+    with pytest.raises((ChargeDeclinedError, ProviderAwayError)):
+        # Its example of a payment is none that is paid; the request was taken.
+        await made.charge(order, "cus_1:pm_1", 0, is_late=False)
     refund = await made.give_back(replace(order, payment="pi_1"), a_refund())
     assert refund is not None
     assert refund.startswith("re_")

@@ -79,3 +79,13 @@ def test_a_pass_is_whole_or_absent_in_the_book_and_in_redis(tmp_path) -> None:
 
     assert steps > 15
     assert whole >= 2
+
+
+def test_an_automatic_top_up_is_one_payment_wherever_the_process_dies(tmp_path) -> None:
+    """Looked at, asked for, taken by the provider, told: done again it is the same one."""
+    steps, payments = map(
+        int, re.findall(r"\d+", run("auto_top_up_crash", tmp_path).splitlines()[-1])
+    )
+
+    assert steps > 40
+    assert payments == steps + 1

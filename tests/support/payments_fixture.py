@@ -27,9 +27,9 @@ PLANCK = 10_000
 """Of one cent: an asset that is EUR with six decimals."""
 
 
-def make_payments(url: str = "sqlite://", viewers: int = 1) -> BookFixture:
+def make_payments(url: str = "sqlite://", viewers: int = 1, deposit: int = 10**12) -> BookFixture:
     """Return a new book with the tables of payments in it."""
-    fixture = make_book(url, viewers=viewers)
+    fixture = make_book(url, viewers=viewers, deposit=deposit)
     with fixture.book.together() as connection:
         schema.metadata.create_all(connection)  # migrations take a third of a second
     return fixture

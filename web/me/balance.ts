@@ -2,6 +2,7 @@
 
 import { formatShort } from "../sdk/money";
 import type { Asset } from "./api";
+import { autoTopUp, type AutoActs, type AutoTopUp } from "./auto_top_up";
 import { button, el, section } from "./dom";
 import { minorIn, moneyText, payLabel, type Payable } from "./minor";
 
@@ -23,11 +24,12 @@ export interface Money {
   debt: string | null;
   topUps: TopUps;
   withdrawals: Withdrawals;
+  auto: AutoTopUp;
   /** The stream that sent one here to pay in; empty: none did. */
   stream: string;
 }
 
-export interface MoneyActs {
+export interface MoneyActs extends AutoActs {
   payIn: (provider: string, amount: number | null) => void;
   takeOut: (amount: number) => void;
 }
@@ -53,6 +55,9 @@ export function balance(money: Money, asset: Asset, acts: MoneyActs): HTMLElemen
     // A link that somebody else gave pays from another balance: this way in pays from this one.
     const href = `/${money.stream}/#watch`;
     made.append(el("p", {}, "Paid? ", el("a", { href }, `Watch ${money.stream}`)));
+  }
+  if (money.auto.providers.length > 0 || money.auto.state !== "off") {
+    made.append(autoTopUp(money.auto, money.topUps, asset, acts));
   }
   if (money.withdrawals.amount_max !== "0") made.append(takeOut(money.withdrawals, acts));
   return made;

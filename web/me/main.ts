@@ -15,6 +15,7 @@ import {
   type Watched,
   type Ways,
 } from "./api";
+import type { AutoTopUp } from "./auto_top_up";
 import type { Money, TopUps, Withdrawals } from "./balance";
 import { el } from "./dom";
 import type { Share } from "./earning";
@@ -197,6 +198,17 @@ const acts: Acts = {
       );
       if (pay_url !== null) location.assign(pay_url);
     }),
+  allowAuto: (wanted) =>
+    run(async () => {
+      const { pay_url } = await askFresh<AutoTopUp>("PUT", "me/auto-top-up", wanted);
+      if (pay_url !== null) location.assign(pay_url);
+      else notice = "That is kept: your balance is filled while you watch, within your mosts.";
+    }),
+  endAuto: () =>
+    run(async () => {
+      await ask("DELETE", "me/auto-top-up");
+      notice = "It is off: nothing more is paid in by itself.";
+    }),
   takeOut: (amount) =>
     run(async () => {
       await askFresh("POST", "me/withdrawals", { amount }, onceOnly());
@@ -287,11 +299,12 @@ async function look(): Promise<Watching> {
 }
 
 async function money({ balance, debt }: Me): Promise<Money> {
-  const [topUps, withdrawals] = await Promise.all([
+  const [topUps, withdrawals, auto] = await Promise.all([
     ask<TopUps>("GET", "me/top-ups"),
     ask<Withdrawals>("GET", "me/withdrawals"),
+    ask<AutoTopUp>("GET", "me/auto-top-up"),
   ]);
-  return { balance, debt, topUps, withdrawals, stream: payingFor() };
+  return { balance, debt, topUps, withdrawals, auto, stream: payingFor() };
 }
 
 let hasPointed = false;

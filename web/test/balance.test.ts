@@ -1,8 +1,26 @@
 import { describe, expect, it } from "vitest";
 
+import type { AutoTopUp } from "../me/auto_top_up";
 import { balanceText, type Money } from "../me/balance";
 
 const ASSET = { symbol: "EUR", decimals: 6 };
+const AUTO: AutoTopUp = {
+  state: "off",
+  why: "",
+  provider: null,
+  threshold_planck: "0",
+  amount: "0",
+  day_max: "0",
+  month_max: "0",
+  currency: "EUR",
+  day: "0",
+  month: "0",
+  held_by: null,
+  pay_url: null,
+  charges: [],
+  providers: [],
+  demo_amount: null,
+};
 const money = (balance: string | null, debt: string | null): Money => ({
   balance,
   debt,
@@ -14,6 +32,7 @@ const money = (balance: string | null, debt: string | null): Money => ({
     providers: [],
   },
   withdrawals: { currency: "EUR", currency_decimals: 2, amount_max: "0", withdrawals: [] },
+  auto: AUTO,
   stream: "",
 });
 

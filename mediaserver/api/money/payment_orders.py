@@ -15,14 +15,19 @@ from metering.units import account_text
 _log = log.get("payments")
 
 
-async def pay(shared: Context, order: Order, back_url: str) -> Order:
+async def pay(shared: Context, order: Order, back_url: str, *, saves: bool = False) -> Order:
     """Return an order that its provider knows; what is paid by that is in the store.
+
+    Args:
+        saves: Its payer agrees to be charged by the same means from then on.
 
     Raises:
         ApiError: 503 when the provider does not answer.
     """
     try:
-        order, taken = await shared.payments.checkout(order, back_url, shared.clock.now_ms())
+        order, taken = await shared.payments.checkout(
+            order, back_url, shared.clock.now_ms(), saves=saves
+        )
     except ProviderAwayError as error:
         # Its words are for who has the account there, not for who pays.
         _log.error(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from mediaserver.api.money import top_ups, withdrawals
+from mediaserver.api.money import auto_top_up, top_ups, withdrawals
 from mediaserver.api.operations import (
     money_answers,
     payment_answers,
@@ -91,6 +91,54 @@ GROUP: Final = Group(
             body=top_ups.TopUp,
             is_keyed=True,
             problems=(404,),
+        ),
+        operation(
+            "GET me/auto-top-up",
+            """
+            What one allows to be paid by itself when one's balance is low, and the newest 20
+            payments of it:
+
+                {"state": "off|setting-up|on", "why": "", "provider": "stripe",
+                 "threshold_planck": "2000000", "amount": "1000", "day_max": "2000",
+                 "month_max": "10000", "currency": "EUR", "day": "1000", "month": "3000",
+                 "held_by": null, "pay_url": null, "providers": ["stripe"], "demo_amount": null,
+                 "charges": [{"order": "5c0f…", "amount": "1000", "currency": "EUR",
+                  "state": "asked|sent|paid|declined|lost", "detail": "",
+                  "created_ms": 1700000000000, "done_ms": null}]}
+
+            `day` and `month` are what was asked for this UTC day and month, without what was
+            declined; `held_by` says which most keeps the next payment away. `why` says why the
+            server turned it off. `providers` are those that take such payments. `lost`: nobody
+            said how it ended, it counts as if it had been paid.
+            """,
+            payment_answers.AutoTopUp,
+        ),
+        operation(
+            "PUT me/auto-top-up",
+            """
+            Allows it, in place of what was allowed before. Asks for a way in that was shown within
+            five minutes.
+
+            Body: `provider`, `threshold_planck`, `amount` (none for the demo's), `day_max` and
+            `month_max`, all but the threshold in the currency's minor unit. While one watches, a
+            balance that falls below the threshold is worth one payment, however often it is looked
+            at; the next one is worth another only once that is paid, or the balance was above it.
+            Neither most is ever exceeded. Stripe's first payment is at its page, `pay_url`, which
+            keeps the card: until then it is `setting-up`. Three payments declined one after the
+            other, or a dispute, turn it off. Answers as `GET` does. 409 with a chain; 422; 503 as
+            of a top-up.
+            """,
+            payment_answers.AutoTopUp,
+            body=auto_top_up.Allowed,
+            problems=(409,),
+        ),
+        operation(
+            "DELETE me/auto-top-up",
+            """
+            Ends it, and forgets what was charged. A payment that was asked for before goes on.
+            Again is harmless. Answers as `GET` does.
+            """,
+            payment_answers.AutoTopUp,
         ),
         operation(
             "GET me/withdrawals",

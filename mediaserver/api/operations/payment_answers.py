@@ -212,6 +212,38 @@ class PayeeEarnings(Answer, frozen=True):
     paid_out: SignedText
 
 
+class AutoCharge(Answer, frozen=True):
+    """A payment that was asked for by itself."""
+
+    order: str
+    amount: CountText
+    currency: str
+    state: Literal["asked", "sent", "paid", "declined", "lost"]
+    detail: str
+    created_ms: int
+    done_ms: int | None
+
+
+class AutoTopUp(Answer, frozen=True):
+    """What is allowed to be paid by itself, and what was."""
+
+    state: Literal["off", "setting-up", "on"]
+    why: str
+    provider: str | None
+    threshold_planck: PlanckText
+    amount: CountText
+    day_max: CountText
+    month_max: CountText
+    currency: str
+    day: CountText
+    month: CountText
+    held_by: Literal["day", "month"] | None
+    pay_url: str | None
+    charges: list[AutoCharge]
+    providers: list[str]
+    demo_amount: CountText | None
+
+
 class Earnings(Answer, frozen=True):
     """What a creator earned with a stream, by state, and its payees."""
 

@@ -212,7 +212,8 @@ def _hold_nothing_on_its_way(
     """
     for rows in payment_rows.undecided(person, account):
         if account_rows.page(connection, rows, 0, 1):
-            what = "payout" if rows.table.name == "payment_payouts" else "withdrawal or refund"
+            whats = {"payment_payouts": "payout", "payment_auto_charges": "automatic top-up"}
+            what = whats.get(rows.table.name, "withdrawal or refund")
             raise ApiError(
                 409,
                 "Money on its way",

@@ -17,6 +17,8 @@ from mediaserver.api.people.sign_in import ShownPasskey
 from mediaserver.api.who import audited, principal
 from mediaserver.http import request_records
 from mediaserver.http.problem import ApiError
+from mediaserver.payments import auto_rules
+from mediaserver.payments.auto_records import AutoTopUp
 from mediaserver.people import (
     browser_sessions,
     credentials,
@@ -94,12 +96,21 @@ async def _show(request: web.Request) -> web.Response:
             "roles": sorted(persons.roles_of(connection, person)),
             "credentials": [ways_in.credential_json(item) for item in held],
             "recovery_codes": credentials.codes_left(connection, person),
+            "ended": _ended(auto_rules.find(connection, person)),
         }
 
     shown = await shared.people.read(read)
     streams = await _streams(shared, principal(request).streams or {})
     money = await _money(shared, shown)
+    money["advice"] += shown.pop("ended")
     return web.json_response({**shown, "streams": streams, **money})
+
+
+def _ended(rule: AutoTopUp | None) -> list[str]:
+    """Return what somebody should know of an automatic top-up that we turned off."""
+    if rule is None or not rule.why:
+        return []
+    return [f"Your balance is not filled automatically any more: {rule.why}."]
 
 
 async def _streams(shared: Context, held: Any) -> list[dict[str, Any]]:

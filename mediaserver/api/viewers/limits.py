@@ -78,7 +78,7 @@ async def checked_limit(shared: Context, planck: Planck | None, field: str) -> P
     Raises:
         ApiError: 422, it is no whole, bounded number of units.
     """
-    if planck is not None and (fault := await _fault(shared, planck, field)):
+    if planck is not None and (fault := await limit_fault(shared, planck, field)):
         raise ApiError(422, "Invalid body", fault, faults=[fault])
     return planck
 
@@ -94,7 +94,7 @@ async def _put(request: web.Request) -> web.Response:
     wanted = await request_records.read(request, Limits)
     limits = SpendingLimits(wanted.session_planck, wanted.stream_planck, wanted.day_planck)
     fields = _json(limits)
-    faults = [await _fault(shared, Planck(int(text)), field) for field, text in fields.items()]
+    faults = [await limit_fault(shared, Planck(int(text)), field) for field, text in fields.items()]
     if faults := list(filter(None, faults)):
         raise ApiError(422, "Invalid body", "; ".join(faults), faults=faults)
     account = await account_of(request, person)
@@ -127,7 +127,8 @@ async def _shown(shared: Context, account: AccountId | None) -> dict[str, Any]:
     return {**_json(own), "in_force": _json(operator.within(own))}
 
 
-async def _fault(shared: Context, planck: Planck, field: str) -> str:
+async def limit_fault(shared: Context, planck: Planck, field: str) -> str:
+    """Return why an amount cannot be a limit, empty: it can."""
     try:
         await shared.book.run(lambda book: book.limits.checked(planck, f"{field}: a limit"))
     except InvalidValueError as error:

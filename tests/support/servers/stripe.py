@@ -31,6 +31,9 @@ class FakeStripe:
     Attributes:
         sessions: Checkout sessions that were made, by id.
         refunds: What was given back, by id.
+        intents: Payments by a saved card, by id.
+        declines: Its words when a saved card does not pay; empty: it does.
+        loses: It makes the payment, and its answer does not arrive.
         requests: How often one was asked for.
         is_away: It answers 500 to everything.
         refuses: Its words when it gives nothing back; empty: it does.
@@ -42,6 +45,9 @@ class FakeStripe:
     def __init__(self) -> None:
         self.sessions: dict[str, dict[str, Any]] = {}
         self.refunds: dict[str, dict[str, Any]] = {}
+        self.intents: dict[str, dict[str, Any]] = {}
+        self.declines = ""
+        self.loses = False
         self.requests = 0
         self.refuses = ""
         self.refund_status = "succeeded"
@@ -56,6 +62,9 @@ class FakeStripe:
         app.router.add_post("/v1/checkout/sessions", self._create)
         app.router.add_post("/v1/refunds", self._give_back)
         app.router.add_get("/v1/refunds", self._refunds)
+        app.router.add_post("/v1/payment_intents", self._charge)
+        app.router.add_get("/v1/payment_intents", self._intents)
+        app.router.add_post("/v1/payment_intents/{intent}/cancel", self._cancel)
         app.router.add_get("/pay/{session}", _pay_page)
         app.router.add_post("/pay/{session}", self._pay)
         self._runner = web.AppRunner(app, access_log=None)
@@ -125,6 +134,56 @@ class FakeStripe:
             {"object": "list", "url": "/v1/refunds", "has_more": False, "data": found}
         )
 
+    async def _charge(self, request: web.Request) -> web.Response:
+        if self.is_away:
+            return _error(500, "api_error", "away")
+        form, key = _nested(await request.text()), request.headers.get("Idempotency-Key", "")
+        if key in self._keys:
+            wanted, intent_id = self._keys[key]
+            if wanted != form:
+                return _error(400, "idempotency_error", "Keys are for the same parameters")
+        else:
+            if form.get("off_session") != "true" or form.get("confirm") != "true":
+                return _error(400, "invalid_request_error", "Missing required param")
+            intent_id = f"pi_auto_{next(self._numbers)}"
+            self.intents[intent_id] = {
+                "id": intent_id,
+                "object": "payment_intent",
+                "amount": int(form["amount"]),
+                "amount_received": 0 if self.declines else int(form["amount"]),
+                "currency": form["currency"],
+                "customer": form["customer"],
+                "payment_method": form["payment_method"],
+                "metadata": form["metadata"],
+                "livemode": False,
+                "status": "requires_payment_method" if self.declines else "succeeded",
+            }
+            self._keys[key] = (form, intent_id)
+        if self.loses:
+            return _error(500, "api_error", "the answer is lost")
+        if self.intents[intent_id]["status"] != "succeeded":
+            fault = {"type": "card_error", "code": "card_declined", "message": self.declines}
+            return web.json_response({"error": fault}, status=402)
+        return web.json_response(self.intents[intent_id])
+
+    async def _intents(self, request: web.Request) -> web.Response:
+        if self.is_away:
+            return _error(500, "api_error", "away")
+        wanted = request.query["customer"]
+        found = [item for item in self.intents.values() if item["customer"] == wanted]
+        return web.json_response(
+            {"object": "list", "url": "/v1/payment_intents", "has_more": False, "data": found}
+        )
+
+    async def _cancel(self, request: web.Request) -> web.Response:
+        intent = self.intents[request.match_info["intent"]]
+        if self.is_away:
+            return _error(500, "api_error", "away")
+        if intent["status"] in ("succeeded", "canceled"):
+            return _error(400, "invalid_request_error", "You cannot cancel this PaymentIntent")
+        intent["status"] = "canceled"
+        return web.json_response(intent)
+
     async def _pay(self, request: web.Request) -> web.Response:
         """Take the money, tell the server, and send the payer back."""
         session = request.match_info["session"]
@@ -158,6 +217,7 @@ class FakeStripe:
             "success_url": form["success_url"],
             "url": f"{self.url}/pay/{session_id}",
             "intent_metadata": form.get("payment_intent_data", {}).get("metadata", {}),
+            "usage": form.get("payment_intent_data", {}).get("setup_future_usage"),
         }
 
     def events_of_payment(
@@ -169,7 +229,7 @@ class FakeStripe:
             is_slow: By a bank's debit: it is completed first, and paid days later.
         """
         session = {**self.sessions[session_id], "payment_intent": intent, "status": "complete"}
-        metadata = session.pop("intent_metadata")
+        metadata, usage = session.pop("intent_metadata"), session.pop("usage")
         money = {"currency": session["currency"], "metadata": metadata, "livemode": False}
         paid_intent = {
             "id": intent,
@@ -177,6 +237,9 @@ class FakeStripe:
             "amount": session["amount_total"],
             "amount_received": session["amount_total"],
             "status": "succeeded",
+            "setup_future_usage": usage,
+            "customer": f"cus_{session_id}" if usage else None,
+            "payment_method": f"pm_{session_id}",
             **money,
         }
         session["payment_status"] = "unpaid" if is_slow else "paid"
@@ -186,6 +249,12 @@ class FakeStripe:
             late = {**session, "payment_status": "paid"}
             events.append(event("checkout.session.async_payment_succeeded", late))
         return events
+
+    def event_of_charge(self, intent: str) -> dict[str, Any]:
+        """Return what follows when a saved card paid, or did not."""
+        is_paid = self.intents[intent]["status"] == "succeeded"
+        kind = "payment_intent.succeeded" if is_paid else "payment_intent.payment_failed"
+        return event(kind, dict(self.intents[intent]))
 
 
 _EVENTS: Iterator[int] = itertools.count(1)

@@ -17,7 +17,8 @@ from mediaserver.payments.provider import (
 )
 from mediaserver.payments.records import Notice, PaymentStatus
 from mediaserver.payments.settings import PaymentsSettings
-from mediaserver.payments.stripe_checkout import ORDER, REFUND, StripeCheckout
+from mediaserver.payments.stripe_charge import ORDER
+from mediaserver.payments.stripe_checkout import REFUND, StripeCheckout
 from metering.errors import InvalidValueError
 from metering.units import AccountId
 from tests.support.payments_fixture import a_refund, an_order

@@ -41,6 +41,18 @@ def test_defaults_and_a_whole_table_have_none() -> None:
             {"stripe_secret_key_file": "/k", "planck_per_minor_unit": "1"},
             'payments.stripe_webhook_secret_file: "" is empty',
         ),
+        (
+            {**HOOK, "webhook_charge_url": "pay.example.org"},
+            'payments.webhook_charge_url: "pay.example.org" is not a web address',
+        ),
+        (
+            {**HOOK, "webhook_charge_url": "https://a:b@pay.example.org/"},
+            "is not a web address without name and password",
+        ),
+        (
+            {"webhook_charge_url": "https://pay.example.org/charge"},
+            'payments.webhook_secret_file: "" is empty, and there is a payments.webhook_charge_url',
+        ),
         ({"stripe_product": ""}, "payments.stripe_product: '' has 0 characters"),
         ({"stripe_url": "ftp://x"}, "payments.stripe_url: ftp://x is not the address of an API"),
     ],

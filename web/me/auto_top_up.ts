@@ -1,0 +1,210 @@
+/** Paying in by itself when the balance is low: what one allows, what it did, and its end. */
+
+import { formatShort, parseAmount } from "../sdk/money";
+import type { Asset } from "./api";
+import { button, day, el, section } from "./dom";
+import { minorOf, moneyText, payLabel, type Payable } from "./minor";
+
+/** What is allowed; amounts are decimal strings of minor units. */
+export interface AutoTopUp {
+  state: "off" | "setting-up" | "on";
+  why: string;
+  provider: string | null;
+  threshold_planck: string;
+  amount: string;
+  day_max: string;
+  month_max: string;
+  currency: string;
+  day: string;
+  month: string;
+  held_by: "day" | "month" | null;
+  pay_url: string | null;
+  charges: AutoCharge[];
+  providers: string[];
+  demo_amount: string | null;
+}
+
+export interface AutoCharge {
+  order: string;
+  amount: string;
+  currency: string;
+  state: "asked" | "sent" | "paid" | "declined" | "lost";
+  detail: string;
+  created_ms: number;
+}
+
+/** What is asked to be allowed. */
+export interface AutoWanted {
+  provider: string;
+  threshold_planck: string;
+  day_max: number;
+  month_max: number;
+  amount?: number;
+}
+
+export interface AutoActs {
+  allowAuto: (wanted: AutoWanted) => void;
+  endAuto: () => void;
+}
+
+export const WORDS = {
+  title: "Pay in automatically",
+  what: "While you watch, a balance that falls below your line is filled by one payment. If it is declined or slow, the picture stops as it would without it.",
+  threshold: "When my balance is below",
+  amount: "Pay in",
+  dayMax: "At most a day",
+  monthMax: "At most a month",
+  allow: "Allow it",
+  change: "Change it",
+  end: "Turn it off",
+  goOn: "Go on to the payment that begins it",
+  settingUp: "It begins with a payment at the provider's page, which keeps your card for it.",
+  dayHeld: "Your most for today is reached: nothing more is paid in before midnight UTC.",
+  monthHeld: "Your most for this month is reached: nothing more is paid in before the next one.",
+  states: {
+    asked: "under way",
+    sent: "under way",
+    paid: "paid",
+    declined: "declined",
+    lost: "without an answer",
+  },
+} as const;
+
+/** Return what holds now, in one sentence. */
+export function autoText(auto: AutoTopUp, payable: Payable, asset: Asset): string {
+  if (auto.state === "setting-up") return WORDS.settingUp;
+  if (auto.state === "off") {
+    return auto.why === "" ? "It is off." : `It was turned off: ${auto.why}.`;
+  }
+  const line = `${formatShort(BigInt(auto.threshold_planck), asset.decimals)} ${asset.symbol}`;
+  const money = (minor: string): string => autoMoney(minor, auto, payable, asset);
+  return `Below ${line}, ${money(auto.amount)} are paid in. Today ${money(auto.day)} of at most ${money(auto.day_max)}, this month ${money(auto.month)} of at most ${money(auto.month_max)}.`;
+}
+
+export function autoTopUp(
+  auto: AutoTopUp,
+  payable: Payable,
+  asset: Asset,
+  acts: AutoActs,
+): HTMLElement {
+  const made = section(
+    WORDS.title,
+    el("p", {}, WORDS.what),
+    el("p", { id: "auto-top-up-state" }, autoText(auto, payable, asset)),
+  );
+  if (auto.held_by !== null) {
+    const words = auto.held_by === "day" ? WORDS.dayHeld : WORDS.monthHeld;
+    made.append(el("p", { className: "hint" }, words));
+  }
+  if (auto.pay_url !== null) made.append(el("a", { href: auto.pay_url }, WORDS.goOn));
+  for (const provider of auto.providers) made.append(form(provider, auto, payable, asset, acts));
+  if (auto.state !== "off") made.append(button(WORDS.end, "quiet", acts.endAuto));
+  if (auto.charges.length > 0) {
+    made.append(el("ul", {}, ...auto.charges.map((item) => charge(item, payable, asset))));
+  }
+  return made;
+}
+
+function charge(item: AutoCharge, payable: Payable, asset: Asset): HTMLElement {
+  const why = item.detail === "" ? "" : `: ${item.detail}`;
+  const amount = autoMoney(item.amount, item, payable, asset);
+  return el("li", {}, `${day(item.created_ms)}, ${amount}, ${WORDS.states[item.state]}${why}`);
+}
+
+/** The demo pays in the asset itself; everybody else in the currency. */
+function autoMoney(
+  minor: string,
+  { currency }: { currency: string },
+  payable: Payable,
+  { symbol, decimals }: Asset,
+): string {
+  if (currency === symbol && currency !== payable.currency) {
+    return `${formatShort(BigInt(minor), decimals)} ${symbol}`;
+  }
+  return moneyText(Number(minor), payable);
+}
+
+function form(
+  provider: string,
+  auto: AutoTopUp,
+  payable: Payable,
+  asset: Asset,
+  acts: AutoActs,
+): HTMLElement {
+  const isDemo = provider === "demo";
+  const money: Payable = isDemo
+    ? { currency: asset.symbol, currency_decimals: asset.decimals, amount_min: 1, amount_max: MOST }
+    : payable;
+  const isMine = auto.provider === provider && auto.state !== "off";
+  const shown = (minor: string, otherwise: number): string =>
+    plain(isMine ? Number(minor) : otherwise, money);
+  const first = isDemo ? Number(auto.demo_amount ?? "0") : payable.amount_min;
+  const threshold = field("auto-threshold", isMine ? plainAsset(auto.threshold_planck, asset) : "");
+  const amount = field("auto-amount", shown(auto.amount, first));
+  const dayMax = field("auto-day", shown(auto.day_max, 2 * first));
+  const monthMax = field("auto-month", shown(auto.month_max, 10 * first));
+  const most: Payable = { ...money, amount_min: 1, amount_max: MOST };
+  const made = el(
+    "form",
+    { className: "fields", id: `auto-top-up-${provider}` },
+    el("label", {}, `${WORDS.threshold}, ${asset.symbol}`, threshold),
+    ...(isDemo ? [] : [el("label", {}, `${WORDS.amount}, ${money.currency}`, amount)]),
+    el("label", {}, `${WORDS.dayMax}, ${money.currency}`, dayMax),
+    el("label", {}, `${WORDS.monthMax}, ${money.currency}`, monthMax),
+    el(
+      "button",
+      { type: "submit", className: "button quiet" },
+      `${isMine ? WORDS.change : WORDS.allow}: ${payLabel(provider)}`,
+    ),
+  );
+  made.onsubmit = (event) => {
+    event.preventDefault();
+    const line = parseAmount(threshold.value, asset.decimals);
+    const isLine = line !== null && line > 0n;
+    tell(threshold, isLine ? "" : "Write an amount above 0.");
+    const each = isDemo ? 0 : checked(amount, money);
+    const aDay = checked(dayMax, most);
+    const aMonth = checked(monthMax, most);
+    if (!isLine || each === null || aDay === null || aMonth === null) return;
+    acts.allowAuto({
+      provider,
+      threshold_planck: String(line),
+      day_max: aDay,
+      month_max: aMonth,
+      ...(!isDemo && { amount: each }),
+    });
+  };
+  return made;
+}
+
+const MOST = Number.MAX_SAFE_INTEGER;
+
+function checked(input: HTMLInputElement, payable: Payable): number | null {
+  const minor = minorOf(input.value, payable);
+  tell(input, typeof minor === "string" ? minor : "");
+  return typeof minor === "number" ? minor : null;
+}
+
+function tell(input: HTMLInputElement, fault: string): void {
+  input.setCustomValidity(fault);
+  if (fault !== "") input.reportValidity();
+}
+
+function plain(minor: number, payable: Payable): string {
+  return moneyText(minor, payable).replace(/ \S+$/, "").replace(/\s/g, "");
+}
+
+function plainAsset(planck: string, { symbol, decimals }: Asset): string {
+  return plain(Number(planck), {
+    currency: symbol,
+    currency_decimals: decimals,
+    amount_min: 1,
+    amount_max: MOST,
+  });
+}
+
+function field(name: string, value: string): HTMLInputElement {
+  const input = el("input", { name, inputMode: "decimal", autocomplete: "off", value });
+  input.addEventListener("input", () => input.setCustomValidity(""));
+  return input;
+}
