@@ -17,6 +17,8 @@ export interface Refusal {
   /** With `token`: why. */
   fault: LinkFault;
   topUpUrl: string;
+  /** What the operator's own server says of it, else "". */
+  words: string;
   /** How long the server asked to wait, or null. */
   retryAfterMs: number | null;
 }
@@ -30,12 +32,14 @@ export function readRefusal(
   const problem = parseObject(body);
   const reason = typeof problem?.["reason"] === "string" ? problem["reason"] : "";
   const url = problem?.["top_up_url"];
+  const detail = problem?.["detail"];
   const seconds = Number(retryAfter ?? Number.NaN);
   const refusal = (kind: Refusal["kind"], isExpired = false): Refusal => ({
     kind,
     isExpired,
     fault: linkFault(reason),
     topUpUrl: typeof url === "string" ? url : "",
+    words: reason === "hook" && typeof detail === "string" ? detail.slice(0, 200) : "",
     // A server's mistake must not stop the page for a day.
     retryAfterMs: seconds >= 0 ? Math.min(seconds, 60) * 1000 : null,
   });

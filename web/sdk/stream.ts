@@ -91,7 +91,8 @@ export class TickStream {
       url: () => this.#at("session"),
       nowMs: () => this.#nowMs(),
       minted: (minted) => this.#useToken(minted),
-      refused: (fault) => {
+      refused: (fault, words) => {
+        if (words) this.#store.set({ error: words });
         // What is priced is refused by itself; a free picture goes on, without a meter that fails.
         if (!this.#store.value.isPriced) this.#socket.close();
         else if (fault !== "token") this.#playOut("denied", fault);

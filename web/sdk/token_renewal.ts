@@ -17,8 +17,8 @@ export interface TokenRenewalOptions {
   url: () => string;
   nowMs: () => number;
   minted: (minted: Minted) => void;
-  /** The link has ended for good: no renewal is tried again. */
-  refused: (fault: LinkFault) => void;
+  /** The link has ended for good: no renewal is tried again; `words` are the operator's own. */
+  refused: (fault: LinkFault, words: string) => void;
 }
 
 export class TokenRenewal {
@@ -49,7 +49,7 @@ export class TokenRenewal {
     const minted = response?.ok ? parseMinted(response.text, this.#options.stream) : null;
     if (response !== null && (response.status === 401 || response.status === 403)) {
       this.stop();
-      this.#options.refused(response.refusal?.fault ?? "token");
+      this.#options.refused(response.refusal?.fault ?? "token", response.refusal?.words ?? "");
     }
     if (minted === null) return false;
     this.#options.minted(minted);

@@ -258,6 +258,22 @@ describe("a token", () => {
     expect(stream.snapshot()).toMatchObject({ state: "denied", reason: "expired" });
   });
 
+  it("whose renewal the operator's own server refuses is told in that server's words", async () => {
+    const page = "https://a.example/w/t/cam/";
+    const detail = "Your subscription has ended";
+    answer(page);
+    answers.set(`${page}index.m3u8`, { status: 401, text: '{"reason": "expired"}' });
+    answers.set(`${page}session`, {
+      status: 403,
+      text: JSON.stringify({ reason: "hook", detail }),
+    });
+    const stream = watch(page);
+    await vi.advanceTimersByTimeAsync(600_000);
+    stream.destroy();
+
+    expect(stream.snapshot()).toMatchObject({ state: "denied", error: detail });
+  });
+
   it("D2: is renewed at another origin that the operator lists", async () => {
     const page = "https://b.example/w/t/cam/";
     answer(page, { is_origin_listed: true });
