@@ -120,6 +120,8 @@ class GuestSweep:
             return False
         if self._shared.escrow is not None:
             return True  # what it has is on the chain, and may come there at any time
+        if book.splits.streams_of(account):
+            return True  # a payee: what they earn may come at any time, and is asked for by them
         balance, _ = balance_and_debt(book.viewers.get(account).stayed, book.cuts.spent(account))
         now_s = self._shared.clock.now_ms() // 1000
         is_asked = any(not item.is_paid for item in book.passes.of_account(account))

@@ -27,6 +27,7 @@ from mediaserver.settings.records import Settings
 from metering.book import schema
 from metering.book.async_book import AsyncBook
 from metering.book.book import Book
+from metering.model.ledger import Share
 from metering.model.passes import PassKind
 from metering.units import AccountId, Cut, CutLine, Planck, Run, SessionId, shard_of
 from tests.support.book_fixture import PRICE
@@ -86,7 +87,7 @@ def guests(tmp_path) -> Iterator[Guests]:
     made.book.close()
 
 
-KEPT = ("came", "mail", "passkey", "role", "stream", "key", "money", "pass", "player")
+KEPT = ("came", "mail", "passkey", "role", "stream", "key", "money", "pass", "payee", "player")
 """What keeps a guest for another 30 days, or for good."""
 
 
@@ -116,6 +117,11 @@ def keep(guests: Guests, connection: Connection, guest: Person, how: str) -> Non
                 guest.account, record, offer, show=0, idempotency_key="k", now_ms=now_ms
             )
             passes.pay(bought.id, now_ms)
+        case "payee":
+            assert guest.account is not None
+            shares = (Share(guest.account, 250_000),)
+            last = guests.fixture.stream.prices[-1].from_tick
+            guests.book.splits.put(guests.fixture.stream.slug, shares, last, now_ms)
         case "player":
             assert guest.account is not None
             ends_ms = now_ms + DAY_MS
