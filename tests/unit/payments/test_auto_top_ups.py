@@ -11,6 +11,7 @@ from mediaserver.payments.auto_charging import AGAIN_MS, ASK_FOR_MS, WAIT_FOR_MS
 from mediaserver.payments.auto_records import AutoState, ChargeState, Spent, held_by, periods
 from mediaserver.payments.records import Notice, PaymentStatus
 from metering.model.ledger import balance_and_debt
+from metering.units import Planck
 from tests.support.auto_top_up_fixture import (
     CENTS,
     DAY_MS,
@@ -188,6 +189,21 @@ def test_a_provider_without_a_word_is_given_up_and_heard_all_the_same() -> None:
     assert viewer.states == ["lost"]
     viewer.pays()
     assert (viewer.seconds, viewer.states) == (25, ["paid"])
+
+
+def test_what_is_lost_counts_to_the_mosts_as_if_it_had_been_paid() -> None:
+    """It may have been taken."""
+    viewer = Viewer(day_max=30 * CENTS, month_max=30 * CENTS)
+    viewer.watch(95)
+    assert viewer.look()
+    viewer.ask()
+    with viewer.book.together() as connection:
+        auto_charges.lose_old(connection, viewer.now_ms + 1, viewer.now_ms + 1)
+    planck = Planck(50 * PRICE)
+    viewer.book.deposits.add(viewer.fixture.accounts[0], planck, "by hand", "", 1)
+    assert not viewer.look()
+    viewer.watch(50)
+    assert (viewer.states, viewer.look()) == (["lost"], False)
 
 
 def test_what_was_not_asked_within_an_hour_is_not_begun_any_more() -> None:
