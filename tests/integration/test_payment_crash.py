@@ -5,7 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
+
+
+pytestmark = pytest.mark.timeout(300)
+"""A program dies and goes on 60 times: half a minute, and minutes on a busy machine."""
 
 
 def run(program: str, folder: Path) -> str:
@@ -15,7 +21,7 @@ def run(program: str, folder: Path) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=100,
+        timeout=280,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
