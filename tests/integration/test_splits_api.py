@@ -167,6 +167,23 @@ async def test_a_payee_with_earnings_left_does_not_lose_them_by_closing(
     assert f"your share of cam is {GROSS // 4} planck" in problem["detail"]
 
 
+@pytest.mark.parametrize("by", ["person", "account"])
+async def test_who_closed_is_no_payee_any_more(server, creator, by) -> None:
+    """Nobody could ask for their part; who is nobody here may be named all the same."""
+    gone = Browser(server)
+    await gone.sign_up("Dan")
+    begins = server.now_s() + 300
+    payees = {f"person:{gone.person}": 1}
+    _, made = await creator.ask("PUT", "streams/cam/split", {"payees": payees, "from_tick": begins})
+    account = made["payees"][0]["account"]
+    assert (await gone.ask("POST", "me/close", {}))[0] == 200
+    name = account if by == "account" else f"person:{gone.person}"
+
+    status, problem = await creator.ask("PUT", "streams/cam/split", {"payees": {name: 2}})
+
+    assert (status, problem["faults"]) == (422, ["payees: this account was closed"])
+
+
 async def test_a_table_is_announced_and_what_cannot_be_one_is_said(server, creator, bob) -> None:
     """The creator sets it, not a payee; who watched before is not asked again."""
     path, person = "streams/cam/split", f"person:{bob.person}"

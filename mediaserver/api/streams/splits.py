@@ -17,6 +17,7 @@ from mediaserver.api.viewers.own_account import give_account
 from mediaserver.api.who import audited
 from mediaserver.http import request_records
 from mediaserver.http.problem import ApiError
+from mediaserver.people import persons
 from mediaserver.people.service import Connection
 from metering.book.book import Book
 from metering.book.records import StreamRecord
@@ -167,6 +168,8 @@ def _named_shares(
                 account = give_account(book, connection, name.removeprefix(_PERSON), now_ms)
             else:
                 account = parse_account(name)
+            # Who closed asks for nothing any more; an account of nobody we know is its key's.
+            persons.require_payer_open(connection, account)
         except (ValueError, UnknownNameError) as error:
             faults.append(f"payees: {error}")
             continue
