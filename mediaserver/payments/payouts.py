@@ -373,6 +373,7 @@ def _tell(book: Book, connection: Connection, payout: Payout, now_ms: int) -> No
         payout.amount,
         payout.currency,
         now_ms,
+        payout.account,
     )
     book.facts.tell(connection, fact)
 

@@ -64,6 +64,7 @@ def event_of(connection: Connection, fact: Fact) -> Event:
             data = {
                 "stream": stream_of(connection, fact.stream),
                 "payout": fact.payout,
+                "account": None if fact.account is None else account_text(fact.account),
                 "state": fact.state,
                 "planck": str(fact.planck),
                 "amount": fact.amount,

@@ -97,6 +97,7 @@ class PayoutChanged:
 
     Attributes:
         amount: What the bank pays, in minor units of `currency`.
+        account: The payee whose earnings it is of; None: the stream's creator.
     """
 
     payout: str
@@ -106,6 +107,7 @@ class PayoutChanged:
     amount: int
     currency: str
     at_ms: int
+    account: AccountId | None = None
 
 
 Fact = SessionBegan | SessionEnded | BatchFinal | DepositBooked | MoneyReturned | PayoutChanged

@@ -9,9 +9,11 @@ import pytest
 from mediaserver.webhooks.low_balances import BalanceState, state_of
 from mediaserver.webhooks.service import Webhooks
 from mediaserver.webhooks.stream_health import STEADY_MS, ShowHealth
+from metering.book.postings import post
 from metering.book.returns import Return, ReturnKind
 from metering.errors import InvalidValueError
-from metering.units import Cut, CutLine, Planck, Run, SessionId, shard_of
+from metering.model.ledger import Holder, Posting, Role
+from metering.units import Cut, CutLine, Planck, Run, SessionId, account_text, shard_of
 from tests.support.book_fixture import PRICE, make_book
 from tests.support.payments_fixture import PLANCK, make_payments
 from tests.support.webhook_receiver import Receiver, data, telling
@@ -89,7 +91,27 @@ async def test_each_step_of_a_payout_is_told_without_whom_the_bank_pays(tmp_path
     assert [step["state"] for step in steps] == ["requested", "approved", "paid"]
     assert {(step["payout"], step["stream"]["slug"]) for step in steps} == {(payout, "talks")}
     assert {(step["amount"], step["currency"]) for step in steps} == {(1000, "EUR")}
+    assert {step["account"] for step in steps} == {None}
     assert not any(word in "".join(map(data, came)) for word in ("Creator", "DE89"))
+
+
+async def test_a_payout_of_a_payee_is_not_told_as_the_creators(tmp_path) -> None:
+    fixture, clock = make_payments(), Clock()
+    payee = fixture.accounts[0]
+    part = Holder(Role.CREATOR, payee, fixture.stream.id)
+    lines = (Posting(part, Planck(PLANCK)), Posting(Holder(Role.OUTSIDE), Planck(-PLANCK)))
+    async with Receiver() as receiver:
+        webhooks = await opened(fixture, telling(tmp_path, receiver), clock)
+
+        def step() -> None:
+            with fixture.book.together() as connection:
+                post(connection, "settlement", "1", SETTLED_MS, lines)
+            ask(fixture, account=payee)
+
+        await asyncio.to_thread(step)
+        came = await events_of(webhooks, receiver, clock)
+
+    assert [event["data"]["account"] for event in came] == [account_text(payee)]
 
 
 async def test_a_balance_that_runs_down_is_told_low_once_and_then_stopped(tmp_path) -> None:
