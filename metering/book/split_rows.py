@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from uuid import UUID
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, delete, select
 
 from metering.book import schema
 from metering.book.rows import chunks
@@ -21,7 +21,7 @@ from metering.model.splits import (
     shares_of_versions,
     table_at,
 )
-from metering.units import AccountId, Planck, PriceVersion
+from metering.units import AccountId, Planck
 
 Tables = Mapping[UUID, tuple[SplitTable, ...]]
 
@@ -64,18 +64,10 @@ def version_shares(
     return shares_of_versions(tables, begins)
 
 
-def hold_no_table(connection: Connection, stream: UUID, price: PriceVersion) -> None:
-    """Hold that no split table begins with a price, which is to be taken back.
-
-    Raises:
-        InvalidValueError: One does, and would hold for no price.
-    """
-    for table in tables_of(connection, [stream]).get(stream, ()):
-        if table.from_tick == price.from_tick:
-            raise InvalidValueError(
-                f"price {price.number} stays: split table {table.number} begins with it; set "
-                "another price, or another split"
-            )
+def drop_table(connection: Connection, stream: UUID, number: int) -> None:
+    """Remove a table that has not begun."""
+    for table in (_shares, _tables):
+        connection.execute(delete(table).where(table.c.stream == stream, table.c.number == number))
 
 
 def hold_shared(connection: Connection, stream: UUID, prices: Iterable[tuple[Planck, int]]) -> None:

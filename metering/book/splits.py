@@ -8,12 +8,18 @@ from __future__ import annotations
 from collections.abc import Collection
 from uuid import UUID
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import func, insert, select
 
 from metering.book import schema
 from metering.book.named_prices import begin_again, named_of
 from metering.book.rows import Repository
-from metering.book.split_rows import Tables, hold_shared, tables_of, version_shares
+from metering.book.split_rows import (
+    Tables,
+    drop_table,
+    hold_shared,
+    tables_of,
+    version_shares,
+)
 from metering.book.split_schema import split_shares as _shares
 from metering.book.split_schema import split_tables as _tables
 from metering.book.stream_rows import stream_of_slug
@@ -53,7 +59,7 @@ class SplitRepository(Repository):
             known = tables_of(connection, [record.id]).get(record.id, ())
             made = SplitTable(known[-1].number + 1 if known else 1, from_tick, shares)
             if known and known[-1].from_tick == from_tick:
-                _drop(connection, record.id, known[-1].number)
+                drop_table(connection, record.id, known[-1].number)
             connection.execute(
                 insert(_tables).values(
                     stream=record.id, number=made.number, from_tick=from_tick, created_ms=now_ms
@@ -121,9 +127,3 @@ class SplitRepository(Repository):
         query = select(_shares.c.account).where(_shares.c.stream == stream).distinct()
         with self._reading() as connection:
             return sorted(AccountId(account) for account in connection.execute(query).scalars())
-
-
-def _drop(connection: Connection, stream: UUID, number: int) -> None:
-    """Remove a table that has not begun."""
-    for table in (_shares, _tables):
-        connection.execute(delete(table).where(table.c.stream == stream, table.c.number == number))

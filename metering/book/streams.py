@@ -23,7 +23,7 @@ from metering import signing
 from metering.book import schema
 from metering.book.records import StreamRecord
 from metering.book.rows import Repository, chunks
-from metering.book.split_rows import hold_no_table, hold_shared
+from metering.book.split_rows import drop_table, hold_shared, tables_of
 from metering.book.stream_names import require_title, slug_fault
 from metering.book.stream_rows import prices_of, records, stream_of_slug
 from metering.book.touched import mark
@@ -243,11 +243,14 @@ class StreamRepository(Repository):
     def withdraw_price(self, slug: str, number: int, earliest: int) -> StreamRecord:
         """Return the stream without its newest price, whose number the next one takes.
 
-        No second before `earliest` may be priced by it.
+        No second before `earliest` may be priced by it. Where a split table begins with it, too,
+        a price that changed goes back to the one before and the table stays; one that came with the
+        table goes with it.
 
         Raises:
             UnknownNameError: If there is no such stream.
-            InvalidValueError: If it is not the newest price, or begins before `earliest`.
+            InvalidValueError: If it is not the newest price, or begins before `earliest`; or the
+                one before cannot be shared as the table says.
         """
         with self._writing() as connection:
             record = stream_of_slug(connection, slug)
@@ -259,11 +262,19 @@ class StreamRepository(Repository):
                     f"price {number} begins at {last.from_tick}: too late to withdraw it, as "
                     f"seconds before {earliest} may be in use; add another price"
                 )
-            hold_no_table(connection, record.id, last)
-            prices = schema.prices.c
-            connection.execute(
-                delete(schema.prices).where(prices.stream == record.id, prices.number == number)
-            )
+            prices, before = schema.prices.c, record.prices[-2:][0].planck_per_tick
+            is_it = (prices.stream == record.id) & (prices.number == number)
+            tables = tables_of(connection, [record.id]).get(record.id, ())
+            begins = [table for table in tables if table.from_tick == last.from_tick]
+            if begins and before != last.planck_per_tick:
+                hold_shared(connection, record.id, [(before, last.from_tick)])
+                connection.execute(
+                    update(schema.prices).where(is_it).values(planck_per_tick=before)
+                )
+            else:
+                connection.execute(delete(schema.prices).where(is_it))
+                for table in begins:
+                    drop_table(connection, record.id, table.number)
             mark(connection, record.id)
         return self.get(slug)
 

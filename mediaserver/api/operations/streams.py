@@ -113,9 +113,10 @@ GROUP: Final = Group(
             Withdraws a price.
 
             Withdraws the newest price while it begins more than `metering.policy_lost_s` (30 s)
-            past the newest second that may be planned. Answers the stream. 422 when it is not the
-            newest or begins sooner (with the time until which it was possible), 409 with a chain,
-            which keeps prices.
+            past the newest second that may be planned. Answers the stream. A split table that
+            begins with it goes, too, where the price is that of before; where the price changed,
+            the table stays. 422 when it is not the newest or begins sooner (with the time until
+            which it was possible), 409 with a chain, which keeps prices.
             """,
             stream_answers.Stream,
             problems=(409,),

@@ -50,14 +50,34 @@ def test_a_table_that_is_to_come_gives_way_and_one_of_the_first_second_makes_no_
     assert [table.number for table in book.splits.of(stream)] == [1, 3]
 
 
-def test_a_price_that_a_table_begins_with_stays() -> None:
-    """Else the table would hold for nothing, and the old one go on."""
+def test_a_table_that_is_to_come_goes_with_its_price() -> None:
+    """One set a year ahead by mistake would else hold price and split until then."""
     book = make_book().book
+    stream = book.streams.get("talks").id
     book.splits.put("talks", SHARES, FROM, 1)
 
-    with pytest.raises(InvalidValueError, match="split table 1 begins with it"):
-        book.streams.withdraw_price("talks", 2, 0)
-    later = book.streams.add_price("talks", Planck(4), FROM + 9)
+    left = book.streams.withdraw_price("talks", 2, 0)
+
+    assert (len(left.prices), book.splits.of(stream)) == (1, ())
+    assert book.splits.version_shares() == {}
+    book.splits.put("talks", SHARES, FROM - 9, 2)
+    assert book.splits.version_shares() == {(stream, 1): (), (stream, 2): SHARES}
+
+
+def test_a_table_stays_when_a_changed_price_that_it_begins_with_goes() -> None:
+    """Its seconds cost what they did before, and are shared all the same."""
+    book = make_book().book
+    record = book.streams.get("talks")
+    made = book.streams.add_price("talks", Planck(4_000_000), FROM)
+    book.splits.put("talks", SHARES, FROM, 1)
+
+    left = book.streams.withdraw_price("talks", made.number, 0)
+
+    assert [price.planck_per_tick for price in left.prices] == [
+        record.prices[0].planck_per_tick
+    ] * 2
+    assert book.splits.version_shares()[record.id, made.number] == SHARES
+    later = book.streams.add_price("talks", Planck(4_000_000), FROM + 9)
     assert len(book.streams.withdraw_price("talks", later.number, 0).prices) == 2
 
 
