@@ -22,6 +22,7 @@ from metering.errors import ExtrinsicRejectedError, InvalidValueError
 from metering.escrow import calls
 from metering.escrow.call_sender import CallSender, decoded
 from metering.escrow.stream_registrar import StreamRegistrar, StreamStatus
+from metering.escrow.wallet_calls import WalletCalls
 from metering.model.credits import Payout, rolled
 from metering.model.splits import table_at
 from metering.signing import KeyPair
@@ -48,6 +49,7 @@ class OnChain:
 
     Attributes:
         registrar: Registers the streams on the chain; the owner of this runs it.
+        wallets: Calls that viewers sign with wallets of their own.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class OnChain:
         self.registrar = StreamRegistrar(
             self._sender, book, operator, int(settings.chain.creator_float_planck)
         )
+        self.wallets = WalletCalls(self._sender.service, operator.account)
 
     async def status(self) -> dict[str, Any]:
         """Return where the chain is, the status of the operator on it, and how far settlement is.

@@ -49,9 +49,11 @@ from mediaserver.api.streams import (
 from mediaserver.api.viewers import (
     history,
     join_stream,
+    kept_calls,
     letters,
     limits,
     own_earnings,
+    own_escrow,
     own_passes,
     player_settings,
     players,
@@ -78,6 +80,7 @@ ROOMS: Final = (
     *(earnings, payouts, statements, bad_seconds, guests, redeem, named_prices, stream_change),
     *(history, players, player_settings, letters, wallet_payer, auto_top_up),
     *(passes, own_passes, splits, own_earnings),
+    own_escrow,
     *(audience, session_list, bars, rules, takedowns, reports, webhooks, reference),
 )
 """Whose routes they are."""
@@ -94,6 +97,8 @@ def application(shared: Context) -> web.Application:
     app[viewer_self_service.ALLOWANCE] = viewer_self_service.Allowance()
     app[token_join.ISSUERS] = token_join.issuers(shared)
     app[join_stream.JOINS] = viewer_self_service.Allowance()
+    app[own_escrow.KEPT] = kept_calls.KeptCalls()
+    app[own_escrow.PREPARING] = viewer_self_service.Allowance()
     app[redeem.PASSWORDS] = redeem.Passwords()
     app[reports.REPORTERS] = reports.reporters()
     for room in ROOMS:

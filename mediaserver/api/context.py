@@ -21,6 +21,7 @@ from mediaserver.webhooks.decisions import Decisions
 from mediaserver.webhooks.service import Webhooks
 from metering.book.async_book import AsyncBook
 from metering.book.records import StreamRecord, ViewerRecord, ViewerStatus
+from metering.escrow.wallet_calls import WalletCalls
 from metering.model.passes import Pass
 from metering.signing import KeyPair
 from metering.store.client import Store
@@ -54,6 +55,10 @@ class EscrowPort(Protocol):
 
 class ChainPort(Protocol):
     """Dealings with the chain, where there is one: `accounting.onchain_service.OnChain`."""
+
+    @property
+    def wallets(self) -> WalletCalls:
+        """Return the calls that viewers sign with wallets of their own."""
 
     async def status(self) -> dict[str, Any]:
         """Return where the chain is, what the operator has, how far settlement is."""

@@ -296,6 +296,12 @@ TABLE: Final = (
     _row("POST me/withdrawals", open_to=OpenTo.SIGNED_IN, is_fresh=True),
     _row("GET me/export", open_to=OpenTo.SIGNED_IN, is_fresh=True),
     _row("POST me/close", open_to=OpenTo.SIGNED_IN, is_fresh=True),
+    _row("GET me/escrow", open_to=OpenTo.SIGNED_IN),
+    *(
+        _row(f"POST me/escrow/{act}", open_to=OpenTo.SIGNED_IN)
+        for act in ("deposit", "request", "withdraw", "join", "leave", "calls/{call}")
+    ),
+    _row("GET me/escrow/calls/{call}", open_to=OpenTo.SIGNED_IN),
     _row("GET me/passes", open_to=OpenTo.SIGNED_IN),
     _row("POST me/passes", open_to=OpenTo.SIGNED_IN),
     _row("GET me/earnings", open_to=OpenTo.SIGNED_IN),

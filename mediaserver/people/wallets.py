@@ -20,6 +20,7 @@ _ECDSA_BYTES: Final = 65
 _KINDS: Final = {0: "ed25519", 1: "sr25519", 2: "ecdsa"}
 """First byte of a MultiSignature, which some wallets put before a signature."""
 ADDRESS_CHARACTERS_MAX: Final = 66
+_ANY_NETWORK: Final = 42
 
 
 def account_of(address: str) -> AccountId:
@@ -79,6 +80,38 @@ def shown(account: AccountId, text: str, signature: str, label: str) -> NewCrede
             f"the signature is not one of {account_text(account)} over the text that was asked"
         )
     return NewCredential(CredentialKind.WALLET, account_text(account), label, bytes(account))
+
+
+def address_of(account: AccountId) -> str:
+    """Return an account as an SS58 address of no one network."""
+    from scalecodec.utils.ss58 import ss58_encode  # noqa: PLC0415 -- only who has a wallet
+
+    address: str = ss58_encode(bytes(account).hex(), ss58_format=_ANY_NETWORK)
+    return address
+
+
+def multi_signature(account: AccountId, message: bytes, signature: str) -> bytes:
+    """Return a wallet's signature over a call, its kind before it, as a chain takes it.
+
+    Args:
+        signature: ``0x`` and hexadecimal digits, as ``signPayload`` gives it, with or without its
+            kind.
+
+    Raises:
+        InvalidValueError: The account's key did not sign it.
+    """
+    try:
+        raw = bytes.fromhex(signature.removeprefix("0x"))
+    except ValueError:
+        raw = b""
+    plain = [(kind, raw) for kind in _KINDS]
+    marked = [(raw[0], raw[1:])] if raw[:1] and raw[0] in _KINDS else []
+    for first, rest in marked + plain:
+        if _is_of_kind(_KINDS[first], account, message, rest):
+            return bytes((first,)) + rest
+    raise InvalidValueError(
+        f"the signature is not one of {account_text(account)} over the call that was prepared"
+    )
 
 
 def is_signed(account: AccountId, message: bytes, signature: bytes) -> bool:

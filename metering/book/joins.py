@@ -34,6 +34,19 @@ class JoinRepository(Repository):
         with self._reading() as connection:
             return _joins(connection, [(stream, account)]).get((stream, account), {})
 
+    def open_of(self, account: AccountId, now_s: int) -> list[Join]:
+        """Return the joins of a viewer that are open at a second of the chain's clock."""
+        joins = tables.joins.c
+        with self._reading() as connection:
+            rows = connection.execute(
+                select(tables.joins).where(
+                    joins.account == account,
+                    joins.expires_s > now_s,
+                    joins.ended_s.is_(None),
+                )
+            ).all()
+        return [_join_of(row) for row in rows]
+
     def of_shard(self, shard: int, since_s: int) -> list[Join]:
         """Return the joins of a shard that had not ended by a second of the chain's clock."""
         joins = tables.joins.c

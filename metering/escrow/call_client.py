@@ -51,12 +51,16 @@ class Draft:
         call: Pallet and call index, then the arguments.
         terms: Nonce, era, versions, genesis.
         payload: What to sign.
+        extra: What the runtime's extensions add to the extrinsic.
+        extensions: Names of all of them, in the runtime's order.
     """
 
     account: AccountId
     call: bytes
     terms: Terms
     payload: bytes
+    extra: bytes = b""
+    extensions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

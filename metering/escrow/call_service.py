@@ -110,7 +110,14 @@ class CallService:
             call = extrinsic.call(facts, name, data)
         else:
             call = bytes(runtime.metadata.call(pallet, name)) + data
-        return Draft(account, call, terms, extrinsic.signing_payload(facts, call, terms))
+        return Draft(
+            account,
+            call,
+            terms,
+            extrinsic.signing_payload(facts, call, terms),
+            extrinsic.extra_of(facts, terms),
+            tuple(extension.name for extension in facts.extensions),
+        )
 
     async def send(self, draft: Draft, signature: bytes) -> Hash:
         """Hand a signed call over; return what a node calls it.

@@ -111,6 +111,11 @@ def join_with_caps(stream: UUID, max_spend: int, max_price: int, duration_s: int
     return Call(PALLET, "join_with_caps", data)
 
 
+def leave_stream(stream: UUID) -> Call:
+    """Return the call by which a viewer ends their join of a stream."""
+    return Call(PALLET, "leave_stream", U128.encode(stream.int))
+
+
 def title_bytes(title: str) -> bytes:
     """Return a title in UTF-8, cut to what the chain takes after a whole character."""
     return title.encode()[:TITLE_BYTES_MAX].decode(errors="ignore").encode()

@@ -19,6 +19,7 @@ NAMES = {
     "link": "0123456789abcdef",
     "bar": "0123456789abcdef",
     "report": "0123456789abcdef",
+    "call": "0123456789abcdef",
     "player": "0123456789abcdef",
     "stream": "cam",
     "target": "ops",

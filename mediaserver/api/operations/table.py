@@ -8,6 +8,7 @@ from mediaserver.api.operations import (
     books,
     chain,
     own,
+    own_escrow,
     own_links,
     passes,
     payments,
@@ -24,6 +25,6 @@ from mediaserver.api.operations import (
 GROUPS: Final = (
     *(streams.GROUP, stream_guests.GROUP, watching.GROUP, viewers.GROUP),
     *(books.GROUP, passes.GROUP, splits.GROUP, payments.GROUP, chain.GROUP),
-    *(sign_in.GROUP, own.GROUP, people.GROUP, server.GROUP, own_links.GROUP),
+    *(sign_in.GROUP, own.GROUP, own_escrow.GROUP, people.GROUP, server.GROUP, own_links.GROUP),
 )
 OPERATIONS: Final = tuple(row for group in GROUPS for row in group.operations)

@@ -28,6 +28,8 @@ SIGNED_V4: Final = 0x84
 _PAYLOAD_BYTES_MAX: Final = 256
 _MULTI_ADDRESS_ID: Final = 0
 _MULTI_SIGNATURE_SR25519: Final = 1
+_MULTI_SIGNATURE_BYTES: Final = {0: 64, 1: 64, 2: 65}
+"""Of ed25519, sr25519 and ecdsa, by the byte that says which."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,18 +149,44 @@ def signed_extrinsic(
 ) -> bytes:
     """Return the bytes to send.
 
+    Args:
+        signature: As `assembled` takes it.
+
     Raises:
         RuntimeUnsupportedError: If the runtime has an extension that we cannot fill in.
-        InvalidValueError: If the signature has not 64 bytes.
+        InvalidValueError: If the signature is of no kind that a chain takes.
     """
-    if len(signature) != 64:
-        raise InvalidValueError(f"a signature has 64 bytes, not {len(signature)}")
-    extra, _ = _extensions(facts, terms)
+    return assembled(extra_of(facts, terms), call_bytes, account, signature)
+
+
+def extra_of(facts: RuntimeFacts, terms: Terms) -> bytes:
+    """Return what the runtime's extensions add to an extrinsic.
+
+    Raises:
+        RuntimeUnsupportedError: If the runtime has an extension that we cannot fill in.
+    """
+    return _extensions(facts, terms)[0]
+
+
+def assembled(extra: bytes, call_bytes: bytes, account: AccountId, signature: bytes) -> bytes:
+    """Return the bytes to send.
+
+    Args:
+        signature: 64 bytes are sr25519's; else a MultiSignature, its kind before it.
+
+    Raises:
+        InvalidValueError: If the signature is of no kind that a chain takes.
+    """
+    if len(signature) == 64:
+        signature = bytes((_MULTI_SIGNATURE_SR25519,)) + signature
+    if _MULTI_SIGNATURE_BYTES.get(signature[0] if signature else -1) != len(signature) - 1:
+        raise InvalidValueError(
+            f"a signature has 64 bytes, or its kind before it, not {len(signature)}"
+        )
     body = b"".join(
         (
             bytes((SIGNED_V4, _MULTI_ADDRESS_ID)),
             ACCOUNT.encode(account),
-            bytes((_MULTI_SIGNATURE_SR25519,)),
             signature,
             extra,
             call_bytes,
