@@ -8,6 +8,8 @@ import * as passkey from "../me/passkey";
 import { minorIn, payLabel } from "../me/minor";
 import type { TopUps } from "../me/balance";
 import { formatShort } from "../sdk/money";
+import { firstAccount, hasWallet, signWith } from "../me/wallet";
+import { choosePayer, showSteps } from "./on_chain";
 import { press, root, show, text } from "./view";
 
 type Json = Record<string, unknown>;
@@ -64,6 +66,11 @@ async function signIn(): Promise<void> {
   await then();
 }
 
+async function signInWallet(): Promise<void> {
+  await signWith(await firstAccount(), "sign-in/wallet");
+  await then();
+}
+
 async function signUp(): Promise<void> {
   const options = await ask<Json>("POST", "sign-up/passkey/options", { name: "Guest" });
   const credential = await passkey.create(options);
@@ -86,6 +93,7 @@ function showWays(ways: Ways): void {
   } else {
     made.push(text("Passkeys need this site's own name over HTTPS; here they cannot be used."));
   }
+  if (hasWallet()) made.push(press("Sign in with a wallet", "quiet", signInWallet));
   made.push(el("p", {}, el("a", { href: "/me/" }, "Other ways to sign in")));
   show(...made);
 }
@@ -95,8 +103,13 @@ interface Passes {
   held: { until_ms: number | null } | null;
 }
 
-/** Let who is signed in pay by the second, or once where there is a pass; who has one goes on. */
+/** Let who is signed in choose who pays, where they may, and then how. */
 export async function choose(): Promise<void> {
+  if (offer.price === "0" || !(await choosePayer(chooseHow))) await chooseHow();
+}
+
+/** Let them pay by the second, or once where there is a pass; who has one goes on. */
+async function chooseHow(): Promise<void> {
   const { sold, held } = await ask<Passes>("GET", `streams/${offer.stream}/passes`);
   if (held !== null || sold.length === 0 || offer.price === "0") {
     await join();
@@ -136,30 +149,36 @@ async function buyPass(
 }
 
 export async function join(): Promise<void> {
+  try {
+    await openLink();
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    if (error.reason === "sign_in") showWays(await ask<Ways>("GET", "sign-in"));
+    else if (await showSteps(error, offer, openLink)) return;
+    else if (error.status === 402) {
+      await showTopUp(error, "Your balance is empty. Pay in, and it plays.", join);
+    } else throw error;
+  }
+}
+
+/** Open the watch page by a link of one's own. */
+async function openLink(): Promise<void> {
   const session = keptSession();
   const body = {
     ...(session !== null && { session }),
     // Where it was asked for: "0" lifts the one that a player of this tab had.
     ...(offer.price !== "0" && { limit_planck: limit }),
   };
-  try {
-    const made = await ask<{ path: string; session: string }>(
-      "POST",
-      `streams/${offer.stream}/join`,
-      body,
-    );
-    keepSession(made.session);
-    rememberLimit(offer.stream, limit);
-    // The claim holds the limit: the page need not count it once more.
-    rememberAgreement(offer.stream, offer.price, null);
-    location.replace(made.path);
-  } catch (error) {
-    if (!(error instanceof Problem)) throw error;
-    if (error.reason === "sign_in") showWays(await ask<Ways>("GET", "sign-in"));
-    else if (error.status === 402) {
-      await showTopUp(error, "Your balance is empty. Pay in, and it plays.", join);
-    } else throw error;
-  }
+  const made = await ask<{ path: string; session: string }>(
+    "POST",
+    `streams/${offer.stream}/join`,
+    body,
+  );
+  keepSession(made.session);
+  rememberLimit(offer.stream, limit);
+  // The claim holds the limit: the page need not count it once more.
+  rememberAgreement(offer.stream, offer.price, null);
+  location.replace(made.path);
 }
 
 async function showTopUp(

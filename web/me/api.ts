@@ -109,6 +109,8 @@ export class Problem extends Error {
     readonly reason: string,
     detail: string,
     readonly balance = "",
+    /** What a join on the chain lacks: `escrow`, `join`, `price`. */
+    readonly missing: readonly string[] = [],
   ) {
     super(detail);
   }
@@ -118,6 +120,7 @@ interface ProblemBody {
   detail?: string;
   reason?: string;
   balance?: string;
+  missing?: string[];
 }
 
 /** Ask the API; the answer's shape is the caller's to know. Throws a `Problem`. */
@@ -139,6 +142,7 @@ export async function ask<T>(
     detail = `The server answered ${answer.status}.`,
     reason = "",
     balance = "",
+    missing = [],
   } = answered as ProblemBody;
-  throw new Problem(answer.status, reason, detail, balance);
+  throw new Problem(answer.status, reason, detail, balance, missing);
 }

@@ -18,11 +18,12 @@ import {
 import type { AutoTopUp } from "./auto_top_up";
 import type { Money, TopUps, Withdrawals } from "./balance";
 import { el } from "./dom";
+import { act, escrowOf } from "./escrow";
 import type { Share } from "./earning";
 import { exported, save, type Left } from "./leaving";
 import * as passkey from "./passkey";
 import { account, invitationText, visitor, type Acts } from "./views";
-import { accounts, type Account } from "./wallet";
+import { firstAccount, signWith } from "./wallet";
 import type { Watching } from "./watching";
 
 type Json = Record<string, unknown>;
@@ -67,19 +68,6 @@ async function askFresh<T>(
     await signIn();
     return await ask<T>(method, path, body, headers);
   }
-}
-
-async function signWith(chosen: Account, path: string): Promise<void> {
-  const { text } = await askFresh<{ text: string }>("POST", `${path}/challenge`, {
-    address: chosen.address,
-  });
-  await ask("POST", path, { signature: await chosen.sign(text), label: chosen.name });
-}
-
-async function firstAccount(): Promise<Account> {
-  const [first] = await accounts();
-  if (first === undefined) throw new Error("The wallet showed this page no account.");
-  return first;
 }
 
 function forgetHash(): void {
@@ -134,7 +122,8 @@ const acts: Acts = {
       const credential = await passkey.create(options);
       await ask("POST", "me/credentials/passkey", { credential, label: deviceName() });
     }),
-  addWallet: () => run(async () => signWith(await firstAccount(), "me/credentials/wallet")),
+  addWallet: () =>
+    run(async () => signWith(await firstAccount(), "me/credentials/wallet", askFresh)),
   remove: (id) => run(() => askFresh("DELETE", `me/credentials/${id}`)),
   makeCodes: () =>
     run(async () => {
@@ -219,6 +208,21 @@ const acts: Acts = {
       const wanted = { stream, account, payee, bank_account: bankAccount };
       await askFresh("POST", "me/payouts", wanted, onceOnly());
       notice = "It is asked for: the operator approves it, then a bank pays.";
+    }),
+  payFrom: (credential) =>
+    run(async () => {
+      await askFresh("PUT", "me/account", { credential });
+      notice = "Your wallet's own account pays from now on.";
+    }),
+  onChain: (name, body, done) =>
+    run(async () => {
+      const { account: payer } = await ask<Me>("GET", "me");
+      const line = el("p", { className: "advice" });
+      view.prepend(line);
+      await act(name, body, payer ?? "", (words) => {
+        line.textContent = words;
+      });
+      notice = done;
     }),
   older: () => run(async () => older.push(await ask<Watched>("GET", nextPage()))),
   accept: () =>
@@ -347,7 +351,7 @@ async function show(): Promise<void> {
       await look(),
       await money(me),
       earnings,
-      { codes, invited, hasLetter: hasLetter(), left },
+      { codes, invited, hasLetter: hasLetter(), left, escrow: await escrowOf() },
       acts,
     ),
   );

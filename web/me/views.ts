@@ -4,12 +4,14 @@ import { balance, type Money, type MoneyActs } from "./balance";
 import type { Credential, Invitation, Me, Session, Ways } from "./api";
 import { button, day, el, section } from "./dom";
 import { earning, type EarningActs, type Share } from "./earning";
+import type { Escrow } from "./escrow";
+import { onChain, type EscrowActs } from "./escrow_view";
 import { leaving, type Left, type LeavingActs } from "./leaving";
 import { agentText, watching, type Watching, type WatchingActs } from "./watching";
 import { hasWallet } from "./wallet";
 
 /** What a press does; each shows the page anew. */
-export interface Acts extends WatchingActs, MoneyActs, LeavingActs, EarningActs {
+export interface Acts extends WatchingActs, MoneyActs, LeavingActs, EarningActs, EscrowActs {
   signIn: () => void;
   signUp: (name: string) => void;
   recover: (code: string) => void;
@@ -97,6 +99,7 @@ export interface Visit {
   invited: string;
   hasLetter: boolean;
   left: Left | null;
+  escrow: Escrow | "open" | null;
 }
 
 export function account(
@@ -106,7 +109,7 @@ export function account(
   seen: Watching,
   money: Money,
   shares: Share[],
-  { codes, invited, hasLetter, left }: Visit,
+  { codes, invited, hasLetter, left, escrow }: Visit,
   acts: Acts,
 ): HTMLElement {
   const made = el("div", {}, el("h1", {}, me.name));
@@ -118,7 +121,7 @@ export function account(
   if (hasLetter) made.append(button("Add the address of the letter", "primary", acts.takeMail));
   if (me.roles.length > 0) made.append(el("p", {}, `On this server: ${me.roles.join(", ")}.`));
   if (me.streams.length > 0) made.append(streams(me));
-  made.append(balance(money, seen.asset, acts));
+  made.append(...onChain(escrow, me, seen.asset, acts), balance(money, seen.asset, acts));
   if (shares.length > 0) made.append(earning(shares, seen.asset, acts));
   made.append(...watching(seen, acts));
   made.append(waysIn(me, ways, codes, acts), browsers(sessions, acts));
