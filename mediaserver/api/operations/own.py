@@ -184,7 +184,7 @@ GROUP: Final = Group(
             Body: `credential`, the id of a wallet among one's ways in. `{"account"}`; again is
             harmless. Deposits, joins and withdrawals are then the wallet's own calls on the chain;
             a join here answers what is missing there. 409 without a chain, 404 for no wallet of
-            one's own, 422 where one pays from another account already. =======
+            one's own, 422 where one pays from another account already.
             """,
             people_answers.PaysFrom,
             body=wallet_payer.Payer,
