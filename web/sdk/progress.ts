@@ -5,8 +5,6 @@
 
 /** So long may media arrive without being shown. Then nothing more is fetched. */
 export const STILL_MAX_MS = 8_000;
-/** A clock that ran on so long over a still picture had media to show. */
-const RAN_ON_MS = 2_000;
 /** A tick that comes late counts as this at most: the page's own delay is not the picture's. */
 const STEP_MAX_MS = 1_000;
 
@@ -28,7 +26,10 @@ export class Progress {
   clockStillMs = 0;
   /** For how long of that media was here to be shown. */
   heldStillMs = 0;
-  /** For how long no new frame was shown; 0 where frames cannot be counted. */
+  /**
+   * For how long no new frame was shown though media was here, or the clock ran on; 0 where frames
+   * cannot be counted.
+   */
   pictureStillMs = 0;
 
   reset(): void {
@@ -44,18 +45,18 @@ export class Progress {
     const heldMs = this.heldStillMs + (isHolding ? stepMs : 0);
     this.heldStillMs = isSame ? heldMs : 0;
     const hasSeen = frames === null || frames !== this.#frames;
-    this.pictureStillMs = hasSeen ? 0 : this.pictureStillMs + stepMs;
+    const dueMs = isSame && !isHolding ? 0 : stepMs;
+    this.pictureStillMs = hasSeen ? 0 : this.pictureStillMs + dueMs;
     [this.#lastMs, this.#timeS, this.#frames] = [nowMs, timeS, frames];
   }
+
   /**
    * True when media was here for `STILL_MAX_MS` and was not shown. Without media there is nothing to
    * show: that is the publisher's absence, or the line's. When it is here again, the picture has its
    * time anew.
    */
   isStill(isHolding: boolean): boolean {
-    if (this.pictureStillMs - this.clockStillMs > RAN_ON_MS) {
-      return this.pictureStillMs > STILL_MAX_MS;
-    }
-    return isHolding && this.heldStillMs > STILL_MAX_MS;
+    const isDue = isHolding || this.clockStillMs === 0;
+    return isDue && Math.max(this.pictureStillMs, this.heldStillMs) > STILL_MAX_MS;
   }
 }

@@ -46,6 +46,18 @@ describe("V7: a picture that does not move", () => {
     expect(progress.isStill(true)).toBe(false);
   });
 
+  it("is not one whose clock moves a moment before its first frame, after a long stall", () => {
+    const progress = new Progress();
+    for (let ms = 0; ms <= 20_000; ms += 200) progress.look(ms, 5, 30, false);
+    progress.look(20_200, 24.5, 30, true);
+    expect(progress.isStill(true)).toBe(false);
+
+    for (let ms = 20_400; ms <= 28_000; ms += 200) progress.look(ms, ms / 1000 + 4.3, 30, true);
+    expect(progress.isStill(true)).toBe(false);
+    progress.look(28_400, 32.7, 30, true);
+    expect(progress.isStill(true)).toBe(true);
+  });
+
   it("is not the page's own delay", () => {
     const progress = new Progress();
     progress.look(0, 1, 1);
