@@ -64,7 +64,8 @@ async def test_a_taken_down_stream_lets_nobody_watch_or_publish_until_it_is_back
     for refused in refusals:
         assert refused["reason"] == "taken_down"
         assert "it is stolen" in refused["detail"]
-    await server.ask("POST", f"/w/{minted['token']}/cam/session", status=403)
+    over = await server.ask("POST", f"/w/{minted['token']}/cam/session", status=403)
+    assert (over["ended"], "it is stolen" in over["detail"]) == ("taken_down", True)
     shown = await server.api("GET", "streams/cam")
     assert shown["taken_down"]["reason"] == "it is stolen"
     entries = (await server.api("GET", f"audit?target=stream:{stream['id']}"))["entries"]

@@ -11,5 +11,6 @@ export async function tellEnd(settingsUrl: string, store: SnapshotStore): Promis
   const response = await request(settingsUrl, "GET");
   if (response?.status !== 403) return;
   const words = failureOf(response, "this player was ended");
-  store.set({ ended: `${words.charAt(0).toUpperCase()}${words.slice(1)}.` });
+  const end = /[.!?]$/.test(words) ? "" : ".";
+  store.set({ ended: `${words.charAt(0).toUpperCase()}${words.slice(1)}${end}` });
 }

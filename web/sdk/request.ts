@@ -42,7 +42,7 @@ export async function request(
 export function failureOf(response: HttpResponse | null, fallback: string): string {
   if (response === null) return "The server could not be reached. Try again in a moment.";
   const detail = parseObject(response.text)?.["detail"];
-  return typeof detail === "string" && detail.length < 200 ? detail : fallback;
+  return typeof detail === "string" && detail.length < 300 ? detail : fallback;
 }
 
 /** Return an http(s) or page-relative URL as it is; "" for anything else, such as javascript:. */

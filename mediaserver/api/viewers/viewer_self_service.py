@@ -10,6 +10,7 @@ from __future__ import annotations
 import secrets
 from http import HTTPStatus
 from typing import Final
+from uuid import UUID
 
 from aiohttp import web
 
@@ -31,7 +32,8 @@ from mediaserver.api.who import address
 from mediaserver.errors import AccessDeniedError
 from mediaserver.http.problem import ApiError
 from mediaserver.payments import demo_button, orders
-from mediaserver.people import guests, player_settings
+from mediaserver.people import guests, player_settings, takedowns
+from mediaserver.people.service import Connection
 from mediaserver.playback_token import Grant
 from metering.book.records import SessionRecord, StreamRecord
 from metering.errors import UnknownNameError
@@ -206,6 +208,8 @@ async def _granted(request: web.Request, shared: Context) -> tuple[SessionRecord
     if not known.may_return(now_ms):
         await hold_unbarred(shared, known.account, stream.id)
         why = _WHY_OVER.get(known.reason or "", "the time of this link is over")
+        if known.reason == takedowns.TAKEN_DOWN:
+            why = await shared.people.read(lambda connection: _why_down(connection, stream.id))
         raise ApiError(403, "Access denied", why, reason="session", ended=known.reason)
     return known, stream
 
@@ -215,6 +219,14 @@ async def _is_hidden(shared: Context, stream: StreamRecord, grant: Grant) -> boo
     return not await shared.people.read(
         lambda connection: guests.may_watch(connection, stream.id, grant.account)
     )
+
+
+def _why_down(connection: Connection, stream: UUID) -> str:
+    """Return why a stream was taken down, which everybody is told at its address."""
+    known = takedowns.held(connection, stream)
+    if known is None:
+        return "this stream was taken down for a while; come in again"
+    return takedowns.words(known.reason, is_legal=known.is_legal)
 
 
 async def _known(shared: Context, grant: Grant) -> SessionRecord | None:
