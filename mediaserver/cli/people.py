@@ -36,6 +36,11 @@ def add(groups: Any) -> None:
     erase.add_argument(
         "--forfeit-planck", default="0", metavar="N", help="what of their balance may be lost"
     )
+    erase.add_argument(
+        "--forfeit-shares",
+        action="store_true",
+        help="what they earned as a payee, and was not paid out, may be lost",
+    )
     invite = verb(verbs, "invite", _invite, "make an address that hands something over, once")
     invite.add_argument("--viewer", help="an existing viewer, with their balance")
     invite.add_argument("--stream", help="a stream, to work on as --role")
@@ -104,7 +109,10 @@ def _export(arguments: argparse.Namespace) -> int:
 
 
 def _erase(arguments: argparse.Namespace) -> int:
-    body = {"forfeit_planck": arguments.forfeit_planck}
+    body = {
+        "forfeit_planck": arguments.forfeit_planck,
+        "forfeit_shares": arguments.forfeit_shares,
+    }
     answer = api_of(arguments).post("people", arguments.person, "erase", body=body)
     stays = answer["account"] or "nothing"
     show(arguments, answer, f"erased: {answer['person']}\nmoney's rows stay under: {stays}")

@@ -164,7 +164,31 @@ async def test_a_payee_with_earnings_left_does_not_lose_them_by_closing(
     status, problem = await bob.ask("POST", "me/close", {})
 
     assert (status, problem["title"]) == (409, "Earnings are left")
-    assert f"your share of cam is {GROSS // 4} planck" in problem["detail"]
+    assert "share of cam, 0.0000025 UNIT was not paid out" in problem["detail"]
+    assert problem["earnings_planck"] == str(GROSS // 4)
+    [table] = (await creator.ask("GET", "streams/cam/split"))[1]["splits"]
+    assert len(table["payees"]) == 2
+
+
+async def test_who_closes_is_a_payee_no_more_and_nobody_is_kept_by_being_one(
+    server, creator, bob
+) -> None:
+    """Their part is the creator's from the first second on that can be announced."""
+    await settled(server)
+
+    status, closed = await bob.ask("POST", "me/close", {"forfeit_shares": True})
+
+    assert status == 200, closed
+    tables = (await creator.ask("GET", "streams/cam/split"))[1]["splits"]
+    assert [[item["account"] for item in table["payees"]] for table in tables] == [
+        [closed["account"], ADDRESS],
+        [ADDRESS],
+    ]
+    assert tables[1]["creator_ppm"] == 850_000
+    assert tables[1]["from_tick"] > server.now_s()
+    entries = (await server.api("GET", "audit"))["entries"]
+    assert [item["action"] for item in entries][-2:] == ["stream.split.set", "person.erase"]
+    await balanced(server)
 
 
 @pytest.mark.parametrize("by", ["person", "account"])

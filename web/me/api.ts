@@ -111,6 +111,8 @@ export class Problem extends Error {
     readonly balance = "",
     /** What a join on the chain lacks: `escrow`, `join`, `price`. */
     readonly missing: readonly string[] = [],
+    /** What somebody earned and was not paid, in planck. */
+    readonly earnings = "",
   ) {
     super(detail);
   }
@@ -121,6 +123,7 @@ interface ProblemBody {
   reason?: string;
   balance?: string;
   missing?: string[];
+  earnings_planck?: string;
 }
 
 /** Ask the API; the answer's shape is the caller's to know. Throws a `Problem`. */
@@ -143,6 +146,7 @@ export async function ask<T>(
     reason = "",
     balance = "",
     missing = [],
+    earnings_planck = "",
   } = answered as ProblemBody;
-  throw new Problem(answer.status, reason, detail, balance, missing);
+  throw new Problem(answer.status, reason, detail, balance, missing, earnings_planck);
 }

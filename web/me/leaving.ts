@@ -4,12 +4,13 @@ import { button, el, section } from "./dom";
 
 export interface LeavingActs {
   download: () => void;
-  close: (forfeitPlanck: string) => void;
+  close: (forfeit: Pick<Left, "balance" | "isShare">) => void;
 }
 
-/** What closing was refused for: money that would be lost. */
+/** What closing was refused for: money that would be lost, `isShare` of what one earned. */
 export interface Left {
   balance: string;
+  isShare: boolean;
   words: string;
 }
 
@@ -37,6 +38,8 @@ export function save(text: string, name: string): void {
   setTimeout(() => URL.revokeObjectURL(url), 60_000);
 }
 
+const NOTHING = { balance: "0", isShare: false };
+
 export function leaving(left: Left | null, acts: LeavingActs): HTMLElement {
   const hint =
     "Closing ends every sign-in and player, and erases your name, your ways to sign in and what " +
@@ -47,12 +50,12 @@ export function leaving(left: Left | null, acts: LeavingActs): HTMLElement {
   );
   const more = el("details", {}, el("summary", {}, "Close my account"), el("p", {}, hint));
   if (left === null) {
-    more.append(button("Close my account for good", "quiet", () => acts.close("0")));
+    more.append(button("Close my account for good", "quiet", () => acts.close(NOTHING)));
   } else {
     more.open = true;
     more.append(
       el("p", { className: "advice" }, left.words),
-      button("Close it, and lose what is left", "quiet", () => acts.close(left.balance)),
+      button("Close it, and lose what is left", "quiet", () => acts.close(left)),
     );
   }
   made.append(more);

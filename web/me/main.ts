@@ -160,15 +160,20 @@ const acts: Acts = {
       const text = await exported((path) => askFresh("GET", path));
       save(text, "my-data.jsonl");
     }),
-  close: (forfeitPlanck) =>
+  close: ({ balance, isShare }) =>
     run(async () => {
       try {
-        await askFresh("POST", "me/close", { forfeit_planck: forfeitPlanck });
+        const lost = { forfeit_planck: balance, forfeit_shares: isShare };
+        await askFresh("POST", "me/close", lost);
         left = null;
         notice = "Your account is closed, and what was yours is erased.";
       } catch (error) {
-        if (!(error instanceof Problem) || error.balance === "") throw error;
-        left = { balance: error.balance, words: error.message };
+        if (!(error instanceof Problem) || (error.balance || error.earnings) === "") throw error;
+        left = {
+          balance: error.balance || balance,
+          isShare: isShare || error.earnings !== "",
+          words: error.message,
+        };
       }
     }),
   payIn: (provider, amount) =>

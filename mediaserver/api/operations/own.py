@@ -206,11 +206,13 @@ GROUP: Final = Group(
             """
             Closes one's account and erases it, for good: see
             [people.md](people.md#closed-accounts). Body: `forfeit_planck`, the most of the balance
-            that may be lost with it (`"0"`). Asks for a way in that was shown within five minutes.
+            that may be lost with it (`"0"`); `forfeit_shares`, whether what was earned as a payee
+            and not paid out may be (false). A payee's part is the creator's from the first second
+            on that can be announced. Asks for a way in that was shown within five minutes.
             `{"person", "account", "closed_ms"}`. 409 with `balance` and `withdrawable_planck`
-            while more is left; while a withdrawal, refund or payout is not done; with
-            `streams`, while nobody else is creator of a stream that is not archived; and while
-            nobody else is an owner of the server.
+            while more is left; with `earnings_planck` while earnings are; while a withdrawal,
+            refund or payout is not done; with `streams`, while nobody else is creator of a stream
+            that is not archived; and while nobody else is an owner of the server.
             """,
             people_answers.Closed,
             body=closing.Close,

@@ -18,6 +18,7 @@ from mediaserver.api.context import Context
 from mediaserver.api.cookies import SESSION, drop_cookie
 from mediaserver.api.people import erasing
 from mediaserver.api.people.me import person_of
+from mediaserver.api.streams import splits
 from mediaserver.api.viewers.sessions import OWNER
 from mediaserver.api.who import add_entry, principal
 from mediaserver.http import request_records
@@ -31,6 +32,7 @@ from metering.book import account_rows
 from metering.book.account_rows import HeldRows
 from metering.book.book import Book
 from metering.errors import StoreUnavailableError
+from metering.model.amounts import amount_text
 from metering.model.ledger import balance_and_debt
 from metering.units import AccountId, Planck, SessionId, account_text
 
@@ -45,9 +47,11 @@ class Close:
 
     Attributes:
         forfeit_planck: What of the balance may be lost with it: as much as there is, or more.
+        forfeit_shares: Whether what they earn as a payee, and was not paid out, may be lost.
     """
 
     forfeit_planck: Planck = _NOTHING
+    forfeit_shares: bool = False
 
 
 def routes() -> list[web.RouteDef]:
@@ -77,6 +81,8 @@ async def _erase(request: web.Request, person: str) -> dict[str, Any]:
     shared = context.of(request)
     wanted = await request_records.read(request, Close)
     now_ms = shared.clock.now_ms()
+    payer = await shared.people.read(lambda connection: persons.get(connection, person).account)
+    firsts = {} if payer is None else await splits.shared_with(shared, payer)
 
     def work(book: Book, connection: Connection) -> tuple[AccountId | None, list[SessionId]]:
         known = persons.get(connection, person)
@@ -86,12 +92,17 @@ async def _erase(request: web.Request, person: str) -> dict[str, Any]:
         _hold_nothing_on_its_way(connection, person, account)
         left = _NOTHING
         if account is not None:
-            _hold_no_share(shared, book, connection, account)
+            if not wanted.forfeit_shares:
+                _hold_no_share(shared, book, connection, account)
             left = _hold_forfeit(shared, book, connection, account, wanted.forfeit_planck)
 
         def entry(action: str, target: str, after: Mapping[str, Any]) -> None:
             add_entry(request, connection, action, target, after=after)
 
+        if account is not None:
+            for stream, first in firsts.items():
+                table = splits.leave(book, stream, account, first, now_ms)
+                entry("stream.split.set", f"stream:{stream}", {"from_tick": table.from_tick})
         ended = erasing.erase(
             book,
             connection,
@@ -196,9 +207,11 @@ def _hold_no_share(shared: Context, book: Book, connection: Connection, account:
             raise ApiError(
                 409,
                 "Earnings are left",
-                f"your share of {stream.slug} is {left} planck that were not paid out: ask for "
-                "them when they are available, first",
+                f"of your share of {stream.slug}, {amount_text(left, shared.settings.asset)} was "
+                "not paid out: ask for it when it is available, or agree to lose it, and what your "
+                "share earns until it ends (forfeit_shares)",
                 streams=[str(stream.id)],
+                earnings_planck=str(left),
             )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
+from uuid import UUID
 
 from aiohttp import web
 
@@ -24,7 +25,7 @@ from metering.book.records import StreamRecord
 from metering.errors import InvalidValueError, UnknownNameError
 from metering.model.ledger import PPM, Share, Shares
 from metering.model.splits import SplitTable, table_at, table_faults
-from metering.units import account_text, parse_account
+from metering.units import AccountId, account_text, parse_account
 
 _PERSON: Final = "person:"
 
@@ -65,6 +66,34 @@ def share(
     _hold_no_faults(table_faults(shares, record.creator, record.platform_fee_ppm))
     _hold_wallets(shared, book, shares)
     book.splits.put(record.slug, shares, 0, now_ms)
+
+
+async def shared_with(shared: Context, account: AccountId) -> dict[UUID, int]:
+    """Return the streams that an account earns of, or will, and the first second without it."""
+    if shared.chain is not None:
+        return {}  # what is shared there stays so
+
+    def read(book: Book) -> list[StreamRecord]:
+        return [
+            stream
+            for stream in book.streams.some(book.splits.streams_of(account))
+            if any(share.account == account for share in book.splits.of(stream.id)[-1].shares)
+        ]
+
+    firsts = {}
+    for stream in await shared.book.run(read):
+        await hold_price_room(shared, stream)
+        earliest = await shared.newest_tick(stream.id) + shared.settings.price.change_notice_s
+        firsts[stream.id] = max(earliest, stream.prices[-1].from_tick)
+    return firsts
+
+
+def leave(book: Book, stream: UUID, account: AccountId, from_tick: int, now_ms: int) -> SplitTable:
+    """Return the table without a payee: their part is the creator's from a second on."""
+    shares = book.splits.of(stream)[-1].shares
+    (record,) = book.streams.some([stream])
+    others = tuple(share for share in shares if share.account != account)
+    return book.splits.put(record.slug, others, from_tick, now_ms)
 
 
 def table_json(table: SplitTable, platform_fee_ppm: int) -> dict[str, Any]:
