@@ -96,7 +96,7 @@ TABLE: Final = (
     _row("PUT streams/{slug}/passes/{kind}", _R.OWNER, _R.CREATOR, scope="streams:write"),
     _row("DELETE streams/{slug}/passes/{kind}", _R.OWNER, _R.CREATOR, scope="streams:write"),
     _row("GET streams/{slug}/split", *_READERS, _R.CREATOR, scope="streams:read"),
-    _row("PUT streams/{slug}/split", _R.OWNER, _R.CREATOR, scope="streams:write", is_fresh=True),
+    _row("PUT streams/{slug}/split", _R.OWNER, _R.CREATOR, scope="money:write", is_fresh=True),
     _row("POST passes/{pass}/refund", _R.OWNER, _R.FINANCE, scope="money:write", is_fresh=True),
     _row("POST streams/{slug}/key", _R.OWNER, _R.CREATOR, scope="streams:write", is_fresh=True),
     _row("GET streams/{slug}/people", *_READERS, _R.CREATOR, scope="people:read"),
