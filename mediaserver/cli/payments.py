@@ -68,14 +68,14 @@ def _list(arguments: argparse.Namespace) -> int:
             item["order"],
             item["state"],
             item["provider"],
-            f"{item['amount']} {item['currency']}",
+            _money(item, item["amount"]),
             amount_text(int(item["planck"]), asset),
             utc(item["created_ms"]),
             item["payment"] or "-",
         )
         for item in answer["payments"]
     ]
-    heads = ("ORDER", "STATE", "PROVIDER", "MINOR UNITS", "BUYS", "SINCE", "PAYMENT")
+    heads = ("ORDER", "STATE", "PROVIDER", "AMOUNT", "BUYS", "SINCE", "PAYMENT")
     show(arguments, answer, "\n".join([table(heads, rows), *_next(answer)]))
     return 0
 
@@ -87,14 +87,16 @@ def _show(arguments: argparse.Namespace) -> int:
         f"order: {item['order']}",
         f"of account: {item['account']}",
         f"state: {item['state']}",
-        f"to pay: {item['amount']} minor units of {item['currency']}, by {item['provider']}",
+        f"to pay: {_money(item, item['amount'])} ({item['amount']} minor units)",
+        f"by: {item['provider']}",
         f"buys: {amount_text(int(item['planck']), asset)}",
         f"ordered: {utc(item['created_ms'])}",
     ]
     if item["paid_ms"] is not None:
         lines.append(f"paid: {utc(item['paid_ms'])}, by payment {item['payment']}")
     if int(item["given_back"]):
-        lines.append(f"given back: {item['given_back']} minor units of {item['currency']}")
+        back = item["given_back"]
+        lines.append(f"given back: {_money(item, back)} ({back} minor units)")
     if item["refunds"]:
         lines.append(_refund_table(item["refunds"], asset))
     lines.append(_notice_table(item["notices"]))
@@ -200,6 +202,14 @@ def _refund_table(refunds: list[dict[str, Any]], asset: Asset) -> str:
     return table(heads, rows)
 
 
+def _money(item: dict[str, Any], minor: str) -> str:
+    """Return an amount as people write it, in the unit that the server names for it."""
+    currency, decimals = item["currency"], item["currency_decimals"]
+    if decimals is None:
+        return f"{minor} minor units of {currency or 'no currency'}"
+    return amount_text(int(minor), Asset(currency, decimals, 1))
+
+
 def _query(arguments: argparse.Namespace, *names: str) -> dict[str, str]:
     given = {name: getattr(arguments, name) for name in names}
     return {name: value for name, value in given.items() if value is not None}
@@ -218,11 +228,11 @@ def _notice_table(notices: list[dict[str, Any]]) -> str:
             item["provider"],
             item["kind"],
             item["payment"] or "-",
-            f"{item['amount'] or '-'} {item['currency'] or ''}".strip(),
+            "-" if item["amount"] is None else _money(item, item["amount"]),
             item["outcome"],
             item["detail"],
         )
         for item in notices
     ]
-    heads = ("NOTICE", "CAME", "PROVIDER", "KIND", "PAYMENT", "MINOR UNITS", "OUTCOME", "WHY")
+    heads = ("NOTICE", "CAME", "PROVIDER", "KIND", "PAYMENT", "AMOUNT", "OUTCOME", "WHY")
     return table(heads, rows)

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, insert, select, update
 
-from mediaserver.payments import auto_rules, orders
+from mediaserver.payments import auto_rules, demo_button, orders
 from mediaserver.payments.auto_records import (
     UNDER_WAY,
     AutoState,
@@ -90,10 +90,14 @@ def spent(connection: Connection, rule: AutoTopUp, now_ms: int) -> Spent:
     """Return what was asked for this day and month; what was declined is not counted."""
     day_ms, month_ms = periods(now_ms)
     c = _charges.c
+    # An asset may be called as the currency is, and its planck are no cents.
+    is_demo = rule.provider == demo_button.NAME
+    same_unit = c.provider == demo_button.NAME if is_demo else c.provider != demo_button.NAME
     rows = connection.execute(
         select(c.amount, c.created_ms).where(
             c.person == rule.person,
             c.currency == rule.currency,
+            same_unit,
             c.created_ms >= month_ms,
             c.state != ChargeState.DECLINED.value,
         )

@@ -80,18 +80,21 @@ class Payments:
         *,
         demo_planck: int,
         symbol: str,
+        decimals: int,
     ) -> None:
         """Take what control opened.
 
         Args:
             demo_planck: What one press of the demo's button gives; 0 where there is none.
             symbol: Of the asset, which is the demo's currency.
+            decimals: Of the asset.
         """
         self.settings = settings
         self._book = book
         self._providers = {provider.name: provider for provider in providers}
         self.demo_planck = demo_planck
         self._symbol = symbol
+        self._decimals = decimals
 
     async def open(self) -> None:
         """Make the tables, or change those of an older program.
@@ -126,6 +129,20 @@ class Payments:
             known = ", ".join(self.names) or "none"
             raise UnknownNameError(f"nobody pays by {name[:40]!r} here; providers are: {known}")
         return self._providers[name]
+
+    def unit_of(self, provider: str) -> tuple[str, int]:
+        """Return the currency of a provider's amounts, and the decimal places they have.
+
+        Whatever the currency is called: an asset may have its name, and planck are no cents.
+        """
+        if provider == demo_button.NAME:
+            return self._symbol, self._decimals
+        return self.settings.currency, self.settings.currency_decimals
+
+    def decimals_of(self, provider: str, currency: str) -> int | None:
+        """Return the decimal places of an amount; None: its currency is no longer configured."""
+        known, decimals = self.unit_of(provider)
+        return decimals if currency == known else None
 
     def draft(  # noqa: PLR0917 -- one row
         self,

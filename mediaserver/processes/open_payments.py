@@ -42,6 +42,7 @@ async def open_payments(book: AsyncBook, settings: Settings) -> Payments:
         providers_of(settings.payments, demo_planck, post if sender is not None else None),
         demo_planck=demo_planck,
         symbol=price.asset_symbol,
+        decimals=price.asset_decimals,
     )
     await payments.open()
     return payments

@@ -47,7 +47,7 @@ async def server(tmp_path, fake, own) -> AsyncIterator[Server]:
     tree = replace(
         made,
         server=replace(made.server, public_url=ORIGIN),
-        price=replace(made.price, demo_top_up_planck=str(1000 * PLANCK)),
+        price=replace(made.price, asset_symbol="EUR", demo_top_up_planck=str(1000 * PLANCK)),
         webhooks=replace(made.webhooks, allowed_networks=("127.0.0.0/8",)),
         payments=replace(
             made.payments,
@@ -203,7 +203,22 @@ async def test_the_demos_button_presses_itself(server, browser, stream) -> None:
     async with asyncio.timeout(10):
         while (await shown(browser))["held_by"] != "day":  # noqa: ASYNC110
             await asyncio.sleep(0.05)
-    assert len((await shown(browser))["charges"]) == 1
+    known, decimals = await shown(browser), server.tree.price.asset_decimals
+    assert len(known["charges"]) == 1
+
+    # The asset has the name of the currency here, and planck are no cents all the same.
+    said = [known, *known["charges"], *(await browser.ask("GET", "me/top-ups"))[1]["top_ups"]]
+    assert {(item["currency"], item["currency_decimals"]) for item in said} == {("EUR", decimals)}
+    paid = (await server.api("GET", "payments"))["payments"]
+    assert {item["currency_decimals"] for item in paid} == {decimals}
+    offers = {item["provider"]: item for item in known["offers"]}
+    assert offers["demo"]["amount"] == str(1000 * PLANCK)
+    assert (offers["demo"]["currency_decimals"], offers["stripe"]["currency_decimals"]) == (
+        decimals,
+        2,
+    )
+    by_card = await allow(browser, provider="webhook")
+    assert (by_card["currency_decimals"], by_card["day"]) == (2, "0")
 
 
 async def test_every_fault_is_told_and_nothing_is_allowed_by_half(server, browser) -> None:
@@ -213,7 +228,10 @@ async def test_every_fault_is_told_and_nothing_is_allowed_by_half(server, browse
     text = problem["detail"]
     assert all(name in text for name in ("provider: 'cash'", "threshold_planck", "month_max"))
     status, problem = await browser.ask("PUT", "me/auto-top-up", {**WANTED, "day_max": 999})
-    assert (status, "day_max: 999 is below" in problem["detail"]) == (422, True)
+    assert (status, problem["detail"]) == (
+        422,
+        "day_max: 9.99 EUR is below one payment of 10 EUR; raise it",
+    )
     assert (await shown(browser))["state"] == "off"
     assert (await browser.ask("DELETE", "me/auto-top-up"))[0] == 200
     await server.api("PUT", "me/auto-top-up", WANTED, 403)

@@ -39,7 +39,7 @@ async def test_finance_gives_back_and_says_when_it_is_done(server, browser, caps
     assert "bank 7" in capsys.readouterr().out
     assert await run(server, "payments", "show", order["order"]) == 0
     shown = capsys.readouterr().out
-    assert "given back: 300 minor units of EUR" in shown
+    assert "given back: 3 EUR (300 minor units)" in shown
     assert made["refund"] in shown
     by_hand = ("payments", "refund", order["order"], "700", "--key", "t2", "--why", "by hand")
     made = await answer(server, capsys, *by_hand, "--reference", "bank 8")

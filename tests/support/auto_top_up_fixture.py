@@ -84,7 +84,7 @@ def payments_of(book: Book, provider: Any = None) -> Payments:
         planck_per_minor_unit=str(PLANCK), top_up_min=1, top_up_max=10**7, webhook_pay_url=SECRET
     )
     providers = (provider or Acquirer(),)
-    return Payments(AsyncBook(book), settings, providers, demo_planck=0, symbol="EUR")
+    return Payments(AsyncBook(book), settings, providers, demo_planck=0, symbol="EUR", decimals=6)
 
 
 def allowed(account: AccountId, **changed: Any) -> AutoTopUp:

@@ -3,10 +3,22 @@
 import { formatShort, parseAmount } from "../sdk/money";
 import type { Asset } from "./api";
 import { button, day, el, section } from "./dom";
-import { minorOf, moneyText, payLabel, type Payable } from "./minor";
+import { amountText, fieldText, minorOf, payLabel, type Payable, type Unit } from "./minor";
 
-/** What is allowed; amounts are decimal strings of minor units. */
-export interface AutoTopUp {
+/** An amount's unit, as the API tells it; null: its currency is no longer configured. */
+interface Told {
+  currency: string;
+  currency_decimals: number | null;
+}
+
+/** A provider that takes automatic payments, the unit of its amounts, and what one is if fixed. */
+export interface AutoOffer extends Unit {
+  provider: string;
+  amount: string | null;
+}
+
+/** What is allowed; amounts are decimal strings in its unit. */
+export interface AutoTopUp extends Told {
   state: "off" | "setting-up" | "on";
   why: string;
   provider: string | null;
@@ -14,20 +26,17 @@ export interface AutoTopUp {
   amount: string;
   day_max: string;
   month_max: string;
-  currency: string;
   day: string;
   month: string;
   held_by: "day" | "month" | null;
   pay_url: string | null;
   charges: AutoCharge[];
-  providers: string[];
-  demo_amount: string | null;
+  offers: AutoOffer[];
 }
 
-export interface AutoCharge {
+export interface AutoCharge extends Told {
   order: string;
   amount: string;
-  currency: string;
   state: "asked" | "sent" | "paid" | "declined" | "lost";
   detail: string;
   created_ms: number;
@@ -71,13 +80,13 @@ export const WORDS = {
 } as const;
 
 /** Return what holds now, in one sentence. */
-export function autoText(auto: AutoTopUp, payable: Payable, asset: Asset): string {
+export function autoText(auto: AutoTopUp, asset: Asset): string {
   if (auto.state === "setting-up") return WORDS.settingUp;
   if (auto.state === "off") {
     return auto.why === "" ? "It is off." : `It was turned off: ${auto.why}.`;
   }
   const line = `${formatShort(BigInt(auto.threshold_planck), asset.decimals)} ${asset.symbol}`;
-  const money = (minor: string): string => autoMoney(minor, auto, payable, asset);
+  const money = (minor: string): string => amountText(minor, auto);
   return `Below ${line}, ${money(auto.amount)} are paid in. Today ${money(auto.day)} of at most ${money(auto.day_max)}, this month ${money(auto.month)} of at most ${money(auto.month_max)}.`;
 }
 
@@ -90,56 +99,48 @@ export function autoTopUp(
   const made = section(
     WORDS.title,
     el("p", {}, WORDS.what),
-    el("p", { id: "auto-top-up-state" }, autoText(auto, payable, asset)),
+    el("p", { id: "auto-top-up-state" }, autoText(auto, asset)),
   );
   if (auto.held_by !== null) {
     const words = auto.held_by === "day" ? WORDS.dayHeld : WORDS.monthHeld;
     made.append(el("p", { className: "hint" }, words));
   }
   if (auto.pay_url !== null) made.append(el("a", { href: auto.pay_url }, WORDS.goOn));
-  for (const provider of auto.providers) made.append(form(provider, auto, payable, asset, acts));
+  for (const offer of auto.offers) made.append(form(offer, auto, payable, asset, acts));
   if (auto.state !== "off") made.append(button(WORDS.end, "quiet", acts.endAuto));
   if (auto.charges.length > 0) {
-    made.append(el("ul", {}, ...auto.charges.map((item) => charge(item, payable, asset))));
+    made.append(el("ul", {}, ...auto.charges.map(charge)));
   }
   return made;
 }
 
-function charge(item: AutoCharge, payable: Payable, asset: Asset): HTMLElement {
-  const why = item.detail === "" ? "" : `: ${item.detail}`;
-  const amount = autoMoney(item.amount, item, payable, asset);
-  return el("li", {}, `${day(item.created_ms)}, ${amount}, ${WORDS.states[item.state]}${why}`);
+function charge(item: AutoCharge): HTMLElement {
+  return el("li", {}, chargeText(item));
 }
 
-/** The demo pays in the asset itself; everybody else in the currency. */
-function autoMoney(
-  minor: string,
-  { currency }: { currency: string },
-  payable: Payable,
-  { symbol, decimals }: Asset,
-): string {
-  if (currency === symbol && currency !== payable.currency) {
-    return `${formatShort(BigInt(minor), decimals)} ${symbol}`;
-  }
-  return moneyText(Number(minor), payable);
+/** Return when a payment was asked for, how much it is, and what became of it. */
+export function chargeText(item: AutoCharge): string {
+  const why = item.detail === "" ? "" : `: ${item.detail}`;
+  const amount = amountText(item.amount, item);
+  return `${day(item.created_ms)}, ${amount}, ${WORDS.states[item.state]}${why}`;
 }
 
 function form(
-  provider: string,
+  offer: AutoOffer,
   auto: AutoTopUp,
   payable: Payable,
   asset: Asset,
   acts: AutoActs,
 ): HTMLElement {
-  const isDemo = provider === "demo";
-  const money: Payable = isDemo
-    ? { currency: asset.symbol, currency_decimals: asset.decimals, amount_min: 1, amount_max: MOST }
-    : payable;
+  const { provider, currency, currency_decimals: digits } = offer;
+  const isFixed = offer.amount !== null;
+  const money: Payable = { ...payable, currency, currency_decimals: digits };
   const isMine = auto.provider === provider && auto.state !== "off";
   const shown = (minor: string, otherwise: number): string =>
-    plain(isMine ? Number(minor) : otherwise, money);
-  const first = isDemo ? Number(auto.demo_amount ?? "0") : payable.amount_min;
-  const threshold = field("auto-threshold", isMine ? plainAsset(auto.threshold_planck, asset) : "");
+    fieldText(isMine ? minor : otherwise, digits);
+  const first = Number(offer.amount ?? payable.amount_min);
+  const line = isMine ? fieldText(auto.threshold_planck, asset.decimals) : "";
+  const threshold = field("auto-threshold", line);
   const amount = field("auto-amount", shown(auto.amount, first));
   const dayMax = field("auto-day", shown(auto.day_max, 2 * first));
   const monthMax = field("auto-month", shown(auto.month_max, 10 * first));
@@ -148,7 +149,7 @@ function form(
     "form",
     { className: "fields", id: `auto-top-up-${provider}` },
     el("label", {}, `${WORDS.threshold}, ${asset.symbol}`, threshold),
-    ...(isDemo ? [] : [el("label", {}, `${WORDS.amount}, ${money.currency}`, amount)]),
+    ...(isFixed ? [] : [el("label", {}, `${WORDS.amount}, ${money.currency}`, amount)]),
     el("label", {}, `${WORDS.dayMax}, ${money.currency}`, dayMax),
     el("label", {}, `${WORDS.monthMax}, ${money.currency}`, monthMax),
     el(
@@ -159,19 +160,19 @@ function form(
   );
   made.onsubmit = (event) => {
     event.preventDefault();
-    const line = parseAmount(threshold.value, asset.decimals);
-    const isLine = line !== null && line > 0n;
+    const below = parseAmount(threshold.value, asset.decimals);
+    const isLine = below !== null && below > 0n;
     tell(threshold, isLine ? "" : "Write an amount above 0.");
-    const each = isDemo ? 0 : checked(amount, money);
+    const each = isFixed ? 0 : checked(amount, money);
     const aDay = checked(dayMax, most);
     const aMonth = checked(monthMax, most);
     if (!isLine || each === null || aDay === null || aMonth === null) return;
     acts.allowAuto({
       provider,
-      threshold_planck: String(line),
+      threshold_planck: String(below),
       day_max: aDay,
       month_max: aMonth,
-      ...(!isDemo && { amount: each }),
+      ...(!isFixed && { amount: each }),
     });
   };
   return made;
@@ -188,19 +189,6 @@ function checked(input: HTMLInputElement, payable: Payable): number | null {
 function tell(input: HTMLInputElement, fault: string): void {
   input.setCustomValidity(fault);
   if (fault !== "") input.reportValidity();
-}
-
-function plain(minor: number, payable: Payable): string {
-  return moneyText(minor, payable).replace(/ \S+$/, "").replace(/\s/g, "");
-}
-
-function plainAsset(planck: string, { symbol, decimals }: Asset): string {
-  return plain(Number(planck), {
-    currency: symbol,
-    currency_decimals: decimals,
-    amount_min: 1,
-    amount_max: MOST,
-  });
 }
 
 function field(name: string, value: string): HTMLInputElement {

@@ -4,7 +4,7 @@ import { formatShort } from "../sdk/money";
 import type { Asset } from "./api";
 import { autoTopUp, type AutoActs, type AutoTopUp } from "./auto_top_up";
 import { button, el, section } from "./dom";
-import { minorIn, moneyText, payLabel, type Payable } from "./minor";
+import { fieldText, minorIn, moneyText, payLabel, type Payable } from "./minor";
 
 /** What may be paid in, and by whom. */
 export interface TopUps extends Payable {
@@ -56,7 +56,7 @@ export function balance(money: Money, asset: Asset, acts: MoneyActs): HTMLElemen
     const href = `/${money.stream}/#watch`;
     made.append(el("p", {}, "Paid? ", el("a", { href }, `Watch ${money.stream}`)));
   }
-  if (money.auto.providers.length > 0 || money.auto.state !== "off") {
+  if (money.auto.offers.length > 0 || money.auto.state !== "off") {
     made.append(autoTopUp(money.auto, money.topUps, asset, acts));
   }
   if (money.withdrawals.amount_max !== "0") made.append(takeOut(money.withdrawals, acts));
@@ -106,7 +106,7 @@ function takeOut(known: Withdrawals, acts: MoneyActs): HTMLElement {
 }
 
 function amountField(name: string, payable: Payable, minor: number): HTMLInputElement {
-  const value = moneyText(minor, payable).replace(/ \S+$/, "").replace(/\s/g, "");
+  const value = fieldText(minor, payable.currency_decimals);
   const input = el("input", { name, inputMode: "decimal", autocomplete: "off", value });
   input.addEventListener("input", () => input.setCustomValidity(""));
   return input;

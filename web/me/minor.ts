@@ -1,18 +1,43 @@
 /** Amounts that are paid in or out, as people write them: in whole units of a currency. */
 
-import { formatPlanck, parseAmount } from "../sdk/money";
+import { formatExact, formatPlanck, formatShort, parseAmount } from "../sdk/money";
 
-/** What may be paid at once, in minor units. */
-export interface Payable {
+/** The unit of an amount: how it is called, and how many of its digits are behind the point. */
+export interface Unit {
   currency: string;
   currency_decimals: number;
+}
+
+/** What may be paid at once, in minor units. */
+export interface Payable extends Unit {
   amount_min: number;
   amount_max: number;
 }
 
 /** Return an amount of minor units as it is written: `5.00 EUR`. */
-export function moneyText(minor: number, { currency, currency_decimals: digits }: Payable): string {
+export function moneyText(minor: number, { currency, currency_decimals: digits }: Unit): string {
   return `${formatPlanck(BigInt(minor), digits, digits)} ${currency}`;
+}
+
+/** Decimal places that currencies have at most: what has more is an asset. */
+const CURRENCY_DIGITS = 4;
+
+/**
+ * Return an amount as the API tells it, a decimal string with its own unit: `5.00 EUR`, of an asset
+ * `5 EUR`. Without decimals, which an amount of a currency of old has not, it stays as it is.
+ */
+export function amountText(
+  minor: string,
+  { currency, currency_decimals: digits }: { currency: string; currency_decimals: number | null },
+): string {
+  if (digits === null) return `${minor} minor units of ${currency}`;
+  if (digits > CURRENCY_DIGITS) return `${formatShort(BigInt(minor), digits)} ${currency}`;
+  return `${formatPlanck(BigInt(minor), digits, digits)} ${currency}`;
+}
+
+/** Return what a field begins with: digits and a point that `minorOf` reads again. */
+export function fieldText(minor: string | number, digits: number): string {
+  return formatExact(BigInt(minor), digits).replace(/\s/g, "");
 }
 
 /** Return the minor units of an amount that somebody wrote, or what is wrong with it. */

@@ -1,9 +1,8 @@
 import { describe, expect, it } from "vitest";
 
-import { autoText, type AutoTopUp } from "../me/auto_top_up";
+import { autoText, chargeText, type AutoTopUp } from "../me/auto_top_up";
 
 const ASSET = { symbol: "UNIT", decimals: 6 };
-const PAYABLE = { currency: "EUR", currency_decimals: 2, amount_min: 500, amount_max: 9000 };
 const AUTO: AutoTopUp = {
   state: "on",
   why: "",
@@ -13,31 +12,54 @@ const AUTO: AutoTopUp = {
   day_max: "2000",
   month_max: "5000",
   currency: "EUR",
+  currency_decimals: 2,
   day: "1000",
   month: "3000",
   held_by: null,
   pay_url: null,
   charges: [],
-  providers: ["stripe"],
-  demo_amount: null,
+  offers: [{ provider: "stripe", currency: "EUR", currency_decimals: 2, amount: null }],
+};
+
+const DEMO: AutoTopUp = {
+  ...AUTO,
+  provider: "demo",
+  currency_decimals: 6,
+  amount: "4000000",
+  day_max: "8000000",
+  month_max: "40000000",
+  day: "0",
+  month: "0",
 };
 
 describe("paying in automatically", () => {
   it("says what holds, in the currency that is charged", () => {
-    expect(autoText(AUTO, PAYABLE, ASSET)).toBe(
+    expect(autoText(AUTO, ASSET)).toBe(
       "Below 2.5 UNIT, 10.00 EUR are paid in. Today 10.00 EUR of at most 20.00 EUR, this month 30.00 EUR of at most 50.00 EUR.",
     );
   });
 
   it("says of the demo what it gives, in the asset", () => {
-    const demo = { ...AUTO, currency: "UNIT", amount: "4000000", day: "0", month: "0" };
-    expect(autoText(demo, PAYABLE, ASSET)).toContain("4 UNIT are paid in");
+    const demo = { ...DEMO, currency: "UNIT" };
+    expect(autoText(demo, ASSET)).toContain("4 UNIT are paid in");
+  });
+
+  it("tells planck from cents where the asset has the currency's name", () => {
+    expect(autoText(DEMO, { symbol: "EUR", decimals: 6 })).toBe(
+      "Below 2.5 EUR, 4 EUR are paid in. Today 0 EUR of at most 8 EUR, this month 0 EUR of at most 40 EUR.",
+    );
+    const charge = { order: "5c", detail: "", created_ms: 0, state: "paid" } as const;
+    const paid = { ...charge, amount: "4000000", currency: "EUR", currency_decimals: 6 };
+    expect(chargeText(paid)).toContain(", 4 EUR, paid");
+    expect(chargeText({ ...paid, amount: "400", currency_decimals: 2 })).toContain(", 4.00 EUR,");
+    const ofOld = { ...paid, amount: "400", currency: "JPY", currency_decimals: null };
+    expect(chargeText(ofOld)).toContain(", 400 minor units of JPY,");
   });
 
   it("says why it was turned off, and that it is off", () => {
     const off: AutoTopUp = { ...AUTO, state: "off" };
-    expect(autoText(off, PAYABLE, ASSET)).toBe("It is off.");
-    expect(autoText({ ...off, why: "3 were declined" }, PAYABLE, ASSET)).toBe(
+    expect(autoText(off, ASSET)).toBe("It is off.");
+    expect(autoText({ ...off, why: "3 were declined" }, ASSET)).toBe(
       "It was turned off: 3 were declined.",
     );
   });

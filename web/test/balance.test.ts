@@ -13,13 +13,13 @@ const AUTO: AutoTopUp = {
   day_max: "0",
   month_max: "0",
   currency: "EUR",
+  currency_decimals: 2,
   day: "0",
   month: "0",
   held_by: null,
   pay_url: null,
   charges: [],
-  providers: [],
-  demo_amount: null,
+  offers: [],
 };
 const money = (balance: string | null, debt: string | null): Money => ({
   balance,

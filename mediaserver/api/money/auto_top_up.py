@@ -30,10 +30,11 @@ from mediaserver.payments.auto_records import (
     held_by,
 )
 from mediaserver.payments.records import Order
-from mediaserver.payments.service import Connection
+from mediaserver.payments.service import Connection, Payments
 from metering.book.book import Book
 from metering.errors import InvalidValueError
-from metering.units import Planck
+from metering.model.amounts import amount_text
+from metering.units import Asset, Planck
 
 NOTHING: Final = Spent(0, 0)
 
@@ -44,9 +45,9 @@ class Allowed:
 
     Attributes:
         threshold_planck: A balance below it is filled.
-        amount: Of one payment, in the minor unit of ``payments.currency``; none for the demo's.
-        day_max: Most of a UTC day, in the same.
-        month_max: Most of a UTC month, in the same.
+        amount: Of one payment, in the unit of the provider's offer; none for the demo's.
+        day_max: Most of a UTC day, in the same unit.
+        month_max: Most of a UTC month, in the same unit.
     """
 
     provider: str
@@ -158,10 +159,13 @@ def _faults(shared: Context, wanted: Allowed, order: Order | None) -> Iterator[s
         )
     if not wanted.threshold_planck:
         yield "threshold_planck: 0 is never reached; choose a balance below which you pay in"
+    symbol, decimals = payments.unit_of(wanted.provider)
+    unit = Asset(symbol, decimals, 1)
+    day, month = amount_text(wanted.day_max, unit), amount_text(wanted.month_max, unit)
     if order is not None and wanted.day_max < order.amount:
-        yield f"day_max: {wanted.day_max} is below one payment of {order.amount}; raise it"
+        yield f"day_max: {day} is below one payment of {amount_text(order.amount, unit)}; raise it"
     if wanted.month_max < wanted.day_max:
-        yield f"month_max: {wanted.month_max} is below day_max {wanted.day_max}; raise it"
+        yield f"month_max: {month} is below day_max, which is {day}; raise it"
 
 
 async def _shown(shared: Context, person: str) -> dict[str, Any]:
@@ -177,7 +181,8 @@ async def _shown(shared: Context, person: str) -> dict[str, Any]:
         return rule, spent, auto_charges.of_person(connection, person), pay_url
 
     rule, spent, charges, pay_url = await shared.payments.read(read)
-    settings, names = shared.payments.settings, shared.payments.charging
+    payments = shared.payments
+    currency, decimals = payments.settings.currency, payments.settings.currency_decimals
     state = AutoState.OFF if rule is None else rule.state
     is_on = rule is not None and state is AutoState.ON
     return {
@@ -188,22 +193,37 @@ async def _shown(shared: Context, person: str) -> dict[str, Any]:
         "amount": "0" if rule is None else str(rule.amount),
         "day_max": "0" if rule is None else str(rule.day_max),
         "month_max": "0" if rule is None else str(rule.month_max),
-        "currency": settings.currency if rule is None else rule.currency,
+        "currency": currency if rule is None else rule.currency,
+        "currency_decimals": (
+            decimals if rule is None else payments.decimals_of(rule.provider, rule.currency)
+        ),
         "day": str(spent.day),
         "month": str(spent.month),
         "held_by": held_by(rule, spent) or None if rule is not None and is_on else None,
         "pay_url": pay_url or None,
-        "charges": [_charge_json(charge) for charge in charges],
-        "providers": [] if shared.escrow is not None else names,
-        "demo_amount": str(shared.payments.demo_planck) if demo_button.NAME in names else None,
+        "charges": [_charge_json(payments, charge) for charge in charges],
+        "offers": []
+        if shared.escrow is not None
+        else [_offer(payments, name) for name in payments.charging],
     }
 
 
-def _charge_json(charge: Charge) -> dict[str, Any]:
+def _offer(payments: Payments, provider: str) -> dict[str, Any]:
+    currency, decimals = payments.unit_of(provider)
+    return {
+        "provider": provider,
+        "currency": currency,
+        "currency_decimals": decimals,
+        "amount": str(payments.demo_planck) if provider == demo_button.NAME else None,
+    }
+
+
+def _charge_json(payments: Payments, charge: Charge) -> dict[str, Any]:
     return {
         "order": charge.id,
         "amount": str(charge.amount),
         "currency": charge.currency,
+        "currency_decimals": payments.decimals_of(charge.provider, charge.currency),
         "state": charge.state.value,
         "detail": charge.detail,
         "created_ms": charge.created_ms,

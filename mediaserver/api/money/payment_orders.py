@@ -10,6 +10,7 @@ from mediaserver.api.viewers.viewers import tell_store
 from mediaserver.http.problem import ApiError
 from mediaserver.payments.provider import ProviderAwayError
 from mediaserver.payments.records import Order, Refund
+from mediaserver.payments.service import Payments
 from metering.units import account_text
 
 _log = log.get("payments")
@@ -45,7 +46,7 @@ async def pay(shared: Context, order: Order, back_url: str, *, saves: bool = Fal
     return order
 
 
-def order_json(order: Order) -> dict[str, Any]:
+def order_json(payments: Payments, order: Order) -> dict[str, Any]:
     """Return an order as JSON."""
     return {
         "order": order.id,
@@ -53,6 +54,7 @@ def order_json(order: Order) -> dict[str, Any]:
         "provider": order.provider,
         "amount": str(order.amount),
         "currency": order.currency,
+        "currency_decimals": payments.decimals_of(order.provider, order.currency),
         "planck": str(order.planck),
         "state": order.state.value,
         "payment": order.payment,

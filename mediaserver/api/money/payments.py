@@ -17,7 +17,7 @@ from mediaserver.payments import inbox, orders, refunds, taken_back
 from mediaserver.payments.provider import UnreadableNoticeError, WrongSignatureError
 from mediaserver.payments.records import KeptNotice, Order, OrderState, Outcome
 from mediaserver.payments.reversals import Reversal, ReversalKind
-from mediaserver.payments.service import Connection
+from mediaserver.payments.service import Connection, Payments
 
 NUMBER_MAX: Final = (1 << 53) - 1
 
@@ -44,7 +44,7 @@ async def _list(request: web.Request) -> web.Response:
     )
     return web.json_response(
         {
-            "payments": [_order_json(order) for order in found[:limit]],
+            "payments": [_order_json(shared.payments, order) for order in found[:limit]],
             "next_before": found[limit - 1].id if len(found) > limit else None,
         }
     )
@@ -61,7 +61,7 @@ async def _inbox(request: web.Request) -> web.Response:
     )
     return web.json_response(
         {
-            "notices": [_notice_json(kept) for kept in found[:limit]],
+            "notices": [_notice_json(shared.payments, kept) for kept in found[:limit]],
             "next_before": found[limit - 1].number if len(found) > limit else None,
         }
     )
@@ -81,7 +81,7 @@ async def _notice(request: web.Request) -> web.Response:
 
 
 async def _show(request: web.Request) -> web.Response:
-    order = request.match_info["order"]
+    payments, order = context.of(request).payments, request.match_info["order"]
 
     def read(connection: Connection) -> dict[str, Any]:
         found = orders.get(connection, order)
@@ -91,17 +91,17 @@ async def _show(request: web.Request) -> web.Response:
         kept = inbox.of_order(connection, order)
         asked = refunds.of_order(connection, order)
         return {
-            **_order_json(found),
+            **_order_json(payments, found),
             "given_back": str(taken_back.amount_back(found, known)),
             "given_back_planck": str(taken_back.planck_back(found, known)),
             "reversals": [
                 _reversal_json(item) for item in known if item.kind is not ReversalKind.TOLD_BEFORE
             ],
             "refunds": [refund_json(item) for item in asked],
-            "notices": [_notice_json(notice) for notice in kept],
+            "notices": [_notice_json(payments, notice) for notice in kept],
         }
 
-    return web.json_response(await context.of(request).payments.read(read))
+    return web.json_response(await payments.read(read))
 
 
 async def _hear(request: web.Request) -> web.Response:
@@ -118,9 +118,9 @@ async def _hear(request: web.Request) -> web.Response:
     return web.json_response({"outcome": taken.outcome.value, "detail": taken.detail})
 
 
-def _order_json(order: Order) -> dict[str, Any]:
+def _order_json(payments: Payments, order: Order) -> dict[str, Any]:
     """Return an order as staff sees it; its address to pay at is its payer's."""
-    shown = order_json(order)
+    shown = order_json(payments, order)
     del shown["pay_url"]
     return {**shown, "person": order.person}
 
@@ -136,7 +136,7 @@ def _reversal_json(known: Reversal) -> dict[str, Any]:
     }
 
 
-def _notice_json(kept: KeptNotice) -> dict[str, Any]:
+def _notice_json(payments: Payments, kept: KeptNotice) -> dict[str, Any]:
     notice = kept.notice
     return {
         "number": kept.number,
@@ -150,6 +150,7 @@ def _notice_json(kept: KeptNotice) -> dict[str, Any]:
         "reversal": notice.reversal or None,
         "amount": None if notice.amount is None else str(notice.amount),
         "currency": notice.currency or None,
+        "currency_decimals": payments.decimals_of(kept.provider, notice.currency),
         "is_live": notice.is_live,
         "outcome": kept.outcome.value,
         "detail": kept.detail,

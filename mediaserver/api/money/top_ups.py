@@ -53,7 +53,7 @@ async def _list(request: web.Request) -> web.Response:
     settings = shared.payments.settings
     return web.json_response(
         {
-            "top_ups": [order_json(order) for order in found[:PAGE]],
+            "top_ups": [order_json(shared.payments, order) for order in found[:PAGE]],
             "next_before": found[PAGE - 1].id if len(found) > PAGE else None,
             "providers": shared.payments.names,
             "currency": settings.currency,
@@ -92,7 +92,7 @@ async def _order(request: web.Request) -> web.Response:
     order = await pay(shared, order, back)
     is_new = order.created_ms == now_ms
     return web.json_response(
-        order_json(order), status=HTTPStatus.CREATED if is_new else HTTPStatus.OK
+        order_json(shared.payments, order), status=HTTPStatus.CREATED if is_new else HTTPStatus.OK
     )
 
 

@@ -100,16 +100,21 @@ GROUP: Final = Group(
 
                 {"state": "off|setting-up|on", "why": "", "provider": "stripe",
                  "threshold_planck": "2000000", "amount": "1000", "day_max": "2000",
-                 "month_max": "10000", "currency": "EUR", "day": "1000", "month": "3000",
-                 "held_by": null, "pay_url": null, "providers": ["stripe"], "demo_amount": null,
+                 "month_max": "10000", "currency": "EUR", "currency_decimals": 2,
+                 "day": "1000", "month": "3000", "held_by": null, "pay_url": null,
+                 "offers": [{"provider": "stripe", "currency": "EUR", "currency_decimals": 2,
+                  "amount": null}],
                  "charges": [{"order": "5c0f…", "amount": "1000", "currency": "EUR",
-                  "state": "asked|sent|paid|declined|lost", "detail": "",
+                  "currency_decimals": 2, "state": "asked|sent|paid|declined|lost", "detail": "",
                   "created_ms": 1700000000000, "done_ms": null}]}
 
             `day` and `month` are what was asked for this UTC day and month, without what was
             declined; `held_by` says which most keeps the next payment away. `why` says why the
-            server turned it off. `providers` are those that take such payments. `lost`: nobody
-            said how it ended, it counts as if it had been paid.
+            server turned it off. `offers` are the providers that take such payments, and the unit
+            of their amounts: `amount` 1000 with 2 `currency_decimals` is 10.00. The `demo`
+            pays in the asset, whose amounts are planck, and always its offer's `amount`. An
+            amount's `currency_decimals` is null where its currency is no longer configured.
+            `lost`: nobody said how it ended, it counts as if it had been paid.
             """,
             payment_answers.AutoTopUp,
         ),
@@ -120,13 +125,13 @@ GROUP: Final = Group(
             five minutes.
 
             Body: `provider`, `threshold_planck`, `amount` (none for the demo's), `day_max` and
-            `month_max`, all but the threshold in the currency's minor unit. While one watches, a
-            balance that falls below the threshold is worth one payment, however often it is looked
-            at; the next one is worth another only once that is paid, or the balance was above it.
-            Neither most is ever exceeded. Stripe's first payment is at its page, `pay_url`, which
-            keeps the card: until then it is `setting-up`. Three payments declined one after the
-            other, or a dispute, turn it off. Answers as `GET` does. 409 with a chain; 422; 503 as
-            of a top-up.
+            `month_max`, all but the threshold in the unit of the provider's offer. While one
+            watches, a balance that falls below the threshold is worth one payment, however often it
+            is looked at; the next one is worth another only once that is paid, or the balance was
+            above it. Neither most is ever exceeded. Stripe's first payment is at its page,
+            `pay_url`, which keeps the card: until then it is `setting-up`. Three payments declined
+            one after the other, or a dispute, turn it off. Answers as `GET` does. 409 with a chain;
+            422; 503 as of a top-up.
             """,
             payment_answers.AutoTopUp,
             body=auto_top_up.Allowed,

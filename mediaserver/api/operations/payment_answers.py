@@ -24,6 +24,7 @@ class StaffOrder(Answer, frozen=True):
     provider: str
     amount: CountText
     currency: str
+    currency_decimals: int | None
     planck: PlanckText
     state: Literal["open", "paid", "closed"]
     payment: str | None
@@ -52,6 +53,7 @@ class Notice(Answer, frozen=True):
     reversal: str | None
     amount: SignedText | None
     currency: str | None
+    currency_decimals: int | None
     is_live: bool
     outcome: str
     detail: str
@@ -146,6 +148,7 @@ class OwnOrder(Answer, frozen=True):
     provider: str
     amount: CountText
     currency: str
+    currency_decimals: int | None
     planck: PlanckText
     state: Literal["open", "paid", "closed"]
     payment: str | None
@@ -218,10 +221,20 @@ class AutoCharge(Answer, frozen=True):
     order: str
     amount: CountText
     currency: str
+    currency_decimals: int | None
     state: Literal["asked", "sent", "paid", "declined", "lost"]
     detail: str
     created_ms: int
     done_ms: int | None
+
+
+class AutoOffer(Answer, frozen=True):
+    """A provider that takes such payments, and the unit of its amounts."""
+
+    provider: str
+    currency: str
+    currency_decimals: int
+    amount: CountText | None
 
 
 class AutoTopUp(Answer, frozen=True):
@@ -235,13 +248,13 @@ class AutoTopUp(Answer, frozen=True):
     day_max: CountText
     month_max: CountText
     currency: str
+    currency_decimals: int | None
     day: CountText
     month: CountText
     held_by: Literal["day", "month"] | None
     pay_url: str | None
     charges: list[AutoCharge]
-    providers: list[str]
-    demo_amount: CountText | None
+    offers: list[AutoOffer]
 
 
 class Earnings(Answer, frozen=True):

@@ -30,11 +30,13 @@ GROUP: Final = Group(
             `?limit=` (100; 200 at most), `?before=<order>`. An order:
 
                 {"order": "5c0f…", "account": "0x…", "person": "ab12…", "provider": "webhook",
-                 "amount": "1000", "currency": "EUR",
+                 "amount": "1000", "currency": "EUR", "currency_decimals": 2,
                  "planck": "10000000", "state": "open|paid", "payment": "pay_4711",
-                  "created_ms": 1700000000000, "paid_ms": 1700000060000}
+                 "created_ms": 1700000000000, "paid_ms": 1700000060000}
 
-            `amount` is in the currency's minor unit. What each part means:
+            `amount` is in the currency's minor unit, of which 10 to the power of
+            `currency_decimals` are one; null where that currency is no longer configured. The
+            demo's button pays in the asset: its `amount` is planck. What each part means:
             [operator/payments.md](operator/payments.md).
             """,
             payment_answers.Orders,
@@ -50,7 +52,7 @@ GROUP: Final = Group(
                 {"number": 7, "provider": "webhook", "event": "msg_1",
                  "received_ms": 1700000060000, "kind": "paid", "status": "paid",
                  "order": "5c0f…", "payment": "pay_4711", "reversal": null, "amount": "1000",
-                  "currency": "EUR", "is_live": true,
+                  "currency": "EUR", "currency_decimals": 2, "is_live": true,
                  "outcome": "booked", "detail": ""}
 
             `reversal` is the id of the refund or dispute that it speaks of.

@@ -58,7 +58,7 @@ def provider() -> OneProvider:
 @pytest.fixture
 def payments(fixture, provider) -> Payments:
     book = AsyncBook(fixture.book)
-    return Payments(book, PaymentsSettings(), (provider,), demo_planck=0, symbol="EUR")
+    return Payments(book, PaymentsSettings(), (provider,), demo_planck=0, symbol="EUR", decimals=6)
 
 
 def there(fixture) -> int:
