@@ -52,6 +52,29 @@ def table_at(tables: Sequence[SplitTable], tick: int) -> SplitTable:
     return begun[-1] if begun else NO_TABLE
 
 
+def ppm_of(table: SplitTable, account: AccountId) -> int:
+    """Return somebody's parts in a million by a table, 0 where it does not name them."""
+    return sum(share.ppm for share in table.shares if share.account == account)
+
+
+def part_to_come(
+    tables: Sequence[SplitTable], account: AccountId, tick: int
+) -> tuple[int, int] | None:
+    """Return somebody's next part that is another than now, in ppm, and its first second.
+
+    Args:
+        tables: Of one stream, ascending.
+
+    Returns:
+        None where no table to come changes their part.
+    """
+    now_ppm = ppm_of(table_at(tables, tick), account)
+    for table in tables:
+        if table.from_tick > tick and (ppm := ppm_of(table, account)) != now_ppm:
+            return ppm, table.from_tick
+    return None
+
+
 def shares_of_versions(
     tables: Mapping[UUID, Sequence[SplitTable]], begins: Iterable[tuple[UUID, int, int]]
 ) -> VersionShares:

@@ -267,10 +267,13 @@ async def test_a_pass_is_shared_as_seconds_are_and_goes_back_likewise(
     code = await run(server, "streams", "split", "cam")
     text = capsys.readouterr().out
     changed = await run(server, "streams", "split", "cam", f"{ADDRESS}=12.5%")
+    [ending] = (await bob.ask("GET", "me/earnings"))[1]["earnings"]
 
     assert (status, code, changed) == (201, 0, 0), bought
     assert int(share["available"]) == (GROSS + SECOND) // 4
     assert int(after["available"]) == GROSS // 4
+    assert (after["to_come"], ending["ppm"], ending["to_come"]["ppm"]) == (None, 250_000, 0)
+    assert ending["to_come"]["from_ms"] > server.now_s() * 1000
     assert ("25%" in text, ADDRESS in text, "creator" in text) == (True, True, True)
     assert "12.5%" in capsys.readouterr().out
     await balanced(server)

@@ -1,8 +1,8 @@
 /** What one earns as a payee of somebody's stream, on the account page, and asking to be paid. */
 
-import { formatShort } from "../sdk/money";
+import { formatShort, formatTime } from "../sdk/money";
 import type { Asset } from "./api";
-import { el, section } from "./dom";
+import { day, el, section } from "./dom";
 
 /** What one earned with a stream; amounts are decimal strings of planck. */
 export interface Share {
@@ -11,6 +11,8 @@ export interface Share {
   account: string;
   /** Parts in a million of what viewers pay, as they are now. */
   ppm: number;
+  /** The next part that is another than now, and from when. */
+  to_come: { ppm: number; from_ms: number } | null;
   pending: string;
   maturing: string;
   available: string;
@@ -26,7 +28,6 @@ export interface EarningActs {
 /** Return what there is of a share, in words; what is nothing is left out. */
 export function shareText(share: Share, { symbol, decimals }: Asset): string {
   const amount = (planck: string): string => `${formatShort(BigInt(planck), decimals)} ${symbol}`;
-  const part = share.ppm === 0 ? "no part any more" : `${share.ppm / 10_000}% of what viewers pay`;
   const states: [string, string][] = [
     [share.available, "available"],
     [(BigInt(share.pending) + BigInt(share.maturing)).toString(), "to come"],
@@ -37,7 +38,22 @@ export function shareText(share: Share, { symbol, decimals }: Asset): string {
   const there = states
     .filter(([planck]) => planck !== "0")
     .map(([planck, word]) => `${amount(planck)} ${word}`);
-  return `${share.title}: ${part}. ${there.length > 0 ? there.join(", ") : "Nothing yet"}.`;
+  return `${share.title}: ${partText(share)}. ${there.length > 0 ? there.join(", ") : "Nothing yet"}.`;
+}
+
+/** Return one's part now and the one to come, in words. */
+function partText({ ppm, to_come: next }: Share): string {
+  const now = ppm === 0 ? "" : `${ppm / 10_000}% of what viewers pay`;
+  if (next === null) return now === "" ? "no part any more" : now;
+  const then = next.ppm === 0 ? "no part" : `${next.ppm / 10_000}%`;
+  const from = `${then} ${now === "" ? "of what viewers pay " : ""}from ${moment(next.from_ms)}`;
+  return now === "" ? from : `${now}, ${from}`;
+}
+
+/** Return a time to come; today the clock's alone. */
+function moment(ms: number): string {
+  const isToday = day(ms) === day(Date.now());
+  return isToday ? formatTime(ms) : `${day(ms)}, ${formatTime(ms)}`;
 }
 
 export function earning(shares: Share[], asset: Asset, acts: EarningActs): HTMLElement {

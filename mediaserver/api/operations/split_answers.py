@@ -30,6 +30,13 @@ class Splits(Answer, frozen=True):
     splits_to_come: list[SplitTable]
 
 
+class PartToCome(Answer, frozen=True):
+    """What part of a stream's price somebody has from a time on."""
+
+    ppm: int
+    from_ms: int
+
+
 class OwnShare(Answer, frozen=True):
     """What somebody earned with a stream that has them for a payee."""
 
@@ -37,6 +44,7 @@ class OwnShare(Answer, frozen=True):
     title: str
     account: AccountText
     ppm: int
+    to_come: PartToCome | None
     pending: SignedText
     maturing: SignedText
     available: SignedText

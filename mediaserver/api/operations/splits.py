@@ -70,11 +70,13 @@ GROUP: Final = Group(
 
                 {"accounts": ["0x…"], "is_on_chain": false, "maturing_days": 7,
                  "earnings": [{"stream": "cam", "title": "Camera", "account": "0x…",
-                  "ppm": 250000, "pending": "0", "maturing": "4500000",
-                  "available": "9000000", "debt": "0", "asked": "0", "paid_out": "0"}]}
+                  "ppm": 250000, "to_come": {"ppm": 300000, "from_ms": 1700000060000},
+                  "pending": "0", "maturing": "4500000", "available": "9000000", "debt": "0",
+                  "asked": "0", "paid_out": "0"}]}
 
             `accounts` are the one that one pays from and those of one's wallets. `ppm` is the part
-            that holds now, 0 where one has none any more. With a chain there are none here: they
+            that holds now, 0 where one has none; `to_come` the next one that is another, and from
+            when, null where there is none. With a chain there are none here: they
             are the payee's own credit on it.
             """,
             split_answers.OwnShares,

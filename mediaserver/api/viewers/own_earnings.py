@@ -17,7 +17,7 @@ from mediaserver.http import request_records
 from metering.book.book import Book
 from metering.book.records import StreamRecord
 from metering.book.stream_rows import no_stream
-from metering.model.splits import table_at
+from metering.model.splits import part_to_come, ppm_of, table_at
 from metering.units import AccountId, Planck, account_text
 
 
@@ -124,11 +124,13 @@ async def _shared_with(
 def _json(
     book: Book, stream: StreamRecord, account: AccountId, matured_ms: int, tick: int
 ) -> dict[str, Any]:
-    shares = table_at(book.splits.of(stream.id), tick).shares
+    tables = book.splits.of(stream.id)
+    coming = part_to_come(tables, account, tick)
     return {
         "stream": stream.slug,
         "title": stream.title,
         "account": account_text(account),
-        "ppm": sum(share.ppm for share in shares if share.account == account),
+        "ppm": ppm_of(table_at(tables, tick), account),
+        "to_come": None if coming is None else {"ppm": coming[0], "from_ms": coming[1] * 1000},
         **states_json(book, stream, account, matured_ms),
     }

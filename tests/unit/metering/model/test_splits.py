@@ -10,7 +10,14 @@ from metering import signing
 from metering.errors import ReceiptInvalidError
 from metering.model import statement
 from metering.model.ledger import PPM, Holder, Role, Share, earned_by
-from metering.model.splits import NO_TABLE, SplitTable, price_fault, table_at, table_faults
+from metering.model.splits import (
+    NO_TABLE,
+    SplitTable,
+    part_to_come,
+    price_fault,
+    table_at,
+    table_faults,
+)
 from metering.model.statement import Move, Part, Statement
 from metering.units import AccountId, Asset, Planck
 
@@ -101,3 +108,17 @@ def test_a_shared_statement_says_what_others_had_and_is_verified() -> None:
         statement.verify(data.replace(b'"65"', b'"64"'), OPERATOR.account)
     own = statement.verify(statement.file_bytes(stated(None), Asset(), OPERATOR), OPERATOR.account)
     assert own["payee"] == f"0x{BEA.hex()}"
+
+
+def test_a_payee_is_told_the_next_part_that_is_another() -> None:
+    """Not the next table: one that leaves their part as it is changes nothing for them."""
+    tables = (
+        SplitTable(1, 100, (Share(PAT, 250_000),)),
+        SplitTable(2, 200, (Share(PAT, 250_000), Share(SAM, 1))),
+        SplitTable(3, 300, (Share(SAM, 1),)),
+    )
+
+    told = [part_to_come(tables, PAT, tick) for tick in (0, 99, 100, 200, 299, 300)]
+    assert told == [(250_000, 100), (250_000, 100), (0, 300), (0, 300), (0, 300), None]
+    assert part_to_come(tables, SAM, 100) == (1, 200)
+    assert part_to_come((), PAT, 0) is None
