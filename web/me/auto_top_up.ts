@@ -52,7 +52,8 @@ export interface AutoWanted {
 }
 
 export interface AutoActs {
-  allowAuto: (wanted: AutoWanted) => void;
+  /** Return why it was refused, in the server's words; empty: it is kept. */
+  allowAuto: (wanted: AutoWanted) => Promise<string>;
   endAuto: () => void;
 }
 
@@ -65,6 +66,7 @@ export const WORDS = {
   monthMax: "At most a month",
   allow: "Allow it",
   change: "Change it",
+  each: "One payment is",
   end: "Turn it off",
   goOn: "Go on to the payment that begins it",
   settingUp: "It begins with a payment at the provider's page, which keeps your card for it.",
@@ -155,9 +157,11 @@ function form(
     el(
       "button",
       { type: "submit", className: "button quiet" },
-      `${isMine ? WORDS.change : WORDS.allow}: ${payLabel(provider)}`,
+      allowLabel(isMine ? WORDS.change : WORDS.allow, offer),
     ),
   );
+  const refusal = el("p", { className: "error", hidden: true, role: "alert" });
+  made.append(refusal);
   made.onsubmit = (event) => {
     event.preventDefault();
     const below = parseAmount(threshold.value, asset.decimals);
@@ -167,15 +171,51 @@ function form(
     const aDay = checked(dayMax, most);
     const aMonth = checked(monthMax, most);
     if (!isLine || each === null || aDay === null || aMonth === null) return;
-    acts.allowAuto({
+    const dayFault = belowText(aDay, WORDS.each, isFixed ? first : each, offer);
+    const monthFault = belowText(aMonth, WORDS.dayMax, aDay, offer);
+    tell(dayMax, dayFault);
+    if (dayFault === "") tell(monthMax, monthFault);
+    if (dayFault !== "" || monthFault !== "") return;
+    const wanted = {
       provider,
       threshold_planck: String(below),
       day_max: aDay,
       month_max: aMonth,
       ...(!isFixed && { amount: each }),
+    };
+    refusal.hidden = true;
+    void acts.allowAuto(wanted).then((words) => {
+      refusal.textContent = inFieldWords(words);
+      refusal.hidden = words === "";
     });
   };
   return made;
+}
+
+/** Return what the button says; of a payment that is always the same also how much it is. */
+export function allowLabel(verb: string, offer: AutoOffer): string {
+  const label = `${verb}: ${payLabel(offer.provider)}`;
+  return offer.amount === null ? label : `${label}, ${amountText(offer.amount, offer)} each time`;
+}
+
+/** Return why a most is too little, empty where it is enough. */
+export function belowText(most: number, name: string, least: number, unit: Unit): string {
+  if (most >= least) return "";
+  return `${name} ${amountText(String(least), unit)}: write at least that.`;
+}
+
+/** Return a refusal with the names that the form gives its fields. */
+export function inFieldWords(words: string): string {
+  const names: Record<string, string> = {
+    threshold_planck: WORDS.threshold,
+    day_max: WORDS.dayMax,
+    month_max: WORDS.monthMax,
+    amount: WORDS.amount,
+  };
+  return words.replace(
+    /\b(threshold_planck|day_max|month_max|amount)\b/g,
+    (name) => `"${names[name] ?? name}"`,
+  );
 }
 
 const MOST = Number.MAX_SAFE_INTEGER;

@@ -193,7 +193,7 @@ const acts: Acts = {
       if (pay_url !== null) location.assign(pay_url);
     }),
   allowAuto: (wanted) =>
-    run(async () => {
+    kept(async () => {
       const { pay_url } = await askFresh<AutoTopUp>("PUT", "me/auto-top-up", wanted);
       if (pay_url !== null) location.assign(pay_url);
       else notice = "That is kept: your balance is filled while you watch, within your mosts.";
@@ -260,6 +260,20 @@ function run(work: () => Promise<unknown>): void {
     .catch((error: unknown) => showError(passkey.refusalText(error)))
     .then(show)
     .catch((error: unknown) => showError(passkey.refusalText(error)));
+}
+
+/** Do what a form asks and return why not, to be shown there: the page and its fields stay. */
+async function kept(work: () => Promise<unknown>): Promise<string> {
+  showError("");
+  view.setAttribute("aria-busy", "true");
+  try {
+    await work();
+  } catch (error) {
+    view.removeAttribute("aria-busy");
+    return passkey.refusalText(error);
+  }
+  run(() => Promise.resolve());
+  return "";
 }
 
 async function invitation(): Promise<string> {

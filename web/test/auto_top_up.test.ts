@@ -1,6 +1,13 @@
 import { describe, expect, it } from "vitest";
 
-import { autoText, chargeText, type AutoTopUp } from "../me/auto_top_up";
+import {
+  allowLabel,
+  autoText,
+  belowText,
+  chargeText,
+  inFieldWords,
+  type AutoTopUp,
+} from "../me/auto_top_up";
 
 const ASSET = { symbol: "UNIT", decimals: 6 };
 const AUTO: AutoTopUp = {
@@ -54,6 +61,25 @@ describe("paying in automatically", () => {
     expect(chargeText({ ...paid, amount: "400", currency_decimals: 2 })).toContain(", 4.00 EUR,");
     const ofOld = { ...paid, amount: "400", currency: "JPY", currency_decimals: null };
     expect(chargeText(ofOld)).toContain(", 400 minor units of JPY,");
+  });
+
+  it("says at the button how much a payment is that is always the same", () => {
+    const demo = { provider: "demo", currency: "EUR", currency_decimals: 6, amount: "5000000" };
+    expect(allowLabel("Allow it", demo)).toBe("Allow it: Get demo credit, 5 EUR each time");
+    expect(allowLabel("Allow it", { ...demo, provider: "webhook", amount: null })).toBe(
+      "Allow it: Pay in",
+    );
+  });
+
+  it("refuses a most below one payment in amounts and the fields' own words", () => {
+    const unit = { currency: "EUR", currency_decimals: 6 };
+    expect(belowText(3_000_000, "One payment is", 5_000_000, unit)).toBe(
+      "One payment is 5 EUR: write at least that.",
+    );
+    expect(belowText(5_000_000, "One payment is", 5_000_000, unit)).toBe("");
+    expect(inFieldWords("month_max: 3 EUR is below day_max, which is 5 EUR; raise it")).toBe(
+      '"At most a month": 3 EUR is below "At most a day", which is 5 EUR; raise it',
+    );
   });
 
   it("says why it was turned off, and that it is off", () => {
