@@ -44,12 +44,25 @@ export interface Player {
 export interface WatchedShow {
   stream: string | null;
   title: string | null;
+  show: number | null;
   from_ms: number;
+  to_ms: number;
   seconds: number;
   covered_seconds: number;
   planck: string;
   given_back: string;
   receipts_url: string;
+}
+
+/** A pass that one bought; without an end it is for one show. */
+export interface OwnPass {
+  stream: string;
+  show: number | null;
+  planck: string;
+  from_tick: number;
+  until_ms: number | null;
+  created_ms: number;
+  refunded_ms: number | null;
 }
 
 export interface Watched {

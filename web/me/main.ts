@@ -9,6 +9,7 @@ import {
   type Letters,
   type Limits,
   type Me,
+  type OwnPass,
   type Player,
   type PlayerSettings,
   type Session,
@@ -307,18 +308,21 @@ function nextPage(): string {
 }
 
 async function look(): Promise<Watching> {
-  const [{ players }, limits, settings, letters, { asset }, watched] = await Promise.all([
+  const [{ players }, limits, settings, letters, { asset }, watched, bought] = await Promise.all([
     ask<{ players: Player[] }>("GET", "me/players"),
     ask<Limits>("GET", "me/limits"),
     ask<PlayerSettings>("GET", "me/player-settings"),
     ask<Letters>("GET", "me/letters"),
     ask<{ asset: Asset }>("GET", "operator"),
     ask<Watched>("GET", `me/history?limit=${PAGE}`),
+    ask<{ passes: OwnPass[]; next_before: string | null }>("GET", "me/passes"),
   ]);
   if (newest?.next_before !== watched.next_before) older = [];
   newest = watched;
   const shows = [watched, ...older].flatMap((page) => page.shows);
-  return { players, limits, settings, letters, asset, shows, hasOlder: nextPage() !== "" };
+  const { passes } = bought;
+  const pages = { hasOlder: nextPage() !== "", hasMorePasses: bought.next_before !== null };
+  return { players, limits, settings, letters, asset, shows, passes, ...pages };
 }
 
 async function money({ balance, debt }: Me): Promise<Money> {

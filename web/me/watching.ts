@@ -6,11 +6,13 @@ import type {
   Letters,
   Limits,
   LimitValues,
+  OwnPass,
   Player,
   PlayerSettings,
   WatchedShow,
 } from "./api";
 import { button, day, el, section } from "./dom";
+import { coveredText, passes } from "./passes";
 
 export interface Watching {
   players: Player[];
@@ -19,6 +21,8 @@ export interface Watching {
   letters: Letters;
   asset: Asset;
   shows: WatchedShow[];
+  passes: OwnPass[];
+  hasMorePasses: boolean;
   hasOlder: boolean;
 }
 
@@ -43,6 +47,7 @@ export function watching(seen: Watching, acts: WatchingActs): HTMLElement[] {
     limits(seen, acts),
     stops(seen.settings, acts),
     ...(seen.letters.can_send ? [letters(seen, acts)] : []),
+    ...passes(seen.passes, seen.hasMorePasses, seen.asset),
     history(seen, acts),
   ];
 }
@@ -211,14 +216,17 @@ function choice(offered: number[], chosen: number, usual: number): HTMLSelectEle
   return made;
 }
 
-function history({ shows, asset, hasOlder }: Watching, acts: WatchingActs): HTMLElement {
+function history(
+  { shows, passes: own, asset, hasOlder }: Watching,
+  acts: WatchingActs,
+): HTMLElement {
   if (shows.length === 0) {
     const text = "Nothing that costs something was watched yet.";
     return section("What you watched", el("p", {}, text));
   }
   const items = shows.map((item) => {
     const cost = `${formatShort(BigInt(item.planck), asset.decimals)} ${asset.symbol}${backText(item, asset)}`;
-    const free = item.covered_seconds > 0 ? `, ${formatSpan(item.covered_seconds)} free` : "";
+    const free = coveredText(item, own);
     const title = item.title ?? HIDDEN;
     const link = el("a", { href: item.receipts_url, rel: "noreferrer" }, "Receipt");
     link.setAttribute("aria-label", `Receipt of ${title}, ${day(item.from_ms)}`);

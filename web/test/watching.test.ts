@@ -54,7 +54,9 @@ describe("a show of which seconds were bad", () => {
   const show = {
     stream: "cam",
     title: "Camera",
+    show: null,
     from_ms: 0,
+    to_ms: 1,
     seconds: 20,
     covered_seconds: 0,
     planck: "2000000",
