@@ -23,7 +23,9 @@ def read(path: Path) -> signing.KeyPair:
     except (OSError, ValueError, InvalidValueError) as error:
         raise InvalidValueError(
             f"{path} is no operator key: it must be one line, 0x and 64 hexadecimal digits; "
-            "give [chain].operator_key_file another file, or remove it there to have one made"
+            "put it back from the backup, as the receipts and statements (with a chain the escrow, "
+            "too) hang on it; chain.operator_key_file names the file. Only a server that never "
+            "signed anything may have a new one made, by removing it"
         ) from error
 
 

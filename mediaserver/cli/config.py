@@ -11,6 +11,7 @@ from typing import Any
 
 from mediaserver.errors import ConfigError
 from mediaserver.ingest.bind_check import unusable_addresses
+from mediaserver.processes import operator_key
 from mediaserver.processes.configured_files import unusable_files
 from mediaserver.processes.listen_check import host_fault
 from mediaserver.processes.listeners import places
@@ -77,7 +78,12 @@ def _check(arguments: argparse.Namespace) -> int:
     faults = faults_of(path)
     if faults:
         raise ConfigError(faults)
-    notes = list(people_notes(load(path, os.environ)))
+    settings = load(path, os.environ)
+    data_dir = Path(settings.server.data_dir).absolute()
+    # Who may not look into it is told nothing of it.
+    if os.access(data_dir, os.R_OK | os.X_OK) and (told := operator_key.fault(settings, data_dir)):
+        raise ConfigError((told,))
+    notes = list(people_notes(settings))
     answer = {"file": None if path is None else str(path), "is_good": True, "notes": notes}
     text = "\n".join(
         (f"{path or 'no file, so the defaults'}: good", *map("note: {}".format, notes))

@@ -67,7 +67,7 @@ async def _all(arguments: argparse.Namespace) -> list[Finding]:
         return findings
     data_dir = (arguments.data_dir or Path(settings.server.data_dir)).absolute()
     pid = machine_checks.server_pid(data_dir)
-    findings += machine_checks.check_files(settings, data_dir)
+    findings += await asyncio.to_thread(lambda: [*machine_checks.check_files(settings, data_dir)])
     findings += machine_checks.check_countries(settings)
     findings.append(machine_checks.check_disk(data_dir))
     findings.append(machine_checks.check_page(settings, STATIC_DIR / "index.html"))

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import Any, Final
 
 from mediaserver.cli.client import add_server_options, api_of, show
 from mediaserver.cli.errors import CliError
+from mediaserver.processes import bootstrap
+from mediaserver.processes.accepted_key import accept
+from mediaserver.processes.data_dir import DataDir
+from mediaserver.processes.operator_key import NEW
+from mediaserver.settings.load import find
 from metering.errors import NoReceiptsError
 from metering.model import receipt_file
 from metering.model.amounts import both_texts
@@ -41,12 +47,30 @@ def add(groups: Any) -> None:
     )
     add_server_options(key)
     key.set_defaults(run=_key)
+    accepts: argparse.ArgumentParser = verbs.add_parser(
+        "accept-key",
+        parents=[bootstrap.parser("")],
+        add_help=True,
+        conflict_handler="resolve",
+        help="let another operator.key sign, where the old one is lost; the server is stopped",
+        description="Let another operator.key sign from now on. Receipts that were signed before "
+        "are checked with the old account, and on a chain the escrow stays with it: put the old "
+        "key back from a backup if there is one. The audit log keeps who signed before.",
+    )
+    accepts.add_argument(
+        "account", help=f"of the key in the file now; `{NEW}` where there is no file"
+    )
+    accepts.add_argument("--json", action="store_true", help="answer as JSON, for scripts")
+    accepts.set_defaults(run=_accept)
     verify: argparse.ArgumentParser = verbs.add_parser(
         "verify", help="check a file of receipts against the operator's public key"
     )
     verify.add_argument("file", type=Path)
     verify.add_argument(
-        "--operator-key", required=True, help="0x and 64 digits, from a place you trust"
+        "--operator-key",
+        required=True,
+        action="append",
+        help="0x and 64 digits, from a place you trust; once more for one that they had before",
     )
     verify.add_argument("--json", action="store_true", help="answer as JSON, for scripts")
     verify.set_defaults(run=_verify)
@@ -71,9 +95,29 @@ def _key(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _accept(arguments: argparse.Namespace) -> int:
+    os.umask(0o077)
+    arguments.config = find(arguments.config, os.environ)
+    start = bootstrap.begin(arguments)
+    with DataDir(start.data_dir):
+        before, account = accept(start, arguments.account)
+    answer = {
+        "before": None if before is None else account_text(before),
+        "public_key": account_text(account),
+    }
+    earlier = answer["before"] or "another account, which the book does not name"
+    show(
+        arguments,
+        answer,
+        f"signs from now on: {account_text(account)}\nsigned before: {earlier}\n"
+        "publish both: older receipts are checked with the earlier one",
+    )
+    return 0
+
+
 def _verify(arguments: argparse.Namespace) -> int:
     try:
-        operator = parse_account(arguments.operator_key)
+        operators = [parse_account(text) for text in arguments.operator_key]
     except ValueError as error:
         raise CliError(f"--operator-key: {error}") from error
     try:
@@ -82,7 +126,7 @@ def _verify(arguments: argparse.Namespace) -> int:
     except OSError as error:
         raise CliError(f"{arguments.file} cannot be read: {error.strerror}") from error
     try:
-        proof = receipt_file.verify(content, operator)
+        proof = receipt_file.verify(content, *operators)
     except NoReceiptsError as error:
         raise CliError(
             f'{arguments.file} is not a file that the page\'s "Save the signed file" (or '

@@ -37,7 +37,8 @@ from mediaserver.listening import ListeningClock
 from mediaserver.payments.refunding import keep_asking
 from mediaserver.people.countries import Countries
 from mediaserver.people.service import People
-from mediaserver.processes import bootstrap, library_pages, secret_files
+from mediaserver.processes import bootstrap, library_pages, operator_key, secret_files
+from mediaserver.processes.accepted_key import require_ours
 from mediaserver.processes.audience import LiveAudience
 from mediaserver.processes.auto_payer import AutoPayer
 from mediaserver.processes.book_file import book_url, migrate_apart, tell_refused_names
@@ -54,7 +55,6 @@ from mediaserver.processes.publisher_key import check_key
 from mediaserver.processes.server_clock import open_clock
 from mediaserver.processes.worker_reports import WorkerReports
 from mediaserver.webhooks.service import Webhooks
-from metering import key_file
 from metering.book.async_book import AsyncBook
 from metering.errors import BookError, InvalidValueError
 from metering.log_throttle import LogThrottle
@@ -115,7 +115,10 @@ class Control:
             await webhooks.open()
             decisions = decisions_of(self._settings, self._clock)
             book_id = await book.run(lambda book: book.recoveries.book_id())
-            operator = key_file.read_or_make(self._paths.operator_key)
+            data_dir = self._start.data_dir
+            operator = await asyncio.to_thread(operator_key.of_server, self._settings, data_dir)
+            path, now_ms = self._paths.operator_key, self._clock.now_ms()
+            await book.run(lambda book: require_ours(book, operator, path, now_ms))
             await book.run(tell_refused_names)
         except (BookError, InvalidValueError) as error:
             raise StartRefusedError(str(error)) from error

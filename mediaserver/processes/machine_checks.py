@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from mediaserver.people import countries
-from mediaserver.processes import descriptors, secret_files
+from mediaserver.processes import descriptors, operator_key, secret_files
 from mediaserver.processes.bootstrap import StartRefusedError
 from mediaserver.processes.finding import Finding, fault, good, warning
 from mediaserver.processes.listeners import listen, places
@@ -65,6 +65,11 @@ def check_files(settings: Settings, data_dir: Path) -> Iterator[Finding]:
             yield good("secrets", "admin token, token keys and edge key can be used")
     except StartRefusedError as error:
         yield fault("secrets", str(error), "see docs/operator/security.md")
+    if told := operator_key.fault(settings, data_dir):
+        what, remedy = re.split(r"[:;] (?=put|give)", told, maxsplit=1)
+        yield fault("operator.key", what, remedy)
+    elif where.operator_key.exists():
+        yield good("operator.key", "it can be used, and signs for this book")
 
 
 def check_countries(settings: Settings) -> Iterator[Finding]:

@@ -29,12 +29,10 @@ from mediaserver.accounting.remote_chain import SOCKET, chain_handlers, event_ha
 from mediaserver.accounting.remote_escrow import call_handlers
 from mediaserver.errors import ConfigError
 from mediaserver.ipc.server import CallServer
-from mediaserver.processes import bootstrap, secret_files
+from mediaserver.processes import bootstrap, operator_key
 from mediaserver.processes.bootstrap import EXIT_OK, Start, StartRefusedError
-from metering import key_file
 from metering.chain.node.client import Node
 from metering.chain.pallet_chain import PalletChain
-from metering.errors import InvalidValueError
 from metering.escrow.call_service import CallService
 from metering.escrow.node_events import NodeEvents
 
@@ -69,14 +67,10 @@ async def serve(start: Start, stop: asyncio.Event) -> int:
     """Serve the ports until `stop`; return the exit code.
 
     Raises:
-        StartRefusedError: The operator's key cannot be read.
+        StartRefusedError: The operator's key cannot be read, or is another than the book's.
     """
     settings = start.settings.chain
-    paths = secret_files.paths(start.settings, start.data_dir)
-    try:
-        operator = key_file.read_or_make(paths.operator_key)
-    except InvalidValueError as error:
-        raise StartRefusedError(str(error)) from error
+    operator = await asyncio.to_thread(operator_key.of_server, start.settings, start.data_dir)
     node = Node(settings.url, settings.request_timeout_s)
     chain = PalletChain(
         node, operator, era_blocks=settings.era_blocks, in_flight_max=settings.in_flight_max

@@ -30,6 +30,7 @@ from metering.book.joins import JoinRepository
 from metering.book.journal_rows import JournalRepository
 from metering.book.limits import LimitRepository
 from metering.book.named_prices import NamedPriceRepository
+from metering.book.operators import OperatorRepository
 from metering.book.outbox import OutboxRepository
 from metering.book.passes import PassRepository
 from metering.book.payouts import PayoutRepository
@@ -85,6 +86,7 @@ class Book:
         self.usage = UsageRepository(engine, asset)
         self.true_runs = TrueRunRepository(engine, asset)
         self.recoveries = RecoveryRepository(engine, asset)
+        self.operators = OperatorRepository(engine, asset)
         self.outbox = OutboxRepository(engine, asset)
         self.settlements = SettlementRepository(engine, asset, self.facts)
         self.adoption = AdoptionRepository(engine, asset)

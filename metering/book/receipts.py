@@ -124,7 +124,7 @@ class ReceiptRepository(Repository):
         receipts = schema.receipts.c
         with self._reading() as connection:
             return [
-                _receipt(row)
+                receipt_of_row(row)
                 for row in connection.execute(
                     select(schema.receipts)
                     .where(receipts.account == account, receipts.stream == stream)
@@ -255,7 +255,8 @@ def _back_lines(
     ]
 
 
-def _receipt(row: Row[Any]) -> SignedReceipt:
+def receipt_of_row(row: Row[Any]) -> SignedReceipt:
+    """Return the receipt of a row of `schema.receipts`."""
     return SignedReceipt(
         Receipt(
             row.stream,

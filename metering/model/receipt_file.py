@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import UUID
@@ -76,8 +76,17 @@ class ReceiptFile:
         return {cause: count for cause, count in counts.items() if count}
 
 
-def file_bytes(asset: Asset, operator: AccountId, receipts: Iterable[SignedReceipt]) -> bytes:
+def file_bytes(
+    asset: Asset,
+    operator: AccountId,
+    receipts: Iterable[SignedReceipt],
+    earlier: Collection[AccountId] = (),
+) -> bytes:
     """Return the JSON file of a chain of receipts, for its viewer to keep.
+
+    Args:
+        operator: Whose key signs now. A file whose newest receipt is by an earlier one names that.
+        earlier: Whose keys the operator had before; a receipt by another than its file's says so.
 
     Raises:
         InvalidValueError: If there is no receipt to write.
@@ -86,21 +95,41 @@ def file_bytes(asset: Asset, operator: AccountId, receipts: Iterable[SignedRecei
     if not chain:
         raise InvalidValueError("there are no receipts yet: they are made from booked cuts")
     first = chain[0].receipt
+    signers = [_signer(signed, asset, operator, earlier) for signed in chain]
     gives_back = any(signed.receipt.back_ticks for signed in chain)
     content = {
         "format": BACK_FORMAT if gives_back else FORMAT,
-        "operator": account_text(operator),
+        "operator": account_text(signers[-1]),
         "asset": {"symbol": asset.symbol, "decimals": asset.decimals},
         "stream": str(first.stream),
         "account": account_text(first.account),
         "count": len(chain),
-        "receipts": [_to_json(signed, asset) for signed in chain],
+        "receipts": [
+            _to_json(signed, asset)
+            | ({} if signer == signers[-1] else {"operator": account_text(signer)})
+            for signed, signer in zip(chain, signers, strict=True)
+        ],
     }
     return (json.dumps(content, indent=1, ensure_ascii=True) + "\n").encode()
 
 
-def verify(data: bytes, operator: AccountId) -> ReceiptFile:
+def _signer(
+    signed: SignedReceipt, asset: Asset, operator: AccountId, earlier: Collection[AccountId]
+) -> AccountId:
+    """Return who signed a receipt; the operator of now where no earlier one did."""
+    if earlier:
+        body = canonical_bytes(signed.receipt, asset)
+        for account in earlier:
+            if account != operator and signing.is_signed(account, body, signed.signature):
+                return account
+    return operator
+
+
+def verify(data: bytes, *operators: AccountId) -> ReceiptFile:
     """Return what a receipt file proves, given the operator's public key from a trusted place.
+
+    Args:
+        operators: One, or more where the operator's key is another than it was.
 
     Checked: the file's spelling, every signature, every amount, numbers and hashes without a gap
     from 1, that no second is charged in two receipts, and that what is given back was charged at
@@ -110,9 +139,9 @@ def verify(data: bytes, operator: AccountId) -> ReceiptFile:
         NoReceiptsError: It is no file of receipts.
         ReceiptInvalidError: Names the first receipt that does not hold, and why.
     """
-    file, count = _parse(data, operator)
+    file, count, signers = _parse(data, operators)
     previous, seen = FIRST_PREVIOUS, _Seen()
-    for number, signed in enumerate(file.receipts, 1):
+    for number, (signed, signer) in enumerate(zip(file.receipts, signers, strict=True), 1):
         receipt = signed.receipt
         if receipt.number != number:
             raise ReceiptInvalidError(f"receipt {number} is missing: {receipt.number} is there")
@@ -122,13 +151,20 @@ def verify(data: bytes, operator: AccountId) -> ReceiptFile:
             body = canonical_bytes(receipt, file.asset)
         except (struct.error, OverflowError, ValueError) as error:
             raise ReceiptInvalidError(f"receipt {number}: a number does not fit") from error
-        if not signing.is_signed(operator, body, signed.signature):
+        if signer not in operators:
+            raise ReceiptInvalidError(
+                f"receipt {number} is signed by {account_text(signer)}, it says, and not by this "
+                "operator's key; if the operator says that it was theirs before, give it too, as "
+                "another --operator-key"
+            )
+        if not signing.is_signed(signer, body, signed.signature):
             raise ReceiptInvalidError(f"receipt {number} is not signed by this operator")
         _check_lines(receipt, seen)
         previous = hash_of(receipt, file.asset)
     last = len(file.receipts)
     _require(count == last, f"receipt {last + 1} is missing: the file says {count}")
-    if file_bytes(file.asset, operator, file.receipts) != data:
+    others = {*signers} - {signers[-1]}
+    if file_bytes(file.asset, signers[-1], file.receipts, others) != data:
         raise ReceiptInvalidError(
             f"after receipt {last}: the file is not in its canonical spelling"
         )
@@ -206,8 +242,13 @@ def _to_json(signed: SignedReceipt, asset: Asset) -> dict[str, Any]:
     }
 
 
-def _parse(data: bytes, operator: AccountId) -> tuple[ReceiptFile, Any]:
-    """Return a file's content and how many receipts it says it has; nothing is checked yet."""
+def _parse(
+    data: bytes, operators: Collection[AccountId]
+) -> tuple[ReceiptFile, Any, list[AccountId]]:
+    """Return a file's content, how many receipts it says it has, and whose each says that it is.
+
+    Nothing is checked yet but that the file is one of these operators.
+    """
     # `where` counts receipts, for a message that says which of them cannot be read.
     where = 0
     try:
@@ -215,15 +256,17 @@ def _parse(data: bytes, operator: AccountId) -> tuple[ReceiptFile, Any]:
         content = json.loads(data)
         if content["format"] not in {FORMAT, BACK_FORMAT}:
             raise NoReceiptsError(f"its `format` is not {FORMAT} or {BACK_FORMAT}")
+        operator = parse_account(content["operator"])
         _require(
-            parse_account(content["operator"]) == operator,
-            "receipt 0: the file names another operator's key",
+            operator in operators,
+            "receipt 0: the file names another operator's key: it says that it is signed by "
+            f"{account_text(operator)}",
         )
         asset = Asset(str(content["asset"]["symbol"]), int(content["asset"]["decimals"]))
         stream, account = UUID(content["stream"]), parse_account(content["account"])
 
         # The receipts in the file's order; `verify` checks the order and the hashes.
-        receipts = []
+        receipts, signers = [], []
         for item in content["receipts"]:
             where += 1
             lines = tuple(
@@ -245,6 +288,7 @@ def _parse(data: bytes, operator: AccountId) -> tuple[ReceiptFile, Any]:
                 lines,
                 Planck(int(item["amount"])),
             )
+            signers.append(parse_account(item["operator"]) if "operator" in item else operator)
             receipts.append(SignedReceipt(receipt, bytes.fromhex(item["signature"])))
         _require(len(receipts) > 0, "receipt 1 is missing: there is none")
         count = content["count"]
@@ -261,7 +305,7 @@ def _parse(data: bytes, operator: AccountId) -> tuple[ReceiptFile, Any]:
         if not where:
             raise NoReceiptsError(_reason(error)) from error
         raise ReceiptInvalidError(f"receipt {where} cannot be read: {_reason(error)}") from error
-    return ReceiptFile(asset, stream, account, tuple(receipts)), count
+    return ReceiptFile(asset, stream, account, tuple(receipts)), count, signers
 
 
 def _reason(error: Exception) -> str:

@@ -154,7 +154,7 @@ async def _receipts(request: web.Request) -> web.Response:
     record, stream = await shared.book.run(
         lambda book: (book.viewers.get(viewer), book.streams.get(slug))
     )
-    return receipt_file(shared, stream, await receipts_of(shared, record.account, stream))
+    return await receipt_file(shared, stream, await receipts_of(shared, record.account, stream))
 
 
 async def receipts_of(
@@ -184,12 +184,13 @@ async def receipts_of(
     return chain
 
 
-def receipt_file(
+async def receipt_file(
     shared: Context, stream: StreamRecord, chain: Sequence[SignedReceipt]
 ) -> web.Response:
     """Return the signed file of receipts, under the name that docs/viewer.md says."""
+    ever = await shared.book.run(lambda book: book.operators.accounts())
     return web.Response(
-        body=file_bytes(shared.settings.asset, shared.operator.account, chain),
+        body=file_bytes(shared.settings.asset, shared.operator.account, chain, ever[1:]),
         content_type="application/json",
         headers={
             "Cache-Control": "no-store",

@@ -29,7 +29,7 @@ async def answer(
     shared = context.of(request)
     chain = await ledger.receipts_of(shared, account, stream)
     if not is_person(request) or FILE_QUERY in request.query:
-        return ledger.receipt_file(shared, stream, chain)
+        return await ledger.receipt_file(shared, stream, chain)
     operator = shared.operator.account
     head, body = receipt_page(
         stream.title, shared.settings.asset, operator, chain, has_link=has_link
