@@ -9,6 +9,7 @@ from vilokanam_client import Client, ProblemError
 
 def welcome(client: Client, stream: str, name: str) -> str:
     """Return the address that the viewer watches at; done twice, it pays in once."""
+    client.get_streams_slug(stream)  # there is none of a mistyped name: nothing is made or paid
     try:
         client.get_viewers_viewer(name)
     except ProblemError as problem:

@@ -3,6 +3,7 @@ import { Client, ProblemError } from "./vilokanam.js";
 
 /** The address that the viewer watches at; done twice, it pays in once. */
 async function welcome(client: Client, stream: string, name: string): Promise<string> {
+  await client.getStreamsSlug(stream); // there is none of a mistyped name: nothing is made or paid
   try {
     await client.getViewersViewer(name);
   } catch (error) {

@@ -61,6 +61,20 @@ def checked(folder) -> subprocess.CompletedProcess[str]:
     )
 
 
+def test_the_example_with_its_names_swapped_makes_and_pays_nothing(server, folders) -> None:
+    """Who gives the viewer for the stream is told so, and nobody has money for it."""
+    folder = folders["python"]
+    program = [sys.executable, "-I", "-c", RUN, folder / "welcome.py"]
+    words = [server.url, key(server, "python"), "eve-python", "cam"]
+    done = subprocess.run(
+        [*program, *words], capture_output=True, text=True, check=False, timeout=60
+    )
+
+    assert done.returncode == 1
+    assert "404" in done.stderr
+    assert all(viewer["name"] != "cam" for viewer in server.api("GET", "viewers")["viewers"])
+
+
 @pytest.mark.parametrize("language", FILES)
 def test_the_example_of_a_client_works_and_pays_in_once(server, folders, language) -> None:
     """A newcomer's first program: a viewer, a deposit, a link, all streams; then once more."""

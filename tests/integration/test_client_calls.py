@@ -30,9 +30,10 @@ def client(tmp_path_factory):
 class Scripted(HTTPServer):
     """Answers each request with the next status; keeps what came."""
 
-    def __init__(self, *statuses: int, answer: object = None) -> None:
+    def __init__(self, *statuses: int, answer: object = None, retry_after: str = "") -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.statuses = list(statuses)
+        self.retry_after = retry_after
         self.answer = {} if answer is None else answer
         self.came: list[tuple[str, str, str | None]] = []
         self.thread = threading.Thread(target=self.serve_forever)
@@ -61,6 +62,8 @@ class _Handler(BaseHTTPRequestHandler):
         raw = json.dumps(self.server.answer).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
+        if self.server.retry_after:
+            self.send_header("Retry-After", self.server.retry_after)
         self.send_header("Location", "http://127.0.0.1:9/")
         self.send_header("Content-Length", str(len(raw)))
         self.end_headers()
@@ -115,6 +118,26 @@ def test_what_moves_money_is_asked_again_with_its_key(client, monkeypatch) -> No
     assert len(set(keys)) == 1
     assert keys[0]
     assert waits == [1.0, 1.0]
+
+
+def test_a_server_that_is_away_for_some_seconds_is_asked_again(client, monkeypatch) -> None:
+    """It says "try again in a second" while its control begins anew."""
+    waits: list[float] = []
+    monkeypatch.setattr(client.time, "sleep", waits.append)
+    with Scripted(*[503] * 6, 200, answer={"streams": []}) as server:
+        assert client.Client(server.url).get_streams() == {"streams": []}
+
+    assert waits == [1.0] * 6
+
+
+def test_who_says_to_wait_long_is_not_waited_for_without_end(client, monkeypatch) -> None:
+    """Retry-After is kept, and a program is not held for eight times that."""
+    waits: list[float] = []
+    monkeypatch.setattr(client.time, "sleep", waits.append)
+    with Scripted(*[503] * 8, retry_after="25") as server, pytest.raises(client.ProblemError):
+        client.Client(server.url).get_streams()
+
+    assert waits == [25.0, 25.0, 25.0]
 
 
 @pytest.mark.parametrize("status", [503, 429])
