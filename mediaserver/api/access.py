@@ -21,9 +21,9 @@ from mediaserver.api.auth import (
     CHALLENGE,
     HOOKS_PREFIX,
     NOT_A_KEY,
-    NOT_ADMIN,
     NOT_STREAM_KEY,
     bearer,
+    unlike_key,
 )
 from mediaserver.api.cookies import has_session
 from mediaserver.clock import Clock
@@ -147,7 +147,10 @@ class Access:
                     "key", client, key, lambda: self._api_keys.get(prefix, b""), NOT_A_KEY
                 )
             return
+        kind, text = unlike_key(key)
         if not client.is_certain or not self._admins.hold(client.address):
+            if kind == "key":
+                await self._check(kind, client, key, lambda: b"", text)
             raise ApiError(
                 403,
                 "Not from here",
@@ -155,7 +158,7 @@ class Access:
                 "not in it; use the command line on the server itself, or name your network there",
             )
         if self._is_open:
-            await self._check("admin", client, key, lambda: self._admin_sha256, NOT_ADMIN)
+            await self._check("admin", client, key, lambda: self._admin_sha256, text)
 
     async def publisher(self, request: web.BaseRequest, client: Client, slug: str) -> None:
         """Let the publisher of a stream in.

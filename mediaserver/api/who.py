@@ -14,7 +14,14 @@ from uuid import UUID
 from aiohttp import web
 
 from mediaserver.api import context
-from mediaserver.api.auth import ADMIN_PREFIX, CHALLENGE, NOT_A_KEY, NOT_ADMIN, WRONG_HEADER, bearer
+from mediaserver.api.auth import (
+    ADMIN_PREFIX,
+    CHALLENGE,
+    NOT_A_KEY,
+    WRONG_HEADER,
+    bearer,
+    unlike_key,
+)
 from mediaserver.api.context import Context
 from mediaserver.api.cookies import SESSION, cookie, dropped_cookie, own_origin
 from mediaserver.api.problems import Handler
@@ -289,7 +296,7 @@ async def _of_key(key: str, shared: Context) -> Principal:
     if hmac.compare_digest(tokens.sha256(key), tokens.sha256(shared.admin_token)):
         return ADMIN
     if prefix_of(key) is None:
-        raise wrong("admin", NOT_ADMIN)
+        raise wrong(*unlike_key(key))
     now_ms = shared.clock.now_ms()
     known = await shared.people.read(lambda connection: api_keys.find(connection, key, now_ms))
     if known is None:

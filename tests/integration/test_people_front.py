@@ -43,6 +43,17 @@ async def test_a_machines_key_is_taken_from_anywhere_and_a_wrong_one_asks_nobody
     assert len(front.heard) == 1
 
 
+@pytest.mark.parametrize("where", [{}, {"host": "127.0.0.1"}])
+async def test_a_key_that_is_cut_is_told_how_one_looks(front, where) -> None:
+    """Its holder never had an admin token, and has no use for where that is."""
+    given = () if where else (STRANGER,)
+    answer = await front.ask("GET /api/v1/streams", "Authorization: Bearer vk_bad", *given, **where)
+
+    assert answer.status == 401
+    assert b"one is vk_, 12 hexadecimal digits, _ and 43 characters" in answer.body
+    assert b"admin_token_file" not in answer.body
+
+
 async def test_wrong_keys_of_every_kind_go_one_way(front, monkeypatch) -> None:
     """No answer tells by its time whether there is such a key or stream, or how near it was."""
     compared: list[tuple[int, int]] = []
