@@ -60,7 +60,8 @@ def _list(arguments: argparse.Namespace) -> int:
         for item in answer["sessions"]
     ]
     heads = ("SESSION", "STREAM", "VIEWER", "STATE", "EDGE", "SINCE")
-    show(arguments, answer, "\n".join([table(heads, rows), *_next(answer)]))
+    text = table(heads, rows) if rows else "no players"
+    show(arguments, answer, "\n".join([text, *_next(answer)]))
     return 0
 
 
@@ -89,7 +90,8 @@ def _bars(arguments: argparse.Namespace) -> int:
         for item in answer["bars"]
     ]
     heads = ("BAR", "VIEWER", "STATE", "UNTIL", "BY", "WHY")
-    show(arguments, answer, "\n".join([table(heads, rows), *_next(answer)]))
+    text = table(heads, rows) if rows else "nobody is barred"
+    show(arguments, answer, "\n".join([text, *_next(answer)]))
     return 0
 
 

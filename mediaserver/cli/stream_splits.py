@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from mediaserver.cli.client import api_of, show, table, verb
 from mediaserver.cli.clock_text import clock_text
-from mediaserver.cli.errors import CliError
+from mediaserver.cli.errors import EXIT_USAGE, CliError
 
 _SHARE: Final = re.compile(r"(0x[0-9a-f]{64}|person:[0-9a-f]{32})=(\d{1,3}(?:\.\d{1,4})?)%")
 SHARE_HELP: Final = (
@@ -42,9 +42,11 @@ def payees_of(texts: list[str]) -> dict[str, int]:
     for text in texts:
         match = _SHARE.fullmatch(text)
         if match is None:
-            raise CliError(f"{text!r} is not an account and its part, such as 0x12…=25%")
+            raise CliError(
+                f"{text!r} is not an account and its part, such as 0x12…=25%", EXIT_USAGE
+            )
         if match[1] in payees:
-            raise CliError(f"{match[1]} is there twice")
+            raise CliError(f"{match[1]} is there twice", EXIT_USAGE)
         payees[match[1]] = int(Decimal(match[2]) * _PPM_OF_PERCENT)
     return payees
 
