@@ -77,28 +77,47 @@ def price_cell(stream: dict[str, Any], asset: Asset, now_s: float) -> str:
     return text
 
 
-def viewer_lines(stream: dict[str, Any]) -> Iterator[str]:
-    """Yield where viewers watch, and what those of a priced stream need besides."""
+def viewer_lines(stream: dict[str, Any], ways: dict[str, Any]) -> Iterator[str]:
+    """Yield where viewers watch, and what those of a priced stream need besides.
+
+    Args:
+        ways: How people sign in at this server, as `GET /api/v1/sign-in` tells it.
+    """
     yield f"watch: {stream['watch_url']}"
     price = stream["price"]
     is_priced = bool(stream["prices_to_come"]) or bool(price and int(price["planck_per_s"]))
-    if is_priced:
+    if not is_priced:
+        return
+    link = f"a link of their own, by `vilokanam token mint VIEWER {stream['slug']}`"
+    if not (ways["passkey"] or ways["mail"] or ways["oidc"]):
         yield (
-            "  it costs money: each viewer needs a link of their own, by "
-            f"`vilokanam token mint VIEWER {stream['slug']}`, and a balance, by "
+            f"  it costs money: each viewer needs {link}, and a balance, by "
             "`vilokanam viewers credit`"
         )
+        return
+    who = "signs in there" if ways["sign_up"] else "has an account here and signs in there"
+    yield (
+        f"  it costs money: who {who} watches without a link, from a balance that they pay in "
+        f"themselves where [payments] takes money; anybody else needs {link}. A balance of either "
+        "is booked by `vilokanam viewers credit`, too"
+    )
 
 
-def show_lines(stream: dict[str, Any], asset: Asset, now_s: float) -> Iterator[str]:
+def show_lines(
+    stream: dict[str, Any], asset: Asset, now_s: float, ways: dict[str, Any]
+) -> Iterator[str]:
     """Yield a stream: its state, then what to change, then what arrives, addresses and price."""
     health = stream["health"]
     yield f"stream: {stream['slug']} ({stream['title']})"
     yield f"state: {_state(stream, now_s)}"
+    if (taken := stream["taken_down"]) is not None:
+        by_law = ", as the law demands it" if taken["is_legal"] else ""
+        since = clock_text(taken["made_ms"] / 1000, now_s)
+        yield f"taken down: since {since}{by_law}: {taken['reason']}"
     yield from (f"advice: {sentence}" for sentence in health["advice"])
     if health["state"] in ("live", "waiting", "restarting"):
         yield from _media_lines(health["facts"])
-    yield from viewer_lines(stream)
+    yield from viewer_lines(stream, ways)
     yield f"visibility: {visibility_text(stream)}"
     yield f"whip: {stream['whip_url']}"
     yield from price_lines(stream, asset, now_s)

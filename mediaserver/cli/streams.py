@@ -119,13 +119,14 @@ def _create(arguments: argparse.Namespace) -> int:
         "visibility": arguments.visibility,
         "payees": stream_splits.payees_of(arguments.share) or None,
     }
+    ways = api.get("sign-in")  # before: the key of what is made is shown once
     made = api.post(
         "streams", body={key: value for key, value in wanted.items() if value is not None}
     )
     lines = [
         f"stream: {made['slug']}",
         *price_lines(made, asset, time.time()),
-        *viewer_lines(made),
+        *viewer_lines(made, ways),
         f"whip: {made['whip_url']}",
         f"stream key: {made['stream_key']}",
     ]
@@ -154,7 +155,11 @@ def _list(arguments: argparse.Namespace) -> int:
 def _show(arguments: argparse.Namespace) -> int:
     api = api_of(arguments)
     stream = api.get("streams", arguments.slug)
-    show(arguments, stream, "\n".join(show_lines(stream, asset_of(api), time.time())))
+    show(
+        arguments,
+        stream,
+        "\n".join(show_lines(stream, asset_of(api), time.time(), api.get("sign-in"))),
+    )
     return 0
 
 
@@ -180,10 +185,10 @@ def _archive(arguments: argparse.Namespace) -> int:
 
 
 def _rename(arguments: argparse.Namespace) -> int:
-    made = api_of(arguments).patch("streams", arguments.slug, body={"slug": arguments.wanted})
-    show(
-        arguments, made, "\n".join((f"{arguments.slug} is {made['slug']} now", *viewer_lines(made)))
-    )
+    api = api_of(arguments)
+    made = api.patch("streams", arguments.slug, body={"slug": arguments.wanted})
+    where = viewer_lines(made, api.get("sign-in"))
+    show(arguments, made, "\n".join((f"{arguments.slug} is {made['slug']} now", *where)))
     return 0
 
 

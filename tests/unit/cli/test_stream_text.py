@@ -1,11 +1,15 @@
 """A stream as `vilokanam streams show` tells it."""
 
+import pytest
+
 from mediaserver.cli.clock_text import clock_text, span_text
 from mediaserver.cli.stream_text import show_lines
 from metering.units import Asset
 
 UNIT = Asset("UNIT", 12, 1)
 NOW = 1_800_000_000
+ALONE = {"passkey": False, "sign_up": True, "mail": False, "oidc": []}
+"""A server where nobody signs in."""
 STREAM = {
     "slug": "cam",
     "title": "Camera",
@@ -18,6 +22,7 @@ STREAM = {
     "watch_url": "https://live.example.org/cam/",
     "whip_url": "https://live.example.org/cam/whip",
     "chain": None,
+    "taken_down": None,
     "health": {
         "state": "live",
         "show": NOW - 12_000,
@@ -46,7 +51,7 @@ STREAM = {
 
 def test_c9_a_live_stream_is_told_in_plain_words_advice_first():
     """A creator reads what goes out, since when and what to change; no counters of protocols."""
-    lines = list(show_lines(STREAM, UNIT, NOW))
+    lines = list(show_lines(STREAM, UNIT, NOW, ALONE))
 
     assert lines[1] == f"state: live since {clock_text(NOW - 12_000, NOW)}, 3 h 20 min"
     assert lines[2] == "advice: set a keyframe interval of 2 s"
@@ -67,7 +72,7 @@ def test_c9_a_stream_that_nobody_publishes_shows_no_numbers():
     """Nothing arrives, so no rate and no loss is told."""
     idle = {**STREAM, "health": {"state": "offline", "show": None, "facts": {}, "advice": []}}
 
-    lines = list(show_lines(idle, UNIT, NOW))
+    lines = list(show_lines(idle, UNIT, NOW, ALONE))
 
     assert lines[1] == "state: offline, nobody publishes"
     assert not any(line.startswith(("picture", "sound", "upload")) for line in lines)
@@ -78,13 +83,15 @@ def test_what_a_show_costs_at_most_is_told_with_its_time():
     cap = {"from_show": 0, "planck": "500000000000"}
     later = {"from_show": NOW + 36, "planck": "0"}
 
-    lines = list(show_lines({**STREAM, "show_cap": cap, "show_cap_to_come": later}, UNIT, NOW))
+    lines = list(
+        show_lines({**STREAM, "show_cap": cap, "show_cap_to_come": later}, UNIT, NOW, ALONE)
+    )
 
     assert lines[-2:] == [
         "a show costs: never more than 0.5 UNIT",
         f"a show that begins from {clock_text(NOW + 36, NOW)} on costs: as long as it is watched",
     ]
-    assert not any("a show costs" in line for line in show_lines(STREAM, UNIT, NOW))
+    assert not any("a show costs" in line for line in show_lines(STREAM, UNIT, NOW, ALONE))
 
 
 def test_times_are_told_as_people_say_them():
@@ -102,8 +109,37 @@ def test_times_are_told_as_people_say_them():
 def test_what_does_not_come_is_said() -> None:
     """A creator whose microphone is on no track read nothing of it."""
     health = {"state": "live", "show": NOW, "advice": [], "facts": {"renditions": 1.0}}
-    lines = list(show_lines({**STREAM, "health": health}, UNIT, NOW))
+    lines = list(show_lines({**STREAM, "health": health}, UNIT, NOW, ALONE))
 
     assert "picture: none comes" in lines
     assert "sound: none comes" in lines
     assert any("1 rendition," in line for line in lines)
+
+
+def test_a_stream_that_was_taken_down_tells_its_creator_why():
+    """The advice names this command for it."""
+    taken = {"reason": "the film is somebody else's", "is_legal": True, "made_ms": NOW * 1000}
+
+    lines = list(show_lines({**STREAM, "taken_down": taken}, UNIT, NOW, ALONE))
+
+    assert lines[2] == (
+        f"taken down: since {clock_text(NOW, NOW)}, as the law demands it: "
+        "the film is somebody else's"
+    )
+    assert not any("taken down" in line for line in show_lines(STREAM, UNIT, NOW, ALONE))
+
+
+@pytest.mark.parametrize(
+    ("ways", "said"),
+    [
+        ({}, "each viewer needs a link of their own"),
+        ({"passkey": True}, "who signs in there watches without a link"),
+        ({"mail": True, "sign_up": False}, "who has an account here and signs in there watches"),
+    ],
+)
+def test_who_needs_a_link_depends_on_who_may_sign_in(ways, said):
+    """People who sign in at the address are given none."""
+    lines = "\n".join(show_lines(STREAM, UNIT, NOW, {**ALONE, **ways}))
+
+    assert said in lines
+    assert ("each viewer needs" in lines) is (not ways)
