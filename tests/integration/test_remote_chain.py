@@ -379,7 +379,10 @@ def of_version(frame: bytes, version: int) -> bytes:
 @pytest.mark.parametrize(
     ("reply", "reason"),
     [
-        (of_version(wire(Failure(0, "X", "y")), 3), f"version 3 of the wire, not {VERSION}"),
+        (
+            of_version(wire(Failure(0, "X", "y")), VERSION + 1),
+            f"version {VERSION + 1} of the wire, not {VERSION}",
+        ),
         (wire(Failure(0, "ChainUnavailableError", "version 2, not 3")), "version 2, not 3"),
         (wire(Hello("worker", "w", 1)), "Hello is no reply"),
         (wire(Result(1, Raw(b"[1]"))), "result of Chain.limits is malformed"),

@@ -72,7 +72,7 @@ def test_any_change_is_seen(provider) -> None:
         (b"[]", "not a JSON object"),
         (b"{", "not a JSON object"),
         ({**BODY, "amount": "10.00"}, "amount: is not a whole number"),
-        ({**BODY, "amount": -1}, "amount: is not in 0"),
+        ({**BODY, "amount": -1}, "amount: -1 is not in 0"),
         ({**BODY, "status": "done"}, "status: done is not known; use paid or failed"),
         ({**BODY, "currency": "eur"}, "currency: eur is not three capital letters"),
         ({**BODY, "order": ""}, "order: has 0 characters"),

@@ -10,6 +10,11 @@ STATE = ("POST", "PUT", "PATCH", "DELETE")
 HARMLESS = {
     # Gives nothing: who is invited, or takes an invitation back, is no further than before.
     "DELETE /api/v1/invitations/{invitation}",
+    # Prepare, or pass on, a call that nothing but the wallet's own signature of it makes happen.
+    *(
+        f"POST /api/v1/me/escrow/{call}"
+        for call in ("deposit", "join", "leave", "request", "withdraw", "calls/{call}")
+    ),
 }
 
 
