@@ -207,8 +207,10 @@ async def test_the_demos_button_presses_itself(server, browser, stream) -> None:
     assert len(known["charges"]) == 1
 
     # The asset has the name of the currency here, and planck are no cents all the same.
-    said = [known, *known["charges"], *(await browser.ask("GET", "me/top-ups"))[1]["top_ups"]]
-    assert {(item["currency"], item["currency_decimals"]) for item in said} == {("EUR", decimals)}
+    amounts = [known, *known["charges"], *(await browser.ask("GET", "me/top-ups"))[1]["top_ups"]]
+    assert {(item["currency"], item["currency_decimals"]) for item in amounts} == {
+        ("EUR", decimals)
+    }
     paid = (await server.api("GET", "payments"))["payments"]
     assert {item["currency_decimals"] for item in paid} == {decimals}
     offers = {item["provider"]: item for item in known["offers"]}

@@ -118,7 +118,7 @@ def test_a_payee_is_told_the_next_part_that_is_another() -> None:
         SplitTable(3, 300, (Share(SAM, 1),)),
     )
 
-    told = [part_to_come(tables, PAT, tick) for tick in (0, 99, 100, 200, 299, 300)]
-    assert told == [(250_000, 100), (250_000, 100), (0, 300), (0, 300), (0, 300), None]
+    parts = [part_to_come(tables, PAT, tick) for tick in (0, 99, 100, 200, 299, 300)]
+    assert parts == [(250_000, 100), (250_000, 100), (0, 300), (0, 300), (0, 300), None]
     assert part_to_come(tables, SAM, 100) == (1, 200)
     assert part_to_come((), PAT, 0) is None
