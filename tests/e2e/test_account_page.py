@@ -225,7 +225,7 @@ def test_players_are_listed_and_ended_and_limits_are_set(live, visit) -> None:
     expect(page.get_by_role("listitem").filter(has_text="Safari on iPhone")).to_have_count(0)
     expect(page.get_by_role("listitem").filter(has_text="Firefox on Linux")).to_have_count(1)
 
-    day = page.get_by_label("A day")
+    day = page.get_by_label("A day, UNIT", exact=True)
     day.fill("lots")
     page.get_by_role("button", name="Keep these limits").click()
     assert "2.5" in day.evaluate("field => field.validationMessage")
@@ -233,7 +233,7 @@ def test_players_are_listed_and_ended_and_limits_are_set(live, visit) -> None:
     page.get_by_role("button", name="Keep these limits").click()
     expect(page.get_by_text("Your limits are kept")).to_be_visible()
     page.reload()
-    expect(page.get_by_label("A day")).to_have_value("2.5")
+    expect(page.get_by_label("A day, UNIT", exact=True)).to_have_value("2.5")
     assert page.faults == []
 
 

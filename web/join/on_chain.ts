@@ -23,10 +23,10 @@ type Does = (name: "deposit" | "join", body: Record<string, unknown>) => Promise
 
 /** Let who pays from no account yet choose a wallet's own; whether there was a choice. */
 export async function choosePayer(next: () => Promise<void>): Promise<boolean> {
-  if ((await escrowOf()) !== "open") return false;
   const me = await ask<Me>("GET", "me");
   const wallets = me.credentials.filter(({ kind }) => kind === "wallet");
-  if (wallets.length === 0) return false;
+  // Asked only of who has one: it is refused without a chain.
+  if (wallets.length === 0 || (await escrowOf()) !== "open") return false;
   const presses = wallets.map(({ id, label }) =>
     press(`Pay from ${label}`, "primary", async () => {
       await payFrom(id);

@@ -366,6 +366,9 @@ async function show(): Promise<void> {
   const me = await ask<Me>("GET", "me");
   const { sessions } = await ask<{ sessions: Session[] }>("GET", "me/sessions");
   const { earnings } = await ask<{ earnings: Share[] }>("GET", "me/earnings");
+  // Asked only of who has a wallet: it is refused without one.
+  const hasWallet = me.credentials.some(({ kind }) => kind === "wallet");
+  const escrow = hasWallet ? await escrowOf() : null;
   view.replaceChildren(
     account(
       me,
@@ -374,7 +377,7 @@ async function show(): Promise<void> {
       await look(),
       await money(me),
       earnings,
-      { codes, invited, hasLetter: hasLetter(), left, escrow: await escrowOf() },
+      { codes, invited, hasLetter: hasLetter(), left, escrow },
       acts,
     ),
   );

@@ -5,6 +5,8 @@
 
 /** So long may media arrive without being shown. Then nothing more is fetched. */
 export const STILL_MAX_MS = 8_000;
+/** A clock that ran on so long over a still picture had media to show. */
+const RAN_ON_MS = 2_000;
 /** A tick that comes late counts as this at most: the page's own delay is not the picture's. */
 const STEP_MAX_MS = 1_000;
 
@@ -27,7 +29,7 @@ export class Progress {
   /** For how long of that media was here to be shown. */
   heldStillMs = 0;
   /**
-   * For how long no new frame was shown though media was here, or the clock ran on; 0 where frames
+   * For how long no new frame was shown, but for a stall that began with a picture; 0 where frames
    * cannot be counted.
    */
   pictureStillMs = 0;
@@ -45,8 +47,8 @@ export class Progress {
     const heldMs = this.heldStillMs + (isHolding ? stepMs : 0);
     this.heldStillMs = isSame ? heldMs : 0;
     const hasSeen = frames === null || frames !== this.#frames;
-    const dueMs = isSame && !isHolding ? 0 : stepMs;
-    this.pictureStillMs = hasSeen ? 0 : this.pictureStillMs + dueMs;
+    const isStalled = isSame && !isHolding && this.pictureStillMs <= RAN_ON_MS;
+    this.pictureStillMs = hasSeen ? 0 : this.pictureStillMs + (isStalled ? 0 : stepMs);
     [this.#lastMs, this.#timeS, this.#frames] = [nowMs, timeS, frames];
   }
 
@@ -56,7 +58,9 @@ export class Progress {
    * time anew.
    */
   isStill(isHolding: boolean): boolean {
-    const isDue = isHolding || this.clockStillMs === 0;
-    return isDue && Math.max(this.pictureStillMs, this.heldStillMs) > STILL_MAX_MS;
+    if (this.pictureStillMs - this.clockStillMs > RAN_ON_MS) {
+      return this.pictureStillMs > STILL_MAX_MS;
+    }
+    return isHolding && this.heldStillMs > STILL_MAX_MS;
   }
 }

@@ -58,6 +58,15 @@ describe("V7: a picture that does not move", () => {
     expect(progress.isStill(true)).toBe(true);
   });
 
+  it("is one that never came, though nothing more is fetched for it", () => {
+    const progress = new Progress();
+    for (let ms = 0; ms <= 7_000; ms += 200) progress.look(ms, ms / 1000, 0, true);
+    for (let ms = 7_200; ms <= 8_000; ms += 200) progress.look(ms, 7, 0, false);
+    expect(progress.isStill(false)).toBe(false);
+    progress.look(8_400, 7, 0, false);
+    expect(progress.isStill(false)).toBe(true);
+  });
+
   it("is not the page's own delay", () => {
     const progress = new Progress();
     progress.look(0, 1, 1);
